@@ -1,0 +1,34 @@
+/*
+ * base/mem.h - memory. mem_get dies at boot; in service mem_try says no and
+ * the edge answers 452. Arenas give many small things one life.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+/* n bytes, zeroed; aborts when there are none. For boot and for sizes that a
+ * ceiling already bounds. Free with mem_free. */
+void *mem_get(size_t n);
+/* n bytes, zeroed, or NULL. */
+void *mem_try(size_t n);
+/* p made n bytes long (old content kept, growth not zeroed), or NULL with p
+ * untouched. */
+void *mem_grow(void *p, size_t n);
+void mem_free(void *p);
+
+/* An arena: grows by blocks, frees everything at once, has a ceiling. */
+struct arena {
+	struct arena_block *head;
+	size_t used;  /* bytes given */
+	size_t max;   /* ceiling on bytes given */
+	size_t block; /* size of a block */
+};
+void arena_init(struct arena *a, size_t block_bytes, size_t max_bytes);
+/* n zeroed bytes aligned to 16, or NULL at the ceiling. */
+void *arena_get(struct arena *a, size_t n);
+/* Copy of n bytes with a NUL after them, or NULL at the ceiling. */
+char *arena_str(struct arena *a, const char *p, size_t n);
+void arena_free(struct arena *a);
+
+#endif

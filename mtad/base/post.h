@@ -1,0 +1,46 @@
+/*
+ * base/post.h - a node that travels between rooms and threads. What embeds one
+ * can be put into a mailbox without allocating.
+ */
+#ifndef BASE_POST_H
+#define BASE_POST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct post {
+	struct post *next;
+	uint8_t kind; /* the receiver's enumeration */
+};
+
+/* A plain list of posts, first in first out. */
+struct posts {
+	struct post *head, *tail;
+};
+
+static inline void
+posts_push(struct posts *l, struct post *p)
+{
+	p->next = NULL;
+	if (l->head)
+		l->tail->next = p;
+	else
+		l->head = p;
+	l->tail = p;
+}
+
+static inline struct post *
+posts_shift(struct posts *l)
+{
+	struct post *p = l->head;
+
+	if (p) {
+		l->head = p->next;
+		if (!l->head)
+			l->tail = NULL;
+		p->next = NULL;
+	}
+	return p;
+}
+
+#endif

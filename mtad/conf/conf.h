@@ -1,0 +1,173 @@
+/*
+ * conf/conf.h - configuration: YAML text to an immutable, checked value.
+ *
+ * Every option is one row of a table (conf/options.c): name, type, default,
+ * range, help. The reader, `mtad check`, the JSON Schema and the manual are
+ * made from that table. All errors of a file are reported, each as
+ *   file:line:column: what, expected, got
+ * Unknown and duplicate keys are errors; `~` unsets a key to its default.
+ *
+ * Fields that other rooms need are typed here as plain values; texts are
+ * slices into the configuration's own arena (NUL-terminated behind).
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "engine/engine.h"
+#include "mail/mail.h"
+#include "proto/proto.h"
+
+#define CONF_LISTEN_MAX 64
+#define CONF_CIDRS_MAX	64
+#define CONF_DNS_MAX	8
+#define CONF_ROUTES_MAX 4096
+#define CONF_HOSTS_MAX	16
+#define CONF_POOL_SOURCES_MAX 64
+
+struct conf_tls {
+	struct slice cert, key; /* files, PEM; both or neither */
+};
+
+struct conf_listen {
+	struct slice name;
+	struct endpoint bind;
+	uint32_t nrelay_from;
+	struct cidr relay_from[CONF_CIDRS_MAX];
+	struct slice tenant, campaign, pool; /* empty = none given */
+	struct conf_tls tls;
+	/* Limits of this door; from the top level where not set here. */
+	uint32_t connections_max, connections_per_client_max;
+	struct smtp_srv_conf smtp; /* hostname, sizes, time-outs */
+	uint32_t hops_max; /* Received: fields; 5.4.6 beyond */
+};
+
+struct conf_source {
+	struct slice name;
+	struct ip address; /* family 0: the system chooses (no source given) */
+	struct slice ehlo; /* empty: hostname */
+};
+
+struct conf_pool {
+	struct slice name;
+	uint32_t nsources;
+	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
+};
+
+struct conf_route {
+	struct slice pattern; /* glob over the recipient's domain */
+	uint32_t nhosts;
+	struct slice host[CONF_HOSTS_MAX]; /* name or address text */
+	struct endpoint addr[CONF_HOSTS_MAX]; /* ip.family 0: resolve name */
+	struct slice tenant, campaign, pool;
+};
+
+struct conf_shape {
+	struct slice pattern; /* glob over the recipient's domain */
+	struct eng_shape shape;
+};
+
+struct conf {
+	struct slice file;
+	struct slice hostname, postmaster; /* postmaster mailbox address */
+	struct slice spool, control, log;  /* paths */
+	struct slice user;		   /* empty: do not change */
+	uint16_t node;			   /* number in message ids */
+	uint32_t workers;		   /* 0 = by the number of cores */
+
+	uint32_t nlisten;
+	struct conf_listen *listen;
+	struct conf_listen listen_default; /* limits where none are given */
+	uint32_t nsources;		   /* at least 1 */
+	struct conf_source *sources;
+	uint32_t npools; /* at least 1 */
+	struct conf_pool *pools;
+	struct slice default_pool; /* names one of pools */
+	uint32_t nroutes;
+	struct conf_route *routes; /* first match wins, in file order */
+	uint32_t nshapes;
+	/* [0] is the default ("*"), for domains that match no other; the others
+	 * stand in file order, and the first match wins. At least 1. */
+	struct conf_shape *shapes;
+
+	struct {
+		uint32_t nservers;
+		struct endpoint servers[CONF_DNS_MAX]; /* 0: the system's */
+		struct slice trust_anchor;
+		int64_t timeout_us;  /* of one look-up: 6 s at most */
+		uint32_t inflight_max, per_parent_max, queue_max;
+		uint64_t cache_bytes;
+	} dns;
+
+	uint16_t smtp_port;
+	bool is_ipv4, is_ipv6; /* which families delivery uses */
+	int64_t expire_us;     /* lifetime of a message: 5 days */
+	struct eng_retry retry;
+	int64_t dns_retry_min_us, dns_retry_max_us;
+	int64_t host_retry_min_us, host_retry_max_us;
+	struct smtp_cli_conf client; /* ehlo_name not set; wants_tls is */
+	int64_t connect_timeout_us;
+	bool tls_out; /* opportunistic STARTTLS */
+
+	uint32_t messages_max, rcpts_max, sessions_out_max, domains_max;
+	uint64_t staging_bytes; /* message bytes in memory before commit */
+	uint64_t spool_segment_bytes, spool_min_free_bytes, spool_max_bytes;
+	uint64_t log_rotate_bytes;
+	uint32_t log_keep;
+	int64_t stop_timeout_us;
+	bool log_level_debug;
+
+	struct arena arena; /* private: where it all lives */
+};
+
+/* Where errors go: one call an error, text without newline. Either function
+ * may be NULL. */
+struct conf_errors {
+	void (*report)(void *ctx, const char *line);
+	void *ctx;
+	uint32_t n; /* errors so far */
+	/* What is allowed but looks wrong; not counted in n. */
+	void (*warn)(void *ctx, const char *line);
+};
+
+/* Reads a file. NULL with at least one error reported. Free with conf_free. */
+struct conf *conf_load(const char *path, struct conf_errors *errs);
+/* The same from memory; `name` stands for the file in errors. */
+struct conf *conf_parse(const char *name, struct slice text,
+    struct conf_errors *errs);
+void conf_free(struct conf *c);
+/* JSON Schema (draft 2020-12) of the configuration, made from the table. */
+int conf_schema(struct buf *out) MUST_CHECK;
+/* The options as a reference page (Markdown), made from the table. */
+int conf_reference(struct buf *out) MUST_CHECK;
+
+/*
+ * A reader for our other YAML files (scenarios, worlds): documents as trees
+ * with line and column. Bounded in nodes, depth and size; duplicate keys are
+ * errors.
+ */
+enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
+struct yaml_node {
+	enum yaml_kind kind;
+	uint32_t line, column; /* from 1 */
+	bool is_plain, is_null; /* scalar: unquoted; ~ or null or empty */
+	struct slice text;     /* scalar */
+	uint32_t n;	       /* list: items; map: pairs */
+	struct yaml_node **items;
+	struct slice *keys; /* map */
+	uint32_t *key_lines, *key_columns;
+};
+struct yaml_doc;
+/* NULL with errors reported. */
+struct yaml_doc *yaml_parse(const char *name, struct slice text,
+    struct conf_errors *errs);
+struct yaml_doc *yaml_load(const char *path, struct conf_errors *errs);
+void yaml_free(struct yaml_doc *d);
+const struct yaml_node *yaml_root(const struct yaml_doc *d);
+/* Value of a map's key, or NULL. */
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+/* Reports "file:line:column: message" at a node. */
+void yaml_error(const struct yaml_doc *d, const struct yaml_node *at,
+    struct conf_errors *errs, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * conf/conf_i.h - private to the room: the option table, complaints, and the
+ * YAML reader's inner entrance.
+ *
+ * A configuration is read in three steps: yaml.c makes a tree with positions,
+ * read.c walks the option table (options.c) over it and converts texts by
+ * type (value.c), check.c judges what only the whole can tell. Each step
+ * collects complaints and goes on, so that one run shows every error.
+ */
+#ifndef CONF_CONF_I_H
+#define CONF_CONF_I_H
+
+#include "conf/conf.h"
+
+/* ---- complaints (complain.c) --------------------------------------------- */
+
+#define CONF_ERRORS_MAX 100 /* reported for one file; more are counted */
+
+struct place {
+	uint32_t line, column; /* from 1 */
+};
+
+struct complaint {
+	struct place at;
+	uint32_t seq; /* order of arrival, for equal places */
+	bool is_warning;
+	const char *text;
+};
+
+struct complaints {
+	const char *file;
+	uint32_t n, nerrors, lost;
+	struct complaint v[CONF_ERRORS_MAX];
+	struct arena arena;
+};
+
+void complaints_init(struct complaints *c, const char *file);
+/* "what, expected EXPECTED, got GOT"; got.p NULL means that nothing was
+ * there. Bytes of got and what are escaped, long ones cut. */
+void complain(struct complaints *c, struct place at, const char *what,
+    const char *expected, struct slice got);
+/* The same as a warning: shown, but no reason to refuse. */
+void complain_warn(struct complaints *c, struct place at, const char *what,
+    const char *expected, struct slice got);
+/* Reports all in the order of the file, then frees. */
+void complaints_flush(struct complaints *c, struct conf_errors *errs);
+
+/* Number of single-letter edits (insert, drop, change, swap) between two
+ * words, at most `max` + 1. Words over 64 bytes count as different. */
+uint32_t edit_distance(struct slice a, struct slice b, uint32_t max);
+
+/* ---- YAML (yaml.c) ------------------------------------------------------- */
+
+#define YAML_NODES_MAX	 1000000u /* aliases expanded */
+#define YAML_DEPTH_MAX	 64u
+#define YAML_BYTES_MAX	 (16u << 20)
+#define YAML_ANCHORS_MAX 256u
+
+/* As yaml_parse, but complains to c and gives the tree in spite of duplicate
+ * keys (their first value counts). NULL when there is no tree. */
+struct yaml_doc *yaml_read(const char *name, struct slice text,
+    struct complaints *c);
+static inline struct place
+yaml_place(const struct yaml_node *n)
+{
+	return (struct place){ n->line, n->column };
+}
+/* Index of a key in a map, or map->n. */
+uint32_t yaml_find(const struct yaml_node *map, struct slice key);
+/* Whole file, at most YAML_BYTES_MAX, into out; complains otherwise. */
+bool file_read(const char *path, struct buf *out, struct complaints *c);
+
+/* ---- the option table (options.c) ---------------------------------------- */
+
+/*
+ * Types of values: how a text is read, how many bytes its field has, what a
+ * user is told to write, and (schema.c) its JSON type and pattern. OPT_GROUP
+ * and OPT_MAP are not values: a map with fixed keys, and one with the user's
+ * names as keys whose entries become an array.
+ */
+#define OPT_TYPES(X)                                                           \
+	X(OPT_BOOL, bool, bool, "true or false")                               \
+	X(OPT_CHOICE, bool, choice, "one of the words")                        \
+	X(OPT_U16, uint16_t, uint, "a number")                                 \
+	X(OPT_U32, uint32_t, uint, "a number")                                 \
+	X(OPT_SIZE, uint64_t, size, "a size such as 64K, 10M or 1G")           \
+	X(OPT_SIZE32, uint32_t, size, "a size such as 64K, 10M or 1G")         \
+	X(OPT_DURATION, int64_t, duration, "a duration such as 30s or 1h30m")  \
+	X(OPT_MS, int64_t, duration, "a duration such as 30s or 1h30m")        \
+	X(OPT_FACTOR, uint32_t, factor, "a factor such as 2 or 1.5")           \
+	X(OPT_PERCENT, uint32_t, percent, "a share such as 10%")               \
+	X(OPT_RATE, uint32_t, rate, "a rate such as 100/s, 6000/10m, or none") \
+	X(OPT_IP, struct ip, ip, "an IP address")                              \
+	X(OPT_ENDPOINT, struct endpoint, endpoint,                             \
+	    "an address and port such as 127.0.0.1:25 or \"[::1]:25\"")        \
+	X(OPT_SERVER, struct endpoint, server,                                 \
+	    "an address, with a port or without, such as 127.0.0.1:5353")      \
+	X(OPT_CIDR, struct cidr, cidr,                                         \
+	    "a network such as 10.0.0.0/8, host bits zero")                    \
+	X(OPT_HOST, struct slice, host,                                        \
+	    "a host name or address, with a port or without")                  \
+	X(OPT_DOMAIN, struct slice, domain, "a host name such as mx.example")  \
+	X(OPT_GLOB, struct slice, glob,                                        \
+	    "a domain or pattern such as *.example, in ASCII")                 \
+	X(OPT_MAILBOX, struct slice, mailbox, "an address such as a@b.example") \
+	X(OPT_NAME, struct slice, name,                                        \
+	    "a name of 1 to 64 letters, digits, dots, hyphens, underscores")   \
+	X(OPT_PATH, struct slice, path, "a path")                              \
+	X(OPT_TEXT, struct slice, text, "printable ASCII on one line")         \
+	X(OPT_SOURCE, uint16_t, source, "the name of a source")                \
+	X(OPT_POOL, struct slice, pool, "the name of a pool")
+
+#define X(id, field, reader, expects) id,
+enum opt_type { OPT_TYPES(X) OPT_GROUP, OPT_MAP };
+#undef X
+
+struct opt;
+
+struct opt_group {
+	const struct opt *opts;
+	uint32_t n;
+};
+
+/* One option. Offsets count from the structure that its group fills. */
+struct opt {
+	const char *name;
+	enum opt_type type;
+	uint32_t at; /* offset of the field; of the sub-structure of a group */
+	const char *dflt;   /* as a user would write it; NULL = none */
+	const char *absent; /* what happens then, for the manual; may be NULL */
+	int64_t min, max;   /* in the type's unit; max 0 = no range */
+	const char *words[2]; /* OPT_CHOICE: the false and the true word */
+	bool is_required;
+	/* A list when list_max > 0: its items lie at `at`, their number at
+	 * count_at in count_bytes. OPT_MAP: `at` is a pointer to the array. */
+	uint32_t list_max, count_at, count_bytes;
+	uint32_t also; /* OPT_RATE: its period; OPT_HOST: its endpoints */
+	const struct opt_group *group; /* OPT_GROUP, OPT_MAP */
+	/* OPT_MAP: entries of entry_bytes, each beginning as begin() makes it;
+	 * the key, of type key_type, goes to a slice at offset 0. With `first`,
+	 * entry 0 is there always, and the key of that name fills it. */
+	enum opt_type key_type;
+	uint32_t entry_bytes;
+	void (*begin)(const struct conf *c, void *entry);
+	const char *first;
+	const char *help;
+};
+
+extern const struct opt_group conf_options;
+
+/* ---- values (value.c) ---------------------------------------------------- */
+
+/* Bytes of a type's field. */
+size_t opt_field_bytes(enum opt_type type);
+/* Converts text into item i of the field of o; false when it is not what
+ * opt_expects says. */
+bool opt_read(struct conf *conf, const struct opt *o, struct slice text,
+    void *base, uint32_t i);
+/* "a number from 1 to 64": what a user may write. */
+void opt_expects(const struct opt *o, char *dst, size_t cap);
+/* A bound of the option's range as text; dst of 32 bytes. */
+void opt_format_bound(const struct opt *o, int64_t v, char *dst);
+bool name_is_valid(struct slice s);
+
+/* ---- judging the whole (check.c) ----------------------------------------- */
+
+/* Fills in what follows from other values, then complains about what does not
+ * fit together. */
+void conf_check(struct conf *conf, const struct yaml_node *root,
+    struct complaints *c);
+
+#endif

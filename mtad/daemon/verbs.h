@@ -1,0 +1,21 @@
+/*
+ * daemon/verbs.h - the subcommands of mtad, one file each (verb_*.c). Each
+ * takes the command line from its own name on, prints for people (or JSON),
+ * and returns the exit status: 0 done, 1 it went wrong, 2 wrong usage, 3 the
+ * daemon or the spool cannot be reached.
+ */
+#ifndef DAEMON_VERBS_H
+#define DAEMON_VERBS_H
+
+int verb_run(int argc, char **argv);
+int verb_check(int argc, char **argv);
+int verb_schema(int argc, char **argv);
+int verb_spool(int argc, char **argv);
+/* status, queues, sources: what the daemon sees. */
+int verb_status(int argc, char **argv);
+int verb_queues(int argc, char **argv);
+int verb_sources(int argc, char **argv);
+/* list, show, hold, release, retry, bounce, delete: on messages. */
+int verb_messages(int argc, char **argv);
+
+#endif

@@ -1,0 +1,567 @@
+/*
+ * engine/engine_i.h - the engine's own structures; private to the room.
+ *
+ * Everything lives in pools and is linked by 32-bit indices; index 0 is none.
+ * A list is {head, tail, n} and its nodes embed a struct link. Who points to
+ * whom:
+ *
+ *	msg   <- its rcpts, chained by `sib`
+ *	rcpt  -> msg, dom, queue; linked in its queue's FIFO (WAIT, READY) or in
+ *	         its transaction (ASSIGNED); on the wheel unless ASSIGNED
+ *	dom   -> site, once resolved
+ *	queue -> flow, and its home: a dom (unresolved) or a site
+ *	lane  =  site x pool: the ring of its queues that are ready
+ *	path  =  site x source: connections, rate, back-off
+ *	sess  -> path, host; txn -> sess
+ *
+ * Only eng_rcpt_enter and eng_rcpt_leave change a recipient's state; counts
+ * of queues and totals follow from there.
+ */
+#ifndef ENGINE_ENGINE_I_H
+#define ENGINE_ENGINE_I_H
+
+#include "engine/engine.h"
+
+#define WHEEL_TICK_US (10 * US_PER_MS) /* spans 497 days */
+#define AHEAD_MAX     8	   /* ceiling of a shape's assign_ahead */
+#define LEVEL_NONE    UINT8_MAX
+#define IDLE_US	      (60 * US_PER_S) /* what has no mail is given back */
+#define SLICE	      2000 /* recipients that one step looks at */
+#define PUMP_MAX      256  /* assignments and openings of one step */
+#define SRC_SLOTS     (2 * ENG_SOURCES_MAX)
+#define SRC_NONE      UINT16_MAX
+#define POOL_NONE     UINT16_MAX
+#define ATTEMPTS_MAX  4095
+#define TTL_MIN_US    US_PER_S
+#define TTL_MAX_US    (86400 * US_PER_S)
+
+/* ---- lists of pool slots ------------------------------------------------- */
+
+struct link {
+	uint32_t next, prev;
+};
+struct ilist {
+	uint32_t head, tail, n;
+};
+/* Where the links of a list are: a pool and an offset into its slots. */
+struct ikind {
+	const struct pool *pool;
+	size_t off;
+};
+#define IKIND(pool, type, member)                                              \
+	((struct ikind){ &(pool), offsetof(struct type, member) })
+
+static inline struct link *
+il_link(struct ikind k, uint32_t i)
+{
+	return (struct link *)(void *)((char *)pool_at(k.pool, i) + k.off);
+}
+
+/* Puts i between two neighbours, 0 standing for the list's ends. */
+static inline void
+il_insert(struct ikind k, struct ilist *l, uint32_t i, uint32_t prev,
+    uint32_t next)
+{
+	*il_link(k, i) = (struct link){ next, prev };
+	if (prev != 0)
+		il_link(k, prev)->next = i;
+	else
+		l->head = i;
+	if (next != 0)
+		il_link(k, next)->prev = i;
+	else
+		l->tail = i;
+	l->n++;
+}
+
+static inline void
+il_push_tail(struct ikind k, struct ilist *l, uint32_t i)
+{
+	il_insert(k, l, i, l->tail, 0);
+}
+
+static inline void
+il_push_head(struct ikind k, struct ilist *l, uint32_t i)
+{
+	il_insert(k, l, i, 0, l->head);
+}
+
+static inline void
+il_remove(struct ikind k, struct ilist *l, uint32_t i)
+{
+	struct link *n = il_link(k, i);
+
+	if (n->prev != 0)
+		il_link(k, n->prev)->next = n->next;
+	else
+		l->head = n->next;
+	if (n->next != 0)
+		il_link(k, n->next)->prev = n->prev;
+	else
+		l->tail = n->prev;
+	*n = (struct link){ 0, 0 };
+	l->n--;
+}
+
+/* ---- the parts ------------------------------------------------------------- */
+
+enum timer_kind { TIMER_DOM = 1, TIMER_PATH, TIMER_LANE };
+struct timer {
+	struct heap_node node;
+	uint32_t index; /* of the dom, path or lane that holds it */
+	enum timer_kind kind;
+};
+
+enum rcpt_state {
+	R_NONE,	    /* between two states, inside one function */
+	R_WAIT,	    /* in the FIFO of a queue whose home is a domain */
+	R_READY,    /* in the FIFO of a queue whose home is a site */
+	R_DEFERRED, /* until its timer */
+	R_HELD,	    /* until an operator releases it, or it expires */
+	R_ASSIGNED, /* in a transaction of a session */
+	R_DONE,	    /* final; the slot waits in its message's chain */
+	R_STATES
+};
+
+/* 48 bytes. */
+struct rcpt {
+	struct wheel_link timer; /* expiry, or what comes first of it and due */
+	struct link link;
+	uint32_t msg;
+	uint32_t sib; /* next of its message */
+	uint32_t dom;
+	uint32_t queue;
+	/* What its last attempt met, packed; all zero = none. */
+	uint32_t last_code : 10, last_stage : 4, last_has_enh : 1,
+	    last_subject : 7, last_detail : 10;
+	uint32_t rcpt : 14, attempts : 12, state : 3, is_marked : 1;
+};
+
+/* 48 bytes. It is dropped when nothing is left in any of the four counts
+ * nexpect, nlive, nassigned (part of nlive) and nowed. */
+struct msg {
+	int64_t arrival_us, expires_us;
+	uint32_t head; /* chain of its recipients, by sib */
+	uint32_t flow;
+	uint32_t sender_domain;
+	uint32_t size_kb;
+	uint16_t nexpect; /* EV_RECIPIENTs still to come */
+	uint16_t nlive;	  /* not final */
+	uint16_t ndone;	  /* final, slot not yet given back */
+	uint16_t nowed;	  /* notices */
+	bool is_used, is_null_sender, is_damaged;
+};
+
+#define MSG_CHUNK_SHIFT 10
+#define MSG_CHUNK	(1u << MSG_CHUNK_SHIFT)
+
+/* pool x tenant x campaign x class, counted by messages and queues. */
+struct flow {
+	uint32_t pool, tenant, campaign;
+	uint32_t twin; /* next with the same hash */
+	uint32_t nrefs;
+	uint8_t klass;
+};
+
+/* Counts that decay with a time constant of about a minute. */
+struct pace {
+	uint32_t at_s;
+	uint32_t delivered, transient, other; /* x PACE_ONE */
+};
+#define PACE_ONE 256u
+
+struct queue {
+	uint32_t home; /* a site, or a dom with HOME_DOM set */
+	uint32_t flow;
+	uint32_t lane; /* 0 when its home is a dom */
+	uint32_t dom;  /* the last that mail came for */
+	/* In its dom's list; else in its lane's ring while something is ready,
+	 * or in the idle list while it is empty. */
+	struct link link;
+	struct ilist fifo;
+	uint32_t ngroups; /* runs of one message and domain in fifo */
+	uint32_t depth, ndeferred, nheld, ninflight;
+	struct pace pace;
+	uint64_t delivered, transient, bounced;
+	int64_t oldest_us; /* arrival; with depth 0: idle since */
+};
+#define HOME_DOM (1u << 31)
+
+enum dom_state {
+	DOM_NEW,     /* nobody has asked yet */
+	DOM_ASKED,   /* first look-up under way: recipients wait */
+	DOM_FAILED,  /* it failed for now; timer */
+	DOM_OK,	     /* site is valid, perhaps old */
+	DOM_NEGATIVE /* there is no such domain, or no mail there */
+};
+struct dom {
+	uint32_t name;
+	uint32_t site;
+	uint32_t nrcpts;
+	uint8_t state, status; /* enum dom_state, enum eng_dns */
+	bool is_asked;	       /* a RESOLVE is unanswered */
+	bool is_moving;	       /* in e->moving */
+	uint64_t generation;   /* of the policy that its answer came under */
+	struct ilist waiting;  /* queues whose home it is */
+	uint32_t nwaiting;     /* recipients in their FIFOs */
+	struct link moving, idle;
+	int64_t expires_us; /* of the answer */
+	int64_t delay_us;   /* after the last failure; 0 = none */
+	int64_t idle_us;    /* without mail since */
+	struct timer timer; /* next try */
+};
+
+struct target {
+	uint32_t name; /* of the MX host */
+	uint32_t host;
+	uint16_t pref;
+};
+struct site {
+	uint64_t hash;
+	uint64_t *ids; /* sorted (host name, port): what makes a site */
+	struct target *targets; /* by preference, name, address */
+	uint32_t twin;
+	uint32_t nrefs; /* doms, lanes, paths */
+	uint16_t nids, ntargets;
+	bool is_route;
+	uint32_t nsess;
+	struct eng_shape shape;
+	struct ilist lanes;  /* all of them */
+	struct ilist hungry; /* lanes with ready work */
+	struct ilist paths;
+	struct ilist open[AHEAD_MAX]; /* paths by their least busy session */
+};
+
+struct host {
+	struct ip ip;
+	uint16_t port;
+	uint32_t twin;
+	uint32_t nrefs; /* targets of sites, sessions */
+	uint32_t fails; /* in a row */
+	uint32_t probe; /* the one session that tries it again */
+	int64_t dead_until_us, fail_us;
+	struct ilist waiters; /* lanes */
+};
+
+struct lane {
+	uint32_t site;
+	uint32_t pool_name; /* 0 = the default pool */
+	uint32_t cursor;    /* source to begin with next time */
+	uint32_t nqueues;
+	uint32_t ngroups; /* transactions ready, about */
+	uint32_t pending; /* room in the sessions it has asked for */
+	uint64_t generation; /* of the policy that pool was found in */
+	uint16_t pool;	     /* index, or POOL_NONE */
+	bool is_kicked, is_in_limit;
+	/* No source of the pool will open a session; a wake is registered for
+	 * each of them. */
+	bool is_parked;
+	uint8_t why;
+	int64_t until_us;
+	uint32_t wait_host;
+	struct ilist ring; /* queues */
+	struct link link;  /* of site->lanes */
+	struct link hungry, kick, limit, host;
+	struct timer timer; /* the first dead host may be tried again */
+};
+
+struct path {
+	uint32_t site, src;
+	uint32_t nsess;	   /* in any state */
+	uint32_t inflight; /* transactions */
+	uint32_t fails;	   /* refusals in a row */
+	uint32_t shun;	   /* host that refused the last session */
+	uint8_t level;	   /* list of site->open it is in, or LEVEL_NONE */
+	uint8_t why;	   /* the gate that shut last */
+	bool is_idle;
+	int64_t credit;	       /* token bucket: microseconds x rate_count */
+	int64_t credit_us;     /* when credit was brought up to date */
+	int64_t rate_period;   /* the rate that credit is counted in */
+	uint32_t rate_count, rate_burst;
+	int64_t backoff_until_us, fail_us;
+	int64_t idle_us;
+	struct ilist sessions;
+	struct ilist room[AHEAD_MAX]; /* sessions by transactions held */
+	struct link link;	      /* of site->paths */
+	struct link open, idle;
+	struct timer timer;
+};
+
+enum sess_state { SESS_OPENING, SESS_UP };
+struct sess {
+	uint32_t path, host;
+	uint32_t lane; /* that asked for it; 0 once it is up */
+	uint32_t pending; /* room promised to that lane */
+	uint32_t nassigned; /* transactions so far */
+	uint32_t ndone;	    /* of them, with a reply about a recipient */
+	uint8_t state;
+	uint8_t level;
+	bool is_closing;
+	int64_t opened_us, assigned_us;
+	struct ilist txns;
+	struct link link, room, idle;
+};
+
+struct txn {
+	uint32_t sess, msg, queue;
+	struct ilist rcpts;
+	struct link link;
+	int64_t assigned_us;
+};
+
+/* A source, by name; its slot outlives policies while paths use it. */
+struct src {
+	uint32_t name;
+	uint16_t conf; /* index in the policy, SRC_NONE = removed */
+	bool has_v4, has_v6;
+	uint32_t npaths, nsess;
+	uint64_t pools[ENG_POOLS_MAX / 64]; /* that have it */
+	struct pace pace;
+	uint64_t delivered, transient, bounced;
+};
+
+struct epool {
+	uint32_t name;
+	uint16_t n;
+	uint16_t src[64];
+};
+
+/* An operator's wish for a recipient that is in flight. */
+struct mark {
+	uint32_t job;
+	enum eng_verb verb;
+};
+
+struct job {
+	struct ev_admin ev;
+	uint32_t cursor; /* next recipient slot, or link of the message */
+	uint32_t count;
+	int64_t started_us;
+};
+
+struct eng {
+	const struct eng_policy *policy;
+	struct eng_limits limits;
+	int64_t now, start_us, wall_us;
+	struct eng_cmds *cmds;
+	struct rng rng;
+	uint64_t generation; /* of CONFs */
+
+	struct msg **msgs; /* chunks */
+	uint32_t nmsgs;
+	size_t msg_bytes;
+	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
+	    sessions, txns, marks;
+	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
+	    path_map, mark_map;
+	struct src srcs[SRC_SLOTS];
+	uint32_t nsrcs; /* slots ever used */
+	struct epool pools[ENG_POOLS_MAX];
+	uint32_t npools;
+
+	struct wheel wheel; /* recipients */
+	struct heap timers; /* everything else */
+	bool is_wheel_behind;
+	uint32_t budget; /* of PUMP_MAX, in this step */
+	struct ilist kicks;  /* lanes to pump */
+	struct ilist moving; /* doms whose waiting recipients can go on */
+	struct ilist limit;  /* lanes that the node's session limit stopped */
+	struct ilist idle_doms, idle_queues, idle_paths;
+	struct ilist idle_sessions; /* least recently used first */
+	uint32_t nclosing;
+	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
+	struct job *jobs;
+	uint32_t njobs, jobs_cap;
+	struct { uint32_t msg; uint16_t rcpt; } *notices;
+	uint32_t nnotices, notices_cap;
+	uint64_t nstate[R_STATES];
+	struct eng_totals totals;
+};
+
+/* ---- engine.c ---- */
+struct eng_cmd *eng_emit(struct eng *e, enum eng_cmd_kind kind);
+/* A zeroed slot. Its pool's ceiling follows from the ceilings of recipients
+ * and sessions, so that only memory can be short: then it dies, and the spool
+ * brings everything back. */
+void *eng_slot(struct pool *p, uint32_t *index);
+void eng_timer_set(struct eng *e, struct timer *t, enum timer_kind kind,
+    uint32_t index, int64_t when_us);
+void eng_timer_cancel(struct eng *e, struct timer *t);
+
+/* ---- msg.c ---- */
+struct msg *eng_msg(const struct eng *e, uint32_t msg);
+void eng_on_message(struct eng *e, const struct ev_message *ev);
+void eng_on_recipient(struct eng *e, const struct ev_recipient *ev);
+void eng_on_paid(struct eng *e, uint32_t msg);
+void eng_on_damaged(struct eng *e, uint32_t msg);
+void eng_notices_flush(struct eng *e);
+/* Recipient i (in state R_NONE) is final and logged. */
+void eng_rcpt_free(struct eng *e, uint32_t i);
+void eng_notice_owe(struct eng *e, uint32_t msg, uint16_t rcpt);
+void eng_msgs_free(struct eng *e);
+
+/* ---- rcpt.c ---- */
+static inline struct rcpt *
+eng_rcpt(const struct eng *e, uint32_t i)
+{
+	return pool_at(&e->rcpts, i);
+}
+/* Out of its state: lists and counts; the timer stays. */
+void eng_rcpt_leave(struct eng *e, uint32_t i);
+/* From R_NONE into a state, counted in queue q; sets the timer. due_us is
+ * for R_DEFERRED alone. */
+void eng_rcpt_enter(struct eng *e, uint32_t i, uint32_t q,
+    enum rcpt_state state, bool at_head, int64_t due_us);
+/* From R_NONE to where it can go now: a ready FIFO, the wait for its domain,
+ * or its end. */
+void eng_rcpt_place(struct eng *e, uint32_t i, bool at_head);
+/* From R_NONE to wait or be held: in the queue of what is known so far. */
+void eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state,
+    int64_t due_us);
+/* From R_NONE to its end: PERSIST, LOG and what follows from them. */
+void eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
+    const struct outcome *o, uint32_t src, uint32_t job);
+void eng_rcpt_expire(struct eng *e, uint32_t i);
+void eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
+    const struct outcome *o, uint32_t src, int64_t due_us, uint32_t job);
+void eng_persist(struct eng *e, uint32_t i, const struct outcome *o,
+    bool is_final, bool is_owed, int64_t due_us);
+void eng_wheel_run(struct eng *e);
+struct outcome eng_rcpt_last(const struct rcpt *r);
+void eng_rcpt_remember(struct rcpt *r, const struct outcome *o);
+
+/* ---- retry.c ---- */
+/* Delay before the next try after `attempts` failures; luck in 0..2^32-1
+ * places it within the jitter. */
+int64_t eng_retry_delay(const struct eng_retry *r, uint32_t attempts,
+    uint32_t luck);
+/* min << (fails - 1), at most max. */
+int64_t eng_doubled(int64_t min_us, int64_t max_us, uint32_t fails);
+
+/* ---- queue.c ---- */
+uint32_t eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
+    uint32_t campaign, uint8_t klass);
+void eng_flow_drop(struct eng *e, uint32_t flow);
+/* The queue of a flow at a home, made when there is none. */
+uint32_t eng_queue_get(struct eng *e, uint32_t home, uint32_t flow);
+void eng_queue_depth_add(struct eng *e, uint32_t q);
+void eng_queue_depth_sub(struct eng *e, uint32_t q);
+void eng_fifo_push(struct eng *e, uint32_t q, uint32_t i, bool at_head);
+void eng_fifo_remove(struct eng *e, uint32_t q, uint32_t i);
+/* Next queue's turn in a lane's ring. */
+void eng_lane_rotate(struct eng *e, uint32_t lane);
+void eng_lane_kick(struct eng *e, uint32_t lane);
+void eng_lane_unpark(struct eng *e, uint32_t lane);
+void eng_lane_give_if_empty(struct eng *e, uint32_t lane);
+void eng_queues_idle_run(struct eng *e);
+
+/* ---- resolve.c ---- */
+uint32_t eng_dom_take(struct eng *e, uint32_t name);
+/* One recipient less. */
+void eng_dom_drop(struct eng *e, uint32_t dom);
+/* Somebody needs its answer: asks when there is none or it is old. */
+void eng_dom_touch(struct eng *e, uint32_t dom);
+void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
+void eng_dom_timer(struct eng *e, uint32_t dom);
+void eng_moving_run(struct eng *e);
+void eng_doms_idle_run(struct eng *e);
+struct outcome eng_dns_outcome(enum eng_dns status);
+
+/* ---- site.c ---- */
+uint32_t eng_site_take(struct eng *e, const struct ev_resolved *ev);
+void eng_site_hold(struct eng *e, uint32_t site);
+void eng_site_drop(struct eng *e, uint32_t site);
+/* Pumps every lane of it that has work. */
+void eng_site_wake(struct eng *e, uint32_t site);
+void eng_host_drop(struct eng *e, uint32_t host);
+void eng_host_up(struct eng *e, uint32_t host);
+void eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us);
+void eng_host_wake(struct eng *e, uint32_t host);
+/* Which address a session of this source should try: index into targets, or
+ * -1 with *why, *until_us (0 = unknown) and *host to wait for (0 = none). */
+int eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
+    uint32_t shun, enum eng_why *why, int64_t *until_us, uint32_t *host);
+
+/* ---- shape.c ---- */
+uint32_t eng_path_find(const struct eng *e, uint32_t site, uint32_t src);
+uint32_t eng_path_get(struct eng *e, uint32_t site, uint32_t src);
+/* May it start a transaction? Else why not, and until when (0 = until an
+ * event of the path). */
+enum eng_why eng_path_gate(struct eng *e, struct path *p, int64_t *until_us);
+/* May it open a session, as far as the path alone is concerned? */
+enum eng_why eng_path_open_gate(struct eng *e, struct path *p,
+    int64_t *until_us);
+void eng_path_park(struct eng *e, uint32_t path, enum eng_why why,
+    int64_t until_us);
+void eng_path_spend(struct eng *e, struct path *p);
+void eng_path_unspend(struct eng *e, struct path *p);
+/* A refusal of what began at began_us. */
+void eng_path_failed(struct eng *e, uint32_t path, int64_t began_us);
+/* Proof that it works, by what began at began_us. */
+void eng_path_works(struct path *p, int64_t began_us);
+void eng_path_relist(struct eng *e, uint32_t path);
+void eng_path_busy(struct eng *e, uint32_t path);
+void eng_path_idle(struct eng *e, uint32_t path);
+void eng_paths_idle_run(struct eng *e);
+uint32_t eng_ahead(const struct eng_shape *s);
+/* The site's shape has changed. */
+void eng_site_reshape(struct eng *e, uint32_t site);
+
+/* ---- sched.c ---- */
+void eng_kicks_run(struct eng *e);
+void eng_path_pump(struct eng *e, uint32_t path);
+void eng_limit_wake(struct eng *e);
+bool eng_lane_serves(struct eng *e, struct lane *l, const struct src *src);
+
+/* ---- session.c ---- */
+void eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target);
+void eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane);
+void eng_sess_close(struct eng *e, uint32_t sess);
+void eng_sess_relist(struct eng *e, uint32_t sess);
+void eng_on_up(struct eng *e, const struct ev_session_up *ev);
+void eng_on_down(struct eng *e, const struct ev_session_down *ev);
+
+/* ---- result.c ---- */
+void eng_on_result(struct eng *e, const struct ev_result *ev);
+/* The transaction's recipients go back to the head of their queues. */
+void eng_txn_return(struct eng *e, uint32_t txn);
+
+/* ---- conf.c ---- */
+void eng_conf_set(struct eng *e, const struct eng_policy *p);
+void eng_on_conf(struct eng *e, const struct eng_policy *p);
+void eng_conf_run(struct eng *e);
+
+/* ---- admin.c ---- */
+void eng_on_admin(struct eng *e, const struct ev_admin *ev);
+void eng_jobs_run(struct eng *e);
+bool eng_selects(const struct eng *e, const struct eng_selector *sel,
+    const struct rcpt *r, const struct msg *m);
+/* Does to a recipient in R_NONE what an operator wanted while it was in
+ * flight; false when nobody wanted anything. */
+bool eng_mark_apply(struct eng *e, uint32_t i);
+void eng_mark_forget(struct eng *e, uint32_t i);
+
+/* ---- pace.c ---- */
+void eng_pace_count(struct pace *p, int64_t now_us, enum outcome_class c);
+uint32_t eng_pace_rate_milli(const struct pace *p, int64_t now_us);
+uint32_t eng_pace_defer_milli(const struct pace *p, int64_t now_us);
+
+/* ---- the kinds of lists ---- */
+#define K_FIFO(e)    IKIND((e)->rcpts, rcpt, link) /* also of a txn */
+#define K_QUEUE(e)   IKIND((e)->queues, queue, link)
+#define K_MOVING(e)  IKIND((e)->doms, dom, moving)
+#define K_DOMIDLE(e) IKIND((e)->doms, dom, idle)
+#define K_LANE(e)    IKIND((e)->lanes, lane, link)
+#define K_HUNGRY(e)  IKIND((e)->lanes, lane, hungry)
+#define K_KICK(e)    IKIND((e)->lanes, lane, kick)
+#define K_LIMIT(e)   IKIND((e)->lanes, lane, limit)
+#define K_WAITER(e)  IKIND((e)->lanes, lane, host)
+#define K_PATH(e)    IKIND((e)->paths, path, link)
+#define K_OPEN(e)    IKIND((e)->paths, path, open)
+#define K_PATHIDLE(e) IKIND((e)->paths, path, idle)
+#define K_SESS(e)    IKIND((e)->sessions, sess, link)
+#define K_ROOM(e)    IKIND((e)->sessions, sess, room)
+#define K_SESSIDLE(e) IKIND((e)->sessions, sess, idle)
+#define K_TXN(e)     IKIND((e)->txns, txn, link)
+
+#endif

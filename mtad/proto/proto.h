@@ -1,0 +1,19 @@
+/*
+ * proto/proto.h - conversations without sockets.
+ *
+ * Machines here take bytes and the time, and give bytes and acts; who moves
+ * the bytes is not their business. No callback re-enters a machine: it stops
+ * at an act and waits for the answer. All input is hostile.
+ */
+#ifndef PROTO_PROTO_H
+#define PROTO_PROTO_H
+
+#include "mail/mail.h"
+#include "proto/syntax.h"
+#include "proto/reply.h"
+#include "proto/header.h"
+#include "proto/smtp_srv.h"
+#include "proto/smtp_cli.h"
+#include "proto/dsn.h"
+
+#endif

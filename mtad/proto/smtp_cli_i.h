@@ -1,0 +1,118 @@
+/*
+ * proto/smtp_cli_i.h - what the parts of the SMTP client share.
+ *
+ * smtp_cli.c has the session: states, replies, deadlines, its end.
+ * smtp_cli_txn.c has the transactions: what is written, what is answered.
+ *
+ * A transaction is a list of steps: RSET (only where the peer still has the
+ * last one open), MAIL, one RCPT per recipient, DATA, end of message. `sent`
+ * is the next step to write, `answered` the next one whose reply is awaited.
+ * Steps of recipients that are not sent at all are in neither.
+ *
+ * Invariant: answered <= sent. A body piece is written only between the 354
+ * to this transaction's DATA (answered == sent == its end-of-message step) and
+ * the final dot, and only when somebody was accepted.
+ */
+#ifndef PROTO_SMTP_CLI_I_H
+#define PROTO_SMTP_CLI_I_H
+
+#include "proto/smtp_cli.h"
+
+/* State, the deadline it is under, the stage that it is in. */
+#define SMTP_CLI_STATES(X)                                                     \
+	X(CLI_ST_BANNER, banner_ms, STAGE_BANNER)                              \
+	X(CLI_ST_EHLO, ehlo_ms, STAGE_EHLO)                                    \
+	X(CLI_ST_HELO, ehlo_ms, STAGE_EHLO)                                    \
+	X(CLI_ST_STARTTLS, tls_ms, STAGE_STARTTLS)                             \
+	X(CLI_ST_TLS, tls_ms, STAGE_TLS)                                       \
+	X(CLI_ST_UP, idle_ms, STAGE_NONE)                                      \
+	X(CLI_ST_QUIT, quit_ms, STAGE_QUIT)                                    \
+	X(CLI_ST_DOWN, idle_ms, STAGE_NONE)
+
+#define X(name, deadline, stage) name,
+enum cli_state { SMTP_CLI_STATES(X) };
+#undef X
+
+/* Why a transaction is not sent at all. */
+enum txn_local {
+	TXN_SENDABLE,
+	TXN_TOO_BIG,
+	TXN_NEEDS_UTF8,
+	TXN_BAD_SENDER,
+	TXN_NOBODY, /* no recipient can be sent */
+};
+
+enum txn_step {
+	STEP_RSET,
+	STEP_MAIL,
+	STEP_RCPT, /* + index of the recipient */
+};
+
+struct cli_txn {
+	struct smtp_cli_txn t;
+	uint64_t skip[(SMTP_TXN_RCPTS_MAX + 63) / 64]; /* not to be sent */
+	uint8_t local;				       /* enum txn_local */
+	uint8_t first; /* STEP_RSET or STEP_MAIL */
+	uint16_t sent, answered;
+	uint16_t accepted;
+	bool mail_accepted;
+	bool is_dead; /* refused as a whole */
+	int64_t began_us;
+};
+
+#define CLI_TXNS 2
+
+struct smtp_cli {
+	const struct smtp_cli_conf *conf;
+	struct buf out;
+	enum cli_state state;
+	bool is_tls;
+	bool tells_up; /* CLI_UP is due */
+	bool quits;
+	bool body_is_open;
+	bool needs_rset;      /* the peer has a transaction that is over */
+	bool result_is_open;  /* result belongs to the oldest transaction */
+	bool is_lost;	      /* the connection went, not the patience */
+	bool oldest_was_hurt; /* after the end: the blame has been given */
+	char body_last[2];    /* the last two bytes of the body */
+	uint8_t oldest, ntxns;
+	uint32_t caps, caps_seen;
+	uint32_t lines_seen;
+	uint64_t size_max, size_seen;
+	uint64_t txns_done;
+	int64_t since_us; /* what the deadline counts from */
+	struct cli_txn txn[CLI_TXNS];
+	struct outcome down;
+	uint16_t down_text_n;
+	char down_text[REPLY_TEXT_MAX];
+	struct reply_parser parser;
+	struct smtp_cli_result result;
+};
+
+/* ---- smtp_cli.c ---------------------------------------------------------- */
+
+/* Ends the session. What is still queued gets its outcome from `why`. */
+void cli_fall(struct smtp_cli *c, struct outcome why, struct slice text);
+
+/* ---- smtp_cli_txn.c ------------------------------------------------------ */
+
+static inline struct cli_txn *
+cli_oldest(struct smtp_cli *c)
+{
+	return c->ntxns > 0 ? &c->txn[c->oldest] : NULL;
+}
+
+/* Writes whatever may be written now, QUIT included. */
+void cli_pump(struct smtp_cli *c, int64_t now_us);
+/* One reply while the session is up. */
+void cli_txn_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us);
+/* Is the oldest transaction over, and its result due? */
+bool cli_txn_is_over(const struct cli_txn *t);
+/* Fills in the result of the oldest transaction and forgets it. */
+void cli_txn_finish(struct smtp_cli *c, int64_t now_us);
+/* Stage of the oldest transaction; STAGE_NONE without any. */
+enum stage cli_txn_stage(const struct smtp_cli *c);
+/* Milliseconds that the peer has for what it owes now. */
+int64_t cli_txn_patience_ms(const struct smtp_cli *c);
+
+#endif

@@ -1,0 +1,162 @@
+/*
+ * relay/books.c - one event of mail as one line of JSON.
+ *
+ * Empty and zero fields are left out, so that a line is short; the order of
+ * fields is fixed. The event_id is a hash of what the event is about (message,
+ * recipient, kind, attempt), so a crash that makes a record appear twice
+ * repeats its event_id too.
+ */
+#include "relay/relay.h"
+
+#define X(name, text) [name] = text,
+static const char *const kind_names[BOOK_N] = { BOOK_KINDS(X) };
+#undef X
+
+const char *
+book_kind_name(enum book_kind k)
+{
+	return k < BOOK_N ? kind_names[k] : "unknown";
+}
+
+void
+book_entry_init(struct book_entry *e, enum book_kind kind)
+{
+	memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	e->rcpt = -1;
+	e->queued_us = e->session_us = -1;
+}
+
+static void
+put_event_id(struct jsonw *w, const struct book_entry *e)
+{
+	struct {
+		struct msgid id;
+		int32_t rcpt;
+		uint16_t attempt;
+		uint8_t kind, pad;
+		int64_t wall_us; /* only where no message names the event */
+	} key;
+	char text[16];
+	uint64_t h;
+	size_t n;
+
+	memset(&key, 0, sizeof(key));
+	key.id = e->id;
+	key.rcpt = e->rcpt;
+	key.attempt = e->attempt;
+	key.kind = (uint8_t)e->kind;
+	if (!e->has_id)
+		key.wall_us = e->wall_us;
+	h = hash_bytes(UINT64_C(0x6d7461642d626f6f), &key, sizeof(key));
+	n = fmt_base32(text, &h, sizeof(h));
+	jw_kstr(w, "event_id", slice_of(text, n));
+}
+
+static void
+put_text(struct jsonw *w, const char *key, struct slice s)
+{
+	if (s.n)
+		jw_kstr(w, key, s);
+}
+
+static void
+put_message(struct jsonw *w, const struct book_entry *e)
+{
+	char id[MSGID_TEXT_MAX];
+
+	if (e->has_id)
+		jw_kstr(w, "id", slice_of(id, msgid_format(id, &e->id)));
+	if (e->has_sender)
+		jw_kstr(w, "sender", e->sender);
+	put_text(w, "recipient", e->recipient);
+	if (e->rcpt >= 0)
+		jw_ku64(w, "rcpt", (uint64_t)e->rcpt);
+	if (e->nrcpt)
+		jw_ku64(w, "nrcpt", e->nrcpt);
+	put_text(w, "tenant", e->tenant);
+	put_text(w, "campaign", e->campaign);
+	put_text(w, "pool", e->pool);
+	put_text(w, "listener", e->listener);
+	if (e->size)
+		jw_ku64(w, "size", e->size);
+	if (e->is_dsn)
+		jw_kbool(w, "dsn", true);
+}
+
+static void
+put_peer(struct jsonw *w, const struct book_entry *e)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	put_text(w, "source", e->source);
+	put_text(w, "site", e->site);
+	put_text(w, "mx", e->mx);
+	if (e->has_peer)
+		jw_kstr(w, "peer",
+		    slice_of(text, endpoint_format(text, &e->peer)));
+	put_text(w, "helo", e->helo);
+	put_text(w, "tls", e->tls);
+}
+
+static void
+put_outcome(struct jsonw *w, const struct book_entry *e)
+{
+	char enh[16];
+	size_t n;
+
+	if (e->outcome.code)
+		jw_ku64(w, "code", e->outcome.code);
+	n = enh_format(enh, e->outcome.enh);
+	put_text(w, "enhanced", slice_of(enh, n));
+	put_text(w, "text", e->text);
+	if (e->outcome.stage)
+		jw_kstr(w, "stage", slice_str(stage_name(e->outcome.stage)));
+	if (e->attempt)
+		jw_ku64(w, "attempt", e->attempt);
+}
+
+static void
+put_times(struct jsonw *w, const struct book_entry *e)
+{
+	char text[32];
+
+	if (e->queued_us >= 0) {
+		jw_key(w, "queued");
+		jw_milli(w, e->queued_us / 1000);
+	}
+	if (e->session_us >= 0) {
+		jw_key(w, "session");
+		jw_milli(w, e->session_us / 1000);
+	}
+	if (e->next_us)
+		jw_kstr(w, "next", slice_of(text, date_iso(text, e->next_us)));
+}
+
+int
+book_write(struct buf *out, const struct book_entry *e)
+{
+	size_t before = out->n;
+	char when[32];
+	struct jsonw w;
+
+	jw_init(&w, out);
+	jw_open(&w, '{');
+	jw_kstr(&w, "type", slice_str(kind_names[e->kind]));
+	jw_kstr(&w, "time", slice_of(when, date_iso(when, e->wall_us)));
+	put_event_id(&w, e);
+	put_message(&w, e);
+	put_peer(&w, e);
+	put_outcome(&w, e);
+	put_times(&w, e);
+	put_text(&w, "user", e->user);
+	put_text(&w, "reason", e->reason);
+	jw_close(&w, '}');
+	buf_addc(out, '\n');
+	if (out->failed) {
+		buf_cut(out, before);
+		out->failed = false;
+		return E_FULL;
+	}
+	return 0;
+}

@@ -1,0 +1,819 @@
+/*
+ * relay/core.c - drives the engine and carries out its commands.
+ *
+ * Every call that brings news makes an event, steps the engine once, and walks
+ * the commands in the order in which they were given. Commands of one step are
+ * about the job, session or look-up that the call was about; core->job and its
+ * neighbours hold that context while the commands run.
+ */
+#include "relay/core_i.h"
+
+static void notice_collect(struct core *c, uint32_t *i);
+
+struct core *
+core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
+    uint64_t seed, const struct core_ops *ops, void *ctx, int64_t now_us,
+    int64_t wall_us)
+{
+	struct core *c = mem_get(sizeof(*c));
+	struct eng_limits limits = {
+		.messages_max = conf->messages_max,
+		.rcpts_max = conf->rcpts_max,
+		.domains_max = conf->domains_max,
+		.sites_max = conf->domains_max,
+		.sessions_max = conf->sessions_out_max,
+	};
+
+	c->conf = conf;
+	c->disk = disk;
+	c->gate = gate;
+	c->ops = ops;
+	c->ctx = ctx;
+	c->dice = seed;
+	c->now_us = now_us;
+	c->wall_us = wall_us;
+	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
+	map_init(&c->by_slot, hash_u64(seed + 2), conf->messages_max);
+	pool_init(&c->msgs, sizeof(struct core_msg), conf->messages_max);
+	c->policy = core_policy_compile(c, conf);
+	c->eng = c->policy ?
+	    eng_new(c->policy, &limits, hash_u64(seed), now_us) : NULL;
+	if (!c->eng) {
+		core_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void
+core_free(struct core *c)
+{
+	if (c->eng)
+		eng_free(c->eng);
+	core_notices_free(c);
+	eng_cmds_free(&c->cmds);
+	pool_free(&c->msgs);
+	map_free(&c->by_slot);
+	names_free(&c->names);
+	mem_free(c->policy);
+	mem_free(c->old_policy);
+	mem_free(c);
+}
+
+void
+core_clock(struct core *c, int64_t now_us, int64_t wall_us)
+{
+	c->now_us = now_us;
+	c->wall_us = wall_us;
+}
+
+int64_t
+core_wall(const struct core *c, int64_t mono_us)
+{
+	if (mono_us == TIME_NEVER || mono_us == 0)
+		return mono_us;
+	return mono_us - c->now_us + c->wall_us;
+}
+
+int64_t
+core_mono(const struct core *c, int64_t wall_us)
+{
+	if (wall_us == TIME_NEVER || wall_us == 0)
+		return wall_us;
+	return wall_us - c->wall_us + c->now_us;
+}
+
+struct core_msg *
+core_msg(const struct core *c, uint32_t index)
+{
+	return pool_is_live(&c->msgs, index) ? pool_at(&c->msgs, index) : NULL;
+}
+
+const struct conf_route *
+core_route(const struct core *c, struct slice domain)
+{
+	for (uint32_t i = 0; i < c->conf->nroutes; i++)
+		if (slice_glob(c->conf->routes[i].pattern, domain))
+			return &c->conf->routes[i];
+	return NULL;
+}
+
+uint16_t
+core_shape(const struct core *c, struct slice domain)
+{
+	uint32_t n = MIN(c->conf->nshapes, ENG_SHAPES_MAX);
+
+	for (uint32_t i = 1; i < n; i++)
+		if (slice_glob(c->conf->shapes[i].pattern, domain))
+			return (uint16_t)i;
+	return 0;
+}
+
+int
+core_read_envelope(struct core *c, const struct core_msg *m,
+    struct envelope *env, struct cursor *rcpts, char **record)
+{
+	int err;
+
+	*record = mem_try(m->ref.env_bytes + 1);
+	if (!*record)
+		return E_NOMEM;
+	err = spool_read(c->disk, &m->ref, 0, *record, m->ref.env_bytes);
+	if (!err)
+		err = env_decode(slice_of(*record, m->ref.env_bytes), env,
+		    rcpts);
+	if (!err && !msgid_eq(&env->id, &m->id))
+		err = E_CORRUPT;
+	return err;
+}
+
+/* ---- commands -------------------------------------------------------------------- */
+
+static void
+do_resolve(struct core *c, uint32_t domain)
+{
+	struct slice name = names_text(&c->names, domain);
+	const struct conf_route *r = core_route(c, name);
+
+	if (!r) {
+		c->ops->resolve(c->ctx, domain, name, false);
+		return;
+	}
+	if (r->addr[0].ip.family == 0) { /* a smart host by name */
+		c->ops->resolve(c->ctx, domain, r->host[0], true);
+		return;
+	}
+	/* The driver hands it back to core_resolved in its own time: a step
+	 * must not begin inside another one. */
+	c->ops->resolve(c->ctx, domain, slice_of(NULL, 0), false);
+}
+
+static void
+do_open(struct core *c, const struct eng_cmd *cmd)
+{
+	const struct eng_target *t = &cmd->open.target;
+	struct core_open o = {
+		.session = cmd->open.session,
+		.source = cmd->open.source,
+		.to = { .ip = t->ip, .port = t->port },
+		.host = names_text(&c->names, t->host),
+		.domain = names_text(&c->names, cmd->open.domain),
+		.source_name = c->conf->sources[cmd->open.source].name,
+	};
+
+	o.site = o.host.n ? o.host : o.domain;
+	if (!c->is_stopping)
+		c->ops->open(c->ctx, &o);
+}
+
+static void
+do_assign(struct core *c, uint32_t *i)
+{
+	const struct eng_cmd *cmd = &c->cmds.v[*i];
+	struct core_msg *m = core_msg(c, cmd->assign.msg);
+	struct job *j = NULL;
+
+	ASSERT(m);
+	if (!c->is_stopping)
+		j = mem_try(sizeof(*j));
+	if (j) {
+		j->session = cmd->assign.session;
+		j->txn = cmd->assign.txn;
+		j->msg = cmd->assign.msg;
+		j->attempt = cmd->assign.attempt;
+		j->id = m->id;
+		j->ref = m->ref;
+		j->n = cmd->assign.n;
+		j->rcpt[0] = cmd->assign.rcpt;
+	}
+	for (uint16_t k = 1; k < cmd->assign.n; k++) {
+		ASSERT(*i + 1 < c->cmds.n);
+		ASSERT(c->cmds.v[*i + 1].kind == CMD_ASSIGN_RCPT);
+		++*i;
+		if (j)
+			j->rcpt[k] = c->cmds.v[*i].assign_rcpt.rcpt;
+	}
+	if (!j)
+		return; /* stopping: the spool remembers it */
+	m->reading++;
+	c->ops->assign(c->ctx, j);
+}
+
+static void
+do_persist(struct core *c, const struct eng_cmd *cmd)
+{
+	struct core_msg *m = core_msg(c, cmd->persist.msg);
+	struct spool_rcpt r = {
+		.outcome = cmd->persist.outcome,
+		.attempts = cmd->persist.attempts,
+		.is_final = cmd->persist.is_final,
+		.is_owed = cmd->persist.is_owed,
+		.due_us = core_wall(c, cmd->persist.due_us),
+	};
+
+	ASSERT(m);
+	if (r.is_owed) {
+		r.text = core_words(c, cmd->persist.rcpt,
+		    &cmd->persist.outcome);
+		r.mta = core_mta(c);
+	}
+	c->ops->outcome(c->ctx, m->slot, cmd->persist.rcpt, &r);
+}
+
+static void
+do_drop(struct core *c, uint32_t index)
+{
+	struct core_msg *m = core_msg(c, index);
+
+	ASSERT(m && m->reading == 0);
+	gate_give(&c->gate->rcpts_free, m->nrcpt);
+	map_del(&c->by_slot, m->slot.index);
+	c->ops->drop(c->ctx, m->slot);
+	pool_give(&c->msgs, index);
+}
+
+static void
+do_admin_done(struct core *c, const struct eng_cmd *cmd)
+{
+	struct core_job *j = &c->jobs[cmd->admin_done.job - 1];
+
+	ASSERT(cmd->admin_done.job >= 1 &&
+	    cmd->admin_done.job <= CORE_JOBS_MAX && j->is_used);
+	j->is_used = false;
+	if (j->done)
+		j->done(j->ctx, j->arg, cmd->admin_done.n);
+}
+
+/* Carries out one command; *i moves over those that belong together. */
+static void
+carry_out(struct core *c, uint32_t *i)
+{
+	const struct eng_cmd *cmd = &c->cmds.v[*i];
+
+	switch (cmd->kind) {
+	case CMD_RESOLVE:
+		do_resolve(c, cmd->domain);
+		return;
+	case CMD_OPEN:
+		do_open(c, cmd);
+		return;
+	case CMD_ASSIGN:
+		do_assign(c, i);
+		return;
+	case CMD_CLOSE:
+		c->ops->close(c->ctx, cmd->close);
+		return;
+	case CMD_PERSIST:
+		do_persist(c, cmd);
+		return;
+	case CMD_LOG:
+		core_log(c, cmd);
+		return;
+	case CMD_NOTICE:
+		notice_collect(c, i);
+		return;
+	case CMD_DROP:
+		do_drop(c, cmd->drop);
+		return;
+	case CMD_FORGET:
+		if (cmd->domain)
+			names_drop(&c->names, cmd->domain);
+		return;
+	case CMD_ADMIN_DONE:
+		do_admin_done(c, cmd);
+		return;
+	case CMD_ASSIGN_RCPT:
+	case ENG_CMD_N:
+		break;
+	}
+	ASSERT(!"a command of the engine");
+}
+
+void
+core_step(struct core *c, const struct eng_event *ev)
+{
+	ASSERT(c->cmds.n == 0); /* no step inside a step */
+	eng_step(c->eng, ev, c->now_us, &c->cmds);
+	for (uint32_t i = 0; i < c->cmds.n; i++)
+		carry_out(c, &i);
+	c->cmds.n = 0;
+}
+
+/* ---- notices ------------------------------------------------------------------------ */
+
+/* The outcome that this step gave to a recipient: it stands in the PERSIST
+ * that came before its NOTICE, or in what a scan found. */
+static void
+notice_fill(struct core *c, uint32_t msg, uint32_t upto,
+    struct core_notice *n)
+{
+	struct slice words, mta;
+
+	for (uint32_t i = 0; i < upto; i++) {
+		const struct eng_cmd *cmd = &c->cmds.v[i];
+
+		if (cmd->kind == CMD_PERSIST && cmd->persist.msg == msg &&
+		    cmd->persist.rcpt == n->rcpt) {
+			n->outcome = cmd->persist.outcome;
+			n->is_known = true;
+		}
+	}
+	words = core_words(c, n->rcpt, &n->outcome);
+	mta = core_mta(c);
+	if (c->found && n->rcpt < c->found->nrcpt) {
+		n->outcome = c->found->rcpts[n->rcpt].outcome;
+		words = c->found->rcpts[n->rcpt].text;
+		mta = c->found->rcpts[n->rcpt].mta;
+		n->is_known = true;
+	}
+	n->text_n = (uint16_t)slice_copy(words, n->text, sizeof(n->text));
+	slice_copy(mta, n->mta, sizeof(n->mta));
+}
+
+/* Gathers the NOTICE commands of one message that stand in this step. */
+static void
+notice_collect(struct core *c, uint32_t *at)
+{
+	uint32_t first = *at, msg = c->cmds.v[first].notice.msg, n = 0;
+	struct core_notice *v = mem_try(CORE_NOTICES_MAX * sizeof(*v));
+
+	if (!v) {
+		log_event(LOG_ERROR, "core", "what", "no memory for a notice",
+		    "effect", "it is owed and made after a restart", NULL);
+		return;
+	}
+	for (uint32_t i = first; i < c->cmds.n && n < CORE_NOTICES_MAX; i++) {
+		if (c->cmds.v[i].kind != CMD_NOTICE ||
+		    c->cmds.v[i].notice.msg != msg)
+			continue;
+		v[n].rcpt = c->cmds.v[i].notice.rcpt;
+		notice_fill(c, msg, i, &v[n]);
+		n++;
+		/* Carried out here: the walk shall not meet it again. */
+		if (i != first) {
+			c->cmds.v[i].kind = CMD_FORGET;
+			c->cmds.v[i].domain = 0;
+		}
+	}
+	core_notices(c, msg, v, n);
+	mem_free(v);
+}
+
+/* ---- news ------------------------------------------------------------------------------ */
+
+static uint32_t
+domain_id(struct core *c, struct slice domain)
+{
+	char lower[DOMAIN_MAX + 1];
+	uint32_t id;
+
+	domain.n = MIN(domain.n, (size_t)DOMAIN_MAX);
+	for (size_t i = 0; i < domain.n; i++)
+		lower[i] = ascii_lower(domain.p[i]);
+	domain.p = lower;
+	id = names_find(&c->names, domain);
+	/* One hold stands for the engine's use, until CMD_FORGET. */
+	return id ? id : names_take(&c->names, domain);
+}
+
+static uint32_t
+tag_id(struct core *c, struct slice tag)
+{
+	uint32_t id;
+
+	if (tag.n == 0)
+		return 0;
+	id = names_find(&c->names, tag);
+	return id ? id : names_take(&c->names, tag);
+}
+
+/* A message's place in the table and its event; 0 when there is no room. */
+static uint32_t
+msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
+    const struct envelope *env, uint32_t nopen)
+{
+	struct handle h;
+	struct core_msg *m = pool_take(&c->msgs, &h);
+	struct eng_event ev = { .kind = EV_MESSAGE };
+	struct slice pool = env->pool;
+
+	if (!m)
+		return 0;
+	if (map_put(&c->by_slot, slot.index, h.index)) {
+		pool_give(&c->msgs, h.index);
+		return 0;
+	}
+	m->id = env->id;
+	m->slot = slot;
+	m->ref = *ref;
+	m->nrcpt = env->nrcpt;
+	m->tenant = tag_id(c, env->tenant);
+	m->campaign = tag_id(c, env->campaign);
+	m->pool = tag_id(c, pool.n ? pool : SL("default"));
+	m->is_null_sender = env->sender.n == 0;
+	ev.message = (struct ev_message){
+		.msg = h.index,
+		.nrcpt = nopen,
+		.tenant = m->tenant,
+		.campaign = m->campaign,
+		.pool = m->pool,
+		.arrival_us = core_mono(c, env->arrival_us),
+		.expires_us = core_mono(c, env->expires_us),
+		.size = env->body_bytes,
+		.is_null_sender = m->is_null_sender,
+		.klass = env->klass,
+	};
+	core_step(c, &ev);
+	return h.index;
+}
+
+static void
+rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt, struct slice address,
+    const struct spool_rcpt *state)
+{
+	struct eng_event ev = { .kind = EV_RECIPIENT };
+
+	ev.recipient = (struct ev_recipient){
+		.msg = msg,
+		.rcpt = rcpt,
+		.domain = domain_id(c, mailbox_domain(address)),
+	};
+	if (state) {
+		ev.recipient.attempts = state->attempts;
+		ev.recipient.due_us = core_mono(c, state->due_us);
+		ev.recipient.is_owed = state->is_final && state->is_owed;
+	}
+	core_step(c, &ev);
+}
+
+void
+core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
+    struct slice envelope)
+{
+	struct envelope env;
+	struct cursor rcpts;
+	struct env_rcpt r;
+	uint32_t msg;
+	uint16_t i = 0;
+
+	if (env_decode(envelope, &env, &rcpts)) {
+		ASSERT(!"an envelope that we encoded");
+		return;
+	}
+	msg = msg_add(c, slot, ref, &env, env.nrcpt);
+	if (!msg) {
+		/* The gate admits less than the table holds, so this is the
+		 * table's memory running out: the spool has the message. */
+		log_event(LOG_ERROR, "core", "what", "no room for a message",
+		    "effect", "it stays spooled until a restart", NULL);
+		return;
+	}
+	while (env_rcpt_next(&rcpts, &r))
+		rcpt_add(c, msg, i++, r.address, NULL);
+}
+
+void
+core_restore(struct core *c, const struct spool_found *f)
+{
+	struct envelope env;
+	struct cursor rcpts;
+	struct env_rcpt r;
+	uint32_t msg, open = 0;
+	uint16_t i = 0;
+
+	if (env_decode(f->envelope, &env, &rcpts) || env.nrcpt != f->nrcpt) {
+		log_event(LOG_ERROR, "core", "what", "envelope not readable",
+		    "effect", "left in the spool, see mtad spool check", NULL);
+		return;
+	}
+	for (uint32_t k = 0; k < f->nrcpt; k++)
+		open += !f->rcpts[k].is_final || f->rcpts[k].is_owed;
+	if (open == 0) {
+		c->ops->drop(c->ctx, f->slot);
+		return;
+	}
+	msg = msg_add(c, f->slot, &f->ref, &env, open);
+	if (!msg)
+		return;
+	atomic_fetch_sub(&c->gate->rcpts_free, (int64_t)env.nrcpt);
+	for (; env_rcpt_next(&rcpts, &r); i++) {
+		const struct spool_rcpt *s = &f->rcpts[i];
+
+		if (s->is_final && !s->is_owed)
+			continue;
+		c->found = f;
+		rcpt_add(c, msg, i, r.address, s);
+		c->found = NULL;
+	}
+}
+
+void
+core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
+{
+	struct slice name = names_text(&c->names, domain);
+	const struct conf_route *r = core_route(c, name);
+	struct eng_event ev = { .kind = EV_RESOLVED };
+	struct ev_resolved *v = &ev.resolved;
+
+	v->domain = domain;
+	v->shape = core_shape(c, name);
+	v->is_route = r != NULL;
+	if (r && r->addr[0].ip.family) {
+		v->status = ENG_DNS_OK;
+		v->ttl_us = 3600 * US_PER_S;
+		for (uint32_t i = 0; i < r->nhosts; i++) {
+			if (r->addr[i].ip.family == 0)
+				continue;
+			v->target[v->ntargets++] = (struct eng_target){
+				.host = tag_id(c, r->host[i]),
+				.pref = (uint16_t)i,
+				.ip = r->addr[i].ip,
+				.port = r->addr[i].port,
+			};
+		}
+		core_step(c, &ev);
+		return;
+	}
+	v->status = a->status;
+	v->ttl_us = a->ttl_us;
+	for (uint32_t i = 0; i < MIN(a->n, ENG_TARGETS_MAX); i++)
+		v->target[v->ntargets++] = (struct eng_target){
+			.host = tag_id(c, a->target[i].host),
+			.pref = a->target[i].pref,
+			.ip = a->target[i].ip,
+			.port = r && r->addr[0].port ? r->addr[0].port :
+						       c->conf->smtp_port,
+		};
+	core_step(c, &ev);
+}
+
+void
+core_session_up(struct core *c, struct handle session, uint32_t caps,
+    bool is_tls)
+{
+	struct eng_event ev = { .kind = EV_SESSION_UP };
+
+	ev.up = (struct ev_session_up){ session, caps, is_tls };
+	core_step(c, &ev);
+}
+
+void
+core_session_down(struct core *c, struct handle session,
+    const struct outcome *o, struct slice text,
+    const struct session_facts *facts)
+{
+	struct eng_event ev = { .kind = EV_SESSION_DOWN };
+
+	ev.down = (struct ev_session_down){ session, *o };
+	c->down_text = text;
+	c->facts = facts;
+	core_step(c, &ev);
+	c->down_text = slice_of("", 0);
+	c->facts = NULL;
+}
+
+static void
+quarantine_message(struct core *c, uint32_t msg, struct core_msg *m)
+{
+	struct buf *book = c->ops->book(c->ctx);
+	struct eng_event ev = { .kind = EV_DAMAGED };
+	struct book_entry e;
+
+	book_entry_init(&e, BOOK_QUARANTINE);
+	e.wall_us = c->wall_us;
+	e.id = m->id;
+	e.has_id = true;
+	e.text = SL("record in the spool is damaged; set aside");
+	if (!book || book_write(book, &e))
+		c->books_dropped++;
+	c->ops->damaged(c->ctx, m->slot);
+	ev.damaged.msg = msg;
+	core_step(c, &ev);
+}
+
+static void
+job_free(struct job *j)
+{
+	mem_free(j->record);
+	mem_free(j->texts);
+	mem_free(j);
+}
+
+void
+core_result(struct core *c, struct job *j, const struct session_facts *facts)
+{
+	struct core_msg *m = core_msg(c, j->msg);
+	struct eng_event ev;
+
+	ASSERT(m && m->reading > 0);
+	m->reading--;
+	if (m->reading == 0 && m->moved.env_bytes) {
+		m->ref = m->moved;
+		memset(&m->moved, 0, sizeof(m->moved));
+		c->ops->moved_ack(c->ctx, m->slot);
+	}
+	ev.kind = EV_RESULT;
+	ev.result.session = j->result.session;
+	ev.result.txn = j->result.txn;
+	ev.result.is_sent = j->result.is_sent;
+	ev.result.in_doubt = j->result.in_doubt;
+	ev.result.n = j->result.n;
+	memcpy(ev.result.rcpt, j->result.rcpt,
+	    j->n * sizeof(j->result.rcpt[0]));
+	c->job = j;
+	c->facts = facts;
+	core_step(c, &ev);
+	c->job = NULL;
+	c->facts = NULL;
+	if (j->is_damaged && (m = core_msg(c, j->msg)) != NULL &&
+	    msgid_eq(&m->id, &j->id))
+		quarantine_message(c, j->msg, m);
+	job_free(j);
+}
+
+void
+core_moved(struct core *c, struct handle slot, const struct spool_ref *ref)
+{
+	uint32_t index = map_get(&c->by_slot, slot.index);
+	struct core_msg *m = index ? core_msg(c, index) : NULL;
+
+	if (!m || !handle_eq(m->slot, slot))
+		return; /* dropped meanwhile: the spool knows */
+	if (m->reading) {
+		m->moved = *ref;
+		return;
+	}
+	m->ref = *ref;
+	c->ops->moved_ack(c->ctx, slot);
+}
+
+void
+core_damage(struct core *c, const struct spool_damage *d)
+{
+	struct buf *book = c->ops->book(c->ctx);
+	struct book_entry e;
+	char text[160];
+
+	book_entry_init(&e, BOOK_QUARANTINE);
+	e.wall_us = c->wall_us;
+	e.id = d->id;
+	e.has_id = d->has_id;
+	snprintf(text, sizeof(text), "%s: file %u offset %u length %u, saved as %s",
+	    d->what, d->file, d->offset, d->length,
+	    d->saved_as[0] ? d->saved_as : "nothing");
+	e.text = slice_str(text);
+	if (!book || book_write(book, &e))
+		c->books_dropped++;
+	log_event(LOG_ERROR, "spool", "what", "damaged record set aside",
+	    "detail", text, NULL);
+}
+
+void
+core_tick(struct core *c)
+{
+	struct eng_event ev = { .kind = EV_TICK };
+
+	if (c->is_stopping)
+		return;
+	core_notices_retry(c);
+	core_step(c, &ev);
+}
+
+int64_t
+core_deadline(const struct core *c)
+{
+	int64_t at;
+
+	if (c->is_stopping)
+		return TIME_NEVER;
+	at = eng_deadline(c->eng);
+	if (c->nowed)
+		at = MIN(at, c->now_us + US_PER_S);
+	return at;
+}
+
+void
+core_stop(struct core *c)
+{
+	c->is_stopping = true;
+}
+
+void
+core_reload(struct core *c, const struct conf *conf, int64_t now_us)
+{
+	struct eng_event ev = { .kind = EV_CONF };
+	struct eng_policy *p;
+
+	c->now_us = now_us;
+	p = core_policy_compile(c, conf);
+	if (!p) {
+		log_event(LOG_ERROR, "core", "what",
+		    "no memory for the new policy", NULL);
+		return;
+	}
+	mem_free(c->old_policy);
+	c->old_policy = c->policy;
+	c->policy = p;
+	c->conf = conf;
+	ev.conf = p;
+	core_step(c, &ev);
+}
+
+/* ---- operators ---------------------------------------------------------------------------- */
+
+/* Looks a selector's names up. E_NOTFOUND: one is not known, nothing can
+ * match. */
+int
+core_selector_compile(struct core *c, const struct core_selector *s,
+    struct eng_selector *out)
+{
+	const struct {
+		struct slice text;
+		uint32_t *id;
+	} v[] = {
+		{ s->domain, &out->domain },
+		{ s->tenant, &out->tenant },
+		{ s->campaign, &out->campaign },
+		{ s->pool, &out->pool },
+	};
+	struct msgid id;
+
+	memset(out, 0, sizeof(*out));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		if (v[i].text.n == 0)
+			continue;
+		*v[i].id = names_find(&c->names, v[i].text);
+		if (!*v[i].id)
+			return E_NOTFOUND;
+	}
+	if (s->older_than_us)
+		out->arrived_before_us = c->now_us - s->older_than_us;
+	out->everything = s->everything;
+	if (s->id.n == 0)
+		return 0;
+	if (msgid_parse(s->id, &id))
+		return E_NOTFOUND;
+	for (uint32_t i = 1; i < c->msgs.next_new; i++) {
+		struct core_msg *m = core_msg(c, i);
+
+		if (m && msgid_eq(&m->id, &id)) {
+			out->msg = i;
+			return 0;
+		}
+	}
+	return E_NOTFOUND;
+}
+
+static void
+book_action(struct core *c, const struct core_job *j,
+    const struct core_selector *s)
+{
+	struct buf *book = c->ops->book(c->ctx);
+	struct book_entry e;
+	char text[256];
+
+	book_entry_init(&e, BOOK_ADMIN);
+	e.wall_us = c->wall_us;
+	snprintf(text, sizeof(text),
+	    "%d id=%.*s domain=%.*s tenant=%.*s campaign=%.*s pool=%.*s",
+	    (int)j->verb, SLF(s->id), SLF(s->domain), SLF(s->tenant),
+	    SLF(s->campaign), SLF(s->pool));
+	e.text = slice_str(text);
+	e.user = slice_str(j->user);
+	e.reason = slice_str(j->reason);
+	if (!book || book_write(book, &e))
+		c->books_dropped++;
+}
+
+int
+core_admin(struct core *c, enum eng_verb verb, bool dry_run,
+    const struct core_selector *s, struct slice user, struct slice reason,
+    void (*done)(void *ctx, uint64_t arg, uint32_t n), void *ctx, uint64_t arg)
+{
+	struct eng_event ev = { .kind = EV_ADMIN };
+	struct core_job *j = NULL;
+	uint32_t at;
+	int err;
+
+	for (at = 0; at < CORE_JOBS_MAX && !j; at++)
+		if (!c->jobs[at].is_used)
+			j = &c->jobs[at];
+	if (!j)
+		return E_BUSY;
+	err = core_selector_compile(c, s, &ev.admin.sel);
+	if (err == E_NOTFOUND) {
+		done(ctx, arg, 0);
+		return 0;
+	}
+	*j = (struct core_job){ .is_used = true, .verb = verb,
+		.dry_run = dry_run, .done = done, .ctx = ctx, .arg = arg };
+	slice_copy(user, j->user, sizeof(j->user));
+	slice_copy(reason, j->reason, sizeof(j->reason));
+	if (!dry_run && verb != VERB_COUNT)
+		book_action(c, j, s);
+	ev.admin.job = at; /* from 1 */
+	ev.admin.verb = verb;
+	ev.admin.dry_run = dry_run;
+	core_step(c, &ev);
+	return 0;
+}

@@ -1,0 +1,135 @@
+/*
+ * relay/core.h - the engine with everything it does not want to know: message
+ * ids and places, names, the books, notices.
+ *
+ * Invariants: a message has an index from its submission until the engine
+ * drops it; its place in the spool may move only while no job reads it; a
+ * recipient's outcome goes to the spool before its line goes to the books.
+ */
+#ifndef RELAY_CORE_H
+#define RELAY_CORE_H
+
+#include "conf/conf.h"
+#include "engine/engine.h"
+#include "relay/books.h"
+#include "relay/courier.h"
+#include "relay/intake.h"
+#include "spool/spool.h"
+
+struct core;
+
+/* A connection to open. */
+struct core_open {
+	struct handle session;
+	uint16_t source; /* index into conf.sources */
+	struct endpoint to;
+	struct slice host;   /* MX host, good during the call */
+	struct slice domain; /* whose TLS policy holds */
+	struct slice source_name, site;
+};
+
+struct core_ops {
+	/* Look-up of a name; an empty name: nothing to ask, call core_resolved
+	 * (its answer is ignored) from the next turn. */
+	void (*resolve)(void *ctx, uint32_t domain, struct slice name,
+	    bool is_host);
+	void (*open)(void *ctx, const struct core_open *o);
+	void (*assign)(void *ctx, struct job *j); /* takes it over */
+	void (*close)(void *ctx, struct handle session);
+	void (*outcome)(void *ctx, struct handle slot, uint16_t rcpt,
+	    const struct spool_rcpt *r);
+	void (*drop)(void *ctx, struct handle slot);
+	void (*moved_ack)(void *ctx, struct handle slot);
+	void (*damaged)(void *ctx, struct handle slot);
+	/* A notice to commit; comes back through core_notice_done. */
+	void (*commit)(void *ctx, struct parcel *p);
+	struct parcel *(*parcel_take)(void *ctx);
+	void (*parcel_give)(void *ctx, struct parcel *p);
+	struct buf *(*book)(void *ctx);
+	uint64_t (*sequence)(void *ctx);
+};
+
+/* What the driver knows of a session, for the books; owned by the driver,
+ * stays until the session's last job has come back. */
+struct session_facts {
+	char host[DOMAIN_MAX + 1];
+	char source[NAME_MAX_BYTES + 1];
+	char site[DOMAIN_MAX + 1];
+	char tls[96];
+	struct endpoint peer;
+};
+
+struct core *core_new(const struct conf *conf, struct disk *disk,
+    struct gate *gate, uint64_t seed, const struct core_ops *ops, void *ctx,
+    int64_t now_us, int64_t wall_us);
+void core_free(struct core *c);
+/* A new configuration; conf outlives its use. */
+void core_reload(struct core *c, const struct conf *conf, int64_t now_us);
+/* Sets the clocks for the calls that follow in this turn. */
+void core_clock(struct core *c, int64_t now_us, int64_t wall_us);
+
+/* A committed message: envelope as encoded, its slot and place. */
+void core_submit(struct core *c, struct handle slot,
+    const struct spool_ref *ref, struct slice envelope);
+/* One that a scan found. */
+void core_restore(struct core *c, const struct spool_found *f);
+void core_damage(struct core *c, const struct spool_damage *d);
+/* target[].host is ignored on the way in: names stand beside it. */
+struct core_answer {
+	enum eng_dns status;
+	int64_t ttl_us;
+	uint32_t n;
+	struct {
+		struct slice host;
+		uint16_t pref;
+		struct ip ip;
+	} target[ENG_TARGETS_MAX];
+};
+void core_resolved(struct core *c, uint32_t domain, const struct core_answer *a);
+void core_session_up(struct core *c, struct handle session, uint32_t caps,
+    bool is_tls);
+/* text: words for the books; facts may be NULL. */
+void core_session_down(struct core *c, struct handle session,
+    const struct outcome *o, struct slice text,
+    const struct session_facts *facts);
+/* Results of a job; frees the job. */
+void core_result(struct core *c, struct job *j,
+    const struct session_facts *facts);
+/* A notice is committed, or could not be (tried again later). Keeps nothing
+ * of p; the driver then gives it back. */
+void core_notice_done(struct core *c, struct parcel *p);
+void core_moved(struct core *c, struct handle slot,
+    const struct spool_ref *ref);
+/* Timers; call when core_deadline says so. */
+void core_tick(struct core *c);
+int64_t core_deadline(const struct core *c);
+/* No new work leaves from here on. */
+void core_stop(struct core *c);
+
+/* ---- questions, answered as JSON or metrics into out ---------------------- */
+
+void core_view_status(struct core *c, struct buf *out);
+/* key as in ENG_SORT_TABLE; n rows. E_RANGE for an unknown key. */
+int core_view_queues(struct core *c, struct slice key, uint32_t n,
+    struct buf *out) MUST_CHECK;
+void core_view_sources(struct core *c, uint32_t n, struct buf *out);
+void core_view_metrics(struct core *c, struct buf *out);
+
+/* Text form of a selector, as control requests and verbs give it. */
+struct core_selector {
+	struct slice id, domain, tenant, campaign, pool;
+	int64_t older_than_us; /* 0 = any */
+	bool everything;
+};
+/* Up to n recipients as JSON rows with a cursor; E_NOTFOUND: a name in the
+ * selector is not known here, so nothing matches (an empty list is written). */
+int core_list(struct core *c, const struct core_selector *s, uint64_t cursor,
+    uint32_t n, struct buf *out) MUST_CHECK;
+/* Starts an operator's action; done(ctx, matched recipients) comes from a later
+ * tick or from this very call. */
+int core_admin(struct core *c, enum eng_verb verb, bool dry_run,
+    const struct core_selector *s, struct slice user, struct slice reason,
+    void (*done)(void *ctx, uint64_t arg, uint32_t n), void *ctx,
+    uint64_t arg) MUST_CHECK;
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * relay/core_i.h - the inside of the core, for the files of this room.
+ */
+#ifndef RELAY_CORE_I_H
+#define RELAY_CORE_I_H
+
+#include "relay/relay.h"
+
+/* A message that is not over. Its index is the engine's `msg`. */
+struct core_msg {
+	struct msgid id;
+	struct handle slot;
+	struct spool_ref ref;
+	struct spool_ref moved; /* env_bytes 0: none; takes over when idle */
+	uint32_t tenant, campaign, pool; /* names */
+	uint32_t nrcpt;
+	uint16_t reading; /* jobs out with it */
+	bool is_null_sender;
+};
+
+/* A notice under way: what CMD_NOTICE collected for one message. */
+struct core_notice {
+	uint16_t rcpt;
+	struct outcome outcome;
+	char mta[DOMAIN_MAX + 1];
+	char text[REPLY_TEXT_MAX];
+	uint16_t text_n;
+	bool is_known; /* outcome and words were seen in this step */
+};
+
+/* An operator's action under way. */
+struct core_job {
+	bool is_used;
+	enum eng_verb verb;
+	bool dry_run;
+	char user[64], reason[256];
+	void (*done)(void *ctx, uint64_t arg, uint32_t n);
+	void *ctx;
+	uint64_t arg;
+};
+
+#define CORE_JOBS_MAX	 16
+#define CORE_NOTICES_MAX ENG_TXN_RCPTS_MAX
+
+struct core {
+	const struct conf *conf;
+	struct eng_policy *policy, *old_policy;
+	uint64_t generation;
+	struct disk *disk;
+	struct gate *gate;
+	const struct core_ops *ops;
+	void *ctx;
+	struct eng *eng;
+	struct eng_cmds cmds;
+	struct names names; /* domains, hosts, tenants, ... : one space */
+	struct map by_slot; /* spool slot index -> message index */
+	struct pool msgs;   /* struct core_msg */
+	int64_t now_us, wall_us;
+	uint64_t dice; /* seed of small choices outside the engine */
+	bool is_stopping;
+	struct core_job jobs[CORE_JOBS_MAX];
+
+	/* What the commands of the present step are about. */
+	const struct job *job;
+	const struct session_facts *facts;
+	const struct spool_found *found;
+	struct slice down_text;
+	const char *dns_why;
+
+	/* Notices that could not be committed, tried again. */
+	struct core_owed *owed_head, *owed_tail;
+	uint32_t nowed;
+	uint64_t notices_total, books_dropped;
+};
+
+/* Feeds the engine and carries out what it says. */
+void core_step(struct core *c, const struct eng_event *ev);
+/* The live message at an index, or NULL. */
+struct core_msg *core_msg(const struct core *c, uint32_t index);
+/* Envelope of a message read back from the spool; record is the caller's to
+ * free. 0 or E_*. */
+int core_read_envelope(struct core *c, const struct core_msg *m,
+    struct envelope *env, struct cursor *rcpts, char **record);
+/* Wall-clock time of a driver's monotonic time. TIME_NEVER and 0 stay. */
+int64_t core_wall(const struct core *c, int64_t mono_us);
+int64_t core_mono(const struct core *c, int64_t wall_us);
+/* The index of the policy's shape for a domain. */
+uint16_t core_shape(const struct core *c, struct slice domain);
+const struct conf_route *core_route(const struct core *c, struct slice domain);
+
+/* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
+int core_selector_compile(struct core *c, const struct core_selector *s,
+    struct eng_selector *out) MUST_CHECK;
+
+/* core_log.c: the books. */
+void core_log(struct core *c, const struct eng_cmd *cmd);
+/* Words that belong to a recipient's outcome in this step. */
+struct slice core_words(const struct core *c, uint16_t rcpt,
+    const struct outcome *o);
+struct slice core_mta(const struct core *c);
+/* core_notice.c */
+void core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
+    uint32_t n);
+void core_notices_retry(struct core *c);
+void core_notices_free(struct core *c);
+/* core_policy.c */
+struct eng_policy *core_policy_compile(struct core *c, const struct conf *conf);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * relay/core_log.c - the books: what the engine decided, in one line.
+ *
+ * A decision that follows an attempt finds the addresses and the peer's words
+ * in the job; any other (expiry, DNS, an operator) reads the envelope back
+ * from the spool, which is rare.
+ */
+#include "relay/core_i.h"
+
+static const enum book_kind kind_of[ENG_LOG_N] = {
+	[ENG_LOG_DELIVERY] = BOOK_DELIVERY,
+	[ENG_LOG_TRANSIENT] = BOOK_TRANSIENT,
+	[ENG_LOG_BOUNCE] = BOOK_BOUNCE,
+	[ENG_LOG_EXPIRATION] = BOOK_EXPIRATION,
+	[ENG_LOG_ADMIN_BOUNCE] = BOOK_ADMIN_BOUNCE,
+	[ENG_LOG_ADMIN_DELETE] = BOOK_ADMIN_DELETE,
+	[ENG_LOG_ADMIN_HOLD] = BOOK_ADMIN_HOLD,
+	[ENG_LOG_ADMIN_RELEASE] = BOOK_ADMIN_RELEASE,
+	[ENG_LOG_ADMIN_RETRY] = BOOK_ADMIN_RETRY,
+};
+
+/* Place of a recipient in the present job, or -1. */
+static int
+job_place(const struct core *c, uint32_t msg, uint16_t rcpt)
+{
+	if (!c->job || c->job->msg != msg)
+		return -1;
+	for (int i = 0; i < c->job->n; i++)
+		if (c->job->rcpt[i] == rcpt)
+			return i;
+	return -1;
+}
+
+/* Our own words, where no peer said any. */
+static struct slice
+own_words(const struct core *c, const struct outcome *o)
+{
+	if (o->klass == OUTCOME_EXPIRED)
+		return SL("Message expired before it could be delivered");
+	if (o->klass == OUTCOME_ADMIN)
+		return SL("Bounced by the operator");
+	if (o->klass == OUTCOME_DELETED)
+		return SL("Deleted by the operator");
+	if (o->stage != STAGE_DNS)
+		return c->down_text;
+	switch (o->code) {
+	case 556:
+		return SL("Domain accepts no mail (null MX)");
+	case 550:
+		return o->enh.subject == 1 ? SL("Domain not found") :
+					     SL("No mail host has an address");
+	default:
+		return c->dns_why ? slice_str(c->dns_why) :
+				    SL("DNS look-up failed");
+	}
+}
+
+struct slice
+core_words(const struct core *c, uint16_t rcpt, const struct outcome *o)
+{
+	if (c->job)
+		for (int i = 0; i < c->job->n; i++)
+			if (c->job->rcpt[i] == rcpt && c->job->text[i].n)
+				return c->job->text[i];
+	return own_words(c, o);
+}
+
+struct slice
+core_mta(const struct core *c)
+{
+	return c->facts ? slice_str(c->facts->host) : slice_of("", 0);
+}
+
+static void
+fill_from_job(const struct core *c, int place, struct book_entry *e)
+{
+	const struct job *j = c->job;
+
+	e->sender = j->env.sender;
+	e->recipient = j->address[place];
+	e->size = j->env.body_bytes;
+	e->is_dsn = j->env.flags & ENV_DSN;
+	e->queued_us = MAX(c->wall_us - j->env.arrival_us, 0);
+	if (j->ended_us)
+		e->session_us = MAX(j->ended_us - j->began_us, 0);
+	e->text = j->text[place];
+}
+
+/* Reads sender and recipient back; what cannot be read is left out. */
+static void
+fill_from_spool(struct core *c, const struct core_msg *m, uint16_t rcpt,
+    struct book_entry *e, char **record)
+{
+	struct envelope env;
+	struct cursor cur;
+	struct env_rcpt r;
+	uint16_t i = 0;
+
+	if (core_read_envelope(c, m, &env, &cur, record))
+		return;
+	e->sender = env.sender;
+	e->size = env.body_bytes;
+	e->is_dsn = env.flags & ENV_DSN;
+	e->queued_us = MAX(c->wall_us - env.arrival_us, 0);
+	while (env_rcpt_next(&cur, &r))
+		if (i++ == rcpt) {
+			e->recipient = r.address;
+			break;
+		}
+}
+
+static void
+fill_from_facts(const struct core *c, struct book_entry *e)
+{
+	const struct session_facts *f = c->facts;
+
+	if (!f)
+		return;
+	e->source = slice_str(f->source);
+	e->site = slice_str(f->site);
+	e->mx = slice_str(f->host);
+	e->tls = slice_str(f->tls);
+	e->peer = f->peer;
+	e->has_peer = true;
+}
+
+void
+core_log(struct core *c, const struct eng_cmd *cmd)
+{
+	struct core_msg *m = core_msg(c, cmd->log.msg);
+	struct buf *book = c->ops->book(c->ctx);
+	int place = job_place(c, cmd->log.msg, cmd->log.rcpt);
+	struct book_entry e;
+	char *record = NULL;
+
+	ASSERT(m);
+	book_entry_init(&e, kind_of[cmd->log.what]);
+	e.wall_us = c->wall_us;
+	e.id = m->id;
+	e.has_id = e.has_sender = true;
+	e.rcpt = cmd->log.rcpt;
+	e.attempt = cmd->log.attempts;
+	e.tenant = names_text(&c->names, m->tenant);
+	e.campaign = names_text(&c->names, m->campaign);
+	e.pool = names_text(&c->names, m->pool);
+	e.outcome = cmd->log.outcome;
+	e.next_us = cmd->log.due_us == TIME_NEVER ?
+	    0 : core_wall(c, cmd->log.due_us);
+	fill_from_facts(c, &e);
+	if (place >= 0)
+		fill_from_job(c, place, &e);
+	else
+		fill_from_spool(c, m, cmd->log.rcpt, &e, &record);
+	if (e.text.n == 0)
+		e.text = own_words(c, &e.outcome);
+	if (cmd->log.job && cmd->log.job <= CORE_JOBS_MAX) {
+		e.user = slice_str(c->jobs[cmd->log.job - 1].user);
+		e.reason = slice_str(c->jobs[cmd->log.job - 1].reason);
+	}
+	if (!book || book_write(book, &e))
+		c->books_dropped++;
+	mem_free(record);
+}

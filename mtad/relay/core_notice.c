@@ -1,0 +1,265 @@
+/*
+ * relay/core_notice.c - delivery status notifications: one for each that is
+ * owed, and never one for a notice.
+ *
+ * The notice is an ordinary message with the null sender, committed together
+ * with the payment of its debt, so that a crash finds either the debt or the
+ * notice. What cannot be committed now (no memory, no space) is remembered and
+ * tried again every second; the debt itself is in the spool all the while.
+ */
+#include "relay/core_i.h"
+
+#define DSN_MAX	       (512u * 1024)
+#define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
+#define OWED_MAX       100000u	    /* remembered in memory; else at restart */
+
+/* A notice that waits to be tried again. */
+struct core_owed {
+	struct core_owed *next;
+	uint32_t msg;
+	struct msgid id;
+	uint32_t n;
+	struct core_notice v[];
+};
+
+/* What is needed of the original, read back. */
+struct original {
+	struct envelope env;
+	struct slice *address; /* of each recipient in the notice */
+	struct slice header;
+	char *record;
+};
+
+static void
+original_free(struct original *o)
+{
+	mem_free(o->record);
+	mem_free(o->address);
+}
+
+static int
+original_read(struct core *c, const struct core_msg *m,
+    const struct core_notice *v, uint32_t n, struct original *o)
+{
+	uint32_t bytes = m->ref.env_bytes +
+	    MIN(m->ref.body_bytes, DSN_HEADER_MAX);
+	struct slice body;
+	struct cursor cur;
+	struct env_rcpt r;
+	bool is_none;
+	size_t h;
+	int err;
+
+	memset(o, 0, sizeof(*o));
+	o->record = mem_try(bytes + 1);
+	o->address = mem_try(n * sizeof(*o->address));
+	if (!o->record || !o->address)
+		return E_NOMEM;
+	err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
+	if (!err)
+		err = env_decode(slice_of(o->record, m->ref.env_bytes),
+		    &o->env, &cur);
+	if (err)
+		return err;
+	for (uint32_t i = 0; env_rcpt_next(&cur, &r); i++)
+		for (uint32_t k = 0; k < n; k++)
+			if (v[k].rcpt == i)
+				o->address[k] = r.address;
+	body = slice_of(o->record + m->ref.env_bytes,
+	    bytes - m->ref.env_bytes);
+	h = hdr_section(body, &is_none);
+	o->header = slice_of(body.p, h ? h : is_none ? 0 : body.n);
+	return 0;
+}
+
+static int
+build(struct core *c, struct parcel *p, const struct core_msg *m,
+    const struct core_notice *v, uint32_t n, const struct original *o)
+{
+	struct dsn_rcpt *r = mem_try(n * sizeof(*r));
+	struct dsn_in in = {
+		.action = DSN_FAILED,
+		.hostname = c->conf->hostname,
+		.postmaster = c->conf->postmaster,
+		.to = o->env.sender,
+		.envid = o->env.envid,
+		.id = p->id,
+		.original_id = m->id,
+		.arrival_us = o->env.arrival_us,
+		.now_us = c->wall_us,
+		.original = o->header,
+		.rcpts = r,
+		.nrcpt = n,
+	};
+	int err;
+
+	if (!r)
+		return E_NOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		r[i] = (struct dsn_rcpt){
+			.address = o->address[i],
+			.outcome = v[i].outcome,
+			.text = slice_of(v[i].text, v[i].text_n),
+			.remote_mta = slice_str(v[i].mta),
+			.last_attempt_us = c->wall_us,
+		};
+	err = dsn_build(&p->body, &in);
+	mem_free(r);
+	return err;
+}
+
+static int
+seal(struct core *c, struct parcel *p, const struct original *o)
+{
+	struct envelope e = {
+		.id = p->id,
+		.arrival_us = c->wall_us,
+		.expires_us = c->wall_us + c->conf->expire_us,
+		.flags = ENV_DSN | ENV_HAS_DOTS, /* not looked for: assume */
+		.sender = slice_of("", 0),
+		.tenant = o->env.tenant,
+		.campaign = o->env.campaign,
+		.pool = o->env.pool,
+		.body_bytes = p->body.n,
+		.nrcpt = 1,
+	};
+	struct env_rcpt r = { .address = o->env.sender };
+
+	return env_encode(&p->env, &e, &r);
+}
+
+/* Makes the parcel of a notice and sends it off. 0 or E_*. */
+static int
+notice_make(struct core *c, uint32_t msg, struct core_msg *m,
+    const struct core_notice *v, uint32_t n)
+{
+	struct parcel *p = c->ops->parcel_take(c->ctx);
+	struct original o;
+	int err;
+
+	if (!p)
+		return E_NOMEM;
+	p->id = msgid_make(c->wall_us, c->conf->node, c->ops->sequence(c->ctx));
+	err = original_read(c, m, v, n, &o);
+	if (!err)
+		err = build(c, p, m, v, n, &o);
+	if (!err)
+		err = seal(c, p, &o);
+	if (!err &&
+	    (!(p->pays = mem_try(n * sizeof(*p->pays))) ||
+		!(p->notes = mem_try(n * sizeof(*v)))))
+		err = E_NOMEM;
+	original_free(&o);
+	if (err) {
+		c->ops->parcel_give(c->ctx, p);
+		return err;
+	}
+	memcpy(p->notes, v, n * sizeof(*v));
+	for (uint32_t i = 0; i < n; i++)
+		p->pays[i] = v[i].rcpt;
+	p->pays_msg = msg;
+	p->session = HANDLE_NONE;
+	p->pieces[0] = buf_slice(&p->body);
+	p->commit = (struct spool_commit){
+		.id = p->id,
+		.nrcpt = 1,
+		.envelope = buf_slice(&p->env),
+		.body = p->pieces,
+		.nbody = 1,
+		.pays_slot = m->slot,
+		.pays_rcpts = p->pays,
+		.npays = n,
+		.uses_reserve = true,
+	};
+	atomic_fetch_sub(&c->gate->rcpts_free, 1);
+	c->notices_total++;
+	c->ops->commit(c->ctx, p);
+	return 0;
+}
+
+static void
+remember(struct core *c, uint32_t msg, const struct core_msg *m,
+    const struct core_notice *v, uint32_t n)
+{
+	struct core_owed *o = NULL;
+
+	if (c->nowed < OWED_MAX)
+		o = mem_try(sizeof(*o) + n * sizeof(*v));
+	if (!o) {
+		log_event(LOG_ERROR, "core", "what", "a notice has to wait",
+		    "until", "restart", NULL);
+		return;
+	}
+	o->msg = msg;
+	o->id = m->id;
+	o->n = n;
+	memcpy(o->v, v, n * sizeof(*v));
+	if (c->owed_tail)
+		c->owed_tail->next = o;
+	else
+		c->owed_head = o;
+	c->owed_tail = o;
+	c->nowed++;
+}
+
+void
+core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
+    uint32_t n)
+{
+	struct core_msg *m = core_msg(c, msg);
+
+	ASSERT(m && !m->is_null_sender);
+	if (n && (c->nowed || notice_make(c, msg, m, v, n)))
+		remember(c, msg, m, v, n);
+}
+
+void
+core_notices_retry(struct core *c)
+{
+	struct core_owed *o;
+	struct core_msg *m;
+
+	while ((o = c->owed_head)) {
+		m = core_msg(c, o->msg);
+		if (m && msgid_eq(&m->id, &o->id) &&
+		    notice_make(c, o->msg, m, o->v, o->n))
+			return; /* still not: next time */
+		c->owed_head = o->next;
+		if (!c->owed_head)
+			c->owed_tail = NULL;
+		c->nowed--;
+		mem_free(o);
+	}
+}
+
+void
+core_notices_free(struct core *c)
+{
+	struct core_owed *o;
+
+	while ((o = c->owed_head)) {
+		c->owed_head = o->next;
+		mem_free(o);
+	}
+}
+
+void
+core_notice_done(struct core *c, struct parcel *p)
+{
+	struct eng_event ev = { .kind = EV_NOTICE_PAID };
+	struct core_msg *m;
+
+	if (p->commit.err) {
+		atomic_fetch_add(&c->gate->rcpts_free, 1);
+		m = core_msg(c, p->pays_msg);
+		if (m)
+			remember(c, p->pays_msg, m, p->notes, p->commit.npays);
+		return;
+	}
+	for (uint32_t i = 0; i < p->commit.npays; i++) {
+		ev.paid.msg = p->pays_msg;
+		ev.paid.rcpt = p->pays[i];
+		core_step(c, &ev);
+	}
+	core_submit(c, p->commit.slot, &p->commit.ref, buf_slice(&p->env));
+}

@@ -1,0 +1,66 @@
+/*
+ * relay/core_policy.c - configuration to the engine's policy: texts become
+ * names, the rest is copied.
+ */
+#include "relay/core_i.h"
+
+static uint32_t
+name_of(struct core *c, struct slice text)
+{
+	uint32_t id = names_find(&c->names, text);
+
+	return id ? id : names_take(&c->names, text);
+}
+
+static void
+compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->nsources = MIN(conf->nsources, ENG_SOURCES_MAX);
+	for (uint32_t i = 0; i < p->nsources; i++) {
+		const struct conf_source *s = &conf->sources[i];
+		bool is_any = s->address.family == 0;
+
+		p->sources[i] = (struct eng_source_conf){
+			.name = name_of(c, s->name),
+			.has_v4 = conf->is_ipv4 &&
+			    (is_any || s->address.family == 4),
+			.has_v6 = conf->is_ipv6 &&
+			    (is_any || s->address.family == 6),
+		};
+	}
+}
+
+static void
+compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->npools = MIN(conf->npools, ENG_POOLS_MAX);
+	for (uint32_t i = 0; i < p->npools; i++) {
+		const struct conf_pool *in = &conf->pools[i];
+		struct eng_pool_conf *out = &p->pools[i];
+
+		out->name = name_of(c, in->name);
+		out->nsources = (uint16_t)MIN(in->nsources,
+		    ARRAY_LEN(out->sources));
+		for (uint32_t k = 0; k < out->nsources; k++)
+			out->sources[k] = in->sources[k];
+	}
+	p->default_pool = name_of(c, SL("default"));
+}
+
+struct eng_policy *
+core_policy_compile(struct core *c, const struct conf *conf)
+{
+	struct eng_policy *p = mem_try(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	eng_policy_default(p);
+	p->generation = ++c->generation;
+	compile_sources(c, conf, p);
+	compile_pools(c, conf, p);
+	p->nshapes = MIN(conf->nshapes, ENG_SHAPES_MAX);
+	for (uint32_t i = 0; i < p->nshapes; i++)
+		p->shapes[i] = conf->shapes[i].shape;
+	p->retry = conf->retry;
+	return p;
+}

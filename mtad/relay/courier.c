@@ -1,0 +1,478 @@
+/*
+ * relay/courier.c - one outbound session: jobs in, SMTP out, results back.
+ *
+ * Invariants: at most one job's body is being streamed; jobs wait in the order
+ * they were assigned and their results leave in that order; every job that was
+ * taken is given back exactly once. The checksum of a record has been found
+ * right before the last piece of its body goes to the machine: a small record
+ * is read whole and checked at the start, a large one is checked as it streams
+ * and its final dot withheld when it is wrong.
+ */
+#include "relay/relay.h"
+
+#define WINDOW	     (64u * 1024)  /* one read of a large body */
+#define OUT_LOW	     (128u * 1024) /* read more only below this */
+#define WHOLE_MAX    (128u * 1024) /* records up to this are read whole */
+
+struct courier {
+	struct smtp_cli *cli;
+	struct disk *disk;
+	const struct courier_ops *ops;
+	void *ctx;
+	struct posts waiting;		   /* jobs not yet begun */
+	struct posts running;		   /* begun, oldest first */
+	struct job *streaming;		   /* large body under way */
+	uint32_t stream_at;
+	struct spool_check check;
+	char *window;
+	bool wants_tls, is_up, is_down, is_quitting, in_tls;
+};
+
+struct courier *
+courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
+    const struct courier_ops *ops, void *ctx, int64_t now_us)
+{
+	struct courier *c = mem_try(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->cli = smtp_cli_new(conf, now_us);
+	if (!c->cli) {
+		mem_free(c);
+		return NULL;
+	}
+	c->disk = disk;
+	c->ops = ops;
+	c->ctx = ctx;
+	return c;
+}
+
+static struct job *
+job_of(struct post *p)
+{
+	return p ? container_of(p, struct job, post) : NULL;
+}
+
+static struct job *
+shift(struct posts *l)
+{
+	return job_of(posts_shift(l));
+}
+
+/* Gives a job back with one and the same outcome for all its recipients. */
+static void
+give_back(struct courier *c, struct job *j, enum outcome_class klass,
+    enum stage stage, bool is_sent)
+{
+	struct ev_result *r = &j->result;
+
+	r->session = j->session;
+	r->txn = j->txn;
+	r->n = j->n;
+	r->is_sent = is_sent;
+	r->in_doubt = false;
+	for (uint32_t i = 0; i < j->n; i++) {
+		memset(&r->rcpt[i], 0, sizeof(r->rcpt[i]));
+		r->rcpt[i].klass = (uint8_t)klass;
+		r->rcpt[i].stage = (uint8_t)stage;
+		j->text[i] = slice_of("", 0);
+	}
+	c->ops->result(c->ctx, j);
+}
+
+void
+courier_free(struct courier *c, int64_t now_us)
+{
+	struct job *j;
+
+	(void)now_us;
+	while ((j = shift(&c->running)))
+		give_back(c, j, OUTCOME_TRANSIENT, STAGE_LOCAL, true);
+	while ((j = shift(&c->waiting)))
+		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
+	smtp_cli_free(c->cli);
+	mem_free(c->window);
+	mem_free(c);
+}
+
+/* ---- reading the message ------------------------------------------------------ */
+
+static bool
+job_reserve(struct job *j, size_t n)
+{
+	char *p;
+
+	if (j->record_cap >= n)
+		return true;
+	n = MAX(n, (size_t)8192);
+	if (!(p = mem_grow(j->record, n)))
+		return false;
+	j->record = p;
+	j->record_cap = n;
+	return true;
+}
+
+/* Finds the addresses of the job's recipients in the envelope. */
+static int
+find_addresses(struct job *j, struct slice blob)
+{
+	struct cursor rcpts;
+	struct env_rcpt r;
+	uint32_t at = 0;
+	int err = env_decode(blob, &j->env, &rcpts);
+
+	if (err)
+		return err;
+	if (!msgid_eq(&j->env.id, &j->id))
+		return E_CORRUPT;
+	/* The engine gives recipients of a message in rising order; look again
+	 * from the start when it did not. */
+	for (uint32_t i = 0; i < j->n; i++) {
+		if (j->rcpt[i] < at) {
+			err = env_decode(blob, &j->env, &rcpts);
+			ASSERT(!err);
+			at = 0;
+		}
+		do {
+			if (!env_rcpt_next(&rcpts, &r))
+				return E_CORRUPT;
+		} while (at++ < j->rcpt[i]);
+		j->address[i] = r.address;
+	}
+	return 0;
+}
+
+static int
+read_small(struct courier *c, struct job *j)
+{
+	struct slice env;
+	int err;
+
+	if (!job_reserve(j, spool_record_bytes(&j->ref)))
+		return E_NOMEM;
+	err = spool_read_whole(c->disk, &j->ref, &j->id, j->record, &env,
+	    &j->body);
+	return err ? err : find_addresses(j, env);
+}
+
+/* A large one: the envelope now, the body as it goes out. */
+static int
+read_large(struct courier *c, struct job *j)
+{
+	int err;
+
+	if (!job_reserve(j, j->ref.env_bytes))
+		return E_NOMEM;
+	j->body = slice_of(NULL, 0);
+	err = spool_read(c->disk, &j->ref, 0, j->record, j->ref.env_bytes);
+	return err ? err :
+		     find_addresses(j, slice_of(j->record, j->ref.env_bytes));
+}
+
+static bool
+is_large(const struct job *j)
+{
+	return spool_record_bytes(&j->ref) > WHOLE_MAX;
+}
+
+/* Next window of a streaming body to the machine. */
+static void
+stream(struct courier *c, int64_t now_us)
+{
+	struct job *j = c->streaming;
+	uint32_t end = j->ref.env_bytes + j->ref.body_bytes;
+	uint32_t n = MIN(end - c->stream_at, WINDOW);
+	bool last = c->stream_at + n == end;
+	struct slice piece;
+
+	if (!c->window && !(c->window = mem_try(WINDOW))) {
+		smtp_cli_body_broken(c->cli);
+		c->streaming = NULL;
+		return;
+	}
+	piece = slice_of(c->window, n);
+	if (spool_read(c->disk, &j->ref, c->stream_at, c->window, n)) {
+		j->is_damaged = true;
+	} else {
+		spool_check_feed(&c->check, piece);
+		j->is_damaged = last && !spool_check_end(&c->check);
+	}
+	if (j->is_damaged) {
+		smtp_cli_body_broken(c->cli);
+		c->streaming = NULL;
+		return;
+	}
+	c->stream_at += n;
+	if (last)
+		c->streaming = NULL;
+	smtp_cli_body(c->cli, piece, j->env.flags & ENV_HAS_DOTS, last, now_us);
+}
+
+/* The machine asks for the body of the oldest job that has none yet. */
+static void
+give_body(struct courier *c, int64_t now_us)
+{
+	struct job *j = job_of(c->running.head);
+
+	if (c->streaming) {
+		if (smtp_cli_out(c->cli)->n < OUT_LOW)
+			stream(c, now_us);
+		return;
+	}
+	ASSERT(j);
+	if (!is_large(j)) {
+		smtp_cli_body(c->cli, j->body, j->env.flags & ENV_HAS_DOTS,
+		    true, now_us);
+		return;
+	}
+	if (spool_check_begin(c->disk, &j->ref, &j->id, &c->check)) {
+		j->is_damaged = true;
+		smtp_cli_body_broken(c->cli);
+		return;
+	}
+	spool_check_feed(&c->check, slice_of(j->record, j->ref.env_bytes));
+	c->streaming = j;
+	c->stream_at = j->ref.env_bytes;
+	stream(c, now_us);
+}
+
+/* ---- the conversation ------------------------------------------------------------ */
+
+static void
+begin(struct courier *c, struct job *j, int64_t now_us)
+{
+	struct smtp_cli_rcpt v[ENG_TXN_RCPTS_MAX];
+	struct smtp_cli_txn txn = {
+		.sender = j->env.sender,
+		.rcpts = v,
+		.nrcpt = j->n,
+		.size = j->env.body_bytes,
+		.flags = j->env.flags,
+		.cookie = j->txn.index,
+	};
+
+	for (uint32_t i = 0; i < j->n; i++)
+		v[i] = (struct smtp_cli_rcpt){ .address = j->address[i] };
+	posts_push(&c->running, &j->post);
+	smtp_cli_begin(c->cli, &txn, now_us);
+}
+
+/* Moves waiting jobs into the machine while it has room. */
+static void
+begin_more(struct courier *c, int64_t now_us)
+{
+	struct job *j;
+	int err;
+
+	while (c->waiting.head && c->is_up && !c->is_down &&
+	    smtp_cli_room(c->cli) > 0) {
+		j = shift(&c->waiting);
+		j->is_damaged = false;
+		err = is_large(j) ? read_large(c, j) : read_small(c, j);
+		if (err) {
+			j->is_damaged = err != E_NOMEM;
+			give_back(c, j, OUTCOME_UNSENT, STAGE_LOCAL, false);
+			continue;
+		}
+		begin(c, j, now_us);
+	}
+	if (c->is_quitting && !c->waiting.head && !c->is_down)
+		smtp_cli_quit(c->cli, now_us);
+}
+
+/* Copies the machine's result into the job and gives it back. */
+static void
+finish(struct courier *c)
+{
+	const struct smtp_cli_result *r = smtp_cli_result(c->cli);
+	struct job *j = shift(&c->running);
+	char *p;
+
+	ASSERT(j && r->cookie == j->txn.index && r->n == j->n);
+	if (c->streaming == j)
+		c->streaming = NULL;
+	if (j->texts_cap < r->text_n &&
+	    (p = mem_grow(j->texts, MAX(r->text_n, 256u)))) {
+		j->texts = p;
+		j->texts_cap = MAX(r->text_n, 256u);
+	}
+	if (j->texts_cap >= r->text_n && r->text_n)
+		memcpy(j->texts, r->text, r->text_n);
+	j->result.session = j->session;
+	j->result.txn = j->txn;
+	j->result.n = j->n;
+	j->result.is_sent = r->is_sent;
+	j->result.in_doubt = r->in_doubt;
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct smtp_cli_answer *a = &r->rcpt[i];
+
+		j->result.rcpt[i] = a->outcome;
+		j->text[i] = j->texts_cap >= r->text_n ?
+		    slice_of(j->texts + a->text_at, a->text_n) :
+		    slice_of("", 0);
+	}
+	j->began_us = r->began_us;
+	j->ended_us = r->ended_us;
+	c->ops->result(c->ctx, j);
+}
+
+static void
+go_down(struct courier *c)
+{
+	struct slice text;
+	const struct outcome *o = smtp_cli_down(c->cli, &text);
+	struct job *j;
+
+	c->is_down = true;
+	c->streaming = NULL;
+	ASSERT(!c->running.head);
+	while ((j = shift(&c->waiting)))
+		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
+	c->ops->down(c->ctx, o, text);
+}
+
+/* One act; false when there is nothing more to do without input. */
+static bool
+act(struct courier *c, enum smtp_cli_act what, int64_t now_us)
+{
+	switch (what) {
+	case CLI_NEED_INPUT:
+		return false;
+	case CLI_STARTTLS:
+		c->wants_tls = true;
+		return false;
+	case CLI_UP:
+		c->is_up = true;
+		c->ops->up(c->ctx, smtp_cli_caps(c->cli), c->in_tls);
+		begin_more(c, now_us);
+		return true;
+	case CLI_BODY:
+		if (c->streaming && smtp_cli_out(c->cli)->n >= OUT_LOW)
+			return false; /* courier_pump goes on */
+		give_body(c, now_us);
+		return true;
+	case CLI_RESULT:
+		finish(c);
+		begin_more(c, now_us);
+		return true;
+	case CLI_DOWN:
+		go_down(c);
+		return false;
+	}
+	ASSERT(!"an act of the SMTP client");
+	return false;
+}
+
+static void
+run(struct courier *c, struct slice *in, int64_t now_us)
+{
+	while (!c->is_down && !c->wants_tls &&
+	    act(c, smtp_cli_step(c->cli, in, now_us), now_us))
+		continue;
+}
+
+size_t
+courier_feed(struct courier *c, struct slice data, int64_t now_us)
+{
+	struct slice left = data;
+
+	run(c, &left, now_us);
+	return c->is_down ? data.n : data.n - left.n;
+}
+
+void
+courier_assign(struct courier *c, struct job *j, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+
+	if (c->is_down || c->is_quitting) {
+		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
+		return;
+	}
+	posts_push(&c->waiting, &j->post);
+	begin_more(c, now_us);
+	run(c, &none, now_us);
+}
+
+void
+courier_pump(struct courier *c, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+
+	if (smtp_cli_out(c->cli)->n == 0)
+		smtp_cli_flushed(c->cli, now_us);
+	run(c, &none, now_us);
+}
+
+struct buf *
+courier_out(struct courier *c)
+{
+	return smtp_cli_out(c->cli);
+}
+
+bool
+courier_wants_tls(const struct courier *c)
+{
+	return c->wants_tls;
+}
+
+void
+courier_tls_done(struct courier *c, bool ok, struct slice why, int64_t now_us)
+{
+	c->wants_tls = false;
+	c->in_tls = ok;
+	smtp_cli_tls_done(c->cli, ok, why, now_us);
+	courier_pump(c, now_us);
+}
+
+void
+courier_gone(struct courier *c, struct slice why, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+
+	if (c->is_down)
+		return;
+	c->wants_tls = false;
+	smtp_cli_gone(c->cli, why, now_us);
+	run(c, &none, now_us);
+}
+
+void
+courier_quit(struct courier *c, bool at_once, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+	struct job *j;
+
+	if (c->is_down)
+		return;
+	c->is_quitting = true;
+	if (at_once)
+		while ((j = shift(&c->waiting)))
+			give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
+	if (!c->waiting.head)
+		smtp_cli_quit(c->cli, now_us);
+	run(c, &none, now_us);
+}
+
+int64_t
+courier_deadline(const struct courier *c)
+{
+	return smtp_cli_deadline(c->cli);
+}
+
+void
+courier_timeout(struct courier *c, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+
+	if (c->is_down)
+		return;
+	smtp_cli_timeout(c->cli, now_us);
+	run(c, &none, now_us);
+}
+
+bool
+courier_is_down(const struct courier *c)
+{
+	return c->is_down;
+}

@@ -1,0 +1,74 @@
+/*
+ * relay/courier.h - one outbound session: takes jobs, reads messages from the
+ * spool, speaks SMTP, gives results.
+ *
+ * A message is never whole in memory because it is large, and its checksum is
+ * known to be right before the final dot of it leaves.
+ */
+#ifndef RELAY_COURIER_H
+#define RELAY_COURIER_H
+
+#include "conf/conf.h"
+#include "engine/engine.h"
+#include "proto/proto.h"
+#include "spool/spool.h"
+
+/* A transaction to do: one message, recipients of one domain. Made by the
+ * core, read by the courier, and back in the core with its results. */
+struct job {
+	struct post post; /* also links it inside the courier */
+	struct handle session, txn;
+	uint32_t msg;
+	uint16_t n;
+	uint16_t rcpt[ENG_TXN_RCPTS_MAX];
+	uint16_t attempt;
+	struct msgid id;
+	struct spool_ref ref;
+	/* Filled by the courier. */
+	char *record; /* envelope (and a small body); owned */
+	size_t record_cap;
+	struct envelope env;
+	struct slice address[ENG_TXN_RCPTS_MAX];
+	struct slice body; /* a small one */
+	bool is_damaged;
+	/* The result. */
+	struct ev_result result;
+	struct slice text[ENG_TXN_RCPTS_MAX]; /* into texts */
+	char *texts; /* owned, or NULL */
+	size_t texts_cap;
+	int64_t began_us, ended_us;
+	void *session_facts; /* the driver's struct of the session */
+};
+
+struct courier;
+
+struct courier_ops {
+	/* The job is done: result filled; the courier is through with it. */
+	void (*result)(void *ctx, struct job *j);
+	void (*up)(void *ctx, uint32_t caps, bool is_tls);
+	/* The session is over; last call. class DELIVERED: orderly. */
+	void (*down)(void *ctx, const struct outcome *o, struct slice text);
+};
+
+struct courier *courier_new(const struct smtp_cli_conf *conf,
+    struct disk *disk, const struct courier_ops *ops, void *ctx,
+    int64_t now_us);
+/* Jobs not yet given back come back as unsent first. */
+void courier_free(struct courier *c, int64_t now_us);
+size_t courier_feed(struct courier *c, struct slice data, int64_t now_us);
+/* Queues a job (at most a handful wait). */
+void courier_assign(struct courier *c, struct job *j, int64_t now_us);
+/* Goes on after output has left: reads more body. Call when out is small. */
+void courier_pump(struct courier *c, int64_t now_us);
+struct buf *courier_out(struct courier *c);
+bool courier_wants_tls(const struct courier *c);
+void courier_tls_done(struct courier *c, bool ok, struct slice why,
+    int64_t now_us);
+void courier_gone(struct courier *c, struct slice why, int64_t now_us);
+/* QUIT when idle; jobs that wait are given back unsent. */
+void courier_quit(struct courier *c, bool at_once, int64_t now_us);
+int64_t courier_deadline(const struct courier *c);
+void courier_timeout(struct courier *c, int64_t now_us);
+bool courier_is_down(const struct courier *c);
+
+#endif

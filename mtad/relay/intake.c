@@ -1,0 +1,542 @@
+/*
+ * relay/intake.c - one inbound session, from bytes to a committed message.
+ *
+ * Invariants: credits (a recipient's slot, staged bytes) are taken from the
+ * gate before anything is promised and given back on every way out but one:
+ * a parcel handed to the spool keeps its recipients' slots, which the core
+ * gives back when they are over. A 250 to the final dot is written only by
+ * intake_committed.
+ */
+#include "relay/relay.h"
+
+/* Bytes of header in which tags and Received fields are looked for. */
+#define HEADER_MAX INTAKE_SHARE
+
+bool
+gate_take(_Atomic int64_t *counter, int64_t n)
+{
+	int64_t left = atomic_fetch_sub_explicit(
+	    counter, n, memory_order_relaxed);
+
+	if (left >= n)
+		return true;
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+	return false;
+}
+
+void
+gate_give(_Atomic int64_t *counter, int64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static bool
+peer_may_relay(const struct conf_listen *door, const struct ip *ip)
+{
+	for (uint32_t i = 0; i < door->nrelay_from; i++)
+		if (cidr_has(&door->relay_from[i], ip))
+			return true;
+	return false;
+}
+
+void
+intake_init(struct intake *in, const struct conf *conf,
+    const struct conf_listen *door, const struct intake_ops *ops, void *ctx,
+    struct gate *gate, struct handle self, const struct endpoint *peer,
+    int64_t now_us)
+{
+	memset(in, 0, sizeof(*in));
+	in->conf = conf;
+	in->door = door;
+	in->ops = ops;
+	in->ctx = ctx;
+	in->gate = gate;
+	in->self = self;
+	in->peer = *peer;
+	in->may_relay = peer_may_relay(door, &peer->ip);
+	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + 2));
+	smtp_srv_init(&in->srv, &door->smtp, now_us);
+}
+
+/* Gives back what the open transaction holds. */
+static void
+drop_transaction(struct intake *in)
+{
+	struct parcel *p = in->parcel;
+
+	if (in->nrcpt)
+		gate_give(&in->gate->rcpts_free, in->nrcpt);
+	in->nrcpt = 0;
+	buf_reset(&in->rcpts);
+	if (!p)
+		return;
+	in->parcel = NULL;
+	in->ops->parcel_give(in->ctx, p);
+}
+
+void
+intake_free(struct intake *in)
+{
+	drop_transaction(in);
+	buf_free(&in->rcpts);
+	smtp_srv_free(&in->srv);
+}
+
+static void
+book_rejection(struct intake *in, struct slice recipient, int code,
+    const char *enh, struct slice text, enum stage stage)
+{
+	struct buf *book = in->ops->book(in->ctx);
+	struct book_entry e;
+	struct slice s = slice_str(enh);
+
+	if (!book)
+		return;
+	book_entry_init(&e, BOOK_REJECTION);
+	e.wall_us = in->wall_us;
+	e.sender = slice_of(in->sender, in->sender_n);
+	e.has_sender = true;
+	e.recipient = recipient;
+	e.listener = in->door->name;
+	e.peer = in->peer;
+	e.has_peer = true;
+	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
+	e.tls = slice_str(in->tls);
+	e.outcome.code = (uint16_t)code;
+	e.outcome.stage = (uint8_t)stage;
+	if (enh_parse(&s, &e.outcome.enh))
+		memset(&e.outcome.enh, 0, sizeof(e.outcome.enh));
+	e.text = text;
+	if (book_write(book, &e))
+		return; /* no room: counted by the owner of the book */
+}
+
+static void
+refuse(struct intake *in, struct slice recipient, enum stage stage, int code,
+    const char *enh, struct slice text)
+{
+	book_rejection(in, recipient, code, enh, text, stage);
+	smtp_srv_reply(&in->srv, code, enh, text);
+}
+
+static void
+on_mail(struct intake *in)
+{
+	struct slice from = in->srv.path.address;
+
+	drop_transaction(in);
+	in->sender_n = (uint16_t)slice_copy(from, in->sender,
+	    sizeof(in->sender));
+	if (atomic_load_explicit(&in->gate->is_stopping, memory_order_relaxed))
+		smtp_srv_reply(&in->srv, 421, "4.3.2",
+		    SL("Shutting down, try again later"));
+	else if (!in->ops->has_room(in->ctx, in->srv.size))
+		refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
+		    SL("Insufficient system storage"));
+	else
+		smtp_srv_reply(&in->srv, 250, "2.1.0", SL("Sender ok"));
+}
+
+/* Is this mail for the postmaster of this host? RFC 5321 4.5.1. */
+static bool
+is_our_postmaster(const struct intake *in, const struct smtp_path *p)
+{
+	if (!slice_ieq(p->local, SL("postmaster")))
+		return false;
+	return p->domain.n == 0 || slice_ieq(p->domain, in->conf->hostname);
+}
+
+static void
+on_rcpt(struct intake *in)
+{
+	const struct smtp_path *p = &in->srv.path;
+	struct slice to = p->address;
+
+	if (is_our_postmaster(in, p))
+		to = in->conf->postmaster;
+	else if (!in->may_relay) {
+		refuse(in, to, STAGE_RCPT, 550, "5.7.1",
+		    SL("Relaying denied"));
+		return;
+	}
+	if (!gate_take(&in->gate->rcpts_free, 1)) {
+		refuse(in, to, STAGE_RCPT, 452, "4.3.1",
+		    SL("Queue is full, try again later"));
+		return;
+	}
+	if (buf_adds(&in->rcpts, to) || buf_addc(&in->rcpts, '\0')) {
+		gate_give(&in->gate->rcpts_free, 1);
+		smtp_srv_reply(&in->srv, 452, "4.5.3",
+		    SL("Too many recipients"));
+		return;
+	}
+	in->nrcpt++;
+	smtp_srv_reply(&in->srv, 250, "2.1.5", SL("Recipient ok"));
+}
+
+static void
+put_trace(struct intake *in, struct parcel *p)
+{
+	struct trace_field t = {
+		.helo = slice_of(in->srv.helo, in->srv.helo_n),
+		.by = in->conf->hostname,
+		.tls = slice_str(in->tls),
+		.client = in->peer.ip,
+		.id = p->id,
+		.is_esmtp = in->srv.is_esmtp,
+		.unix_us = in->wall_us,
+	};
+
+	if (in->nrcpt == 1)
+		t.for_rcpt = slice_str(in->rcpts.p + in->rcpts.off);
+	if (hdr_received(&p->body, &t))
+		p->body.failed = true; /* met again at the end of data */
+	in->trace_n = p->body.n;
+}
+
+static void
+on_data(struct intake *in)
+{
+	struct parcel *p = in->ops->parcel_take(in->ctx);
+	int64_t share = INTAKE_SHARE / 32;
+
+	if (!p || !gate_take(&in->gate->staging_free, share)) {
+		if (p)
+			in->ops->parcel_give(in->ctx, p);
+		smtp_srv_reply(&in->srv, 452, "4.3.1",
+		    SL("Busy, try again later"));
+		return;
+	}
+	p->staged = (uint64_t)share;
+	p->id = msgid_make(in->wall_us, in->conf->node,
+	    in->ops->sequence(in->ctx));
+	in->parcel = p;
+	in->header_done = false;
+	in->tenant[0] = in->campaign[0] = in->pool[0] = '\0';
+	put_trace(in, p);
+	in->scanned = in->trace_n;
+	smtp_srv_go_ahead(&in->srv);
+}
+
+struct tag {
+	struct slice name;
+	size_t at; /* offset in struct intake */
+};
+
+/* The header fields that steer, read and taken out. */
+static const struct tag tags[] = {
+	{ { "X-MTA-Tenant", 12 }, offsetof(struct intake, tenant) },
+	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign) },
+	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool) },
+};
+
+/* Takes a tag's value over; true when h is one. */
+static bool
+take_tag(struct intake *in, const struct hdr *h)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+		if (!slice_ieq(h->name, tags[i].name))
+			continue;
+		hdr_unfold(h->value, (char *)in + tags[i].at,
+		    NAME_MAX_BYTES + 1);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The header section stands whole at body[trace_n ..): counts hops, and reads
+ * and removes the tags of a client that we trust. 0, or a reply code.
+ */
+static int
+read_header(struct intake *in, struct buf *b)
+{
+	char *base = b->p + b->off;
+	struct slice rest = slice_of(base + in->trace_n, b->n - in->trace_n);
+	struct hdr h;
+	uint32_t hops = 0;
+	size_t cut = 0;
+	char *end;
+
+	while (hdr_next(&rest, &h)) {
+		if (slice_ieq(h.name, SL("Received")))
+			hops++;
+		if (!in->may_relay || !take_tag(in, &h))
+			continue;
+		/* Close the gap; what follows moves up. */
+		end = base + b->n - cut;
+		memmove((char *)(uintptr_t)h.whole.p, h.whole.p + h.whole.n,
+		    (size_t)(end - (h.whole.p + h.whole.n)));
+		rest.p = h.whole.p;
+		cut += h.whole.n;
+	}
+	buf_cut(b, b->n - cut);
+	in->header_done = true;
+	return hops > in->door->hops_max ? 554 : 0;
+}
+
+/* Has the blank line after the header come? Searches only what is new. */
+static bool
+header_is_whole(struct intake *in, const struct buf *b)
+{
+	const char *base = b->p + b->off;
+	size_t from = in->scanned > in->trace_n + 3 ? in->scanned - 3 :
+						      in->trace_n;
+	const char *hit;
+
+	if (b->n >= in->trace_n + 2 &&
+	    memcmp(base + in->trace_n, "\r\n", 2) == 0)
+		return true;
+	hit = memmem(base + from, b->n - from, "\r\n\r\n", 4);
+	in->scanned = b->n;
+	return hit != NULL;
+}
+
+static void
+refuse_body(struct intake *in, int code, const char *enh, struct slice text)
+{
+	book_rejection(in, slice_of("", 0), code, enh, text, STAGE_EOM);
+	smtp_srv_refuse_body(&in->srv, code, enh, text);
+	drop_transaction(in);
+}
+
+static void
+finish_header(struct intake *in)
+{
+	if (read_header(in, &in->parcel->body))
+		refuse_body(in, 554, "5.4.6", SL("Too many hops"));
+}
+
+/* Accounts for the parcel's growth to n bytes in memory. */
+static bool
+stage_more(struct intake *in, struct parcel *p, size_t n)
+{
+	int64_t more = (int64_t)n - (int64_t)p->staged;
+
+	if (more <= 0)
+		return true;
+	more = MAX(more, (int64_t)p->staged); /* doubling */
+	if (!gate_take(&in->gate->staging_free, more))
+		return false;
+	p->staged += (uint64_t)more;
+	return true;
+}
+
+static void
+on_body(struct intake *in, struct slice piece)
+{
+	struct parcel *p = in->parcel;
+	struct buf *b = &p->body;
+	bool fits;
+
+	fits = !p->spill && b->n + piece.n <= INTAKE_SHARE &&
+	    stage_more(in, p, b->n + piece.n);
+	if (fits && buf_adds(b, piece) == 0) {
+		if (!in->header_done && header_is_whole(in, b))
+			finish_header(in);
+		return;
+	}
+	if (!in->header_done && b->n + piece.n > INTAKE_SHARE) {
+		refuse_body(in, 552, "5.3.4", SL("Message header too big"));
+		return;
+	}
+	if (!in->header_done) {
+		refuse_body(in, 452, "4.3.1", SL("Busy, try again later"));
+		return;
+	}
+	if (!in->ops->spill_add(in->ctx, &p->spill, piece))
+		refuse_body(in, 452, "4.3.1",
+		    SL("Insufficient system storage"));
+}
+
+static struct slice
+first_of(const char *tag, struct slice from_door)
+{
+	return tag[0] ? slice_str(tag) : from_door;
+}
+
+/* Encodes the envelope into the parcel. */
+static int
+seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
+{
+	const struct conf_listen *door = in->door;
+	struct envelope e = {
+		.id = p->id,
+		.arrival_us = in->wall_us,
+		.expires_us = in->wall_us + in->conf->expire_us,
+		.client = in->peer.ip,
+		.sender = slice_of(in->sender, in->sender_n),
+		.tenant = first_of(in->tenant, door->tenant),
+		.campaign = first_of(in->campaign, door->campaign),
+		.pool = first_of(in->pool, door->pool),
+		.listener = door->name,
+		.body_bytes = bytes,
+		.nrcpt = in->nrcpt,
+	};
+	struct env_rcpt one, *v = &one;
+	const char *at = in->rcpts.p + in->rcpts.off;
+	int err;
+
+	if (in->srv.saw_8bit || in->srv.is_8bit)
+		e.flags |= ENV_8BIT;
+	if (in->srv.is_utf8)
+		e.flags |= ENV_SMTPUTF8;
+	if (in->srv.saw_dots)
+		e.flags |= ENV_HAS_DOTS;
+	if (in->tls[0])
+		e.flags |= ENV_TLS_IN;
+	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
+		return E_NOMEM;
+	memset(&one, 0, sizeof(one));
+	for (uint32_t i = 0; i < in->nrcpt; i++) {
+		v[i].address = slice_str(at);
+		at += v[i].address.n + 1;
+	}
+	err = env_encode(&p->env, &e, v);
+	if (v != &one)
+		mem_free(v);
+	return err;
+}
+
+static void
+on_eom(struct intake *in)
+{
+	struct parcel *p = in->parcel;
+	struct slice rest = { NULL, 0 };
+
+	if (!in->header_done && read_header(in, &p->body)) {
+		refuse(in, slice_of("", 0), STAGE_EOM, 554, "5.4.6",
+		    SL("Too many hops"));
+		drop_transaction(in);
+		return;
+	}
+	if (p->spill)
+		rest = in->ops->spill_map(in->ctx, p->spill);
+	if (p->body.failed || (p->spill && !rest.p) ||
+	    !in->ops->has_room(in->ctx, p->body.n + rest.n) ||
+	    seal_envelope(in, p, p->body.n + rest.n)) {
+		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
+		    SL("Insufficient system storage"));
+		drop_transaction(in);
+		return;
+	}
+	p->pieces[0] = buf_slice(&p->body);
+	p->pieces[1] = rest;
+	p->commit = (struct spool_commit){
+		.id = p->id,
+		.nrcpt = in->nrcpt,
+		.envelope = buf_slice(&p->env),
+		.body = p->pieces,
+		.nbody = rest.n ? 2 : 1,
+	};
+	p->session = in->self;
+	in->parcel = NULL;
+	in->ops->commit(in->ctx, p);
+}
+
+/* One act of the machine; false when the feed must end here. */
+static bool
+act(struct intake *in, enum smtp_srv_act what)
+{
+	switch (what) {
+	case SRV_NEED_INPUT:
+	case SRV_WAIT:
+		return false;
+	case SRV_MAIL:
+		on_mail(in);
+		return true;
+	case SRV_RCPT:
+		on_rcpt(in);
+		return true;
+	case SRV_DATA:
+		on_data(in);
+		return true;
+	case SRV_BODY:
+		on_body(in, in->srv.body);
+		return true;
+	case SRV_EOM:
+		on_eom(in);
+		return true;
+	case SRV_ABORT:
+		drop_transaction(in);
+		return true;
+	case SRV_STARTTLS:
+		in->wants_tls = true;
+		return false;
+	case SRV_CLOSE:
+		in->is_closing = true;
+		return false;
+	}
+	ASSERT(!"an act of the SMTP server");
+	return false;
+}
+
+size_t
+intake_feed(struct intake *in, struct slice data, int64_t now_us,
+    int64_t wall_us)
+{
+	struct slice left = data;
+
+	in->wall_us = wall_us;
+	while (act(in, smtp_srv_step(&in->srv, &left, now_us)))
+		continue;
+	return data.n - left.n;
+}
+
+static void
+book_reception(struct intake *in, const struct parcel *p, const char *text)
+{
+	struct buf *book = in->ops->book(in->ctx);
+	const char *at = in->rcpts.p + in->rcpts.off;
+	const struct conf_listen *door = in->door;
+	struct book_entry e;
+
+	if (!book)
+		return;
+	book_entry_init(&e, BOOK_RECEPTION);
+	e.wall_us = in->wall_us;
+	e.id = p->id;
+	e.has_id = true;
+	e.sender = slice_of(in->sender, in->sender_n);
+	e.has_sender = true;
+	e.tenant = first_of(in->tenant, door->tenant);
+	e.campaign = first_of(in->campaign, door->campaign);
+	e.pool = first_of(in->pool, door->pool);
+	e.listener = door->name;
+	e.peer = in->peer;
+	e.has_peer = true;
+	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
+	e.tls = slice_str(in->tls);
+	e.size = p->pieces[0].n + p->pieces[1].n;
+	e.nrcpt = in->nrcpt;
+	e.outcome.code = 250;
+	e.text = slice_str(text);
+	for (uint32_t i = 0; i < in->nrcpt; i++) {
+		e.recipient = slice_str(at);
+		e.rcpt = (int32_t)i;
+		at += e.recipient.n + 1;
+		if (book_write(book, &e))
+			return;
+	}
+}
+
+void
+intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
+    int64_t wall_us)
+{
+	char text[64] = "Queued as ", *end;
+
+	(void)now_us;
+	in->wall_us = wall_us;
+	if (p->commit.err) {
+		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
+		    SL("Insufficient system storage"));
+	} else {
+		end = text + strlen(text);
+		msgid_format(end, &p->id);
+		smtp_srv_reply(&in->srv, 250, "2.0.0", slice_str(text));
+		book_reception(in, p, text);
+		in->nrcpt = 0; /* their slots are the core's now */
+	}
+	drop_transaction(in);
+}

@@ -1,0 +1,109 @@
+/*
+ * relay/intake.h - one inbound session: from the client's bytes to a parcel
+ * that the spool makes durable, and back to 250.
+ */
+#ifndef RELAY_INTAKE_H
+#define RELAY_INTAKE_H
+
+#include <stdatomic.h>
+
+#include "conf/conf.h"
+#include "proto/proto.h"
+#include "relay/books.h"
+#include "spool/spool.h"
+
+/* Bytes of one message that are staged in memory; beyond, they spill. */
+#define INTAKE_SHARE (256u * 1024)
+
+struct spill; /* an unlinked file of the driver's */
+
+/* A message on its way into the spool. Made by an intake or by the core (a
+ * notice); goes to the spooler and comes back with commit.err, slot, ref. */
+struct parcel {
+	struct post post;
+	struct spool_commit commit;
+	struct msgid id;
+	struct buf env;	 /* encoded envelope */
+	struct buf body; /* trace field and message, or its first part */
+	struct spill *spill; /* the rest of a large one */
+	struct slice pieces[2];
+	uint64_t staged; /* bytes accounted in the gate */
+	struct handle session; /* of the intake; none for a notice */
+	void *origin; /* the driver's: who waits for the answer */
+	uint16_t *pays; /* notices: recipients paid, owned */
+	uint32_t pays_msg; /* core's message index of the original */
+	void *notes; /* the core's: what to say again should it fail; owned */
+};
+
+/* What intakes share with each other and with the core: the ceilings. */
+struct gate {
+	_Atomic int64_t rcpts_free;
+	_Atomic int64_t staging_free; /* bytes */
+	_Atomic bool is_stopping;
+};
+/* Takes n from a counter unless that would make it negative. */
+bool gate_take(_Atomic int64_t *counter, int64_t n);
+void gate_give(_Atomic int64_t *counter, int64_t n);
+
+struct intake_ops {
+	/* Takes the parcel over. The answer comes through intake_committed. */
+	void (*commit)(void *ctx, struct parcel *p);
+	/* Spill file: append (makes it at the first call; false: cannot), and
+	 * the whole as bytes for the commit. */
+	bool (*spill_add)(void *ctx, struct spill **sp, struct slice data);
+	struct slice (*spill_map)(void *ctx, struct spill *sp);
+	/* A parcel to fill (recycled), or NULL; and back: giving it frees its
+	 * spill, gives its staged bytes back to the gate and empties it. */
+	struct parcel *(*parcel_take)(void *ctx);
+	void (*parcel_give)(void *ctx, struct parcel *p);
+	/* Room in the spool for so many bytes? */
+	bool (*has_room)(void *ctx, uint64_t bytes);
+	uint64_t (*sequence)(void *ctx); /* for message ids */
+	struct buf *(*book)(void *ctx);	 /* where book lines go */
+};
+
+struct intake {
+	struct smtp_srv srv;
+	const struct conf *conf;
+	const struct conf_listen *door;
+	const struct intake_ops *ops;
+	void *ctx;
+	struct gate *gate;
+	struct handle self;
+	struct endpoint peer;
+	bool may_relay;
+	bool wants_tls, is_closing; /* for the driver to act on */
+	char tls[96]; /* facts, once TLS is up */
+
+	/* The open transaction. */
+	struct parcel *parcel;
+	struct buf rcpts; /* addresses, each NUL-terminated */
+	uint32_t nrcpt;
+	char sender[MAILBOX_MAX + 2];
+	uint16_t sender_n;
+	size_t trace_n;	 /* length of our Received field in the body */
+	size_t scanned;	 /* body bytes searched for the header's end */
+	bool header_done;
+	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
+	    pool[NAME_MAX_BYTES + 1];
+	int64_t wall_us; /* of the present call */
+};
+
+void intake_init(struct intake *in, const struct conf *conf,
+    const struct conf_listen *door, const struct intake_ops *ops, void *ctx,
+    struct gate *gate, struct handle self, const struct endpoint *peer,
+    int64_t now_us);
+/* Gives everything back; a parcel that is being committed stays the spool's
+ * (its answer is then for nobody). */
+void intake_free(struct intake *in);
+/* Bytes from the client; returns how many were eaten (the rest is offered
+ * again later). Then: send in->srv.out; wants_tls: handshake once it has left;
+ * is_closing: close once it has left. */
+size_t intake_feed(struct intake *in, struct slice data, int64_t now_us,
+    int64_t wall_us);
+/* The parcel's commit is done: answers 250 or 4xx and writes the books. The
+ * caller still owns p. Afterwards feed again. */
+void intake_committed(struct intake *in, const struct parcel *p,
+    int64_t now_us, int64_t wall_us);
+
+#endif

@@ -1,0 +1,127 @@
+#!/bin/sh
+# Debian packages for a build and for the tests: installs what is missing,
+# and is done in a blink when nothing is. Called by `make deps`.
+#
+#	deps.sh [--list] build|test ...
+#
+# --list only prints what is missing. A row is a package and the way to see
+# that it, or something as good, is there: a command, a pkg-config module,
+# a file, or a test of its own.
+
+rows() {
+	case $1 in
+	build) cat <<-'EOF' ;;
+		gcc			cmd gcc
+		make			cmd make
+		libc6-dev		file /usr/include/stdio.h
+		pkg-config		cmd pkg-config
+		libevent-dev		pc libevent libevent_pthreads
+		libssl-dev		pc openssl
+		libsqlite3-dev		pc sqlite3
+		libpcre2-dev		pc libpcre2-8
+		libncurses-dev		pc ncursesw
+		libunbound-dev		pc libunbound
+		libyaml-dev		pc yaml-0.1
+		libjansson-dev		pc jansson
+		libcurl4-openssl-dev	pc libcurl
+		libzstd-dev		pc libzstd
+		libidn2-dev		pc libidn2
+	EOF
+	test) cat <<-'EOF' ;;
+		clang			cmd clang
+		libclang-rt-dev		fuzzer
+		clang-format		cmd clang-format
+		libcmocka-dev		pc cmocka
+		libvterm-dev		pc vterm
+		swaks			cmd swaks
+		postfix			cmd postfix
+		haproxy			cmd haproxy
+		curl			cmd curl
+		python3			cmd python3
+		tmux			cmd tmux
+		bind9-dnsutils		cmd dig
+		libnet-ssleay-perl	perl Net::SSLeay
+		openssl			cmd openssl
+		procps			cmd ps
+		nodejs			cmd node
+	EOF
+	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
+	esac
+}
+
+# Is what the row asks for there?
+there() {
+	kind=$1
+	shift
+	case $kind in
+	cmd) command -v "$1" >/dev/null ;;
+	pc) pkg-config --exists "$@" 2>/dev/null ;;
+	file) test -e "$1" ;;
+	perl) perl "-M$1" -e 1 2>/dev/null ;;
+	fuzzer)
+		dir=$(clang -print-runtime-dir 2>/dev/null) &&
+		    ls "$dir"/libclang_rt.fuzzer*.a >/dev/null 2>&1
+		;;
+	esac
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+list=
+missing=
+for arg; do
+	if [ "$arg" = --list ]; then
+		list=yes
+		continue
+	fi
+	all=$(rows "$arg") || exit 2
+	while read -r package probe; do
+		# The probe is words; let the shell split it.
+		# shellcheck disable=SC2086
+		there $probe || missing="$missing $package"
+	done <<-EOF
+		$all
+	EOF
+done
+missing=${missing# }
+
+[ -n "$missing" ] || exit 0
+if [ -n "$list" ]; then
+	echo "$missing"
+	exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+	echo "No apt-get here. Please install what these Debian packages hold:"
+	echo "  $missing"
+	exit 1
+fi
+as_root=
+if [ "$(id -u)" != 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "Neither root nor sudo. Please run:"
+		echo "  apt-get install $missing"
+		exit 1
+	fi
+	as_root=sudo
+fi
+
+# Postfix and haproxy come with services that would start at once. A test
+# starts its own copies on its own ports, so nothing may be started here:
+# policy-rc.d says no for the time of the installation.
+echo "Installing: $missing"
+# shellcheck disable=SC2086
+$as_root sh -s -- $missing <<'EOF'
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+fi
+echo "postfix postfix/main_mailer_type select No configuration" |
+    debconf-set-selections 2>/dev/null
+get() {
+	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 \
+	    install "$@" </dev/null
+}
+get "$@" || { apt-get -q update </dev/null && get "$@"; }
+EOF
