@@ -451,6 +451,8 @@ void eng_fifo_remove(struct eng *e, uint32_t q, uint32_t i);
 /* Next queue's turn in a lane's ring. */
 void eng_lane_rotate(struct eng *e, uint32_t lane);
 void eng_lane_kick(struct eng *e, uint32_t lane);
+/* Out of every wait that a park registered. */
+void eng_lane_unwait(struct eng *e, uint32_t lane);
 void eng_lane_unpark(struct eng *e, uint32_t lane);
 void eng_lane_give_if_empty(struct eng *e, uint32_t lane);
 void eng_queues_idle_run(struct eng *e);

@@ -89,6 +89,8 @@ struct outcome {
 #define MAILBOX_MAX    320u   /* local part 64 + @ + domain 255 (RFC 5321) */
 #define NAME_MAX_BYTES 64u    /* tenant, campaign, pool names */
 #define DOMAIN_MAX     255u
+#define ENVID_MAX      100u /* RFC 3461 4.4, as xtext */
+#define ORCPT_MAX      500u /* RFC 3461 4.2, as xtext */
 
 enum env_flags {
 	ENV_8BIT = 1 << 0,     /* BODY=8BITMIME was declared, or 8-bit seen */
@@ -132,7 +134,9 @@ struct envelope {
 /*
  * The envelope's form on disk (share/doc/spool-format.md): fixed fields, then
  * length-prefixed texts, then nrcpt recipients. env_encode appends e and its
- * recipients; fails only as buf does. env_decode reads hostile bytes: the
+ * recipients; fails as buf does, and with E_RANGE when a text, the number of
+ * recipients or a notify is over its ceiling, or an address is empty.
+ * env_decode reads hostile bytes: the
  * slices of *e point into `blob`; *rcpts is where env_rcpt_next goes on.
  * Returns 0, E_CORRUPT or E_VERSION.
  */

@@ -114,6 +114,10 @@ int core_view_queues(struct core *c, struct slice key, uint32_t n,
     struct buf *out) MUST_CHECK;
 void core_view_sources(struct core *c, uint32_t n, struct buf *out);
 void core_view_metrics(struct core *c, struct buf *out);
+/* One message: its envelope, read from the spool, and its recipients.
+ * E_NOTFOUND: there is none of that id; or what the disk says. */
+int core_view_message(struct core *c, struct slice id,
+    struct buf *out) MUST_CHECK;
 
 /* Text form of a selector, as control requests and verbs give it. */
 struct core_selector {

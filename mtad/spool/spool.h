@@ -62,6 +62,7 @@ struct spool_commit {
 	const uint16_t *pays_rcpts;
 	uint32_t npays;
 	bool uses_reserve; /* may use the reserved segments */
+	struct handle moves; /* the spool's own: an old message written again */
 	/* Results. */
 	int err; /* 0, E_NOSPC, E_IO, E_TOOBIG, E_FULL */
 	struct handle slot;
@@ -160,6 +161,9 @@ int spool_read(struct disk *disk, const struct spool_ref *ref, uint32_t at,
     void *dst, uint32_t n) MUST_CHECK;
 struct spool_check {
 	uint32_t crc, want;
+	uint32_t extra_n; /* what stands behind the body, also covered */
+	bool is_partial;  /* it is too long to be checked here */
+	char extra[8192];
 };
 /* Reads the record header (32 bytes or so) and starts a check. 0, E_IO,
  * E_CORRUPT (not a record of this message). */

@@ -1,0 +1,433 @@
+/*
+ * conf/options.c - every option of the configuration, one row each: name,
+ * type, field, default, range, help. The reader, the JSON Schema and the
+ * reference page are made from these rows and know no option by name.
+ *
+ * The rows of a group are read in their order here, whatever the order of the
+ * file: what others refer to or inherit comes first (sources before pools,
+ * pools and the limits of receiving before listeners).
+ *
+ * Defaults of time-outs and of path limits repeat those of proto/ and
+ * engine/; tests/unit/test_conf_options.c compares them.
+ */
+#include "conf/conf_i.h"
+
+#define ROWS(v) { v, ARRAY_LEN(v) }
+#define S	US_PER_S
+#define MIN_US	(60 * S)
+#define HOUR_US (3600 * S)
+#define DAY_US	(24 * HOUR_US)
+#define KB	INT64_C(1024)
+#define MB	(KB * 1024)
+#define GB	(MB * 1024)
+#define TB	(GB * 1024)
+
+#define RANGE(lo, hi)	.min = (lo), .max = (hi)
+#define AT(field)	.at = offsetof(struct conf, field)
+#define LISTEN_AT(fld)	.at = offsetof(struct conf_listen, fld)
+#define SRV_AT(field)	.at = offsetof(struct smtp_srv_conf, field)
+#define SHAPE_AT(field) .at = offsetof(struct conf_shape, shape.field)
+#define COUNT(T, field, n)                                                     \
+	.count_at = offsetof(T, field),                                        \
+	.count_bytes = sizeof(((T *)0)->field), .list_max = (n)
+#define ENTRIES(T, array, count, max)                                          \
+	.at = offsetof(struct conf, array), .entry_bytes = sizeof(T),          \
+	COUNT(struct conf, count, max)
+
+/* ---- receiving: at the top level for all listeners, or in one ------------- */
+
+static const struct opt timeouts[] = {
+	{ "command", OPT_MS, SRV_AT(command_ms), "5m", RANGE(S / 100, DAY_US),
+	    .help = "A client that sends no command for so long is answered "
+		    "421 4.4.2 and closed." },
+	{ "body", OPT_MS, SRV_AT(body_ms), "3m", RANGE(S / 100, DAY_US),
+	    .help = "The longest pause inside a message." },
+	{ "eom", OPT_MS, SRV_AT(eom_ms), "10m", RANGE(S / 100, DAY_US),
+	    .help = "The longest that a command or a whole message waits for "
+		    "its answer, the disk included." },
+	{ "tls", OPT_MS, SRV_AT(tls_ms), "1m", RANGE(S / 100, DAY_US),
+	    .help = "A TLS handshake takes at most so long." },
+};
+static const struct opt_group timeouts_group = ROWS(timeouts);
+
+/*
+ * For all listeners: T is struct conf, prefix leads to its struct conf_listen
+ * and ends in a dot, D gives the default. For one: T is struct conf_listen
+ * itself, prefix is empty, and D takes the default away, for the entry begins
+ * as a copy of the former.
+ */
+#define DOOR(T, prefix, D)                                                     \
+	{ "message_size_max", OPT_SIZE,                                        \
+	    .at = offsetof(T, prefix smtp.size_max), .dflt = D("50M"),         \
+	    RANGE(KB, 2 * GB),                                                 \
+	    .help = "The largest message, said in EHLO (SIZE, RFC 1870); a "   \
+		    "larger one is answered 552 5.3.4. It must fit into a "    \
+		    "segment of the spool." },                                 \
+	{ "recipients_max", OPT_U32,                                           \
+	    .at = offsetof(T, prefix smtp.rcpts_max), .dflt = D("1000"),       \
+	    RANGE(1, RCPTS_MAX),                                               \
+	    .help = "Recipients of one message; 452 4.5.3 to those beyond. "   \
+		    "RFC 5321 asks for at least 100." },                       \
+	{ "errors_max", OPT_U32,                                               \
+	    .at = offsetof(T, prefix smtp.errors_max), .dflt = D("20"),        \
+	    RANGE(1, 10000),                                                   \
+	    .help = "After so many refused commands the client is answered "   \
+		    "421 and closed." },                                       \
+	{ "line_length_max", OPT_SIZE32,                                       \
+	    .at = offsetof(T, prefix smtp.body_line_max), .dflt = D("64K"),    \
+	    RANGE(998, GB),                                                    \
+	    .help = "Bytes of a line of a message, CRLF not counted; a "       \
+		    "message with a longer one is refused. RFC 5321 asks for " \
+		    "998." },                                                  \
+	{ "hops_max", OPT_U32, .at = offsetof(T, prefix hops_max),             \
+	    .dflt = D("100"), RANGE(1, 10000),                                 \
+	    .help = "A message with more `Received` fields is taken for a "    \
+		    "loop and refused with 554 5.4.6." },                      \
+	{ "bare_newlines", OPT_CHOICE,                                         \
+	    .at = offsetof(T, prefix smtp.normalises_bare),                    \
+	    .dflt = D("refuse"), .words = { "refuse", "normalise" },           \
+	    .help = "What to do with a CR or LF that stands alone in a "       \
+		    "message: refuse the message (550 5.6.0), or make it "     \
+		    "CRLF. Neither ends a message." },                         \
+	{ "connections_max", OPT_U32,                                          \
+	    .at = offsetof(T, prefix connections_max), .dflt = D("2000"),      \
+	    RANGE(1, 1000000),                                                 \
+	    .help = "Connections of one listener at once; 421 4.3.2 to "       \
+		    "those beyond." },                                         \
+	{ "connections_per_client_max", OPT_U32,                               \
+	    .at = offsetof(T, prefix connections_per_client_max),              \
+	    .dflt = D("500"), RANGE(1, 1000000),                               \
+	    .help = "The same for the connections of one client address "      \
+		    "(421 4.7.0)." },                                          \
+	{ "messages_per_connection_max", OPT_U32,                              \
+	    .at = offsetof(T, prefix smtp.messages_max), .dflt = D("0"),       \
+	    RANGE(0, 1000000000),                                              \
+	    .help = "Messages of one connection, then 421; 0 = no limit." },   \
+	{ "banner", OPT_TEXT, .at = offsetof(T, prefix smtp.banner),           \
+	    .absent = "`ESMTP`",                                               \
+	    .help = "What follows the host name in the greeting." },           \
+	{ "timeouts", OPT_GROUP, .at = offsetof(T, prefix smtp),               \
+	    .group = &timeouts_group,                                          \
+	    .help = "How long a client may take (RFC 5321 4.5.3.2)." }
+
+#define TEXT(s)	    s
+#define INHERITS(s) NULL
+
+static const struct opt tls[] = {
+	{ "cert", OPT_PATH, LISTEN_AT(tls.cert), .is_required = true,
+	    .help = "File with the certificate and its chain, PEM." },
+	{ "key", OPT_PATH, LISTEN_AT(tls.key), .is_required = true,
+	    .help = "File with the private key, PEM." },
+};
+static const struct opt_group tls_group = ROWS(tls);
+
+static const struct opt listen[] = {
+	{ "bind", OPT_ENDPOINT, LISTEN_AT(bind), .is_required = true,
+	    .help = "Where to accept connections. `0.0.0.0:25` is every IPv4 "
+		    "address, `\"[::]:25\"` every IPv6 address." },
+	{ "relay_from", OPT_CIDR, LISTEN_AT(relay_from),
+	    COUNT(struct conf_listen, nrelay_from, CONF_CIDRS_MAX),
+	    .absent = "nobody",
+	    .help = "Who may send mail to anywhere. Others reach only "
+		    "`<postmaster>`." },
+	{ "hostname", OPT_DOMAIN, LISTEN_AT(smtp.hostname),
+	    .absent = "the top level's",
+	    .help = "Name in the greeting and in `Received`." },
+	{ "tenant", OPT_NAME, LISTEN_AT(tenant),
+	    .help = "Tenant of the mail that comes in here, unless the header "
+		    "`X-MTA-Tenant` names one." },
+	{ "campaign", OPT_NAME, LISTEN_AT(campaign),
+	    .help = "The same for the campaign (`X-MTA-Campaign`)." },
+	{ "pool", OPT_POOL, LISTEN_AT(pool),
+	    .help = "The same for the pool (`X-MTA-Pool`)." },
+	{ "tls", OPT_GROUP, .group = &tls_group,
+	    .absent = "no STARTTLS",
+	    .help = "Certificate; with one, STARTTLS is offered." },
+	DOOR(struct conf_listen, , INHERITS),
+};
+static const struct opt_group listen_group = ROWS(listen);
+
+static void
+listen_begin(const struct conf *c, void *entry)
+{
+	struct conf_listen *l = entry;
+
+	*l = c->listen_default;
+	l->smtp.hostname = c->hostname;
+}
+
+/* ---- sending ------------------------------------------------------------- */
+
+static const struct opt source[] = {
+	{ "address", OPT_IP, .at = offsetof(struct conf_source, address),
+	    .is_required = true,
+	    .help = "Local address that mail leaves from." },
+	{ "ehlo", OPT_DOMAIN, .at = offsetof(struct conf_source, ehlo),
+	    .absent = "`hostname`",
+	    .help = "Name to say in EHLO; its address should be this one." },
+};
+static const struct opt_group source_group = ROWS(source);
+
+static const struct opt pool[] = {
+	{ "sources", OPT_SOURCE, .at = offsetof(struct conf_pool, sources),
+	    COUNT(struct conf_pool, nsources, CONF_POOL_SOURCES_MAX),
+	    .is_required = true, .help = "Sources that take turns." },
+};
+static const struct opt_group pool_group = ROWS(pool);
+
+static const struct opt route[] = {
+	{ "hosts", OPT_HOST, .at = offsetof(struct conf_route, host),
+	    .also = offsetof(struct conf_route, addr),
+	    COUNT(struct conf_route, nhosts, CONF_HOSTS_MAX),
+	    .absent = "the domain's MX",
+	    .help = "Smart hosts to use instead of the domain's MX, tried in "
+		    "this order. Without a port: `smtp_port`." },
+	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
+	    .help = "Tenant of mail to these domains that has none yet." },
+	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
+	    .help = "The same for the campaign." },
+	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),
+	    .help = "The same for the pool." },
+};
+static const struct opt_group route_group = ROWS(route);
+
+static const struct opt limits[] = {
+	{ "connections", OPT_U32, SHAPE_AT(conns_max), "20", RANGE(0, 100000),
+	    .help = "Connections at once; 0 = no limit." },
+	{ "messages_per_connection", OPT_U32, SHAPE_AT(msgs_per_conn), "100",
+	    RANGE(0, 1000000),
+	    .help = "Transactions of one connection; 0 = no limit." },
+	{ "recipients_per_transaction", OPT_U32, SHAPE_AT(rcpts_per_txn),
+	    "100", RANGE(1, ENG_TXN_RCPTS_MAX),
+	    .help = "Recipients of one message that share a transaction." },
+	{ "rate", OPT_RATE, SHAPE_AT(rate_count), "none",
+	    .also = offsetof(struct conf_shape, shape.rate_period_us),
+	    RANGE(1, 1000000000),
+	    .help = "Transactions in a period of time." },
+	{ "burst", OPT_U32, SHAPE_AT(rate_burst), "1", RANGE(1, 1000000),
+	    .help = "Transactions that may go at once when the rate was not "
+		    "used before." },
+	{ "assign_ahead", OPT_U32, SHAPE_AT(assign_ahead), "4", RANGE(1, 64),
+	    .help = "Transactions handed to a connection before the first of "
+		    "them is done." },
+	{ "backoff_min", OPT_DURATION, SHAPE_AT(backoff_min_us), "1m",
+	    RANGE(S / 100, DAY_US),
+	    .help = "Pause of the path after its first refusal; it doubles "
+		    "with each one in a row." },
+	{ "backoff_max", OPT_DURATION, SHAPE_AT(backoff_max_us), "1h",
+	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that pause." },
+};
+static const struct opt_group limits_group = ROWS(limits);
+
+static void
+limits_begin(const struct conf *c, void *entry)
+{
+	*(struct conf_shape *)entry = c->shapes[0];
+}
+
+static const struct opt retry[] = {
+	{ "first", OPT_DURATION, AT(retry.first_us), "10m",
+	    RANGE(S / 100, 7 * DAY_US),
+	    .help = "Delay after a recipient's first failure." },
+	{ "max", OPT_DURATION, AT(retry.max_us), "4h",
+	    RANGE(S / 100, 30 * DAY_US), .help = "Ceiling of a delay." },
+	{ "factor", OPT_FACTOR, AT(retry.factor_pct), "2", RANGE(100, 10000),
+	    .help = "Each delay is so many times the one before." },
+	{ "jitter", OPT_PERCENT, AT(retry.jitter_pct), "10%", RANGE(0, 90),
+	    .help = "Each delay is longer or shorter by up to this share, so "
+		    "that what failed together does not return together." },
+	{ "schedule", OPT_DURATION, AT(retry.list_us),
+	    COUNT(struct conf, retry.nlist, 32), RANGE(S / 100, 30 * DAY_US),
+	    .help = "The delays one by one, instead of `first`, `max` and "
+		    "`factor`; the last one repeats." },
+};
+static const struct opt_group retry_group = ROWS(retry);
+
+#define CLI_ROW(name, field, dflt, text)                                       \
+	{ name, OPT_MS, AT(client.field), dflt, RANGE(S / 100, DAY_US),        \
+	    .help = text }
+
+static const struct opt client_timeouts[] = {
+	{ "connect", OPT_DURATION, AT(connect_timeout_us), "30s",
+	    RANGE(S / 100, DAY_US), .help = "The connection to be made." },
+	CLI_ROW("banner", banner_ms, "5m", "The greeting."),
+	CLI_ROW("ehlo", ehlo_ms, "5m", "The reply to EHLO or HELO."),
+	CLI_ROW("tls", tls_ms, "1m", "The TLS handshake."),
+	CLI_ROW("mail", mail_ms, "5m", "The reply to MAIL."),
+	CLI_ROW("rcpt", rcpt_ms, "5m", "The reply to RCPT."),
+	CLI_ROW("data", data_ms, "2m", "The reply to DATA."),
+	CLI_ROW("body", body_ms, "3m", "A block of the message to be taken."),
+	CLI_ROW("eom", eom_ms, "10m", "The reply to the final dot."),
+	CLI_ROW("rset", rset_ms, "20s", "The reply to RSET."),
+	CLI_ROW("quit", quit_ms, "5s", "The reply to QUIT."),
+	CLI_ROW("idle", idle_ms, "5s",
+	    "A connection with nothing to send is kept open so long."),
+};
+static const struct opt_group client_timeouts_group = ROWS(client_timeouts);
+
+static const struct opt client[] = {
+	{ "tls", OPT_CHOICE, AT(tls_out), "opportunistic",
+	    .words = { "none", "opportunistic" },
+	    .help = "STARTTLS: when the peer offers it, or never. When the "
+		    "handshake fails, mail goes in clear." },
+	{ "pipelining", OPT_BOOL, AT(client.pipelines), "true",
+	    .help = "Send MAIL, RCPT and DATA in one write to a peer that "
+		    "offers PIPELINING (RFC 2920)." },
+	{ "chaining", OPT_BOOL, AT(client.chains), "true",
+	    .help = "With pipelining: send the next message's commands right "
+		    "behind a final dot." },
+	{ "host_retry_min", OPT_DURATION, AT(host_retry_min_us), "1m",
+	    RANGE(S / 100, DAY_US),
+	    .help = "A host that does not answer is left alone so long; "
+		    "longer each time in a row." },
+	{ "host_retry_max", OPT_DURATION, AT(host_retry_max_us), "30m",
+	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that." },
+	{ "timeouts", OPT_GROUP, .group = &client_timeouts_group,
+	    .help = "How long a peer may take (RFC 5321 4.5.3.2)." },
+};
+static const struct opt_group client_group = ROWS(client);
+
+static const struct opt dns[] = {
+	{ "servers", OPT_SERVER, AT(dns.servers),
+	    COUNT(struct conf, dns.nservers, CONF_DNS_MAX),
+	    .absent = "those of the system",
+	    .help = "Recursive resolvers; the port is 53 unless given." },
+	{ "trust_anchor", OPT_PATH, AT(dns.trust_anchor),
+	    .absent = "no validation",
+	    .help = "File with the root's trust anchor; with one, answers are "
+		    "validated by DNSSEC." },
+	{ "timeout", OPT_DURATION, AT(dns.timeout_us), "5s",
+	    RANGE(S / 10, 6 * S),
+	    .help = "One look-up takes at most so long, then its domain "
+		    "waits." },
+	{ "inflight_max", OPT_U32, AT(dns.inflight_max), "256",
+	    RANGE(1, 4096), .help = "Look-ups at once." },
+	{ "per_parent_max", OPT_U32, AT(dns.per_parent_max), "32",
+	    RANGE(1, 4096),
+	    .help = "Look-ups at once below one parent domain, so that one "
+		    "dead zone cannot take them all." },
+	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000",
+	    RANGE(1, 10000000), .help = "Look-ups that wait." },
+	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "128M", RANGE(MB, 64 * GB),
+	    .help = "Memory for answers; 100,000 domains take about 160 MB." },
+	{ "retry_min", OPT_DURATION, AT(dns_retry_min_us), "1m",
+	    RANGE(S / 100, DAY_US),
+	    .help = "A domain whose look-up failed is asked for again after "
+		    "so long; longer each time in a row." },
+	{ "retry_max", OPT_DURATION, AT(dns_retry_max_us), "30m",
+	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that." },
+};
+static const struct opt_group dns_group = ROWS(dns);
+
+/* ---- the file ------------------------------------------------------------ */
+
+static const struct opt top[] = {
+	{ "hostname", OPT_DOMAIN, AT(hostname), .absent = "the system's name",
+	    .help = "Name of this host in greetings, `Received` and notices." },
+	{ "postmaster", OPT_MAILBOX, AT(postmaster),
+	    .absent = "postmaster@hostname",
+	    .help = "Where mail to `<postmaster>` goes." },
+	{ "user", OPT_NAME, AT(user), .absent = "the user who started it",
+	    .help = "Started as root, become this user after the ports are "
+		    "bound." },
+	{ "node", OPT_U16, AT(node), "0", RANGE(0, 65535),
+	    .help = "Number of this host among yours; it is part of message "
+		    "ids." },
+	{ "workers", OPT_U32, AT(workers), "0", RANGE(0, 256),
+	    .help = "Threads for connections; 0 = by the number of "
+		    "processors." },
+
+	{ "spool", OPT_PATH, AT(spool), "/var/spool/mtad",
+	    .help = "Directory where mail is kept until it is delivered." },
+	{ "spool_segment", OPT_SIZE, AT(spool_segment_bytes), "64M",
+	    RANGE(MB, GB),
+	    .help = "Size of a file of the spool; a message lies in one." },
+	{ "spool_min_free", OPT_SIZE, AT(spool_min_free_bytes), "256M",
+	    RANGE(0, 1024 * TB),
+	    .help = "With less space on the disk new mail is answered 452 "
+		    "4.3.1; delivery goes on." },
+	{ "spool_max", OPT_SIZE, AT(spool_max_bytes), "0", RANGE(0, 1024 * TB),
+	    .help = "The same when the spool itself is so large; 0 = no "
+		    "limit." },
+	{ "control", OPT_PATH, AT(control), "/run/mtad/control.sock",
+	    .help = "Unix socket for mtatop, `mtad status` and the like." },
+	{ "log", OPT_PATH, AT(log), "/var/log/mtad",
+	    .help = "Directory of the event log." },
+	{ "log_rotate", OPT_SIZE, AT(log_rotate_bytes), "100M",
+	    RANGE(64 * KB, TB),
+	    .help = "A file of the event log that is so large is closed and a "
+		    "new one begun." },
+	{ "log_keep", OPT_U32, AT(log_keep), "10", RANGE(1, 10000),
+	    .help = "Closed files of the event log that are kept." },
+	{ "log_level", OPT_CHOICE, AT(log_level_debug), "info",
+	    .words = { "info", "debug" },
+	    .help = "How much the program says about itself." },
+
+	{ "source", OPT_MAP, .group = &source_group, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_source, sources, nsources, ENG_SOURCES_MAX),
+	    .absent = "one, whose address the system chooses",
+	    .help = "Addresses that mail leaves from, each under a name." },
+	{ "pool", OPT_MAP, .group = &pool_group, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_pool, pools, npools, ENG_POOLS_MAX),
+	    .absent = "`default`, with every source",
+	    .help = "Groups of sources, each under a name." },
+	{ "default_pool", OPT_POOL, AT(default_pool),
+	    .absent = "`default`, or the only pool",
+	    .help = "Pool of mail that names none." },
+
+	DOOR(struct conf, listen_default., TEXT),
+	{ "listen", OPT_MAP, .group = &listen_group, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_listen, listen, nlisten, CONF_LISTEN_MAX),
+	    .begin = listen_begin, .absent = "no mail comes in",
+	    .help = "Where mail comes in, each door under a name. The limits "
+		    "of receiving may be given here for one door." },
+
+	{ "smtp_port", OPT_U16, AT(smtp_port), "25", RANGE(1, 65535),
+	    .help = "Port where other hosts are contacted." },
+	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true",
+	    .help = "Deliver over IPv4." },
+	{ "ipv6", OPT_BOOL, AT(is_ipv6), "true",
+	    .help = "Deliver over IPv6." },
+	{ "route", OPT_MAP, .group = &route_group, .key_type = OPT_GLOB,
+	    ENTRIES(struct conf_route, routes, nroutes, CONF_ROUTES_MAX),
+	    .help = "Domains that are treated apart, each under a pattern: "
+		    "`*.x.example` is every domain below x.example, `*` every "
+		    "domain. The first that matches counts." },
+	{ "limits", OPT_MAP, .group = &limits_group, .key_type = OPT_GLOB,
+	    ENTRIES(struct conf_shape, shapes, nshapes, ENG_SHAPES_MAX),
+	    .begin = limits_begin, .first = "default",
+	    .help = "How mail is sent from one source to one destination, "
+		    "each under a pattern of domains as in `route`. The first "
+		    "that matches counts, else `default`; what an entry does "
+		    "not say is as in `default`." },
+	{ "retry", OPT_GROUP, .group = &retry_group,
+	    .help = "When a recipient is tried again." },
+	{ "expire", OPT_DURATION, AT(expire_us), "5d", RANGE(S, 365 * DAY_US),
+	    .help = "Mail that is not delivered after so long is returned." },
+	{ "client", OPT_GROUP, .group = &client_group,
+	    .help = "How this host talks to others." },
+	{ "dns", OPT_GROUP, .group = &dns_group,
+	    .help = "How names are looked up." },
+
+	{ "messages_max", OPT_U32, AT(messages_max), "5000000",
+	    RANGE(100, 100000000),
+	    .help = "Messages in the queue; beyond, new mail is answered 452 "
+		    "4.3.1." },
+	{ "queue_recipients_max", OPT_U32, AT(rcpts_max), "10000000",
+	    RANGE(100, 200000000),
+	    .help = "The same for recipients in the queue." },
+	{ "domains_max", OPT_U32, AT(domains_max), "1000000",
+	    RANGE(100, 100000000),
+	    .help = "Recipient domains in the queue at once." },
+	{ "sessions_max", OPT_U32, AT(sessions_out_max), "4000",
+	    RANGE(1, 1000000), .help = "Connections to other hosts at once." },
+	{ "staging_max", OPT_SIZE, AT(staging_bytes), "64M", RANGE(MB, 64 * GB),
+	    .help = "Memory for messages that are coming in; a larger one "
+		    "goes on in a file without a name." },
+	{ "stop_timeout", OPT_DURATION, AT(stop_timeout_us), "30s",
+	    RANGE(0, HOUR_US),
+	    .help = "After SIGTERM, connections in the middle of a message "
+		    "may go on so long." },
+};
+
+const struct opt_group conf_options = ROWS(top);

@@ -1,0 +1,454 @@
+/*
+ * conf/read.c - walks the option table over a YAML tree and fills in a struct
+ * conf.
+ *
+ * The table decides the order and the depth of the walk; the tree decides
+ * nothing but values. A value that cannot be used is complained about and left
+ * at its default, and the walk goes on.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/conf_i.h"
+
+#define PATH_TEXT_MAX 256
+#define ARENA_MAX     ((size_t)256 << 20)
+
+struct reader {
+	struct conf *conf;
+	struct complaints *c;
+	size_t path_n;
+	char path[PATH_TEXT_MAX]; /* "listen.in.bind": where the walk is */
+};
+
+static void read_group(struct reader *r, const struct opt_group *g, void *base,
+    const struct yaml_node *map);
+
+/* ---- where we are -------------------------------------------------------- */
+
+/* Goes down by a key; returns what path_leave needs. */
+static size_t
+path_enter(struct reader *r, struct slice key)
+{
+	size_t before = r->path_n;
+	bool is_plain = name_is_valid(key) && slice_index(key, '.') == key.n;
+	char text[80];
+	int n;
+
+	text_escape(key, text, sizeof(text));
+	n = snprintf(r->path + before, sizeof(r->path) - before,
+	    is_plain ? "%s%s" : "%s\"%s\"", before > 0 ? "." : "", text);
+	r->path_n = MIN(before + (size_t)MAX(n, 0), sizeof(r->path) - 1);
+	return before;
+}
+
+static void
+path_leave(struct reader *r, size_t before)
+{
+	r->path_n = before;
+	r->path[before] = '\0';
+}
+
+static void
+complain_value(struct reader *r, const struct opt *o,
+    const struct yaml_node *node)
+{
+	static const char *const kinds[] = { "", "a list", "a map" };
+	char expected[160];
+
+	opt_expects(o, expected, sizeof(expected));
+	complain(r->c, yaml_place(node), r->path, expected,
+	    node->kind == YAML_SCALAR ? node->text :
+					slice_str(kinds[node->kind]));
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+static void
+set_count(const struct opt *o, void *base, uint32_t n)
+{
+	void *at = (char *)base + o->count_at;
+
+	if (o->count_bytes == sizeof(uint16_t))
+		*(uint16_t *)at = (uint16_t)n;
+	else
+		*(uint32_t *)at = n;
+}
+
+static bool
+read_item(struct reader *r, const struct opt *o, const struct yaml_node *node,
+    void *base, uint32_t i)
+{
+	if (node->kind == YAML_SCALAR && !node->is_null &&
+	    opt_read(r->conf, o, node->text, base, i))
+		return true;
+	complain_value(r, o, node);
+	return false;
+}
+
+/* A list, or one item that stands for a list of one. */
+static void
+read_list(struct reader *r, const struct opt *o, const struct yaml_node *node,
+    void *base)
+{
+	uint32_t n = 0;
+	char expected[32];
+
+	if (node->kind != YAML_LIST) {
+		set_count(o, base, read_item(r, o, node, base, 0));
+		return;
+	}
+	if (node->n == 0 && o->is_required)
+		complain(r->c, yaml_place(node), r->path, "at least one item",
+		    slice_str(NULL));
+	for (uint32_t i = 0; i < node->n; i++) {
+		if (n == o->list_max) {
+			snprintf(expected, sizeof(expected), "at most %u items",
+			    o->list_max);
+			complain(r->c, yaml_place(node->items[i]), r->path,
+			    expected, node->items[i]->text);
+			break;
+		}
+		n += read_item(r, o, node->items[i], base, n);
+	}
+	set_count(o, base, n);
+}
+
+/* ---- maps with the user's names ------------------------------------------ */
+
+static struct place
+key_place(const struct yaml_node *map, uint32_t i)
+{
+	return (struct place){ map->key_lines[i], map->key_columns[i] };
+}
+
+static bool
+is_first(const struct opt *o, struct slice key)
+{
+	return o->first != NULL && slice_eq(key, slice_str(o->first));
+}
+
+/* Entries to make: those that are not unset, and the first. */
+static uint32_t
+count_entries(struct reader *r, const struct opt *o,
+    const struct yaml_node *map)
+{
+	uint32_t n = o->first != NULL;
+	char expected[32];
+
+	for (uint32_t i = 0; i < map->n; i++) {
+		if (map->items[i]->is_null || is_first(o, map->keys[i]))
+			continue;
+		if (n == o->list_max) {
+			snprintf(expected, sizeof(expected),
+			    "at most %u entries", n);
+			complain(r->c, key_place(map, i), r->path, expected,
+			    map->keys[i]);
+			break;
+		}
+		n++;
+	}
+	return n;
+}
+
+static void
+read_entry(struct reader *r, const struct opt *o, const struct yaml_node *map,
+    uint32_t i, void *entry)
+{
+	/* The key's field is the entry's first. */
+	const struct opt key = { .name = "name", .type = o->key_type };
+	char expected[160];
+	size_t before;
+
+	if (!opt_read(r->conf, &key, map->keys[i], entry, 0)) {
+		opt_expects(&key, expected, sizeof(expected));
+		complain(r->c, key_place(map, i), r->path, expected,
+		    map->keys[i]);
+	}
+	before = path_enter(r, map->keys[i]);
+	read_group(r, o->group, entry, map->items[i]);
+	path_leave(r, before);
+}
+
+static void
+read_entries(struct reader *r, const struct opt *o,
+    const struct yaml_node *map, char *entries, uint32_t n)
+{
+	uint32_t used = o->first != NULL;
+	uint32_t first = o->first ? yaml_find(map, slice_str(o->first)) : 0;
+
+	/* The others begin as copies of it. */
+	if (o->first != NULL && first < map->n && !map->items[first]->is_null)
+		read_entry(r, o, map, first, entries);
+	for (uint32_t i = 0; i < map->n && used < n; i++) {
+		char *entry = entries + (size_t)used * o->entry_bytes;
+
+		if (map->items[i]->is_null || is_first(o, map->keys[i]))
+			continue;
+		if (o->begin != NULL)
+			o->begin(r->conf, entry);
+		read_entry(r, o, map, i, entry);
+		used++;
+	}
+}
+
+static void
+read_map(struct reader *r, const struct opt *o, const struct yaml_node *node,
+    void *base)
+{
+	void **array = (void *)((char *)base + o->at);
+	char *entries;
+	uint32_t n;
+
+	if (node->kind != YAML_MAP) {
+		complain(r->c, yaml_place(node), r->path,
+		    "a map from names to what they stand for",
+		    node->kind == YAML_LIST ? SL("a list") : node->text);
+		return;
+	}
+	n = count_entries(r, o, node);
+	if (n == 0)
+		return;
+	entries = arena_get(&r->conf->arena, (size_t)n * o->entry_bytes);
+	if (entries == NULL) {
+		complain(r->c, yaml_place(node), r->path, "less of it",
+		    SL("out of memory"));
+		return;
+	}
+	if (o->first != NULL)
+		memcpy(entries, *array, o->entry_bytes);
+	*array = entries;
+	set_count(o, base, n);
+	read_entries(r, o, node, entries, n);
+}
+
+/* ---- maps with fixed keys ------------------------------------------------ */
+
+static const struct opt *
+find_option(const struct opt_group *g, struct slice name)
+{
+	for (uint32_t i = 0; i < g->n; i++)
+		if (slice_eq(slice_str(g->opts[i].name), name))
+			return &g->opts[i];
+	return NULL;
+}
+
+/* The option whose name is nearest to a word, if it is near at all. */
+static const char *
+nearest_option(const struct opt_group *g, struct slice word)
+{
+	uint32_t best = MIN((uint32_t)(word.n + 2) / 3, 3) + 1;
+	const char *name = NULL;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		uint32_t d =
+		    edit_distance(word, slice_str(g->opts[i].name), best);
+
+		if (d < best) {
+			best = d;
+			name = g->opts[i].name;
+		}
+	}
+	return name;
+}
+
+static void
+complain_unknown(struct reader *r, const struct opt_group *g,
+    const struct yaml_node *map, uint32_t i)
+{
+	const char *near = nearest_option(g, map->keys[i]);
+	char expected[PATH_TEXT_MAX + 128];
+
+	snprintf(expected, sizeof(expected), "an option%s%s%s%s%s",
+	    r->path_n > 0 ? " of " : "", r->path,
+	    near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
+	    near != NULL ? "\"?)" : "");
+	complain(r->c, key_place(map, i), "unknown key", expected,
+	    map->keys[i]);
+}
+
+static void
+read_option(struct reader *r, const struct opt *o, void *base,
+    const struct yaml_node *node)
+{
+	size_t before = path_enter(r, slice_str(o->name));
+
+	if (o->type == OPT_GROUP)
+		read_group(r, o->group, (char *)base + o->at, node);
+	else if (o->type == OPT_MAP)
+		read_map(r, o, node, base);
+	else if (o->list_max > 0)
+		read_list(r, o, node, base);
+	else
+		read_item(r, o, node, base, 0);
+	path_leave(r, before);
+}
+
+static void
+complain_missing(struct reader *r, const struct opt *o,
+    const struct yaml_node *map)
+{
+	size_t before = path_enter(r, slice_str(o->name));
+	char expected[160];
+
+	opt_expects(o, expected, sizeof(expected));
+	complain(r->c, yaml_place(map), r->path, expected, slice_str(NULL));
+	path_leave(r, before);
+}
+
+/* Recursion ends where the option table does: it is a tree four levels deep. */
+static void
+read_group(struct reader *r, const struct opt_group *g, void *base,
+    const struct yaml_node *map)
+{
+	if (map->kind != YAML_MAP) {
+		complain(r->c, yaml_place(map), r->path, "a map of options",
+		    map->kind == YAML_LIST ? SL("a list") : map->text);
+		return;
+	}
+	for (uint32_t i = 0; i < map->n; i++)
+		if (find_option(g, map->keys[i]) == NULL)
+			complain_unknown(r, g, map, i);
+	for (uint32_t i = 0; i < g->n; i++) {
+		const struct opt *o = &g->opts[i];
+		const struct yaml_node *node = yaml_get(map, o->name);
+
+		if (node != NULL && !node->is_null)
+			read_option(r, o, base, node);
+		else if (o->is_required)
+			complain_missing(r, o, map);
+	}
+}
+
+/* ---- defaults ------------------------------------------------------------ */
+
+static void default_group(struct conf *conf, const struct opt_group *g,
+    void *base);
+
+/* The entry that is always there. */
+static void
+default_first(struct conf *conf, const struct opt *o, void *base)
+{
+	void **array = (void *)((char *)base + o->at);
+
+	*array = arena_get(&conf->arena, o->entry_bytes);
+	ASSERT(*array != NULL);
+	default_group(conf, o->group, *array);
+	set_count(o, base, 1);
+}
+
+static void
+default_group(struct conf *conf, const struct opt_group *g, void *base)
+{
+	for (uint32_t i = 0; i < g->n; i++) {
+		const struct opt *o = &g->opts[i];
+		bool ok = true;
+
+		if (o->type == OPT_GROUP)
+			default_group(conf, o->group, (char *)base + o->at);
+		else if (o->type == OPT_MAP && o->first != NULL)
+			default_first(conf, o, base);
+		else if (o->dflt != NULL)
+			ok = opt_read(conf, o, slice_str(o->dflt), base, 0);
+		ASSERT(ok);
+	}
+}
+
+/* The system's name for this host; check.c says so if it will not do. */
+static void
+default_hostname(struct conf *conf)
+{
+	char name[DOMAIN_MAX + 1] = "";
+
+	if (gethostname(name, sizeof(name)) != 0)
+		name[0] = '\0';
+	name[DOMAIN_MAX] = '\0';
+	conf->hostname.p = arena_str(&conf->arena, name, strlen(name));
+	conf->hostname.n = strlen(name);
+}
+
+/* ---- the front door ------------------------------------------------------ */
+
+static struct conf *
+conf_new(const char *name)
+{
+	struct conf *conf = mem_get(sizeof(*conf));
+
+	arena_init(&conf->arena, 16384, ARENA_MAX);
+	conf->file.p = arena_str(&conf->arena, name, strlen(name));
+	conf->file.n = strlen(name);
+	smtp_srv_conf_default(&conf->listen_default.smtp);
+	smtp_cli_conf_default(&conf->client);
+	default_group(conf, &conf_options, conf);
+	default_hostname(conf);
+	return conf;
+}
+
+void
+conf_free(struct conf *c)
+{
+	struct arena arena;
+
+	if (c == NULL)
+		return;
+	arena = c->arena;
+	arena_free(&arena);
+	mem_free(c);
+}
+
+static void
+read_document(struct conf *conf, const struct yaml_node *root,
+    struct complaints *c)
+{
+	struct reader r = { .conf = conf, .c = c };
+
+	if (!root->is_null)
+		read_group(&r, &conf_options, conf, root);
+	conf_check(conf, root, c);
+}
+
+/* Gives the configuration, or NULL with errors in c. */
+static struct conf *
+parse(const char *name, struct slice text, struct complaints *c)
+{
+	struct yaml_doc *doc = yaml_read(name, text, c);
+	struct conf *conf;
+
+	if (doc == NULL)
+		return NULL;
+	conf = conf_new(name);
+	read_document(conf, yaml_root(doc), c);
+	yaml_free(doc);
+	if (c->nerrors == 0)
+		return conf;
+	conf_free(conf);
+	return NULL;
+}
+
+struct conf *
+conf_parse(const char *name, struct slice text, struct conf_errors *errs)
+{
+	struct complaints c;
+	struct conf *conf;
+
+	complaints_init(&c, name);
+	conf = parse(name, text, &c);
+	complaints_flush(&c, errs);
+	return conf;
+}
+
+struct conf *
+conf_load(const char *path, struct conf_errors *errs)
+{
+	struct complaints c;
+	struct conf *conf = NULL;
+	struct buf text;
+
+	buf_init(&text, YAML_BYTES_MAX + 1);
+	complaints_init(&c, path);
+	if (file_read(path, &text, &c))
+		conf = parse(path, buf_slice(&text), &c);
+	complaints_flush(&c, errs);
+	buf_free(&text);
+	return conf;
+}

@@ -1,0 +1,413 @@
+/*
+ * conf/value.c - texts to values, by the type of the option.
+ *
+ * A scalar arrives as the user wrote it. Each reader accepts exactly what the
+ * type's line in OPT_TYPES promises, and the option's range; who calls says
+ * what was expected. Texts that are kept go to the configuration's arena.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "conf/conf_i.h"
+
+#define PATH_MAX_BYTES 4095
+#define TEXT_MAX_BYTES 200
+
+#define X(id, field, reader, expects) { sizeof(field), expects },
+static const struct {
+	size_t bytes;
+	const char *expects;
+} types[] = { OPT_TYPES(X) };
+#undef X
+
+size_t
+opt_field_bytes(enum opt_type type)
+{
+	return type < ARRAY_LEN(types) ? types[type].bytes : 0;
+}
+
+/* A text on its way into a field. */
+struct value {
+	struct conf *conf;
+	const struct opt *o;
+	struct slice text;
+	void *at;   /* the field, or its item */
+	void *base; /* the structure that holds it */
+	uint32_t i; /* number of the item */
+};
+
+/* Stores a number that is in the option's range. */
+static bool
+store(const struct value *v, uint64_t n)
+{
+	const struct opt *o = v->o;
+	size_t bytes = opt_field_bytes(o->type);
+
+	if (n > INT64_MAX)
+		return false;
+	if (o->max != 0 && ((int64_t)n < o->min || (int64_t)n > o->max))
+		return false;
+	if (bytes == sizeof(uint16_t))
+		*(uint16_t *)v->at = (uint16_t)n;
+	else if (bytes == sizeof(uint32_t))
+		*(uint32_t *)v->at = (uint32_t)n;
+	else
+		*(uint64_t *)v->at = n;
+	return true;
+}
+
+static bool
+keep(const struct value *v)
+{
+	struct slice *field = v->at;
+
+	field->p = arena_str(&v->conf->arena, v->text.p, v->text.n);
+	field->n = field->p != NULL ? v->text.n : 0;
+	return field->p != NULL;
+}
+
+/* ---- numbers ------------------------------------------------------------- */
+
+static bool
+read_bool(const struct value *v)
+{
+	static const char *const words[] = { "false", "true", "no", "yes", "off",
+		"on" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (slice_ieq(v->text, slice_str(words[i]))) {
+			*(bool *)v->at = i % 2 == 1;
+			return true;
+		}
+	return false;
+}
+
+static bool
+read_choice(const struct value *v)
+{
+	for (int i = 0; i < 2; i++)
+		if (slice_ieq(v->text, slice_str(v->o->words[i]))) {
+			*(bool *)v->at = i == 1;
+			return true;
+		}
+	return false;
+}
+
+static bool
+read_uint(const struct value *v)
+{
+	uint64_t n;
+
+	return slice_u64(v->text, INT64_MAX, &n) == 0 && store(v, n);
+}
+
+static bool
+read_size(const struct value *v)
+{
+	uint64_t n;
+
+	return parse_size(v->text, &n) == 0 && store(v, n);
+}
+
+static bool
+read_duration(const struct value *v)
+{
+	int64_t us;
+
+	if (parse_duration(v->text, &us) != 0 || !store(v, (uint64_t)us))
+		return false;
+	if (v->o->type == OPT_MS)
+		*(int64_t *)v->at = us / US_PER_MS;
+	return true;
+}
+
+/* "2", "1.5", "1.25": hundredths. */
+static bool
+read_factor(const struct value *v)
+{
+	struct slice part = v->text;
+	struct slice whole = slice_cut(&part, '.');
+	uint64_t n, hundredths = 0;
+
+	if (slice_u64(whole, 1000000, &n) != 0 || part.n > 2)
+		return false;
+	if (part.p != NULL && slice_u64(part, 99, &hundredths) != 0)
+		return false;
+	if (part.n == 1)
+		hundredths *= 10;
+	return store(v, n * 100 + hundredths);
+}
+
+static bool
+read_percent(const struct value *v)
+{
+	struct slice number = v->text;
+	uint64_t n;
+
+	if (number.n == 0 || number.p[number.n - 1] != '%')
+		return false;
+	number.n--;
+	return slice_u64(number, INT64_MAX, &n) == 0 && store(v, n);
+}
+
+static bool
+read_rate(const struct value *v)
+{
+	int64_t *period_us = (void *)((char *)v->base + v->o->also);
+	uint64_t n;
+
+	if (slice_ieq(v->text, SL("none"))) {
+		*(uint32_t *)v->at = 0;
+		*period_us = 0;
+		return true;
+	}
+	return parse_rate(v->text, &n, period_us) == 0 && store(v, n);
+}
+
+/* ---- addresses ----------------------------------------------------------- */
+
+static bool
+ip_is_unspecified(const struct ip *ip)
+{
+	static const uint8_t zero[16];
+
+	return memcmp(ip->b, zero, sizeof(zero)) == 0;
+}
+
+static bool
+read_ip(const struct value *v)
+{
+	return ip_parse(v->text, v->at) == 0 && !ip_is_unspecified(v->at);
+}
+
+static bool
+read_endpoint(const struct value *v)
+{
+	struct endpoint *e = v->at;
+
+	return endpoint_parse(v->text, 0, e) == 0 && e->port != 0;
+}
+
+static bool
+read_server(const struct value *v)
+{
+	struct endpoint *e = v->at;
+
+	return endpoint_parse(v->text, 53, e) == 0 && e->port != 0 &&
+	    !ip_is_unspecified(&e->ip);
+}
+
+static bool
+read_cidr(const struct value *v)
+{
+	return cidr_parse(v->text, v->at) == 0;
+}
+
+/* ---- names and texts ----------------------------------------------------- */
+
+/* A domain whose last label is no number, so that a mistyped address is not
+ * taken for a name. */
+static bool
+domain_is_name(struct slice s)
+{
+	size_t last = s.n;
+
+	if (!domain_is_valid(s, false))
+		return false;
+	while (last > 0 && s.p[last - 1] != '.')
+		last--;
+	for (size_t i = last; i < s.n; i++)
+		if (!ascii_is_digit(s.p[i]))
+			return true;
+	return false;
+}
+
+static bool
+read_domain(const struct value *v)
+{
+	return domain_is_name(v->text) && keep(v);
+}
+
+/* "mx.example:2525" or "mx.example", whose port is the default. */
+static bool
+named_host(struct slice text, struct endpoint *e)
+{
+	struct slice port = text;
+	struct slice name = slice_cut(&port, ':');
+	uint64_t n = e->port;
+
+	if (port.p != NULL && slice_u64(port, 65535, &n) != 0)
+		return false;
+	*e = (struct endpoint){ .port = (uint16_t)n };
+	return n != 0 && domain_is_name(name);
+}
+
+/* The one type that fills two arrays: the host as text without its port, and
+ * its endpoint, without an address where the name must be looked up. */
+static bool
+read_host(const struct value *v)
+{
+	struct endpoint *e = (void *)((char *)v->base + v->o->also);
+	struct value host = *v;
+
+	e += v->i;
+	if (endpoint_parse(v->text, v->conf->smtp_port, e) == 0)
+		return e->port != 0 && !ip_is_unspecified(&e->ip) && keep(v);
+	e->port = v->conf->smtp_port;
+	if (!named_host(v->text, e))
+		return false;
+	host.text.n = slice_index(v->text, ':');
+	return keep(&host);
+}
+
+static bool
+read_glob(const struct value *v)
+{
+	struct slice s = v->text;
+
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) &&
+		    s.p[i] != '*' && s.p[i] != '.' && s.p[i] != '-' &&
+		    s.p[i] != '_')
+			return false;
+	return s.n > 0 && s.n <= DOMAIN_MAX && keep(v);
+}
+
+static bool
+read_mailbox(const struct value *v)
+{
+	char path[MAILBOX_MAX + 2];
+	struct slice in = slice_of(path, v->text.n + 2);
+	struct smtp_path parsed;
+
+	if (v->text.n > MAILBOX_MAX)
+		return false;
+	path[0] = '<';
+	memcpy(path + 1, v->text.p, v->text.n);
+	path[v->text.n + 1] = '>';
+	return smtp_path_parse(&in, false, false, &parsed) == 0 && in.n == 0 &&
+	    slice_eq(parsed.address, v->text) && parsed.domain.n > 0 &&
+	    keep(v);
+}
+
+bool
+name_is_valid(struct slice s)
+{
+	if (s.n == 0 || s.n > NAME_MAX_BYTES)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) &&
+		    s.p[i] != '.' && s.p[i] != '-' && s.p[i] != '_')
+			return false;
+	return true;
+}
+
+static bool
+read_name(const struct value *v)
+{
+	return name_is_valid(v->text) && keep(v);
+}
+
+/* Paths end as C strings and in log lines: no control bytes. */
+static bool
+read_path(const struct value *v)
+{
+	struct slice s = v->text;
+
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return false;
+	return s.n > 0 && s.n <= PATH_MAX_BYTES && keep(v);
+}
+
+static bool
+read_text(const struct value *v)
+{
+	struct slice s = v->text;
+
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] > '~')
+			return false;
+	return s.n > 0 && s.n <= TEXT_MAX_BYTES && keep(v);
+}
+
+static bool
+read_source(const struct value *v)
+{
+	const struct conf *c = v->conf;
+
+	for (uint32_t i = 0; i < c->nsources; i++)
+		if (slice_eq(c->sources[i].name, v->text)) {
+			*(uint16_t *)v->at = (uint16_t)i;
+			return true;
+		}
+	return false;
+}
+
+static bool
+read_pool(const struct value *v)
+{
+	const struct conf *c = v->conf;
+
+	for (uint32_t i = 0; i < c->npools; i++)
+		if (slice_eq(c->pools[i].name, v->text)) {
+			*(struct slice *)v->at = c->pools[i].name;
+			return true;
+		}
+	/* Where no pool is given, check.c makes one of this name. */
+	return c->npools == 0 && slice_eq(v->text, SL("default")) && keep(v);
+}
+
+/* ---- by type ------------------------------------------------------------- */
+
+bool
+opt_read(struct conf *conf, const struct opt *o, struct slice text, void *base,
+    uint32_t i)
+{
+	struct value v = { conf, o, text, .base = base, .i = i };
+
+	v.at = (char *)base + o->at + i * opt_field_bytes(o->type);
+	switch (o->type) {
+#define X(id, field, reader, expects)                                          \
+	case id:                                                               \
+		return read_##reader(&v);
+		OPT_TYPES(X)
+#undef X
+	default:
+		return false;
+	}
+}
+
+/* ---- what to expect ------------------------------------------------------ */
+
+void
+opt_format_bound(const struct opt *o, int64_t n, char *dst)
+{
+	if (o->type == OPT_SIZE || o->type == OPT_SIZE32)
+		fmt_size_exact(dst, (uint64_t)n);
+	else if (o->type == OPT_DURATION || o->type == OPT_MS)
+		fmt_duration_exact(dst, n);
+	else if (o->type == OPT_FACTOR)
+		snprintf(dst, 32, "%u", (unsigned)(n / 100));
+	else
+		snprintf(dst, 32, "%" PRId64 "%s", n,
+		    o->type == OPT_PERCENT ? "%" : "");
+}
+
+void
+opt_expects(const struct opt *o, char *dst, size_t cap)
+{
+	char lo[32], hi[32];
+
+	if (o->type == OPT_CHOICE) {
+		snprintf(dst, cap, "%s or %s", o->words[0], o->words[1]);
+	} else if (o->max == 0) {
+		snprintf(dst, cap, "%s", types[o->type].expects);
+	} else {
+		opt_format_bound(o, o->min, lo);
+		opt_format_bound(o, o->max, hi);
+		snprintf(dst, cap, "%s%s from %s to %s", types[o->type].expects,
+		    o->type == OPT_U16 || o->type == OPT_U32 ? "" : ",", lo,
+		    hi);
+	}
+}

@@ -1,0 +1,228 @@
+/*
+ * daemon/clerk.c - the thread that writes the event log and serves the control
+ * socket. Nothing waits for it: book bytes on their way have a ceiling (what
+ * is beyond it is dropped and counted), and a log that cannot be written, a
+ * full disk say, loses lines, not mail.
+ *
+ * The log is DIR/events.jsonl, appended to, rotated by size to
+ * events-TIME.jsonl; the oldest beyond log_keep are removed.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+
+#define LOG_NAME    "events.jsonl"
+#define TICK_US	    (100 * US_PER_MS)
+#define COMPLAIN_US (60 * US_PER_S)
+
+static bool
+has_work(void *ctx)
+{
+	struct clerk *c = ctx;
+
+	return !mailbox_is_empty(&c->box);
+}
+
+static void
+complain(struct clerk *c, const char *what)
+{
+	char text[128];
+	int err = errno;
+	int64_t now = clock_mono_us();
+
+	if (c->complained_us && now - c->complained_us < COMPLAIN_US)
+		return;
+	c->complained_us = now;
+	if (strerror_r(err, text, sizeof(text)) != text)
+		text[sizeof(text) - 1] = '\0';
+	log_event(LOG_ERROR, "books", "what", what, "dir", c->conf->log.p,
+	    "error", text, "effect", "event lines are lost, mail goes on",
+	    NULL);
+}
+
+static bool
+log_open(struct clerk *c)
+{
+	char path[4096];
+	struct stat st;
+
+	if (c->log_fd >= 0)
+		return true;
+	snprintf(path, sizeof(path), "%s/" LOG_NAME, c->conf->log.p);
+	c->log_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+		O_NOFOLLOW, 0640);
+	if (c->log_fd < 0) {
+		complain(c, "cannot open the event log");
+		return false;
+	}
+	c->log_bytes = fstat(c->log_fd, &st) ? 0 : (uint64_t)st.st_size;
+	return true;
+}
+
+static int
+is_rotated(const struct dirent *e)
+{
+	struct slice name = slice_str(e->d_name);
+
+	return slice_has_prefix(name, SL("events-")) &&
+	    slice_has_isuffix(name, SL(".jsonl"));
+}
+
+/* Removes the oldest rotated files beyond log_keep. */
+static void
+prune(struct clerk *c)
+{
+	struct dirent **v;
+	char path[4096];
+	int n = scandir(c->conf->log.p, &v, is_rotated, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		if (n - i > (int)c->conf->log_keep) {
+			snprintf(path, sizeof(path), "%s/%s", c->conf->log.p,
+			    v[i]->d_name);
+			unlink(path);
+		}
+		free(v[i]);
+	}
+	if (n >= 0)
+		free(v);
+}
+
+static void
+rotate(struct clerk *c)
+{
+	char from[4096], to[4096], when[32];
+	size_t n = date_iso(when, clock_wall_us());
+
+	for (size_t i = 0; i < n; i++) /* a name without ':' */
+		if (when[i] == ':')
+			when[i] = '-';
+	snprintf(from, sizeof(from), "%s/" LOG_NAME, c->conf->log.p);
+	snprintf(to, sizeof(to), "%s/events-%s.jsonl", c->conf->log.p, when);
+	if (rename(from, to)) {
+		complain(c, "cannot rotate the event log");
+		return;
+	}
+	close(c->log_fd);
+	c->log_fd = -1;
+	prune(c);
+}
+
+/* Writes whole lines. A line that a full disk cut short is finished by the
+ * newline that the next write begins with. */
+static void
+write_lines(struct clerk *c, struct buf *b)
+{
+	ssize_t n;
+
+	while (b->n && log_open(c)) {
+		n = write(c->log_fd, b->p + b->off, b->n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			complain(c, "cannot write the event log");
+			break;
+		}
+		c->log_bytes += (uint64_t)n;
+		buf_consume(b, (size_t)n);
+	}
+	if (b->n)
+		atomic_fetch_add(&c->lost_bytes, b->n);
+	if (c->log_fd >= 0 && c->log_bytes >= c->conf->log_rotate_bytes)
+		rotate(c);
+}
+
+static void
+take_book(struct clerk *c, struct post_book *b)
+{
+	atomic_fetch_sub(&c->queued_bytes, b->lines.n);
+	write_lines(c, &b->lines);
+	buf_free(&b->lines);
+	mem_free(b);
+}
+
+static void
+take_posts(struct clerk *c)
+{
+	struct posts in = { NULL, NULL };
+	struct post *p;
+
+	mailbox_take(&c->box, &in);
+	while ((p = posts_shift(&in))) {
+		if (p->kind == POST_BOOK)
+			take_book(c, container_of(p, struct post_book, post));
+		else
+			counter_answer(c->d, container_of(p, struct ask, post));
+	}
+}
+
+static void *
+run(void *arg)
+{
+	struct clerk *c = arg;
+
+	while (!atomic_load(&c->is_stopping)) {
+		c->conf = c->d->conf;
+		if (atomic_exchange(&c->must_reopen, false) && c->log_fd >= 0) {
+			close(c->log_fd);
+			c->log_fd = -1;
+		}
+		loop_turn(c->loop, clock_mono_us() + TICK_US * 10);
+		take_posts(c);
+	}
+	take_posts(c);
+	return NULL;
+}
+
+void
+clerk_post(struct clerk *c, struct post *p)
+{
+	mailbox_push_one(&c->box, p);
+	loop_wake(c->loop);
+}
+
+int
+clerk_open(struct clerk *c, struct daemon *d)
+{
+	char why[512];
+
+	c->d = d;
+	c->conf = d->conf;
+	c->log_fd = -1;
+	c->loop = loop_new();
+	if (!c->loop)
+		return E_NOMEM;
+	loop_set_idle_check(c->loop, has_work, c);
+	c->control = control_new(loop_base(c->loop), c->conf->control.p,
+	    counter_handle, d, why, sizeof(why));
+	if (!c->control) {
+		log_event(LOG_ERROR, "control", "what", why, NULL);
+		return E_IO;
+	}
+	if (!log_open(c))
+		return E_IO;
+	return 0;
+}
+
+int
+clerk_start(struct clerk *c)
+{
+	return pthread_create(&c->thread, NULL, run, c) ? E_NOMEM : 0;
+}
+
+void
+clerk_stop(struct clerk *c)
+{
+	atomic_store(&c->is_stopping, true);
+	loop_wake(c->loop);
+	pthread_join(c->thread, NULL);
+	control_free(c->control);
+	loop_free(c->loop);
+	if (c->log_fd >= 0)
+		close(c->log_fd);
+}

@@ -1,0 +1,433 @@
+/*
+ * daemon/corehost.c - hosts the core on a worker's loop: clocks, posts in,
+ * commands out, DNS.
+ *
+ * The core never speaks from inside a call of ours into another: what its
+ * commands ask for becomes posts, and what these lead to comes back as posts.
+ * Outcomes for the spooler gather in batches and ride with the next group; if
+ * none comes the spooler is woken for them within OUTCOME_WAKE_US, well inside
+ * the 200 ms in which an outcome may be unsynced.
+ */
+#include "daemon/daemon_i.h"
+
+#define OUTCOME_WAKE_US (80 * US_PER_MS)
+
+/* The worker that carries a session. */
+static struct worker *
+worker_of(struct worker *w, struct handle session)
+{
+	struct daemon *d = w->d;
+	uint32_t n = 0, at[WORKERS_MAX];
+
+	if (w->roles & ROLE_OUT && d->nworkers <= 2)
+		return w;
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		if (d->worker[i].roles & ROLE_OUT)
+			at[n++] = i;
+	ASSERT(n);
+	return &d->worker[at[session.index % n]];
+}
+
+static void
+post_to(struct worker *w, struct worker *to, struct post *p)
+{
+	if (to == w)
+		posts_push(&w->inbox, p);
+	else
+		worker_post(to, p);
+}
+
+void
+corehost_post(struct worker *w, struct post *p)
+{
+	posts_push(&w->core_inbox, p);
+}
+
+/* ---- what the core asks for ---------------------------------------------------------- */
+
+static void
+answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
+{
+	static const enum eng_dns status[] = {
+		[DNS_OK] = ENG_DNS_OK,
+		[DNS_NXDOMAIN] = ENG_DNS_NXDOMAIN,
+		[DNS_NULL_MX] = ENG_DNS_NULL_MX,
+		[DNS_NO_ADDRESS] = ENG_DNS_NO_ADDRESS,
+		[DNS_TEMP] = ENG_DNS_TEMP,
+	};
+	struct worker *w = user;
+	struct core_answer r = { .status = status[a->status],
+		.ttl_us = (int64_t)a->ttl_s * US_PER_S };
+
+	for (uint32_t i = 0; i < MIN(a->naddrs, ENG_TARGETS_MAX); i++) {
+		uint32_t h = a->addrs[i].host;
+
+		r.target[r.n].host = slice_str(a->hosts[h].name);
+		r.target[r.n].pref = a->hosts[h].pref;
+		r.target[r.n].ip = a->addrs[i].ip;
+		r.n++;
+	}
+	core_clock(w->core, loop_now(w->loop), loop_wall(w->loop));
+	core_resolved(w->core, (uint32_t)cookie, &r);
+}
+
+static void
+op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
+{
+	struct worker *w = ctx;
+	struct post_routed *p;
+
+	if (name.n) {
+		dns_lookup(w->dns, name, is_host, answer_core, w, domain);
+		return;
+	}
+	p = mem_get(sizeof(*p));
+	p->post.kind = POST_ROUTED;
+	p->domain = domain;
+	corehost_post(w, &p->post);
+}
+
+static void
+op_open(void *ctx, const struct core_open *o)
+{
+	struct worker *w = ctx;
+	const struct conf_source *src = &w->conf->sources[o->source];
+	struct post_open *p = mem_get(sizeof(*p));
+
+	p->post.kind = POST_OPEN;
+	p->session = o->session;
+	p->from = src->address;
+	p->to = o->to;
+	slice_copy(src->ehlo.n ? src->ehlo : w->conf->hostname, p->ehlo,
+	    sizeof(p->ehlo));
+	slice_copy(o->host, p->host, sizeof(p->host));
+	slice_copy(o->source_name, p->source, sizeof(p->source));
+	slice_copy(o->site, p->site, sizeof(p->site));
+	post_to(w, worker_of(w, o->session), &p->post);
+}
+
+static void
+op_assign(void *ctx, struct job *j)
+{
+	struct worker *w = ctx;
+
+	j->post.kind = POST_ASSIGN;
+	post_to(w, worker_of(w, j->session), &j->post);
+}
+
+static void
+post_session(struct worker *w, enum post_kind kind, struct handle session)
+{
+	struct post_session *p = mem_get(sizeof(*p));
+
+	p->post.kind = kind;
+	p->session = session;
+	post_to(w, worker_of(w, session), &p->post);
+}
+
+static void
+op_close(void *ctx, struct handle session)
+{
+	post_session(ctx, POST_CLOSE, session);
+}
+
+/* Room for one more item to the spooler. */
+static struct outcome_item *
+item(struct worker *w, enum outcome_item_kind kind, struct handle slot)
+{
+	struct outcome_item *it;
+
+	if (w->outcomes && w->outcomes->n == OUTCOMES_PER_POST) {
+		posts_push(&w->to_spool, &w->outcomes->post);
+		w->outcomes = NULL;
+	}
+	if (!w->outcomes) {
+		w->outcomes = mem_get(sizeof(*w->outcomes));
+		w->outcomes->post.kind = POST_OUTCOMES;
+	}
+	if (!w->outcomes_since_us)
+		w->outcomes_since_us = loop_now(w->loop);
+	it = &w->outcomes->v[w->outcomes->n++];
+	it->kind = (uint8_t)kind;
+	it->slot = slot;
+	return it;
+}
+
+static struct slice
+copy(struct slice s)
+{
+	char *p = s.n ? mem_try(s.n) : NULL;
+
+	if (!p)
+		return slice_of(NULL, 0);
+	memcpy(p, s.p, s.n);
+	return slice_of(p, s.n);
+}
+
+static void
+op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
+    const struct spool_rcpt *r)
+{
+	struct outcome_item *it = item(ctx, ITEM_OUTCOME, slot);
+
+	it->rcpt = rcpt;
+	it->state = *r;
+	it->state.text = copy(r->text);
+	it->state.mta = copy(r->mta);
+}
+
+static void
+op_drop(void *ctx, struct handle slot)
+{
+	item(ctx, ITEM_DROP, slot);
+}
+
+static void
+op_moved_ack(void *ctx, struct handle slot)
+{
+	item(ctx, ITEM_MOVED_ACK, slot);
+}
+
+static void
+op_damaged(void *ctx, struct handle slot)
+{
+	item(ctx, ITEM_DAMAGED, slot);
+}
+
+/* A notice. Outcomes given before it must reach the spool first: the payment
+ * refers to the debt. */
+static void
+op_commit(void *ctx, struct parcel *p)
+{
+	struct worker *w = ctx;
+
+	if (w->outcomes) {
+		posts_push(&w->to_spool, &w->outcomes->post);
+		w->outcomes = NULL;
+	}
+	p->origin = NULL;
+	p->post.kind = POST_COMMIT;
+	posts_push(&w->to_spool, &p->post);
+	w->outcomes_since_us = 1; /* long ago: wake at the end of the turn */
+}
+
+static struct parcel *
+op_parcel_take(void *ctx)
+{
+	return parcel_take(ctx);
+}
+
+static void
+op_parcel_give(void *ctx, struct parcel *p)
+{
+	parcel_give(ctx, p);
+}
+
+static struct buf *
+op_book(void *ctx)
+{
+	return worker_book(ctx);
+}
+
+static uint64_t
+op_sequence(void *ctx)
+{
+	struct worker *w = ctx;
+
+	return ((uint64_t)w->number << 40) | (++w->sequence & 0xffffffffff);
+}
+
+static const struct core_ops core_ops = {
+	.resolve = op_resolve,
+	.open = op_open,
+	.assign = op_assign,
+	.close = op_close,
+	.outcome = op_outcome,
+	.drop = op_drop,
+	.moved_ack = op_moved_ack,
+	.damaged = op_damaged,
+	.commit = op_commit,
+	.parcel_take = op_parcel_take,
+	.parcel_give = op_parcel_give,
+	.book = op_book,
+	.sequence = op_sequence,
+};
+
+/* ---- the core's turn --------------------------------------------------------------------- */
+
+static void
+session_down(struct worker *w, struct post_session *p)
+{
+	core_session_down(w->core, p->session, &p->outcome, slice_str(p->text),
+	    p->facts);
+	p->post.kind = POST_SESSION_FREE;
+	post_to(w, p->from, &p->post);
+}
+
+static void
+submit(struct worker *w, struct post_submit *p)
+{
+	core_submit(w->core, p->slot, &p->ref, slice_of(p->envelope, p->n));
+	mem_free(p);
+}
+
+static void
+routed(struct worker *w, struct post_routed *p)
+{
+	struct core_answer none = { .status = ENG_DNS_TEMP };
+
+	core_resolved(w->core, p->domain, &none);
+	mem_free(p);
+}
+
+static void
+handle(struct worker *w, struct post *p)
+{
+	struct post_session *ps = container_of(p, struct post_session, post);
+	struct post_moved *pm = container_of(p, struct post_moved, post);
+	struct post_damage *pd = container_of(p, struct post_damage, post);
+	struct parcel *parcel = container_of(p, struct parcel, post);
+	struct job *job = container_of(p, struct job, post);
+
+	switch (p->kind) {
+	case POST_SUBMIT:
+		submit(w, container_of(p, struct post_submit, post));
+		return;
+	case POST_RESULT:
+		core_result(w->core, job, job->session_facts);
+		return;
+	case POST_UP:
+		core_session_up(w->core, ps->session, ps->caps, ps->is_tls);
+		mem_free(ps);
+		return;
+	case POST_DOWN:
+		session_down(w, ps);
+		return;
+	case POST_NOTICE_DONE:
+		core_notice_done(w->core, parcel);
+		parcel_give(w, parcel);
+		return;
+	case POST_MOVED:
+		core_moved(w->core, pm->slot, &pm->ref);
+		mem_free(pm);
+		return;
+	case POST_DAMAGE:
+		core_damage(w->core, &pd->damage);
+		mem_free(pd);
+		return;
+	case POST_ROUTED:
+		routed(w, container_of(p, struct post_routed, post));
+		return;
+	case POST_ASK:
+		counter_ask(w, container_of(p, struct ask, post));
+		return;
+	default:
+		ASSERT(!"a post for the core");
+	}
+}
+
+void
+corehost_turn(struct worker *w)
+{
+	struct post *p;
+
+	core_clock(w->core, loop_now(w->loop), loop_wall(w->loop));
+	while ((p = posts_shift(&w->core_inbox)))
+		handle(w, p);
+	if (core_deadline(w->core) <= loop_now(w->loop))
+		core_tick(w->core);
+}
+
+int64_t
+corehost_deadline(const struct worker *w)
+{
+	int64_t at = core_deadline(w->core);
+
+	if (w->outcomes_since_us)
+		at = MIN(at, w->outcomes_since_us + OUTCOME_WAKE_US);
+	return at;
+}
+
+void
+corehost_flush(struct worker *w)
+{
+	bool wake = w->outcomes_since_us &&
+	    (w->is_stopping ||
+		loop_now(w->loop) - w->outcomes_since_us >= OUTCOME_WAKE_US);
+
+	if (w->outcomes) {
+		posts_push(&w->to_spool, &w->outcomes->post);
+		w->outcomes = NULL;
+	}
+	if (wake)
+		w->outcomes_since_us = 0;
+	if (w->to_spool.head || wake)
+		spooler_post(&w->d->spooler, &w->to_spool, wake);
+}
+
+/* ---- its life ------------------------------------------------------------------------------ */
+
+static struct dns *
+make_dns(struct worker *w)
+{
+	const struct conf *c = w->conf;
+	struct dns_conf dc = {
+		.nservers = c->dns.nservers,
+		.trust_anchor = c->dns.trust_anchor.n ? c->dns.trust_anchor.p :
+							NULL,
+		.timeout_us = c->dns.timeout_us,
+		.inflight_max = c->dns.inflight_max,
+		.per_parent_max = c->dns.per_parent_max,
+		.queue_max = c->dns.queue_max,
+		.cache_bytes = c->dns.cache_bytes,
+		.is_ipv4 = c->is_ipv4,
+		.is_ipv6 = c->is_ipv6,
+		.port = c->smtp_port,
+	};
+	char why[256];
+	struct dns *d;
+
+	for (uint32_t i = 0; i < dc.nservers; i++)
+		dc.servers[i] = c->dns.servers[i];
+	d = dns_new(w->loop, &dc, why, sizeof(why));
+	if (!d)
+		log_event(LOG_ERROR, "dns", "what", why, NULL);
+	return d;
+}
+
+int
+corehost_open(struct worker *w)
+{
+	int64_t now = clock_mono_us(), wall = clock_wall_us();
+
+	w->dns = make_dns(w);
+	if (!w->dns)
+		return E_IO;
+	w->core = core_new(w->conf, w->d->disk, &w->d->gate, (uint64_t)wall,
+	    &core_ops, w, now, wall);
+	return w->core ? 0 : E_NOMEM;
+}
+
+/* A reload that changes DNS answers what is under way with "try again" and
+ * goes on with the new servers. */
+void
+corehost_reload(struct worker *w)
+{
+	struct dns *fresh = make_dns(w), *old = w->dns;
+
+	if (fresh) {
+		w->dns = fresh;
+		dns_free(old);
+	}
+	core_reload(w->core, w->conf, loop_now(w->loop));
+}
+
+void
+corehost_close(struct worker *w)
+{
+	if (w->dns)
+		dns_free(w->dns);
+	if (w->core)
+		core_free(w->core);
+	w->core = NULL;
+}

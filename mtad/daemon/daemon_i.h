@@ -1,0 +1,345 @@
+/*
+ * daemon/daemon_i.h - the shift: who runs on which thread, and what they say
+ * to each other.
+ *
+ *	worker	 an event loop with a role mask: IN takes mail, OUT delivers,
+ *		 CORE turns the engine on the same loop
+ *	spooler	 group commits; asleep unless there is something to write
+ *	clerk	 event log files, control socket
+ *	main	 signals, reload, the watch
+ *
+ * A thread owns its data. What is shared: the mailboxes, the gate (atomics),
+ * immutable configurations, the disk's read side, per-thread counters that
+ * others may read, and the spool itself under spooler.lock (see spooler.c).
+ */
+#ifndef DAEMON_DAEMON_I_H
+#define DAEMON_DAEMON_I_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "conf/conf.h"
+#include "control/control.h"
+#include "daemon/mailbox.h"
+#include "net/net.h"
+#include "relay/relay.h"
+
+#define WORKERS_MAX 32
+
+enum role { ROLE_IN = 1, ROLE_OUT = 2, ROLE_CORE = 4 };
+
+enum post_kind {
+	/* to a worker */
+	POST_COMMITTED = 1, /* struct parcel of one of its intakes */
+	POST_OPEN,	    /* struct post_open */
+	POST_ASSIGN,	    /* struct job */
+	POST_CLOSE,	    /* struct post_session */
+	POST_SESSION_FREE,  /* struct post_session: the core is through */
+	POST_CONF,	    /* struct post_conf */
+	POST_STOP,	    /* struct post_stop */
+	/* to the core */
+	POST_SUBMIT,	  /* struct post_submit */
+	POST_NOTICE_DONE, /* struct parcel */
+	POST_RESULT,	  /* struct job */
+	POST_UP,	  /* struct post_session */
+	POST_DOWN,	  /* struct post_session */
+	POST_MOVED,	  /* struct post_moved */
+	POST_DAMAGE,	  /* struct post_damage */
+	POST_ROUTED,	  /* struct post_routed: no look-up needed */
+	POST_ASK,	  /* struct ask: a control request */
+	/* to the spooler */
+	POST_COMMIT,   /* struct parcel */
+	POST_OUTCOMES, /* struct post_outcomes */
+	/* to the clerk */
+	POST_BOOK,   /* struct post_book */
+	POST_ANSWER, /* struct ask */
+};
+
+struct worker;
+
+struct post_submit {
+	struct post post;
+	struct handle slot;
+	struct spool_ref ref;
+	uint32_t n;
+	char envelope[];
+};
+
+struct post_open {
+	struct post post;
+	struct handle session;
+	struct ip from;
+	struct endpoint to;
+	char ehlo[DOMAIN_MAX + 1];
+	char host[DOMAIN_MAX + 1];
+	char source[NAME_MAX_BYTES + 1];
+	char site[DOMAIN_MAX + 1];
+};
+
+/* Of a session between worker and core: close, up, down, free. */
+struct post_session {
+	struct post post;
+	struct handle session;
+	uint32_t caps;
+	bool is_tls;
+	struct outcome outcome;
+	char text[REPLY_TEXT_MAX];
+	struct worker *from;
+	struct session_facts *facts;
+};
+
+struct post_conf {
+	struct post post;
+	const struct conf *conf;
+};
+
+struct post_stop {
+	struct post post;
+	int64_t deadline_us;
+};
+
+struct post_moved {
+	struct post post;
+	struct handle slot;
+	struct spool_ref ref;
+};
+
+struct post_damage {
+	struct post post;
+	struct spool_damage damage;
+};
+
+struct post_routed {
+	struct post post;
+	uint32_t domain;
+};
+
+/* What the core tells the spooler, many at a time. */
+enum outcome_item_kind { ITEM_OUTCOME, ITEM_DROP, ITEM_MOVED_ACK, ITEM_DAMAGED };
+struct outcome_item {
+	uint8_t kind;
+	uint16_t rcpt;
+	struct handle slot;
+	struct spool_rcpt state; /* texts owned: mem_free */
+};
+#define OUTCOMES_PER_POST 64
+struct post_outcomes {
+	struct post post;
+	uint32_t n;
+	struct outcome_item v[OUTCOMES_PER_POST];
+};
+
+struct post_book {
+	struct post post;
+	struct buf lines;
+};
+
+/* A control request on its way clerk -> core -> clerk. */
+struct ask {
+	struct post post;
+	struct control_req *req;
+	char path[64];
+	bool is_post;
+	char user[64];
+	struct core_selector sel;
+	char texts[5][NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
+	char sort[32], verb[32], reason[256];
+	uint64_t n, cursor;
+	bool dry_run;
+	int status;
+	const char *type;
+	struct buf out;
+};
+
+/* Counters of one worker: written by it, read by anyone. */
+#define WORKER_COUNTERS(X)                                                     \
+	X(connections_in, "Inbound connections accepted")                      \
+	X(connections_refused, "Inbound connections refused by a limit")       \
+	X(messages_in, "Messages acknowledged with 250")                       \
+	X(bytes_in, "Bytes of messages acknowledged")                          \
+	X(commits_failed, "Messages refused because they could not be stored") \
+	X(inline_syncs, "Lone messages that the worker synced itself")         \
+	X(connections_out, "Outbound connections started")                     \
+	X(messages_out, "Transactions finished outbound")                      \
+	X(book_lines_lost, "Event log bytes dropped: the clerk was behind")
+struct worker_counters {
+#define X(name, help) _Atomic uint64_t name;
+	WORKER_COUNTERS(X)
+#undef X
+};
+/* Only the owner writes, so no locked instruction is needed. */
+#define COUNT(w, name, by)                                                     \
+	atomic_store_explicit(&(w)->counters.name,                             \
+	    atomic_load_explicit(&(w)->counters.name, memory_order_relaxed) +  \
+		(by),                                                          \
+	    memory_order_relaxed)
+
+struct in_session;
+struct out_session;
+
+struct worker {
+	struct daemon *d;
+	pthread_t thread;
+	uint32_t number;
+	unsigned roles;
+	struct loop *loop;
+	struct mailbox box;
+	struct posts inbox; /* taken, being handled */
+	const struct conf *conf;
+	struct worker_counters counters;
+	bool is_stopping, is_done;
+	int64_t stop_at_us;
+	uint64_t sequence;
+
+	/* IN */
+	struct pool in_sessions;
+	struct list in_list; /* of in_session.link */
+	struct map per_client;
+	uint32_t ndoors;
+	struct door *doors[CONF_LISTEN_MAX];
+	struct posts commits; /* of this turn */
+	uint32_t ncommits;    /* in them */
+	uint32_t waiting;     /* commits whose answer is not here yet */
+	uint32_t events;      /* data callbacks of this turn */
+	struct posts free_parcels;
+	uint32_t nfree_parcels;
+	struct list touched; /* sessions with replies to flush */
+
+	/* OUT */
+	struct out_session **out; /* by engine's session index */
+	uint32_t out_cap, out_live;
+	struct posts to_core; /* of this turn */
+	struct tls_ctx *tls_client;
+
+	/* CORE */
+	struct core *core;
+	struct dns *dns;
+	struct posts core_inbox;
+	struct post_outcomes *outcomes; /* being filled */
+	struct posts to_spool;
+	int64_t outcomes_since_us; /* 0: none unannounced */
+
+	struct buf book;
+	int64_t book_since_us;
+};
+
+struct spooler {
+	struct daemon *d;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	struct mailbox box;
+	struct spool *spool;
+	int wake_fd;
+	_Atomic bool is_asleep;
+	_Atomic bool is_stopping;
+	_Atomic uint64_t nstuck; /* groups that failed, for status */
+};
+
+struct clerk {
+	struct daemon *d;
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	struct control *control;
+	const struct conf *conf;
+	int log_fd;
+	uint64_t log_bytes;
+	_Atomic uint64_t queued_bytes; /* book bytes on their way */
+	_Atomic uint64_t lost_bytes;
+	_Atomic bool is_stopping;
+	_Atomic bool must_reopen;
+	int64_t complained_us;
+};
+
+struct daemon {
+	const struct conf *_Atomic conf;
+	struct gate gate;
+	struct disk *disk;
+	uint32_t nworkers;
+	struct worker worker[WORKERS_MAX];
+	struct worker *core_worker;
+	struct spooler spooler;
+	struct clerk clerk;
+	int64_t started_wall_us;
+	_Atomic uint32_t stopped_workers;
+	_Atomic uint64_t reloads;
+	int listen_fd[WORKERS_MAX][CONF_LISTEN_MAX];
+};
+
+int64_t clock_mono_us(void);
+int64_t clock_wall_us(void);
+
+/* worker.c */
+int worker_start(struct worker *w, struct daemon *d, uint32_t number,
+    unsigned roles) MUST_CHECK;
+void worker_run(struct worker *w);
+void worker_free(struct worker *w);
+/* Posts to a worker; wakes it when it is another thread's. */
+void worker_post(struct worker *w, struct post *p);
+/* This worker's book, for lines of events; NULL when there is no memory. */
+struct buf *worker_book(struct worker *w);
+
+/* inbound.c */
+void inbound_open(struct worker *w);
+void inbound_reload(struct worker *w);
+void inbound_committed(struct worker *w, struct parcel *p);
+/* Ends the turn: hands the commits over. */
+void inbound_flush(struct worker *w);
+void inbound_stop(struct worker *w);
+bool inbound_is_idle(const struct worker *w);
+void inbound_close(struct worker *w);
+struct parcel *parcel_take(struct worker *w);
+void parcel_give(struct worker *w, struct parcel *p);
+
+/* outbound.c */
+void outbound_open(struct worker *w, struct post_open *o);
+void outbound_assign(struct worker *w, struct job *j);
+void outbound_close_session(struct worker *w, struct handle session);
+void outbound_session_free(struct worker *w, struct handle session);
+void outbound_stop(struct worker *w, bool now);
+void outbound_close(struct worker *w);
+
+/* corehost.c */
+int corehost_open(struct worker *w) MUST_CHECK;
+void corehost_post(struct worker *w, struct post *p); /* from its thread */
+void corehost_turn(struct worker *w);
+int64_t corehost_deadline(const struct worker *w);
+void corehost_flush(struct worker *w);
+void corehost_reload(struct worker *w);
+void corehost_close(struct worker *w);
+
+/* spooler.c */
+int spooler_open(struct spooler *s, struct daemon *d) MUST_CHECK;
+/* Feeds what the spool holds to the core; before threads run. */
+int spooler_restore(struct spooler *s, struct core *core) MUST_CHECK;
+int spooler_start(struct spooler *s) MUST_CHECK;
+void spooler_stop(struct spooler *s);
+/* Posts without waking; wake says that something waits. */
+void spooler_post(struct spooler *s, struct posts *l, bool wake);
+/* A lone message: syncs it on the caller's thread if the spooler sleeps and
+ * has nothing to do; false when it could not (then post it). */
+bool spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p);
+
+/* clerk.c */
+int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
+int clerk_start(struct clerk *c) MUST_CHECK;
+void clerk_stop(struct clerk *c);
+void clerk_post(struct clerk *c, struct post *p);
+
+/* counter.c: control requests */
+void counter_handle(void *ctx, struct control_req *req, bool is_post,
+    struct slice path, const struct control_params *params,
+    struct slice peer_user);
+void counter_answer(struct daemon *d, struct ask *a);
+/* The core's side of a request. */
+void counter_ask(struct worker *w, struct ask *a);
+
+/* boot.c */
+int boot_limits(const struct conf *conf);
+int boot_directories(const struct conf *conf);
+int boot_sources(const struct conf *conf);
+int boot_become_user(const struct conf *conf);
+void boot_notify(const char *state);
+const struct conf *boot_conf(const char *path);
+
+#endif

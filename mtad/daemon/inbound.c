@@ -1,0 +1,593 @@
+/*
+ * daemon/inbound.c - inbound sessions of a worker: connections, TLS, spill
+ * files, and the way of a parcel to the spooler and back.
+ *
+ * Replies gather in the session and leave at the end of its callback, or, for
+ * a commit's answer, when the parcel comes back. A session waits with unread
+ * bytes while its commit is under way; they are offered again afterwards.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+
+#define PARCELS_KEPT	  256u
+#define PARCEL_BODY_KEEP  (64u * 1024) /* larger buffers are freed */
+#define LINGER_US	  (2 * US_PER_S)
+
+struct door {
+	struct worker *w;
+	uint32_t at; /* in conf.listen */
+	struct listener *listener;
+	struct tls_ctx *tls;
+	uint32_t connections;
+	struct endpoint bind;
+};
+
+struct in_session {
+	struct intake intake;
+	struct worker *w;
+	struct door *door;
+	struct conn *conn;
+	struct handle self;
+	struct list link;
+	uint64_t client_key;
+	bool is_committing, is_dead;
+};
+
+struct spill {
+	int fd;
+	uint64_t n;
+	void *map;
+};
+
+/* ---- what an intake asks of us -------------------------------------------------- */
+
+/* What the core will need of the message, made now so that nothing can fail
+ * between the commit and its submission. */
+static struct post_submit *
+submit_new(struct slice envelope)
+{
+	struct post_submit *s = mem_try(sizeof(*s) + envelope.n);
+
+	if (!s)
+		return NULL;
+	s->post.kind = POST_SUBMIT;
+	s->n = (uint32_t)envelope.n;
+	memcpy(s->envelope, envelope.p, envelope.n);
+	return s;
+}
+
+static void
+op_commit(void *ctx, struct parcel *p)
+{
+	struct in_session *s = ctx;
+	struct worker *w = s->w;
+
+	p->origin = w;
+	s->is_committing = true;
+	w->waiting++;
+	p->commit.user = submit_new(buf_slice(&p->env));
+	if (!p->commit.user) {
+		p->commit.err = E_NOMEM;
+		p->post.kind = POST_COMMITTED;
+		posts_push(&w->inbox, &p->post);
+		return;
+	}
+	p->post.kind = POST_COMMIT;
+	posts_push(&w->commits, &p->post);
+	w->ncommits++;
+}
+
+static bool
+op_spill_add(void *ctx, struct spill **sp, struct slice data)
+{
+	struct in_session *s = ctx;
+	struct spill *f = *sp;
+	ssize_t n;
+
+	if (!f) {
+		f = mem_try(sizeof(*f));
+		if (!f)
+			return false;
+		f->fd = open(s->w->conf->spool.p,
+		    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (f->fd < 0) {
+			log_msg(LOG_ERROR, "spill", "cannot make a file in %s",
+			    s->w->conf->spool.p);
+			mem_free(f);
+			return false;
+		}
+		*sp = f;
+	}
+	while (data.n) {
+		n = write(f->fd, data.p, data.n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		data = slice_skip(data, (size_t)n);
+		f->n += (uint64_t)n;
+	}
+	return true;
+}
+
+static struct slice
+op_spill_map(void *ctx, struct spill *f)
+{
+	(void)ctx;
+	f->map = mmap(NULL, f->n, PROT_READ, MAP_SHARED, f->fd, 0);
+	if (f->map == MAP_FAILED) {
+		f->map = NULL;
+		return slice_of(NULL, 0);
+	}
+	return slice_of(f->map, f->n);
+}
+
+static void
+spill_free(struct spill *f)
+{
+	if (f->map)
+		munmap(f->map, f->n);
+	close(f->fd);
+	mem_free(f);
+}
+
+struct parcel *
+parcel_take(struct worker *w)
+{
+	struct post *p = posts_shift(&w->free_parcels);
+	struct parcel *new;
+
+	if (p) {
+		w->nfree_parcels--;
+		return container_of(p, struct parcel, post);
+	}
+	new = mem_try(sizeof(*new));
+	if (new) {
+		buf_init(&new->env, 16u << 20);
+		buf_init(&new->body, 1u << 20);
+	}
+	return new;
+}
+
+void
+parcel_give(struct worker *w, struct parcel *p)
+{
+	struct buf env = p->env, body = p->body;
+
+	gate_give(&w->d->gate.staging_free, (int64_t)p->staged);
+	if (p->spill)
+		spill_free(p->spill);
+	mem_free(p->pays);
+	mem_free(p->notes);
+	if (w->nfree_parcels >= PARCELS_KEPT || body.cap > PARCEL_BODY_KEEP ||
+	    env.cap > PARCEL_BODY_KEEP) {
+		buf_free(&env);
+		buf_free(&body);
+		mem_free(p);
+		return;
+	}
+	memset(p, 0, sizeof(*p));
+	p->env = env;
+	p->body = body;
+	buf_reset(&p->env);
+	buf_reset(&p->body);
+	posts_push(&w->free_parcels, &p->post);
+	w->nfree_parcels++;
+}
+
+static struct parcel *
+op_parcel_take(void *ctx)
+{
+	return parcel_take(((struct in_session *)ctx)->w);
+}
+
+static void
+op_parcel_give(void *ctx, struct parcel *p)
+{
+	parcel_give(((struct in_session *)ctx)->w, p);
+}
+
+static bool
+op_has_room(void *ctx, uint64_t bytes)
+{
+	return spool_has_room(((struct in_session *)ctx)->w->d->spooler.spool,
+	    bytes);
+}
+
+static uint64_t
+op_sequence(void *ctx)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	return ((uint64_t)w->number << 40) | (++w->sequence & 0xffffffffff);
+}
+
+static struct buf *
+op_book(void *ctx)
+{
+	return worker_book(((struct in_session *)ctx)->w);
+}
+
+static const struct intake_ops intake_ops = {
+	.commit = op_commit,
+	.spill_add = op_spill_add,
+	.spill_map = op_spill_map,
+	.parcel_take = op_parcel_take,
+	.parcel_give = op_parcel_give,
+	.has_room = op_has_room,
+	.sequence = op_sequence,
+	.book = op_book,
+};
+
+/* ---- sessions --------------------------------------------------------------------- */
+
+static void
+client_count(struct worker *w, uint64_t key, int by)
+{
+	uint32_t n = map_get(&w->per_client, key);
+
+	n = (uint32_t)((int)n + by);
+	if (n == 0)
+		map_del(&w->per_client, key);
+	else if (map_put(&w->per_client, key, n))
+		return; /* no memory: the limit is not enforced for it */
+}
+
+/* Frees a session once nobody needs it: its connection is closed and no commit
+ * of its is under way. */
+static void
+session_end(struct in_session *s)
+{
+	struct worker *w = s->w;
+
+	if (s->conn) {
+		conn_close(s->conn);
+		s->conn = NULL;
+		s->door->connections--;
+		client_count(w, s->client_key, -1);
+	}
+	s->is_dead = true;
+	if (s->is_committing)
+		return;
+	list_remove(&s->link);
+	intake_free(&s->intake);
+	pool_give(&w->in_sessions, s->self.index);
+}
+
+/* Sends what there is to send and does what the machine waits for. */
+static void
+session_flush(struct in_session *s)
+{
+	struct buf *out = &s->intake.srv.out;
+	int64_t now = loop_now(s->w->loop);
+	bool all = out->n == 0 || conn_send(s->conn, out);
+
+	if (s->intake.is_closing) {
+		if (all)
+			conn_close_gently(s->conn, LINGER_US);
+		else
+			conn_close(s->conn);
+		s->conn = NULL;
+		s->door->connections--;
+		client_count(s->w, s->client_key, -1);
+		session_end(s);
+		return;
+	}
+	if (all && s->intake.wants_tls) {
+		s->intake.wants_tls = false;
+		conn_tls_accept(s->conn, s->door->tls);
+		conn_set_deadline(s->conn, now + 60 * US_PER_S);
+		return;
+	}
+	conn_set_deadline(s->conn, smtp_srv_deadline(&s->intake.srv));
+}
+
+static size_t
+on_data(void *user, struct conn *c, struct slice data)
+{
+	struct in_session *s = user;
+	struct loop *l = s->w->loop;
+	size_t n;
+
+	(void)c;
+	s->w->events++;
+	n = intake_feed(&s->intake, data, loop_now(l), loop_wall(l));
+	session_flush(s);
+	return n;
+}
+
+static void
+on_tls(void *user, struct conn *c, bool ok, const char *why)
+{
+	struct in_session *s = user;
+
+	if (ok)
+		conn_tls_facts(c, s->intake.tls, sizeof(s->intake.tls));
+	else
+		log_event(LOG_DEBUG, "tls", "what", "handshake failed",
+		    "detail", why, NULL);
+	smtp_srv_tls_done(&s->intake.srv, ok, loop_now(s->w->loop));
+	if (!ok) {
+		session_end(s);
+		return;
+	}
+	session_flush(s);
+}
+
+static void
+on_drained(void *user, struct conn *c)
+{
+	(void)c;
+	session_flush(user);
+}
+
+static void
+on_gone(void *user, struct conn *c, int err)
+{
+	(void)c;
+	(void)err;
+	session_end(user);
+}
+
+static void
+on_deadline(void *user, struct conn *c)
+{
+	struct in_session *s = user;
+	struct slice none = { "", 0 };
+	struct loop *l = s->w->loop;
+
+	if (!conn_is_tls(c) && s->intake.srv.waits_for == SRV_STARTTLS) {
+		session_end(s); /* a handshake that stalls */
+		return;
+	}
+	smtp_srv_timeout(&s->intake.srv);
+	intake_feed(&s->intake, none, loop_now(l), loop_wall(l));
+	s->intake.is_closing = true;
+	session_flush(s);
+}
+
+static const struct conn_ops conn_ops = {
+	.on_data = on_data,
+	.on_tls = on_tls,
+	.on_drained = on_drained,
+	.on_gone = on_gone,
+	.on_deadline = on_deadline,
+};
+
+/* A client that a limit keeps out: told so, at once, and let go. */
+static void
+turn_away(struct door *d, int fd, const char *text)
+{
+	ssize_t n = write(fd, text, strlen(text));
+
+	(void)n; /* it is a courtesy */
+	close(fd);
+	COUNT(d->w, connections_refused, 1);
+}
+
+static void
+on_accept(void *user, int fd, const struct endpoint *peer)
+{
+	struct door *d = user;
+	struct worker *w = d->w;
+	const struct conf_listen *lc = &w->conf->listen[d->at];
+	uint64_t key = ip_hash(&peer->ip);
+	struct in_session *s;
+	struct handle h;
+
+	if (d->connections >= lc->connections_max ||
+	    map_get(&w->per_client, key) >= lc->connections_per_client_max) {
+		turn_away(d, fd, "421 4.7.0 Too many connections\r\n");
+		return;
+	}
+	s = pool_take(&w->in_sessions, &h);
+	if (!s) {
+		turn_away(d, fd, "421 4.3.2 Busy, try again later\r\n");
+		return;
+	}
+	s->conn = conn_new(w->loop, fd, &conn_ops, s);
+	if (!s->conn) {
+		pool_give(&w->in_sessions, h.index);
+		close(fd);
+		return;
+	}
+	s->w = w;
+	s->door = d;
+	s->self = h;
+	s->client_key = key;
+	list_push_tail(&w->in_list, &s->link);
+	d->connections++;
+	client_count(w, key, 1);
+	COUNT(w, connections_in, 1);
+	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate, h,
+	    peer, loop_now(w->loop));
+	session_flush(s);
+}
+
+/* ---- commits ------------------------------------------------------------------------ */
+
+void
+inbound_committed(struct worker *w, struct parcel *p)
+{
+	struct in_session *s = pool_get(&w->in_sessions, p->session);
+	struct loop *l = w->loop;
+
+	w->waiting--;
+	if (p->commit.err)
+		COUNT(w, commits_failed, 1);
+	else {
+		COUNT(w, messages_in, 1);
+		COUNT(w, bytes_in, p->pieces[0].n + p->pieces[1].n);
+	}
+	ASSERT(s && s->is_committing);
+	s->is_committing = false;
+	if (s->is_dead) {
+		/* Nobody is there to hear it; the message is ours if it is
+		 * durable, and its recipients' credits are the core's. */
+		if (!p->commit.err)
+			s->intake.nrcpt = 0;
+		parcel_give(w, p);
+		session_end(s);
+		return;
+	}
+	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
+	parcel_give(w, p);
+	session_flush(s);
+	if ((s = pool_get(&w->in_sessions, s->self)) && s->conn)
+		conn_resume(s->conn);
+}
+
+void
+inbound_flush(struct worker *w)
+{
+	struct spooler *sp = &w->d->spooler;
+
+	if (!w->commits.head)
+		return;
+	if (w->ncommits == 1 && w->waiting == 1 && w->events <= 1) {
+		struct parcel *one =
+		    container_of(w->commits.head, struct parcel, post);
+
+		posts_shift(&w->commits);
+		w->ncommits = 0;
+		if (spooler_try_inline(sp, w, one)) {
+			COUNT(w, inline_syncs, 1);
+			return;
+		}
+		posts_push(&w->commits, &one->post);
+	}
+	w->ncommits = 0;
+	spooler_post(sp, &w->commits, true);
+}
+
+/* ---- doors ----------------------------------------------------------------------------- */
+
+static bool
+door_open(struct worker *w, uint32_t at)
+{
+	const struct conf_listen *lc = &w->conf->listen[at];
+	struct door *d = mem_try(sizeof(*d));
+	char why[256];
+
+	if (!d)
+		return false;
+	d->w = w;
+	d->at = at;
+	d->bind = lc->bind;
+	if (lc->tls.cert.n) {
+		d->tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,
+		    sizeof(why));
+		if (!d->tls)
+			log_event(LOG_ERROR, "tls", "listener", lc->name.p,
+			    "what", why, NULL);
+	}
+	d->listener = listener_new(w->loop, w->d->listen_fd[w->number][at],
+	    on_accept, d);
+	w->doors[w->ndoors++] = d;
+	return d->listener != NULL;
+}
+
+void
+inbound_open(struct worker *w)
+{
+	uint32_t max = 0;
+
+	for (uint32_t i = 0; i < w->conf->nlisten; i++)
+		max += w->conf->listen[i].connections_max;
+	pool_free(&w->in_sessions);
+	pool_init(&w->in_sessions, sizeof(struct in_session),
+	    MIN(max, 1u << 20) + 1);
+	for (uint32_t i = 0; i < w->conf->nlisten; i++)
+		if (!door_open(w, i))
+			log_event(LOG_ERROR, "net", "what",
+			    "cannot listen", "listener",
+			    w->conf->listen[i].name.p, NULL);
+}
+
+/* New policy holds for new connections; doors keep their sockets. Doors that
+ * come or go need a restart, and the log says so (boot.c). */
+void
+inbound_reload(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->ndoors; i++) {
+		const struct conf_listen *lc;
+		struct tls_ctx *tls;
+		char why[256];
+
+		if (w->doors[i]->at >= w->conf->nlisten)
+			continue;
+		lc = &w->conf->listen[w->doors[i]->at];
+		if (!lc->tls.cert.n)
+			continue;
+		tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,
+		    sizeof(why));
+		if (!tls) {
+			log_event(LOG_ERROR, "tls", "what", why, NULL);
+			continue;
+		}
+		if (w->doors[i]->tls)
+			tls_ctx_free(w->doors[i]->tls);
+		w->doors[i]->tls = tls;
+	}
+}
+
+void
+inbound_stop(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->ndoors; i++)
+		if (w->doors[i]->listener) {
+			listener_free(w->doors[i]->listener);
+			w->doors[i]->listener = NULL;
+		}
+	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
+		struct in_session *s = container_of(n, struct in_session, link);
+		struct slice none = { "", 0 };
+
+		if (s->is_dead)
+			continue;
+		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), true);
+		intake_feed(&s->intake, none, loop_now(w->loop),
+		    loop_wall(w->loop));
+		session_flush(s);
+	}
+}
+
+bool
+inbound_is_idle(const struct worker *w)
+{
+	return list_is_empty(&w->in_list) && w->waiting == 0;
+}
+
+void
+inbound_close(struct worker *w)
+{
+	struct post *p;
+
+	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
+		struct in_session *s = container_of(n, struct in_session, link);
+
+		s->is_committing = false;
+		session_end(s);
+	}
+	for (uint32_t i = 0; i < w->ndoors; i++) {
+		if (w->doors[i]->listener)
+			listener_free(w->doors[i]->listener);
+		if (w->doors[i]->tls)
+			tls_ctx_free(w->doors[i]->tls);
+		mem_free(w->doors[i]);
+	}
+	w->ndoors = 0;
+	while ((p = posts_shift(&w->free_parcels))) {
+		struct parcel *x = container_of(p, struct parcel, post);
+
+		buf_free(&x->env);
+		buf_free(&x->body);
+		mem_free(x);
+	}
+	pool_free(&w->in_sessions);
+}

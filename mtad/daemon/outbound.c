@@ -1,0 +1,427 @@
+/*
+ * daemon/outbound.c - outbound sessions of a worker: a courier on a connection
+ * from one of our addresses.
+ *
+ * The core knows a session by the engine's handle, and so does the table here.
+ * News for the core (up, results, down) are posts, in order. A session's facts
+ * are read by the core while it writes the books, so a session that is down is
+ * freed only when the core says that it has heard of it.
+ */
+#include "daemon/daemon_i.h"
+
+#define CONNECT_US (30 * US_PER_S)
+#define TLS_US	   (30 * US_PER_S)
+
+struct out_session {
+	struct worker *w;
+	struct handle self;
+	struct conn *conn;
+	struct courier *courier; /* NULL until connected */
+	struct session_facts facts;
+	struct smtp_cli_conf conf;
+	char ehlo[DOMAIN_MAX + 1];
+	struct posts early; /* jobs that came before the connection */
+	bool is_down, is_flushing, must_quit;
+};
+
+static void
+to_core(struct worker *w, struct post *p)
+{
+	if (w->roles & ROLE_CORE)
+		corehost_post(w, p);
+	else
+		posts_push(&w->to_core, p);
+}
+
+static struct post_session *
+news(struct out_session *s, enum post_kind kind)
+{
+	/* Small and short-lived; without it the engine would wait for ever. */
+	struct post_session *p = mem_get(sizeof(*p));
+
+	p->post.kind = kind;
+	p->session = s->self;
+	p->from = s->w;
+	p->facts = &s->facts;
+	return p;
+}
+
+/* ---- what the courier tells us ---------------------------------------------------- */
+
+static void
+op_result(void *ctx, struct job *j)
+{
+	struct out_session *s = ctx;
+
+	COUNT(s->w, messages_out, 1);
+	j->session_facts = &s->facts;
+	j->post.kind = POST_RESULT;
+	to_core(s->w, &j->post);
+}
+
+static void
+op_up(void *ctx, uint32_t caps, bool is_tls)
+{
+	struct out_session *s = ctx;
+	struct post_session *p = news(s, POST_UP);
+
+	p->caps = caps;
+	p->is_tls = is_tls;
+	to_core(s->w, &p->post);
+}
+
+/* The session is over: closes the connection and tells the core. */
+static void
+go_down(struct out_session *s, const struct outcome *o, struct slice text)
+{
+	struct post_session *p;
+
+	if (s->is_down)
+		return;
+	s->is_down = true;
+	if (s->conn) {
+		conn_close_gently(s->conn, US_PER_S);
+		s->conn = NULL;
+	}
+	p = news(s, POST_DOWN);
+	p->outcome = *o;
+	slice_copy(text, p->text, sizeof(p->text));
+	to_core(s->w, &p->post);
+}
+
+static void
+op_down(void *ctx, const struct outcome *o, struct slice text)
+{
+	struct out_session *s = ctx;
+
+	if (s->conn && courier_out(s->courier)->n)
+		conn_send(s->conn, courier_out(s->courier)); /* QUIT */
+	go_down(s, o, text);
+}
+
+static const struct courier_ops courier_ops = {
+	.result = op_result,
+	.up = op_up,
+	.down = op_down,
+};
+
+/* ---- the connection ----------------------------------------------------------------- */
+
+/* Sends what the courier has to say, until it has no more or the socket is
+ * full, and sets the deadline. */
+static void
+session_flush(struct out_session *s)
+{
+	struct buf *out;
+
+	if (s->is_flushing || !s->courier)
+		return; /* the outer call goes on */
+	s->is_flushing = true;
+	while (!s->is_down) {
+		out = courier_out(s->courier);
+		if (out->n == 0)
+			break;
+		if (!conn_send(s->conn, out))
+			break; /* on_drained goes on */
+		courier_pump(s->courier, loop_now(s->w->loop));
+	}
+	s->is_flushing = false;
+	if (s->is_down || !s->conn)
+		return;
+	if (courier_wants_tls(s->courier) && courier_out(s->courier)->n == 0) {
+		conn_tls_connect(s->conn, s->w->tls_client,
+		    slice_str(s->facts.host));
+		conn_set_deadline(s->conn, loop_now(s->w->loop) + TLS_US);
+		return;
+	}
+	conn_set_deadline(s->conn, courier_deadline(s->courier));
+}
+
+static size_t
+on_data(void *user, struct conn *c, struct slice data)
+{
+	struct out_session *s = user;
+	size_t n;
+
+	(void)c;
+	s->w->events++;
+	if (!s->courier)
+		return data.n;
+	n = courier_feed(s->courier, data, loop_now(s->w->loop));
+	session_flush(s);
+	return n;
+}
+
+static void
+connect_failed(struct out_session *s, const char *why)
+{
+	struct outcome o = { .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_CONNECT };
+	struct post *p;
+	struct job *j;
+
+	while ((p = posts_shift(&s->early))) {
+		j = container_of(p, struct job, post);
+		j->result.session = j->session;
+		j->result.txn = j->txn;
+		j->result.n = j->n;
+		for (uint32_t i = 0; i < j->n; i++)
+			j->result.rcpt[i].klass = OUTCOME_UNSENT;
+		op_result(s, j);
+	}
+	go_down(s, &o, slice_str(why));
+}
+
+static void
+start(struct out_session *s)
+{
+	int64_t now = loop_now(s->w->loop);
+	struct post *p;
+
+	s->courier = courier_new(&s->conf, s->w->d->disk, &courier_ops, s, now);
+	if (!s->courier) {
+		connect_failed(s, "out of memory");
+		return;
+	}
+	while ((p = posts_shift(&s->early)))
+		courier_assign(s->courier, container_of(p, struct job, post),
+		    now);
+	if (s->must_quit)
+		courier_quit(s->courier, true, now);
+	session_flush(s);
+}
+
+static void
+on_connect(void *user, struct conn *c, int err)
+{
+	struct out_session *s = user;
+	char text[128];
+
+	(void)c;
+	if (err == 0) {
+		start(s);
+		return;
+	}
+	if (strerror_r(err, text, sizeof(text)) != text)
+		text[sizeof(text) - 1] = '\0';
+	connect_failed(s, text);
+}
+
+static void
+on_tls(void *user, struct conn *c, bool ok, const char *why)
+{
+	struct out_session *s = user;
+
+	if (ok)
+		conn_tls_facts(c, s->facts.tls, sizeof(s->facts.tls));
+	courier_tls_done(s->courier, ok, slice_str(why),
+	    loop_now(s->w->loop));
+	session_flush(s);
+}
+
+static void
+on_drained(void *user, struct conn *c)
+{
+	struct out_session *s = user;
+
+	(void)c;
+	courier_pump(s->courier, loop_now(s->w->loop));
+	session_flush(s);
+}
+
+static void
+on_gone(void *user, struct conn *c, int err)
+{
+	struct out_session *s = user;
+	char text[128] = "connection closed by the peer";
+
+	(void)c;
+	if (err && strerror_r(err, text, sizeof(text)) != text)
+		text[sizeof(text) - 1] = '\0';
+	if (!s->courier) {
+		connect_failed(s, text);
+		return;
+	}
+	courier_gone(s->courier, slice_str(text), loop_now(s->w->loop));
+}
+
+static void
+on_deadline(void *user, struct conn *c)
+{
+	struct out_session *s = user;
+
+	(void)c;
+	if (!s->courier) {
+		connect_failed(s, "connection timed out");
+		return;
+	}
+	if (courier_wants_tls(s->courier))
+		courier_tls_done(s->courier, false,
+		    SL("TLS handshake timed out"), loop_now(s->w->loop));
+	else
+		courier_timeout(s->courier, loop_now(s->w->loop));
+	session_flush(s);
+}
+
+static const struct conn_ops conn_ops = {
+	.on_data = on_data,
+	.on_connect = on_connect,
+	.on_tls = on_tls,
+	.on_drained = on_drained,
+	.on_gone = on_gone,
+	.on_deadline = on_deadline,
+};
+
+/* ---- what the core tells us ------------------------------------------------------------ */
+
+static struct out_session *
+find(const struct worker *w, struct handle h)
+{
+	struct out_session *s = h.index < w->out_cap ? w->out[h.index] : NULL;
+
+	return s && handle_eq(s->self, h) ? s : NULL;
+}
+
+static bool
+table_fits(struct worker *w, uint32_t index)
+{
+	uint32_t cap = MAX(w->out_cap, 64u);
+	struct out_session **v;
+
+	if (index < w->out_cap)
+		return true;
+	while (cap <= index)
+		cap *= 2;
+	v = mem_grow(w->out, cap * sizeof(*v));
+	if (!v)
+		return false;
+	memset(v + w->out_cap, 0, (cap - w->out_cap) * sizeof(*v));
+	w->out = v;
+	w->out_cap = cap;
+	return true;
+}
+
+static void
+fill(struct out_session *s, const struct post_open *o)
+{
+	s->facts.peer = o->to;
+	slice_copy(slice_str(o->host), s->facts.host, sizeof(s->facts.host));
+	slice_copy(slice_str(o->source), s->facts.source,
+	    sizeof(s->facts.source));
+	slice_copy(slice_str(o->site), s->facts.site, sizeof(s->facts.site));
+	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
+	s->conf = s->w->conf->client;
+	s->conf.ehlo_name = slice_str(s->ehlo);
+	s->conf.wants_tls = s->w->conf->tls_out && s->w->tls_client;
+}
+
+void
+outbound_open(struct worker *w, struct post_open *o)
+{
+	struct out_session *s = mem_get(sizeof(*s));
+	char text[128];
+	int err = 0;
+
+	s->w = w;
+	s->self = o->session;
+	if (!table_fits(w, o->session.index))
+		ASSERT(!"memory for the table of sessions");
+	ASSERT(!w->out[o->session.index]);
+	w->out[o->session.index] = s;
+	w->out_live++;
+	COUNT(w, connections_out, 1);
+	fill(s, o);
+	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
+	mem_free(o);
+	if (s->conn) {
+		conn_set_deadline(s->conn, loop_now(w->loop) + CONNECT_US);
+		return;
+	}
+	if (strerror_r(err, text, sizeof(text)) != text)
+		text[sizeof(text) - 1] = '\0';
+	connect_failed(s, text);
+}
+
+void
+outbound_assign(struct worker *w, struct job *j)
+{
+	struct out_session *s = find(w, j->session);
+
+	ASSERT(s); /* the core frees a session only after its last job */
+	if (s->is_down || !s->courier) {
+		posts_push(&s->early, &j->post);
+		if (s->is_down)
+			connect_failed(s, "");
+		return;
+	}
+	courier_assign(s->courier, j, loop_now(w->loop));
+	session_flush(s);
+}
+
+void
+outbound_close_session(struct worker *w, struct handle session)
+{
+	struct out_session *s = find(w, session);
+
+	if (!s || s->is_down)
+		return;
+	if (!s->courier) {
+		s->must_quit = true;
+		return;
+	}
+	courier_quit(s->courier, false, loop_now(w->loop));
+	session_flush(s);
+}
+
+void
+outbound_session_free(struct worker *w, struct handle session)
+{
+	struct out_session *s = find(w, session);
+
+	ASSERT(s && s->is_down);
+	if (s->courier)
+		courier_free(s->courier, loop_now(w->loop));
+	w->out[session.index] = NULL;
+	w->out_live--;
+	mem_free(s);
+}
+
+/* Transactions under way may end; at once: none may. */
+void
+outbound_stop(struct worker *w, bool now)
+{
+	struct outcome o = { .klass = OUTCOME_DELIVERED, .stage = STAGE_QUIT };
+
+	for (uint32_t i = 0; i < w->out_cap; i++) {
+		struct out_session *s = w->out[i];
+
+		if (!s || s->is_down)
+			continue;
+		if (now || !s->courier) {
+			if (s->courier)
+				courier_gone(s->courier, SL("shutdown"),
+				    loop_now(w->loop));
+			else
+				connect_failed(s, "shutdown");
+			go_down(s, &o, SL("shutdown"));
+			continue;
+		}
+		courier_quit(s->courier, true, loop_now(w->loop));
+		session_flush(s);
+	}
+}
+
+void
+outbound_close(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->out_cap; i++)
+		if (w->out[i]) {
+			if (w->out[i]->courier)
+				courier_free(w->out[i]->courier,
+				    loop_now(w->loop));
+			mem_free(w->out[i]);
+		}
+	mem_free(w->out);
+	w->out = NULL;
+	w->out_cap = 0;
+}

@@ -1,0 +1,345 @@
+/*
+ * daemon/verb_run.c - `mtad run`: the life of the daemon, from configuration
+ * to the last sync, and what signals do.
+ *
+ *	SIGTERM, SIGINT	 421 to new mail, transactions under way get
+ *			 stop_timeout, the rest stays spooled; again: at once
+ *	SIGHUP		 read the configuration again, reopen the event log
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+#include "daemon/verbs.h"
+
+static const char usage[] =
+    "usage: mtad run [-c FILE] [-v]\n"
+    "\n"
+    "Runs the daemon in the foreground until SIGTERM. SIGHUP reads the\n"
+    "configuration again. Log lines go to standard error.\n"
+    "\n"
+    "  -c FILE   configuration (default /etc/mtad/mtad.yml)\n"
+    "  -v        log more\n"
+    "\n"
+    "exit status: 0 stopped in order, 1 could not start, 2 wrong usage\n";
+
+static void
+log_sink(enum log_level level, const char *line, size_t n)
+{
+	static const char *const prefix[8] = { "<3>", "<3>", "<3>", "<3>",
+		"<4>", "<6>", "<6>", "<7>" };
+	char out[2300];
+	size_t at = 0;
+	ssize_t done;
+
+	/* Under the journal a line says its level; people read it as it is. */
+	if (getenv("JOURNAL_STREAM"))
+		at = slice_copy(slice_str(prefix[level & 7]), out, sizeof(out));
+	n = MIN(n, sizeof(out) - at - 1);
+	memcpy(out + at, line, n);
+	out[at + n] = '\n';
+	done = write(STDERR_FILENO, out, at + n + 1);
+	(void)done;
+}
+
+static void
+on_assert(const char *cond, const char *file, int line, const char *func)
+{
+	log_msg(LOG_ERROR, "bug", "%s:%d: %s: ASSERT(%s) failed", file, line,
+	    func, cond);
+}
+
+/* Which roles the workers take, by the number of processors. */
+static void
+plan_workers(struct daemon *d, const struct conf *c)
+{
+	uint32_t n = c->workers;
+	cpu_set_t set;
+
+	if (n == 0) {
+		CPU_ZERO(&set);
+		n = sched_getaffinity(0, sizeof(set), &set) ?
+		    2 : (uint32_t)CPU_COUNT(&set);
+	}
+	n = MIN(MAX(n, 1u), WORKERS_MAX - 1);
+	d->nworkers = n <= 3 ? 2 : n;
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		d->worker[i].roles = n <= 3 ?
+		    (i == 0 ? ROLE_IN : ROLE_OUT | ROLE_CORE) :
+		    (i + 1 < n ? ROLE_IN | ROLE_OUT : ROLE_CORE);
+	d->core_worker = &d->worker[d->nworkers - 1];
+}
+
+/* Binds every listener, for every worker that takes mail. */
+static int
+bind_doors(struct daemon *d, const struct conf *c)
+{
+	uint32_t nin = 0;
+	char why[256];
+	int err = 0;
+
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		nin += (d->worker[i].roles & ROLE_IN) != 0;
+	for (uint32_t i = 0; i < d->nworkers; i++) {
+		if (!(d->worker[i].roles & ROLE_IN))
+			continue;
+		for (uint32_t k = 0; k < c->nlisten; k++) {
+			d->listen_fd[i][k] = net_listen(&c->listen[k].bind,
+			    nin > 1, why, sizeof(why));
+			if (d->listen_fd[i][k] >= 0)
+				continue;
+			log_event(LOG_ERROR, "boot", "what", why, "listener",
+			    c->listen[k].name.p, NULL);
+			err = E_IO;
+		}
+	}
+	return err;
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->roles & ROLE_IN)
+		inbound_open(w);
+	worker_run(w);
+	return NULL;
+}
+
+/* A woken thread does not preempt its waker, so that batches grow; no rights
+ * are needed for it. */
+static void
+prefer_batches(void)
+{
+	struct sched_param p = { 0 };
+
+	if (sched_setscheduler(0, SCHED_BATCH, &p))
+		log_msg(LOG_DEBUG, "boot", "SCHED_BATCH: errno %d", errno);
+}
+
+static int
+start(struct daemon *d)
+{
+	const struct conf *c = d->conf;
+	int err;
+
+	plan_workers(d, c);
+	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
+	    bind_doors(d, c) || clerk_open(&d->clerk, d) || boot_become_user(c))
+		return E_IO;
+	prctl(PR_SET_DUMPABLE, 1);
+	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
+	atomic_store(&d->gate.staging_free, (int64_t)c->staging_bytes);
+	if ((err = spooler_open(&d->spooler, d)))
+		return err;
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		if ((err = worker_start(&d->worker[i], d, i,
+			 d->worker[i].roles)))
+			return err;
+	if ((err = corehost_open(d->core_worker)) ||
+	    (err = spooler_restore(&d->spooler, d->core_worker->core)))
+		return err;
+	if (spooler_start(&d->spooler) || clerk_start(&d->clerk))
+		return E_NOMEM;
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
+			&d->worker[i]))
+			return E_NOMEM;
+	return 0;
+}
+
+static bool
+same_doors(const struct conf *a, const struct conf *b)
+{
+	if (a->nlisten != b->nlisten)
+		return false;
+	for (uint32_t i = 0; i < a->nlisten; i++)
+		if (!ip_eq(&a->listen[i].bind.ip, &b->listen[i].bind.ip) ||
+		    a->listen[i].bind.port != b->listen[i].bind.port)
+			return false;
+	return true;
+}
+
+/* What needs a restart must be as it was; then every worker gets the new one.
+ * The old stays: sessions under way read it (a few KB a reload). */
+static void
+reload(struct daemon *d, const char *path)
+{
+	const struct conf *old = d->conf, *c;
+
+	boot_notify("RELOADING=1");
+	c = boot_conf(path);
+	if (!c) {
+		log_event(LOG_ERROR, "reload", "what",
+		    "configuration has errors, nothing changed", "file", path,
+		    NULL);
+		boot_notify("READY=1");
+		return;
+	}
+	if (!same_doors(old, c) || !slice_eq(old->spool, c->spool) ||
+	    !slice_eq(old->control, c->control)) {
+		log_event(LOG_ERROR, "reload", "what",
+		    "listen, spool and control change only by a restart; "
+		    "nothing changed", "file", path, NULL);
+		conf_free((struct conf *)(uintptr_t)c);
+		boot_notify("READY=1");
+		return;
+	}
+	d->conf = c;
+	atomic_fetch_add(&d->reloads, 1);
+	atomic_store(&d->clerk.must_reopen, true);
+	for (uint32_t i = 0; i < d->nworkers; i++) {
+		struct post_conf *p = mem_get(sizeof(*p));
+
+		p->post.kind = POST_CONF;
+		p->conf = c;
+		worker_post(&d->worker[i], &p->post);
+	}
+	boot_sources(c);
+	log_event(LOG_INFO, "reload", "what", "configuration taken over",
+	    "file", path, NULL);
+	boot_notify("READY=1");
+}
+
+static void
+ask_to_stop(struct daemon *d, int64_t deadline_us)
+{
+	atomic_store(&d->gate.is_stopping, true);
+	for (uint32_t i = 0; i < d->nworkers; i++) {
+		struct post_stop *p = mem_get(sizeof(*p));
+
+		p->post.kind = POST_STOP;
+		p->deadline_us = deadline_us;
+		worker_post(&d->worker[i], &p->post);
+	}
+}
+
+static int
+next_signal(int fd, int64_t wait_us)
+{
+	struct signalfd_siginfo si;
+	sigset_t none;
+	fd_set in;
+	struct timespec ts = { .tv_sec = wait_us / US_PER_S,
+		.tv_nsec = wait_us % US_PER_S * 1000 };
+
+	sigemptyset(&none);
+	FD_ZERO(&in);
+	FD_SET(fd, &in);
+	if (pselect(fd + 1, &in, NULL, NULL, &ts, NULL) <= 0 ||
+	    read(fd, &si, sizeof(si)) != sizeof(si))
+		return 0;
+	return (int)si.ssi_signo;
+}
+
+/* Until every worker has ended. */
+static void
+serve(struct daemon *d, int fd, const char *path)
+{
+	bool stopping = false;
+	int sig;
+
+	while (atomic_load(&d->stopped_workers) < d->nworkers) {
+		sig = next_signal(fd, stopping ? 20 * US_PER_MS : US_PER_S);
+		if (sig == SIGHUP && !stopping)
+			reload(d, path);
+		if (sig != SIGTERM && sig != SIGINT)
+			continue;
+		log_msg(LOG_INFO, "stop", stopping ? "stopping now" :
+						     "stopping");
+		boot_notify("STOPPING=1");
+		ask_to_stop(d, clock_mono_us() +
+			(stopping ? 0 : d->conf->stop_timeout_us));
+		stopping = true;
+	}
+}
+
+static void
+finish(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		pthread_join(d->worker[i].thread, NULL);
+	spooler_stop(&d->spooler);
+	clerk_stop(&d->clerk);
+	for (uint32_t i = 0; i < d->nworkers; i++)
+		worker_free(&d->worker[i]);
+	d->disk->ops->close(d->disk);
+}
+
+static int
+run_daemon(const char *path)
+{
+	struct daemon *d = mem_get(sizeof(*d));
+	sigset_t set;
+	int fd;
+
+	d->conf = boot_conf(path);
+	if (!d->conf)
+		return 1;
+	d->started_wall_us = clock_wall_us();
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	umask(027);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	prefer_batches();
+	if (fd < 0 || start(d)) {
+		log_event(LOG_ERROR, "boot", "what", "not started", NULL);
+		return 1;
+	}
+	log_event(LOG_INFO, "boot", "what", "ready", "version", mta_version(),
+	    "hostname", d->conf->hostname.p, NULL);
+	boot_notify("READY=1");
+	serve(d, fd, path);
+	finish(d);
+	log_event(LOG_INFO, "stop", "what", "stopped", NULL);
+	mem_free(d);
+	return 0;
+}
+
+int
+verb_run(int argc, char **argv)
+{
+	static const struct option longs[] = { { "help", no_argument, NULL,
+						   'h' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "verbose", no_argument, NULL, 'v' }, { 0 } };
+	const char *path = "/etc/mtad/mtad.yml";
+	enum log_level level = LOG_INFO;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "hc:v", longs, NULL)) != -1)
+		switch (o) {
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'c':
+			path = optarg;
+			break;
+		case 'v':
+			level = LOG_DEBUG;
+			break;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	assert_hook = on_assert;
+	log_setup(log_sink, level);
+	return run_daemon(path);
+}

@@ -1,0 +1,245 @@
+/*
+ * daemon/worker.c - a worker's turn: wait, handle what came, end the turn.
+ *
+ * Sockets are served by their callbacks inside loop_turn; then the mailbox is
+ * taken whole and handled; the core (if it turns here) runs until nothing is
+ * left to do; and at last what this turn produced leaves in batches: one push
+ * and at most one wake for each receiver.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+
+#define BOOK_FLUSH_BYTES (64u * 1024)
+#define BOOK_FLUSH_US	 (100 * US_PER_MS)
+#define BOOK_QUEUED_MAX	 (64u << 20) /* bytes on their way to the clerk */
+
+static bool
+has_work(void *ctx)
+{
+	struct worker *w = ctx;
+
+	return !mailbox_is_empty(&w->box) || w->inbox.head ||
+	    w->core_inbox.head;
+}
+
+int
+worker_start(struct worker *w, struct daemon *d, uint32_t number,
+    unsigned roles)
+{
+	char why[256];
+
+	w->d = d;
+	w->number = number;
+	w->roles = roles;
+	w->conf = d->conf;
+	w->loop = loop_new();
+	if (!w->loop)
+		return E_NOMEM;
+	loop_set_idle_check(w->loop, has_work, w);
+	list_init(&w->in_list);
+	list_init(&w->touched);
+	map_init(&w->per_client, (uint64_t)clock_wall_us(), 1u << 20);
+	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
+	buf_init(&w->book, 4u << 20);
+	if (roles & ROLE_OUT) {
+		w->tls_client = tls_client_new(why, sizeof(why));
+		if (!w->tls_client)
+			log_event(LOG_ERROR, "tls", "what", why, NULL);
+	}
+	return 0;
+}
+
+void
+worker_free(struct worker *w)
+{
+	if (w->roles & ROLE_CORE)
+		corehost_close(w);
+	inbound_close(w);
+	outbound_close(w);
+	if (w->tls_client)
+		tls_ctx_free(w->tls_client);
+	map_free(&w->per_client);
+	buf_free(&w->book);
+	if (w->loop)
+		loop_free(w->loop);
+}
+
+void
+worker_post(struct worker *w, struct post *p)
+{
+	mailbox_push_one(&w->box, p);
+	loop_wake(w->loop);
+}
+
+struct buf *
+worker_book(struct worker *w)
+{
+	if (w->book_since_us == 0)
+		w->book_since_us = loop_now(w->loop);
+	return &w->book;
+}
+
+/* Sends the book's lines to the clerk when they are many or old. */
+static void
+flush_book(struct worker *w, bool now)
+{
+	struct clerk *k = &w->d->clerk;
+	struct post_book *b;
+	size_t n = w->book.n;
+
+	if (n == 0)
+		return;
+	if (!now && n < BOOK_FLUSH_BYTES &&
+	    loop_now(w->loop) - w->book_since_us < BOOK_FLUSH_US)
+		return;
+	w->book_since_us = 0;
+	b = NULL;
+	if (atomic_load(&k->queued_bytes) + n <= BOOK_QUEUED_MAX)
+		b = mem_try(sizeof(*b));
+	if (!b) {
+		COUNT(w, book_lines_lost, n);
+		buf_reset(&w->book);
+		return;
+	}
+	b->post.kind = POST_BOOK;
+	b->lines = w->book;
+	buf_init(&w->book, 4u << 20);
+	atomic_fetch_add(&k->queued_bytes, n);
+	clerk_post(k, &b->post);
+}
+
+static void
+change_conf(struct worker *w, struct post_conf *p)
+{
+	w->conf = p->conf;
+	if (w->roles & ROLE_IN)
+		inbound_reload(w);
+	if (w->roles & ROLE_CORE)
+		corehost_reload(w);
+	mem_free(p);
+}
+
+static void
+stop(struct worker *w, struct post_stop *p)
+{
+	bool again = w->is_stopping;
+
+	w->is_stopping = true;
+	w->stop_at_us = p->deadline_us;
+	if (w->roles & ROLE_CORE)
+		core_stop(w->core);
+	if (w->roles & ROLE_IN)
+		inbound_stop(w);
+	if (w->roles & ROLE_OUT)
+		outbound_stop(w, again);
+	mem_free(p);
+}
+
+static void
+handle(struct worker *w, struct post *p)
+{
+	switch (p->kind) {
+	case POST_COMMITTED:
+		inbound_committed(w, container_of(p, struct parcel, post));
+		return;
+	case POST_OPEN:
+		outbound_open(w, container_of(p, struct post_open, post));
+		return;
+	case POST_ASSIGN:
+		outbound_assign(w, container_of(p, struct job, post));
+		return;
+	case POST_CLOSE:
+		outbound_close_session(w,
+		    container_of(p, struct post_session, post)->session);
+		mem_free(container_of(p, struct post_session, post));
+		return;
+	case POST_SESSION_FREE:
+		outbound_session_free(w,
+		    container_of(p, struct post_session, post)->session);
+		mem_free(container_of(p, struct post_session, post));
+		return;
+	case POST_CONF:
+		change_conf(w, container_of(p, struct post_conf, post));
+		return;
+	case POST_STOP:
+		stop(w, container_of(p, struct post_stop, post));
+		return;
+	default:
+		ASSERT(w->roles & ROLE_CORE);
+		posts_push(&w->core_inbox, p);
+	}
+}
+
+/* Everything that waits, until nothing does: a result makes the core assign,
+ * an assignment may give a result at once. */
+static void
+work(struct worker *w)
+{
+	struct post *p;
+
+	do {
+		mailbox_take(&w->box, &w->inbox);
+		while ((p = posts_shift(&w->inbox)))
+			handle(w, p);
+		if (w->roles & ROLE_CORE)
+			corehost_turn(w);
+	} while (has_work(w));
+}
+
+/* What other threads must hear of this turn. */
+static void
+flush(struct worker *w)
+{
+	if (w->roles & ROLE_IN)
+		inbound_flush(w);
+	if (w->to_core.head) {
+		struct worker *c = w->d->core_worker;
+
+		mailbox_push(&c->box, &w->to_core);
+		loop_wake(c->loop);
+	}
+	if (w->roles & ROLE_CORE)
+		corehost_flush(w);
+	flush_book(w, false);
+}
+
+static bool
+is_quiet(const struct worker *w)
+{
+	return inbound_is_idle(w) && w->out_live == 0;
+}
+
+static int64_t
+deadline(const struct worker *w)
+{
+	int64_t at = TIME_NEVER;
+
+	if (w->roles & ROLE_CORE)
+		at = corehost_deadline(w);
+	if (w->book.n)
+		at = MIN(at, w->book_since_us + BOOK_FLUSH_US);
+	if (w->is_stopping)
+		at = MIN(at, loop_now(w->loop) + 50 * US_PER_MS);
+	return at;
+}
+
+void
+worker_run(struct worker *w)
+{
+	while (!w->is_done) {
+		w->events = 0;
+		loop_turn(w->loop, deadline(w));
+		work(w);
+		flush(w);
+		if (w->is_stopping &&
+		    (is_quiet(w) || loop_now(w->loop) >= w->stop_at_us))
+			w->is_done = true;
+	}
+	outbound_stop(w, true);
+	work(w);
+	flush(w);
+	flush_book(w, true);
+	atomic_fetch_add(&w->d->stopped_workers, 1);
+}

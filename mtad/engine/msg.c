@@ -1,0 +1,249 @@
+/*
+ * engine/msg.c - messages: the table that the driver's indices point into,
+ * and when a message has come to its end.
+ *
+ * A message is dropped when no recipient is still to be announced, none is
+ * live and no notice is owed; DROP is the last command about it. Recipients
+ * that are final stay in their message's chain (singly linked, so that a
+ * recipient fits its 48 bytes) until they are more than the live ones; then
+ * the chain is swept, which costs O(1) per recipient over its life.
+ */
+#include "engine/engine_i.h"
+
+static struct msg *
+msg_slot(const struct eng *e, uint32_t msg)
+{
+	uint32_t chunk = msg >> MSG_CHUNK_SHIFT;
+
+	if (chunk >= e->nmsgs || e->msgs[chunk] == NULL)
+		return NULL;
+	return &e->msgs[chunk][msg & (MSG_CHUNK - 1)];
+}
+
+struct msg *
+eng_msg(const struct eng *e, uint32_t msg)
+{
+	struct msg *m = msg_slot(e, msg);
+
+	return m != NULL && m->is_used ? m : NULL;
+}
+
+void
+eng_msgs_free(struct eng *e)
+{
+	for (uint32_t i = 0; i < e->nmsgs; i++)
+		mem_free(e->msgs[i]);
+	mem_free(e->msgs);
+}
+
+static void
+chunk_make(struct eng *e, uint32_t msg)
+{
+	uint32_t chunk = msg >> MSG_CHUNK_SHIFT;
+	size_t bytes = MSG_CHUNK * sizeof(struct msg);
+
+	if (e->msgs[chunk] != NULL)
+		return;
+	e->msgs[chunk] = mem_get(bytes);
+	e->msg_bytes += bytes;
+}
+
+void
+eng_on_message(struct eng *e, const struct ev_message *ev)
+{
+	struct msg *m;
+
+	ASSERT(ev->msg != 0 && ev->msg >> MSG_CHUNK_SHIFT < e->nmsgs);
+	ASSERT(ev->nrcpt <= RCPTS_MAX);
+	chunk_make(e, ev->msg);
+	m = msg_slot(e, ev->msg);
+	ASSERT(!m->is_used);
+	*m = (struct msg){
+		.arrival_us = ev->arrival_us,
+		.expires_us = ev->expires_us,
+		.flow = eng_flow_take(e, ev->pool, ev->tenant, ev->campaign,
+		    ev->klass),
+		.sender_domain = ev->sender_domain,
+		.size_kb = (uint32_t)MIN(ev->size >> 10, UINT32_MAX),
+		.nexpect = (uint16_t)ev->nrcpt,
+		.is_used = true,
+		.is_null_sender = ev->is_null_sender,
+	};
+	e->totals.messages++;
+	e->totals.received_total++;
+}
+
+static void
+msg_drop_if_done(struct eng *e, uint32_t msg, struct msg *m)
+{
+	if (m->nexpect != 0 || m->nlive != 0 || m->nowed != 0)
+		return;
+	ASSERT(m->ndone == 0 && m->head == 0);
+	eng_flow_drop(e, m->flow);
+	m->is_used = false;
+	e->totals.messages--;
+	eng_emit(e, CMD_DROP)->drop = msg;
+}
+
+/* Gives the slots of final recipients back. */
+static void
+msg_sweep(struct eng *e, struct msg *m)
+{
+	uint32_t *at = &m->head;
+
+	while (*at != 0) {
+		uint32_t i = *at;
+		struct rcpt *r = eng_rcpt(e, i);
+
+		if (r->state != R_DONE) {
+			at = &r->sib;
+			continue;
+		}
+		*at = r->sib;
+		e->nstate[R_DONE]--;
+		pool_give(&e->rcpts, i);
+	}
+	m->ndone = 0;
+}
+
+/* From R_NONE to R_DONE: out of everything but its message's chain. */
+static void
+rcpt_end(struct eng *e, uint32_t i, struct msg *m)
+{
+	struct rcpt *r = eng_rcpt(e, i);
+
+	ASSERT(r->state == R_NONE && m->nlive > 0);
+	wheel_cancel(&e->wheel, i);
+	if (r->is_marked)
+		eng_mark_forget(e, i);
+	if (r->queue != 0) /* 0: it never came as far as a queue */
+		eng_queue_depth_sub(e, r->queue);
+	eng_dom_drop(e, r->dom);
+	r->state = R_DONE;
+	e->nstate[R_DONE]++;
+	e->totals.recipients--;
+	m->nlive--;
+	m->ndone++;
+}
+
+void
+eng_rcpt_free(struct eng *e, uint32_t i)
+{
+	uint32_t msg = eng_rcpt(e, i)->msg;
+	struct msg *m = eng_msg(e, msg);
+
+	rcpt_end(e, i, m);
+	if (m->ndone > m->nlive)
+		msg_sweep(e, m);
+	msg_drop_if_done(e, msg, m);
+}
+
+/* ---- recipients come ---------------------------------------------------------- */
+
+static uint32_t
+rcpt_new(struct eng *e, struct msg *m, const struct ev_recipient *ev)
+{
+	uint32_t i;
+	struct rcpt *r = eng_slot(&e->rcpts, &i);
+
+	r->msg = ev->msg;
+	r->rcpt = ev->rcpt;
+	r->attempts = MIN(ev->attempts, ATTEMPTS_MAX);
+	r->dom = eng_dom_take(e, ev->domain);
+	r->sib = m->head;
+	m->head = i;
+	m->nlive++;
+	e->totals.recipients++;
+	return i;
+}
+
+void
+eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
+{
+	struct msg *m = eng_msg(e, ev->msg);
+	uint32_t i;
+
+	if (m == NULL)
+		return;
+	ASSERT(ev->rcpt < RCPTS_MAX);
+	if (m->nexpect > 0)
+		m->nexpect--;
+	if (ev->is_owed) {
+		eng_notice_owe(e, ev->msg, ev->rcpt);
+		return;
+	}
+	i = rcpt_new(e, m, ev);
+	if (ev->due_us == TIME_NEVER)
+		eng_rcpt_rest(e, i, R_HELD, TIME_NEVER);
+	else if (ev->due_us > e->now)
+		eng_rcpt_rest(e, i, R_DEFERRED, ev->due_us);
+	else
+		eng_rcpt_place(e, i, false);
+}
+
+/* ---- notices ------------------------------------------------------------------- */
+
+void
+eng_notice_owe(struct eng *e, uint32_t msg, uint16_t rcpt)
+{
+	eng_msg(e, msg)->nowed++;
+	if (e->nnotices == e->notices_cap) {
+		uint32_t cap = e->notices_cap ? 2 * e->notices_cap : 64;
+		void *v = mem_grow(e->notices, cap * sizeof(*e->notices));
+
+		ASSERT(v != NULL);
+		e->notices = v;
+		e->notices_cap = cap;
+	}
+	e->notices[e->nnotices].msg = msg;
+	e->notices[e->nnotices++].rcpt = rcpt;
+}
+
+void
+eng_notices_flush(struct eng *e)
+{
+	for (uint32_t i = 0; i < e->nnotices; i++) {
+		struct eng_cmd *c = eng_emit(e, CMD_NOTICE);
+
+		c->notice.msg = e->notices[i].msg;
+		c->notice.rcpt = e->notices[i].rcpt;
+	}
+	e->nnotices = 0;
+}
+
+void
+eng_on_paid(struct eng *e, uint32_t msg)
+{
+	struct msg *m = eng_msg(e, msg);
+
+	if (m == NULL || m->nowed == 0)
+		return;
+	m->nowed--;
+	msg_drop_if_done(e, msg, m);
+}
+
+/* ---- a message that cannot be read --------------------------------------------- */
+
+void
+eng_on_damaged(struct eng *e, uint32_t msg)
+{
+	struct msg *m = eng_msg(e, msg);
+	uint32_t next;
+
+	if (m == NULL)
+		return;
+	m->is_damaged = true;
+	m->nexpect = 0;
+	m->nowed = 0;
+	for (uint32_t i = m->head; i != 0; i = next) {
+		struct rcpt *r = eng_rcpt(e, i);
+
+		next = r->sib;
+		if (r->state == R_DONE || r->state == R_ASSIGNED)
+			continue;
+		eng_rcpt_leave(e, i);
+		rcpt_end(e, i, m);
+	}
+	msg_sweep(e, m);
+	msg_drop_if_done(e, msg, m);
+}

@@ -1,0 +1,359 @@
+/*
+ * engine/queue.c - flows, queues and lanes: where ready recipients stand in
+ * line.
+ *
+ * A queue is (home, flow); its FIFO holds recipients of one state, WAIT when
+ * the home is a domain and READY when it is a site. A lane is (site, pool):
+ * its ring holds exactly its queues with something ready, and it is in its
+ * site's `hungry` list exactly while that ring is not empty.
+ *
+ * A queue counts runs of neighbours that have one message and one domain: a
+ * run can travel as one transaction, so the sum over a lane tells how many
+ * transactions are ready. What is added or removed changes only the
+ * comparison with its neighbours.
+ */
+#include "engine/engine_i.h"
+
+/* ---- flows ------------------------------------------------------------------ */
+
+static uint64_t
+flow_hash(uint32_t pool, uint32_t tenant, uint32_t campaign, uint8_t klass)
+{
+	uint64_t h = hash_u64(((uint64_t)pool << 32) | tenant);
+
+	return hash_u64(h ^ (((uint64_t)campaign << 8) | klass));
+}
+
+uint32_t
+eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
+    uint32_t campaign, uint8_t klass)
+{
+	uint64_t h = flow_hash(pool, tenant, campaign, klass);
+	uint32_t first = map_get(&e->flow_map, h), i;
+	struct flow *f;
+
+	for (i = first; i != 0; i = f->twin) {
+		f = pool_at(&e->flows, i);
+		if (f->pool == pool && f->tenant == tenant &&
+		    f->campaign == campaign && f->klass == klass) {
+			f->nrefs++;
+			return i;
+		}
+	}
+	f = eng_slot(&e->flows, &i);
+	*f = (struct flow){ .pool = pool, .tenant = tenant,
+		.campaign = campaign, .klass = klass, .twin = first,
+		.nrefs = 1 };
+	ASSERT(map_put(&e->flow_map, h, i) == 0);
+	return i;
+}
+
+/* Takes flow i out of the chain of its hash. */
+static void
+flow_unchain(struct eng *e, uint32_t i)
+{
+	struct flow *f = pool_at(&e->flows, i), *p;
+	uint64_t h = flow_hash(f->pool, f->tenant, f->campaign, f->klass);
+	uint32_t at = map_get(&e->flow_map, h);
+
+	if (at == i && f->twin == 0) {
+		map_del(&e->flow_map, h);
+	} else if (at == i) {
+		ASSERT(map_put(&e->flow_map, h, f->twin) == 0);
+	} else {
+		for (p = pool_at(&e->flows, at); p->twin != i;)
+			p = pool_at(&e->flows, p->twin);
+		p->twin = f->twin;
+	}
+}
+
+void
+eng_flow_drop(struct eng *e, uint32_t flow)
+{
+	struct flow *f = pool_at(&e->flows, flow);
+
+	if (--f->nrefs > 0)
+		return;
+	flow_unchain(e, flow);
+	pool_give(&e->flows, flow);
+}
+
+/* ---- lanes ------------------------------------------------------------------- */
+
+static uint64_t
+pair(uint32_t a, uint32_t b)
+{
+	return ((uint64_t)a << 32) | b;
+}
+
+static uint32_t
+lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
+{
+	uint32_t i = map_get(&e->lane_map, pair(site, pool_name));
+	struct site *s = pool_at(&e->sites, site);
+	struct lane *l;
+
+	if (i != 0)
+		return i;
+	l = eng_slot(&e->lanes, &i);
+	l->site = site;
+	l->pool_name = pool_name;
+	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
+	il_push_tail(K_LANE(e), &s->lanes, i);
+	eng_site_hold(e, site);
+	return i;
+}
+
+void
+eng_lane_give_if_empty(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct site *s = pool_at(&e->sites, l->site);
+	uint32_t site = l->site;
+
+	if (l->nqueues != 0 || l->pending != 0)
+		return;
+	ASSERT(l->ngroups == 0 && l->ring.n == 0);
+	eng_lane_unwait(e, lane);
+	if (l->is_kicked)
+		il_remove(K_KICK(e), &e->kicks, lane);
+	map_del(&e->lane_map, pair(l->site, l->pool_name));
+	il_remove(K_LANE(e), &s->lanes, lane);
+	pool_give(&e->lanes, lane);
+	eng_site_drop(e, site);
+}
+
+void
+eng_lane_kick(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+
+	if (l->is_kicked || l->is_parked)
+		return;
+	l->is_kicked = true;
+	il_push_tail(K_KICK(e), &e->kicks, lane);
+}
+
+void
+eng_lane_unwait(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct host *h;
+
+	eng_timer_cancel(e, &l->timer);
+	if (l->wait_host != 0) {
+		h = pool_at(&e->hosts, l->wait_host);
+		il_remove(K_WAITER(e), &h->waiters, lane);
+		l->wait_host = 0;
+	}
+	if (l->is_in_limit) {
+		il_remove(K_LIMIT(e), &e->limit, lane);
+		l->is_in_limit = false;
+	}
+}
+
+void
+eng_lane_unpark(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+
+	eng_lane_unwait(e, lane);
+	l->is_parked = false;
+	l->why = WHY_NONE;
+	l->until_us = 0;
+	if (l->ring.n != 0)
+		eng_lane_kick(e, lane);
+}
+
+void
+eng_lane_rotate(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct site *s = pool_at(&e->sites, l->site);
+	uint32_t q = l->ring.head;
+
+	if (l->ring.n > 1) {
+		il_remove(K_QUEUE(e), &l->ring, q);
+		il_push_tail(K_QUEUE(e), &l->ring, q);
+	}
+	if (l->ring.n > 0 && s->hungry.n > 1) {
+		il_remove(K_HUNGRY(e), &s->hungry, lane);
+		il_push_tail(K_HUNGRY(e), &s->hungry, lane);
+	}
+}
+
+/* ---- queues ------------------------------------------------------------------ */
+
+uint32_t
+eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
+{
+	uint32_t i = map_get(&e->queue_map, pair(home, flow));
+	struct flow *f = pool_at(&e->flows, flow);
+	struct queue *q;
+
+	if (i != 0)
+		return i;
+	q = eng_slot(&e->queues, &i);
+	q->home = home;
+	q->flow = flow;
+	f->nrefs++;
+	ASSERT(map_put(&e->queue_map, pair(home, flow), i) == 0);
+	if (home & HOME_DOM) {
+		struct dom *d = pool_at(&e->doms, home & ~HOME_DOM);
+
+		il_push_tail(K_QUEUE(e), &d->waiting, i);
+		return i;
+	}
+	q->lane = lane_get(e, home, f->pool);
+	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
+	q->oldest_us = e->now;
+	il_push_tail(K_QUEUE(e), &e->idle_queues, i);
+	return i;
+}
+
+/* An empty queue, out of every list. */
+static void
+queue_free(struct eng *e, uint32_t i)
+{
+	struct queue *q = pool_at(&e->queues, i);
+	uint32_t lane = q->lane;
+
+	ASSERT(q->depth == 0 && q->fifo.n == 0 && q->ngroups == 0);
+	map_del(&e->queue_map, pair(q->home, q->flow));
+	eng_flow_drop(e, q->flow);
+	pool_give(&e->queues, i);
+	if (lane != 0) {
+		((struct lane *)pool_at(&e->lanes, lane))->nqueues--;
+		eng_lane_give_if_empty(e, lane);
+	}
+}
+
+void
+eng_queue_depth_add(struct eng *e, uint32_t i)
+{
+	struct queue *q = pool_at(&e->queues, i);
+
+	if (q->depth == 0 && q->lane != 0) {
+		il_remove(K_QUEUE(e), &e->idle_queues, i);
+		q->oldest_us = 0;
+	}
+	q->depth++;
+}
+
+void
+eng_queue_depth_sub(struct eng *e, uint32_t i)
+{
+	struct queue *q = pool_at(&e->queues, i);
+
+	ASSERT(q->depth > 0);
+	if (--q->depth > 0)
+		return;
+	if (q->lane != 0) {
+		q->oldest_us = e->now;
+		il_push_tail(K_QUEUE(e), &e->idle_queues, i);
+	} else {
+		struct dom *d = pool_at(&e->doms, q->home & ~HOME_DOM);
+
+		il_remove(K_QUEUE(e), &d->waiting, i);
+		queue_free(e, i);
+	}
+}
+
+void
+eng_queues_idle_run(struct eng *e)
+{
+	for (int left = SLICE; left > 0 && e->idle_queues.n != 0; left--) {
+		uint32_t i = e->idle_queues.head;
+		struct queue *q = pool_at(&e->queues, i);
+
+		if (q->oldest_us + IDLE_US > e->now)
+			return;
+		il_remove(K_QUEUE(e), &e->idle_queues, i);
+		queue_free(e, i);
+	}
+}
+
+/* ---- the line of a queue ------------------------------------------------------- */
+
+/* 1 when two neighbours can share a transaction; 0 stands for no neighbour. */
+static uint32_t
+same(const struct eng *e, uint32_t a, uint32_t b)
+{
+	const struct rcpt *x, *y;
+
+	if (a == 0 || b == 0)
+		return 0;
+	x = eng_rcpt(e, a);
+	y = eng_rcpt(e, b);
+	return x->msg == y->msg && x->dom == y->dom;
+}
+
+/* How many runs more there are with i between its two neighbours than
+ * without it: 1, 0 or 2 (it splits a run). */
+static uint32_t
+runs_of(const struct eng *e, uint32_t i)
+{
+	const struct link *n = &eng_rcpt(e, i)->link;
+
+	return 1 + same(e, n->prev, n->next) - same(e, n->prev, i) -
+	    same(e, i, n->next);
+}
+
+void
+eng_fifo_push(struct eng *e, uint32_t qi, uint32_t i, bool at_head)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	struct site *s;
+	struct lane *l;
+	uint32_t runs;
+
+	if (at_head)
+		il_push_head(K_FIFO(e), &q->fifo, i);
+	else
+		il_push_tail(K_FIFO(e), &q->fifo, i);
+	runs = runs_of(e, i);
+	q->ngroups += runs;
+	if (q->home & HOME_DOM) {
+		struct dom *d = pool_at(&e->doms, q->home & ~HOME_DOM);
+
+		d->nwaiting++;
+		return;
+	}
+	l = pool_at(&e->lanes, q->lane);
+	l->ngroups += runs;
+	if (q->fifo.n == 1) {
+		if (l->ring.n == 0) {
+			s = pool_at(&e->sites, l->site);
+			il_push_tail(K_HUNGRY(e), &s->hungry, q->lane);
+		}
+		il_push_tail(K_QUEUE(e), &l->ring, qi);
+	}
+	eng_lane_kick(e, q->lane);
+}
+
+void
+eng_fifo_remove(struct eng *e, uint32_t qi, uint32_t i)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	uint32_t runs = runs_of(e, i);
+	struct lane *l;
+	struct site *s;
+
+	il_remove(K_FIFO(e), &q->fifo, i);
+	q->ngroups -= runs;
+	if (q->home & HOME_DOM) {
+		struct dom *d = pool_at(&e->doms, q->home & ~HOME_DOM);
+
+		d->nwaiting--;
+		return;
+	}
+	l = pool_at(&e->lanes, q->lane);
+	l->ngroups -= runs;
+	if (q->fifo.n > 0)
+		return;
+	il_remove(K_QUEUE(e), &l->ring, qi);
+	if (l->ring.n == 0) {
+		s = pool_at(&e->sites, l->site);
+		il_remove(K_HUNGRY(e), &s->hungry, q->lane);
+	}
+}

@@ -1,0 +1,70 @@
+/*
+ * mtad.c - the daemon and its verbs: a table of subcommands.
+ */
+#include <stdio.h>
+
+#include "base/base.h"
+#include "daemon/verbs.h"
+
+static int
+verb_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("mtad %s\n", mta_version());
+	return 0;
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} verbs[] = {
+	{ "run", verb_run, "run the daemon in the foreground" },
+	{ "check", verb_check, "check a configuration, all its errors" },
+	{ "schema", verb_schema, "JSON Schema of the configuration" },
+	{ "status", verb_status, "what the daemon is doing" },
+	{ "queues", verb_queues, "queues, and why they wait" },
+	{ "sources", verb_sources, "source addresses" },
+	{ "list", verb_messages, "messages that wait" },
+	{ "show", verb_messages, "one message, and why it waits" },
+	{ "hold", verb_messages, "hold messages back" },
+	{ "release", verb_messages, "let held messages go" },
+	{ "retry", verb_messages, "try messages now" },
+	{ "bounce", verb_messages, "return messages to their senders" },
+	{ "delete", verb_messages, "delete messages without a word" },
+	{ "spool", verb_spool, "look into a stopped daemon's spool" },
+	{ "version", verb_version, "print the version" },
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: mtad VERB [OPTION...]\n\n", to);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+	fputs("\n`mtad VERB --help` tells more. Exit status: 0 done, 1 it "
+	      "went wrong,\n2 wrong usage, 3 daemon or spool not reached.\n",
+	    to);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct slice name = slice_str(argc > 1 ? argv[1] : "");
+
+	if (slice_eq(name, SL("--help")) || slice_eq(name, SL("-h")) ||
+	    slice_eq(name, SL("help"))) {
+		usage(stdout);
+		return 0;
+	}
+	if (slice_eq(name, SL("--version")))
+		return verb_version(0, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (slice_eq(name, slice_str(verbs[i].name)))
+			return verbs[i].run(argc - 1, argv + 1);
+	if (argc > 1)
+		fprintf(stderr, "mtad: no such verb: %s\n", argv[1]);
+	usage(stderr);
+	return 2;
+}

@@ -1,0 +1,387 @@
+/*
+ * proto/smtp_cli.c - the session of the SMTP client: banner, EHLO, STARTTLS,
+ * QUIT, deadlines, and every way in which a session ends.
+ *
+ * The peer is hostile: replies are bounded by the parser, a reply that answers
+ * nothing ends the session, and so does one whose class makes no sense where
+ * it stands (a 354 to RCPT, a 250 to DATA). After the end no byte is read or
+ * written; what was queued is settled in order, then CLI_DOWN is given for as
+ * long as anybody asks.
+ */
+#include "proto/smtp_cli_i.h"
+
+void
+smtp_cli_conf_default(struct smtp_cli_conf *c)
+{
+	*c = (struct smtp_cli_conf){
+		.pipelines = true,
+		.chains = true,
+		.wants_tls = true,
+#define X(name, dflt) .name = (dflt),
+		SMTP_CLI_TIMEOUTS(X)
+#undef X
+	};
+}
+
+struct smtp_cli *
+smtp_cli_new(const struct smtp_cli_conf *conf, int64_t now_us)
+{
+	struct smtp_cli *c = mem_try(sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->conf = conf;
+	c->since_us = now_us;
+	buf_init(&c->out, SMTP_CLI_OUT_MAX);
+	reply_parser_init(&c->parser);
+	return c;
+}
+
+void
+smtp_cli_free(struct smtp_cli *c)
+{
+	if (c == NULL)
+		return;
+	buf_free(&c->out);
+	mem_free(c);
+}
+
+/* ---- what the caller may look at ----------------------------------------- */
+
+struct buf *
+smtp_cli_out(struct smtp_cli *c)
+{
+	return &c->out;
+}
+
+uint32_t
+smtp_cli_caps(const struct smtp_cli *c)
+{
+	return c->caps;
+}
+
+uint64_t
+smtp_cli_peer_size_max(const struct smtp_cli *c)
+{
+	return c->size_max;
+}
+
+const struct smtp_cli_result *
+smtp_cli_result(const struct smtp_cli *c)
+{
+	return &c->result;
+}
+
+const struct outcome *
+smtp_cli_down(const struct smtp_cli *c, struct slice *text)
+{
+	if (text != NULL)
+		*text = slice_of(c->down_text, c->down_text_n);
+	return &c->down;
+}
+
+uint32_t
+smtp_cli_room(const struct smtp_cli *c)
+{
+	if (c->state != CLI_ST_UP || c->quits)
+		return 0;
+	return CLI_TXNS - c->ntxns;
+}
+
+/* ---- the end -------------------------------------------------------------- */
+
+static void
+enter(struct smtp_cli *c, enum cli_state state, int64_t now_us)
+{
+	c->state = state;
+	c->since_us = now_us;
+}
+
+void
+cli_fall(struct smtp_cli *c, struct outcome why, struct slice text)
+{
+	if (c->state == CLI_ST_DOWN)
+		return;
+	c->down = why;
+	c->down_text_n = (uint16_t)MIN(text.n, sizeof(c->down_text));
+	if (c->down_text_n > 0)
+		memcpy(c->down_text, text.p, c->down_text_n);
+	c->body_is_open = false;
+	c->tells_up = false;
+	c->state = CLI_ST_DOWN;
+}
+
+/* Where we are: the session's own stage, or that of its oldest message. */
+static enum stage
+stage_now(const struct smtp_cli *c)
+{
+	static const uint8_t stages[] = {
+#define X(name, deadline, stage) [name] = (stage),
+		SMTP_CLI_STATES(X)
+#undef X
+	};
+
+	return c->state == CLI_ST_UP ? cli_txn_stage(c) : stages[c->state];
+}
+
+/* The end by no reply: loss, time-out, nonsense. */
+static void
+fall_silent(struct smtp_cli *c, struct slice text)
+{
+	struct outcome why = { .klass = OUTCOME_TRANSIENT,
+		.stage = (uint8_t)stage_now(c) };
+
+	if (c->state == CLI_ST_QUIT || (c->state == CLI_ST_UP && c->ntxns == 0))
+		why.klass = OUTCOME_NONE;
+	cli_fall(c, why, text);
+}
+
+/* The end by a reply that refuses. */
+static void
+fall_refused(struct smtp_cli *c, const struct reply *r)
+{
+	struct outcome why = { .klass = OUTCOME_TRANSIENT,
+		.stage = (uint8_t)stage_now(c),
+		.code = r->code,
+		.enh = r->enh };
+
+	if (r->code / 100 == 5)
+		why.klass = OUTCOME_BOUNCED;
+	cli_fall(c, why, reply_text(r));
+}
+
+/* ---- greetings ------------------------------------------------------------ */
+
+static void
+say_hello(struct smtp_cli *c, enum cli_state state, int64_t now_us)
+{
+	c->caps_seen = 0;
+	c->size_seen = 0;
+	c->lines_seen = 0;
+	buf_adds(&c->out,
+	    state == CLI_ST_EHLO ? SL("EHLO ") : SL("HELO "));
+	buf_adds(&c->out, c->conf->ehlo_name);
+	buf_adds(&c->out, SL("\r\n"));
+	enter(c, state, now_us);
+}
+
+/* One line of the answer to EHLO, RFC 5321 4.1.1.1; the first is a greeting. */
+static void
+on_ehlo_line(void *ctx, struct slice text)
+{
+	static const struct {
+		struct slice keyword;
+		uint32_t cap;
+	} known[] = {
+		{ { "PIPELINING", 10 }, CAP_PIPELINING },
+		{ { "SIZE", 4 }, CAP_SIZE },
+		{ { "8BITMIME", 8 }, CAP_8BITMIME },
+		{ { "STARTTLS", 8 }, CAP_STARTTLS },
+		{ { "ENHANCEDSTATUSCODES", 19 }, CAP_ENHANCED },
+		{ { "SMTPUTF8", 8 }, CAP_SMTPUTF8 },
+		{ { "CHUNKING", 8 }, CAP_CHUNKING },
+		{ { "DSN", 3 }, CAP_DSN },
+	};
+	struct smtp_cli *c = ctx;
+	struct slice word = slice_of(text.p, slice_index(text, ' '));
+
+	if (c->lines_seen++ == 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (slice_ieq(word, known[i].keyword))
+			c->caps_seen |= known[i].cap;
+	/* RFC 1870 4: no number, or 0, is no limit. */
+	if (slice_ieq(word, SL("SIZE")) &&
+	    slice_u64(slice_trim(slice_skip(text, word.n)), UINT64_MAX,
+		&c->size_seen) != 0)
+		c->size_seen = 0;
+}
+
+static void
+go_up(struct smtp_cli *c, int64_t now_us)
+{
+	c->tells_up = true;
+	enter(c, CLI_ST_UP, now_us);
+	cli_pump(c, now_us);
+}
+
+static void
+ehlo_done(struct smtp_cli *c, int64_t now_us)
+{
+	c->caps = c->caps_seen | CAP_ESMTP;
+	c->size_max = c->size_seen;
+	if (!c->conf->wants_tls || c->is_tls || !(c->caps & CAP_STARTTLS)) {
+		go_up(c, now_us);
+		return;
+	}
+	buf_adds(&c->out, SL("STARTTLS\r\n"));
+	enter(c, CLI_ST_STARTTLS, now_us);
+}
+
+/* A reply before the session is up. Which of the four commands it answers is
+ * told by the state. */
+static void
+greeting_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
+{
+	int klass = r->code / 100;
+	bool is_refusal = klass == 4 || klass == 5;
+
+	if (c->state == CLI_ST_BANNER && r->code == 220)
+		say_hello(c, CLI_ST_EHLO, now_us);
+	else if (c->state == CLI_ST_EHLO && r->code == 250)
+		ehlo_done(c, now_us);
+	else if (c->state == CLI_ST_EHLO && klass == 5)
+		/* RFC 5321 3.2: the older greeting is worth a try. */
+		say_hello(c, CLI_ST_HELO, now_us);
+	else if (c->state == CLI_ST_HELO && r->code == 250)
+		go_up(c, now_us);
+	else if (c->state == CLI_ST_STARTTLS && r->code == 220)
+		enter(c, CLI_ST_TLS, now_us);
+	else if (c->state == CLI_ST_STARTTLS && is_refusal && r->code != 421)
+		go_up(c, now_us); /* opportunistic: in clear text, then */
+	else if (is_refusal)
+		fall_refused(c, r);
+	else
+		fall_silent(c, SL("unexpected reply"));
+}
+
+void
+smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why,
+    int64_t now_us)
+{
+	if (c->state == CLI_ST_DOWN)
+		return;
+	ASSERT(c->state == CLI_ST_TLS);
+	if (!ok) {
+		fall_silent(c, why);
+		return;
+	}
+	/* RFC 3207 4.2: what the peer offered in clear text is forgotten. */
+	c->is_tls = true;
+	c->caps = 0;
+	reply_parser_init(&c->parser);
+	say_hello(c, CLI_ST_EHLO, now_us);
+}
+
+/* ---- time and transport ---------------------------------------------------- */
+
+int64_t
+smtp_cli_deadline(const struct smtp_cli *c)
+{
+	int64_t ms[] = {
+#define X(name, deadline, stage) [name] = c->conf->deadline,
+		SMTP_CLI_STATES(X)
+#undef X
+	};
+	int64_t patience = ms[c->state];
+
+	if (c->state == CLI_ST_DOWN)
+		return TIME_NEVER;
+	if (c->state == CLI_ST_UP && c->ntxns > 0)
+		patience = cli_txn_patience_ms(c);
+	return c->since_us + patience * US_PER_MS;
+}
+
+void
+smtp_cli_timeout(struct smtp_cli *c, int64_t now_us)
+{
+	if (c->state == CLI_ST_UP && c->ntxns == 0)
+		smtp_cli_quit(c, now_us);
+	else
+		fall_silent(c, SL("timed out"));
+}
+
+void
+smtp_cli_flushed(struct smtp_cli *c, int64_t now_us)
+{
+	enum stage stage = cli_txn_stage(c);
+
+	if (c->state == CLI_ST_UP &&
+	    (stage == STAGE_BODY || stage == STAGE_EOM))
+		c->since_us = now_us;
+}
+
+void
+smtp_cli_gone(struct smtp_cli *c, struct slice why, int64_t now_us)
+{
+	(void)now_us;
+	c->is_lost = true;
+	fall_silent(c, why);
+}
+
+void
+smtp_cli_quit(struct smtp_cli *c, int64_t now_us)
+{
+	c->quits = true;
+	if (c->state == CLI_ST_UP)
+		cli_pump(c, now_us);
+}
+
+/* ---- steps ----------------------------------------------------------------- */
+
+static void
+take_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
+{
+	if (c->state == CLI_ST_UP)
+		cli_txn_reply(c, r, now_us);
+	else if (c->state == CLI_ST_QUIT)
+		fall_silent(c, reply_text(r));
+	else
+		greeting_reply(c, r, now_us);
+}
+
+/* Eats input up to the end of a reply, and acts on it. */
+static void
+step_input(struct smtp_cli *c, struct slice *in, int64_t now_us)
+{
+	int rc = reply_parse(&c->parser, in,
+	    c->state == CLI_ST_EHLO ? on_ehlo_line : NULL, c);
+
+	if (rc < 0)
+		fall_silent(c, SL("not a reply"));
+	else if (rc > 0)
+		take_reply(c, &c->parser.now, now_us);
+}
+
+/* What is due before any input is read; CLI_NEED_INPUT when nothing is. */
+static enum smtp_cli_act
+step_due(struct smtp_cli *c, int64_t now_us)
+{
+	struct cli_txn *t = cli_oldest(c);
+
+	if (c->out.failed)
+		smtp_cli_body_broken(c);
+	if (c->tells_up) {
+		c->tells_up = false;
+		return CLI_UP;
+	}
+	if (t != NULL && (c->state == CLI_ST_DOWN || cli_txn_is_over(t))) {
+		cli_txn_finish(c, now_us);
+		return CLI_RESULT;
+	}
+	return c->state == CLI_ST_DOWN ? CLI_DOWN : CLI_NEED_INPUT;
+}
+
+enum smtp_cli_act
+smtp_cli_step(struct smtp_cli *c, struct slice *in, int64_t now_us)
+{
+	for (;;) {
+		enum smtp_cli_act act = step_due(c, now_us);
+
+		if (act != CLI_NEED_INPUT) {
+			if (act == CLI_DOWN)
+				*in = slice_skip(*in, in->n);
+			return act;
+		}
+		if (c->state == CLI_ST_TLS || in->n == 0)
+			break;
+		step_input(c, in, now_us);
+		if (c->state == CLI_ST_TLS) {
+			/* CVE-2011-0411: clear text behind the 220 must not be
+			 * read as if it had come through TLS. */
+			*in = slice_skip(*in, in->n);
+			return CLI_STARTTLS;
+		}
+	}
+	return c->body_is_open ? CLI_BODY : CLI_NEED_INPUT;
+}

@@ -1,0 +1,283 @@
+/*
+ * proto/smtp_srv_body.c - receives a message (RFC 5321 4.1.1.4 and 4.5.2).
+ *
+ * Invariants:
+ * - Pieces are slices of the input, or literals where a byte of an earlier
+ *   feed was held back; nothing is copied. Their sum does not depend on how
+ *   the input was cut.
+ * - Only CRLF "." CRLF ends a message, and its first CRLF is one that the
+ *   client sent: never a bare CR or LF, alone, doubled or made CRLF by us.
+ * - No piece holds a NUL, a CR without LF or an LF without CR.
+ * - Stuffing dots are taken off behind a true CRLF only. A dot behind a bare
+ *   line end that was made CRLF is content, and so is a dot that a bare line
+ *   end follows.
+ */
+#include "proto/scan_i.h"
+#include "proto/smtp_srv_i.h"
+
+#define NO_LIMIT (UINT64_MAX / 2)
+
+static const struct slice too_big =
+    SL("552 5.3.4 message is larger than we take\r\n");
+static const struct slice has_bare =
+    SL("550 5.6.0 message has a bare CR or LF\r\n");
+static const struct slice has_nul = SL("550 5.6.0 message has a NUL\r\n");
+static const struct slice has_long_line =
+    SL("550 5.6.0 message has a line that is too long\r\n");
+
+void
+srv_body_begin(struct smtp_srv *s)
+{
+	s->state = SRV_ST_BODY;
+	s->eol = EOL_START; /* DATA's own CRLF counts as the first */
+	s->body_line = 0;
+	s->body_bytes = 0;
+	s->body_refused = false;
+	s->saw_8bit = s->saw_dots = false;
+}
+
+void
+srv_body_refuse(struct smtp_srv *s, struct slice reply)
+{
+	if (s->state != SRV_ST_BODY)
+		return;
+	s->refusal_n = (uint16_t)slice_copy(
+	    reply, s->refusal, sizeof(s->refusal));
+	s->state = SRV_ST_SWALLOW;
+	if (s->has_txn) {
+		s->has_txn = false;
+		s->aborts = true;
+	}
+}
+
+/* ---- runs: the longest stretch that can be given as it stands ------------- */
+
+static uint64_t
+line_limit(const struct smtp_srv *s)
+{
+	if (s->state == SRV_ST_SWALLOW || s->conf->body_line_max == 0)
+		return NO_LIMIT;
+	return s->conf->body_line_max;
+}
+
+/*
+ * Whole blocks from the front of p in which every CR has its LF, no line
+ * begins with a dot and no line is too long. A CR that ends the last block is
+ * left for the next look. Returns their length.
+ */
+static size_t
+run_blocks(struct smtp_srv *s, const char *p, size_t n)
+{
+	uint64_t limit = line_limit(s), line = s->body_line;
+	uint64_t cr = 0, start = s->eol != EOL_MID;
+	bool has_8bit = false;
+	size_t i = 0;
+
+	if (limit < SCAN_BLOCK)
+		return 0;
+	for (; n - i >= SCAN_BLOCK; i += SCAN_BLOCK) {
+		struct scan_masks m;
+		bool is_odd, is_long;
+		unsigned int at;
+
+		scan_block(p + i, &m);
+		is_odd = (m.cr << 1 | cr) != m.lf || m.has_nul ||
+		    ((m.lf << 1 | start) & m.dot) != 0;
+		/* The line's bytes with its CR, up to its LF or to the end of
+		 * the block, where a CR is perhaps still to come. */
+		at = m.lf != 0 ? (unsigned int)__builtin_ctzll(m.lf) :
+				 SCAN_BLOCK;
+		is_long = line + at > limit + (m.lf != 0);
+		if (is_odd || is_long)
+			break;
+		line = m.lf != 0 ? (uint64_t)__builtin_clzll(m.lf) :
+				   line + SCAN_BLOCK;
+		cr = m.cr >> 63;
+		start = m.lf >> 63;
+		has_8bit |= m.has_8bit;
+	}
+	if (i == 0)
+		return 0;
+	s->eol = start ? EOL_START : EOL_MID;
+	s->body_line = line - cr;
+	s->saw_8bit |= has_8bit;
+	return i - cr;
+}
+
+/*
+ * The same, byte by byte, from p + *i on: stops at `stop` (of the n bytes that
+ * are there) or, returning false, at a byte that needs thought.
+ */
+static bool
+run_bytes(struct smtp_srv *s, const char *p, size_t n, size_t stop, size_t *i)
+{
+	uint64_t limit = line_limit(s);
+
+	while (*i < stop) {
+		char c = p[*i];
+
+		if (c == '\r') {
+			if (n - *i < 2 || p[*i + 1] != '\n')
+				return false;
+			*i += 2;
+			s->eol = EOL_START;
+			s->body_line = 0;
+			continue;
+		}
+		if (c == '\n' || c == '\0' || s->body_line >= limit ||
+		    (c == '.' && s->eol != EOL_MID))
+			return false;
+		s->saw_8bit |= (c & 0x80) != 0;
+		s->eol = EOL_MID;
+		s->body_line++;
+		(*i)++;
+	}
+	return true;
+}
+
+static size_t
+run_length(struct smtp_srv *s, const char *p, size_t n)
+{
+	size_t i = 0;
+
+	if (s->eol >= EOL_CR)
+		return 0;
+	while (i < n) {
+		i += run_blocks(s, p + i, n - i);
+		if (!run_bytes(s, p, n, MIN(i + SCAN_BLOCK, n), &i))
+			break;
+	}
+	return i;
+}
+
+/* ---- giving pieces -------------------------------------------------------- */
+
+static enum smtp_srv_act
+body_give(struct smtp_srv *s, struct slice piece)
+{
+	uint64_t room;
+
+	if (s->state == SRV_ST_SWALLOW)
+		return SRV_NEED_INPUT;
+	/* RFC 1870 5: stuffing dots and the final dot do not count. */
+	room = s->conf->size_max ? s->conf->size_max - s->body_bytes : NO_LIMIT;
+	if (piece.n > room) {
+		piece.n = (size_t)room;
+		srv_body_refuse(s, too_big);
+	}
+	s->body_bytes += piece.n;
+	s->body = piece;
+	return piece.n > 0 ? SRV_BODY : SRV_NEED_INPUT;
+}
+
+/* A CR or LF on its own, with the dot, if any, that stood before it. */
+static enum smtp_srv_act
+body_bare(struct smtp_srv *s, struct slice as_crlf)
+{
+	s->eol = EOL_MID;
+	if (!s->conf->normalises_bare)
+		srv_body_refuse(s, has_bare);
+	if (s->state == SRV_ST_SWALLOW)
+		return SRV_NEED_INPUT;
+	s->eol = EOL_BARE;
+	s->body_line = 0;
+	s->saw_dots |= as_crlf.p[0] == '.';
+	return body_give(s, as_crlf);
+}
+
+static enum smtp_srv_act
+body_end(struct smtp_srv *s)
+{
+	if (s->state == SRV_ST_BODY)
+		return srv_ask(s, SRV_EOM);
+	srv_reset(s);
+	srv_fail(s, slice_of(s->refusal, s->refusal_n));
+	return SRV_NEED_INPUT;
+}
+
+/* The byte at which a run stopped; it is eaten here. */
+static enum smtp_srv_act
+body_stop(struct smtp_srv *s, char c)
+{
+	switch (c) {
+	case '\r':
+		s->eol = EOL_CR;
+		return SRV_NEED_INPUT;
+	case '\n':
+		return body_bare(s, SL("\r\n"));
+	case '\0':
+		srv_body_refuse(s, has_nul);
+		break;
+	case '.':
+		if (s->eol == EOL_START) {
+			s->eol = EOL_DOT;
+			return SRV_NEED_INPUT;
+		}
+		/* fallthrough */
+	default:
+		srv_body_refuse(s, has_long_line);
+	}
+	s->eol = EOL_MID;
+	return SRV_NEED_INPUT;
+}
+
+/* What comes behind a run, or behind what was held back. */
+static enum smtp_srv_act
+body_odd(struct smtp_srv *s, struct slice *in)
+{
+	char c = in->p[0];
+	bool ends = c == '\n';
+
+	switch (s->eol) {
+	case EOL_CR:
+	case EOL_DOT_CR:
+		if (!ends)
+			return body_bare(s,
+			    s->eol == EOL_CR ? SL("\r\n") : SL(".\r\n"));
+		*in = slice_skip(*in, 1);
+		if (s->eol == EOL_DOT_CR)
+			return body_end(s);
+		s->eol = EOL_START;
+		s->body_line = 0;
+		return body_give(s, SL("\r\n"));
+	case EOL_DOT:
+		if (ends || c == '\r')
+			*in = slice_skip(*in, 1);
+		if (ends)
+			return body_bare(s, SL(".\r\n"));
+		s->eol = c == '\r' ? EOL_DOT_CR : EOL_MID;
+		s->saw_dots |= c == '.';
+		return SRV_NEED_INPUT;
+	case EOL_BARE:
+		if (c == '.') {
+			s->eol = EOL_MID;
+			s->saw_dots = true;
+			return SRV_NEED_INPUT;
+		}
+		break;
+	default:
+		break;
+	}
+	*in = slice_skip(*in, 1);
+	return body_stop(s, c);
+}
+
+enum smtp_srv_act
+srv_body(struct smtp_srv *s, struct slice *in)
+{
+	enum smtp_srv_act act = SRV_NEED_INPUT;
+
+	while (in->n > 0 && act == SRV_NEED_INPUT && !s->aborts &&
+	    (s->state == SRV_ST_BODY || s->state == SRV_ST_SWALLOW)) {
+		size_t n = run_length(s, in->p, in->n);
+		struct slice piece = slice_of(in->p, n);
+
+		if (n == 0) {
+			act = body_odd(s, in);
+			continue;
+		}
+		*in = slice_skip(*in, n);
+		act = body_give(s, piece);
+	}
+	return act;
+}

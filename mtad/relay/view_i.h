@@ -1,0 +1,31 @@
+/*
+ * relay/view_i.h - what the files of the view share: ceilings on the work of
+ * one question.
+ */
+#ifndef RELAY_VIEW_I_H
+#define RELAY_VIEW_I_H
+
+#include "relay/core_i.h"
+
+/* Rows of one answer, whatever was asked for. */
+#define VIEW_ROWS_MAX 1000u
+/* A list looks at so many recipients a call of the engine, and makes so many
+ * calls: 16 x 4,096 at 200-300 ns each are at most 20 ms of the core. */
+#define VIEW_LIST_BUDGET 4096u
+#define VIEW_LIST_SLICES 16
+
+/* Queues and sources that have metrics of their own. */
+#define VIEW_METRIC_QUEUES 100u
+#define VIEW_METRIC_SOURCES 100u
+
+/* "time": the moment of the answer. */
+void view_now(const struct core *c, struct jsonw *w);
+/* A moment twice: key is its wall-clock text, key_s the seconds until then
+ * (is_ahead) or since then. Null when it is none. */
+void view_moment(const struct core *c, struct jsonw *w, const char *key,
+    const char *key_s, int64_t mono_us, bool is_ahead);
+/* What a recipient waits for: members of the object that is open. */
+void view_waiting(const struct core *c, struct jsonw *w,
+    const struct eng_rcpt_row *r);
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * spool/group.c - one group: what is queued, as one write and one sync.
+ *
+ * Order inside a group: outcomes first, then messages, so that a payment never
+ * stands before its debt. A group begins on a block and is padded with zeroes
+ * to a block. Its commits are reported only after its sync succeeded.
+ */
+#include "spool/spool_i.h"
+
+static const char zeroes[SPOOL_BLOCK];
+
+struct group {
+	uint32_t niov;
+	uint64_t bytes;
+	bool has_entries;
+	struct list commits;
+};
+
+/* Payments of a commit as entries, encoded into s->headers behind the record
+ * header, whose room was reserved with it. Returns their extent. */
+static struct slice
+states(struct spool *s, const struct spool_commit *c)
+{
+	struct slot *slot = pool_get(&s->slots, c->moves);
+	size_t before = s->headers.n;
+	struct entry e = { .id = c->id };
+
+	for (uint32_t i = 0; slot && slot->states && i < slot->nrcpt; i++) {
+		e.rcpt = (uint16_t)i;
+		e.state = slot->states[i];
+		if (entry_encode(&s->headers, &e))
+			break;
+	}
+	return slice_of(s->headers.p + before, s->headers.n - before);
+}
+
+static struct slice
+payments(struct spool *s, const struct spool_commit *c)
+{
+	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	size_t before = s->headers.n;
+	struct entry e = { .is_payment = true };
+
+	if (!paid)
+		return slice_of("", 0);
+	e.id = paid->id;
+	for (uint32_t i = 0; i < c->npays; i++) {
+		e.rcpt = c->pays_rcpts[i];
+		if (e.rcpt >= paid->nrcpt)
+			continue;
+		if (paid->states)
+			e.state = paid->states[e.rcpt];
+		e.state.is_final = true;
+		e.state.is_owed = false;
+		if (entry_encode(&s->headers, &e))
+			break;
+	}
+	return slice_of(s->headers.p + before, s->headers.n - before);
+}
+
+/* Bytes that a commit's record takes, at most. */
+static uint64_t
+commit_bytes(const struct spool_commit *c)
+{
+	uint64_t n = RECORD_HEADER + 8 + c->envelope.n +
+	    (uint64_t)c->npays * 64 +
+	    (handle_is_none(c->moves) ? 0 : (uint64_t)c->nrcpt * 64);
+
+	for (uint32_t i = 0; i < c->nbody; i++)
+		n += c->body[i].n;
+	return n;
+}
+
+static void
+iov_add(struct spool *s, struct group *g, struct slice p)
+{
+	if (p.n == 0)
+		return;
+	s->iov[g->niov++] = p;
+	g->bytes += p.n;
+}
+
+/* Zeroes up to a multiple of `to` (a power of two). */
+static void
+pad(struct spool *s, struct group *g, uint32_t to)
+{
+	uint32_t over = (uint32_t)(g->bytes & (to - 1));
+
+	if (over)
+		iov_add(s, g, slice_of(zeroes, to - over));
+}
+
+static char *
+header_room(struct spool *s)
+{
+	char *p = buf_room(&s->headers, RECORD_HEADER);
+
+	ASSERT(p); /* reserved by group_write */
+	buf_grew(&s->headers, RECORD_HEADER);
+	return p;
+}
+
+static void
+add_entries(struct spool *s, struct group *g)
+{
+	struct slice payload = buf_slice(&s->entries);
+	struct record r = { .type = REC_OUTCOMES,
+		.stamp = s->seg[s->current].stamp, .group = s->group };
+	char *h = header_room(s);
+
+	r.env_bytes = (uint32_t)payload.n;
+	r.crc = crc32c(0, payload.p, payload.n);
+	record_encode(h, &r);
+	iov_add(s, g, slice_of(h, RECORD_HEADER));
+	iov_add(s, g, payload);
+	pad(s, g, 8);
+	g->has_entries = true;
+}
+
+static void
+add_commit(struct spool *s, struct group *g, struct spool_commit *c)
+{
+	struct record r = { .type = REC_MESSAGE, .nrcpt = (uint16_t)c->nrcpt,
+		.env_bytes = (uint32_t)c->envelope.n, .id = c->id,
+		.stamp = s->seg[s->current].stamp, .group = s->group };
+	char *h = header_room(s);
+	struct slice pays = { "", 0 };
+
+	if (c->npays)
+		pays = payments(s, c);
+	else if (!handle_is_none(c->moves))
+		pays = states(s, c);
+	c->ref = (struct spool_ref){ .file = s->current,
+		.offset = s->at + (uint32_t)g->bytes,
+		.env_bytes = r.env_bytes };
+	r.crc = crc32c(0, c->envelope.p, c->envelope.n);
+	for (uint32_t i = 0; i < c->nbody; i++) {
+		r.crc = crc32c(r.crc, c->body[i].p, c->body[i].n);
+		r.body_bytes += (uint32_t)c->body[i].n;
+	}
+	r.crc = crc32c(r.crc, pays.p, pays.n);
+	r.extra_bytes = (uint32_t)pays.n;
+	c->ref.body_bytes = r.body_bytes;
+	record_encode(h, &r);
+	iov_add(s, g, slice_of(h, RECORD_HEADER));
+	iov_add(s, g, c->envelope);
+	for (uint32_t i = 0; i < c->nbody; i++)
+		iov_add(s, g, c->body[i]);
+	iov_add(s, g, pays);
+	pad(s, g, 8);
+	list_push_tail(&g->commits, &c->link);
+}
+
+static void
+commit_fail(struct spool *s, struct spool_commit *c, int err)
+{
+	c->err = err;
+	list_push_tail(&s->done, &c->link);
+}
+
+/* Fits a group of so many more bytes, with the footer that will be needed? */
+static bool
+fits(const struct spool *s, uint64_t bytes)
+{
+	uint64_t footer = (uint64_t)s->draft.n * 2 + s->footer_entries.n +
+	    s->entries.n + 4 * SPOOL_BLOCK;
+
+	return s->at + bytes + SPOOL_BLOCK + footer <= s->seg[s->current].bytes;
+}
+
+/* Makes the current segment one with room for `bytes`. */
+static int
+make_room(struct spool *s, uint64_t bytes, bool reserve)
+{
+	if (s->current && fits(s, bytes))
+		return 0;
+	if (bytes + 8 * SPOOL_BLOCK + s->entries.n > s->conf.segment_bytes)
+		return E_TOOBIG;
+	if (s->current) {
+		segment_seal(s, true);
+		segment_recycle(s);
+	}
+	return segment_begin(s, reserve);
+}
+
+static bool
+group_takes(const struct spool *s, const struct group *g,
+    const struct spool_commit *c, uint32_t n)
+{
+	if (n == 0)
+		return true;
+	return g->niov + c->nbody + 6 < DISK_IOV_MAX - 4 &&
+	    g->bytes + commit_bytes(c) <= GROUP_BYTES_MAX &&
+	    fits(s, g->bytes + commit_bytes(c));
+}
+
+static void
+gather(struct spool *s, struct group *g)
+{
+	uint32_t n = 0, slots_left = s->slots.max - s->slots.live;
+	struct spool_commit *c;
+
+	while (!list_is_empty(&s->waiting)) {
+		c = container_of(s->waiting.next, struct spool_commit, link);
+		if (!group_takes(s, g, c, n))
+			return;
+		list_remove(&c->link);
+		s->waiting_bytes -= commit_bytes(c);
+		if (n >= slots_left) {
+			commit_fail(s, c, E_FULL);
+			continue;
+		}
+		add_commit(s, g, c);
+		n++;
+	}
+}
+
+/* A copy of the payments for the footer and the states in memory. */
+static void
+apply_payments(struct spool *s, const struct spool_commit *c)
+{
+	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	struct entry e = { .is_payment = true };
+
+	for (uint32_t i = 0; paid && i < c->npays; i++) {
+		if (c->pays_rcpts[i] >= paid->nrcpt || !paid->states)
+			continue;
+		paid->states[c->pays_rcpts[i]].is_owed = false;
+		e.id = paid->id;
+		e.rcpt = c->pays_rcpts[i];
+		e.state = paid->states[e.rcpt];
+		footer_note(s, &e);
+	}
+}
+
+/* The slot of a durable message: its own when it moved, else a new one. */
+static struct slot *
+slot_for(struct spool *s, struct spool_commit *c)
+{
+	struct slot *slot = pool_get(&s->slots, c->moves);
+
+	if (handle_is_none(c->moves)) {
+		s->stats.messages++;
+		s->stats.commits++;
+		s->stats.bytes += c->ref.env_bytes + c->ref.body_bytes;
+		return pool_take(&s->slots, &c->slot);
+	}
+	c->slot = c->moves;
+	slot->moving_from = slot->segment;
+	return slot;
+}
+
+/* A durable message gets its slot and a line in the footer's draft. */
+static void
+commit_done(struct spool *s, struct spool_commit *c)
+{
+	struct segment *g = &s->seg[s->current];
+	struct slot *slot = slot_for(s, c);
+
+	if (!slot) { /* out of memory: durable, and found at the next start */
+		commit_fail(s, c, E_NOMEM);
+		return;
+	}
+	slot->id = c->id;
+	slot->segment = c->ref.file;
+	slot->offset = c->ref.offset;
+	slot->env_bytes = c->ref.env_bytes;
+	slot->body_bytes = c->ref.body_bytes;
+	slot->nrcpt = c->nrcpt;
+	g->live++;
+	g->live_bytes += c->ref.env_bytes + c->ref.body_bytes;
+	buf_add_u32(&s->draft, c->slot.index);
+	buf_add_u32(&s->draft, c->slot.gen);
+	buf_add_u32(&s->draft, c->ref.offset);
+	buf_add_u32(&s->draft, (uint32_t)c->envelope.n);
+	buf_adds(&s->draft, c->envelope);
+	apply_payments(s, c);
+	c->err = 0;
+	list_push_tail(&s->done, &c->link);
+}
+
+static void
+group_succeeded(struct spool *s, struct group *g)
+{
+	struct list *n;
+
+	while ((n = list_pop_head(&g->commits)))
+		commit_done(s, container_of(n, struct spool_commit, link));
+	s->at += (uint32_t)g->bytes;
+	s->group++;
+	s->stats.written_bytes += g->bytes;
+	if (g->has_entries) {
+		buf_reset(&s->entries);
+		s->entries_since_us = 0;
+	}
+}
+
+/* Nothing of the group was acknowledged. Its outcomes stay queued. Messages of
+ * it may be found on the disk one day: their ids are cancelled. */
+static void
+group_failed(struct spool *s, struct group *g, int err, bool in_sync)
+{
+	struct list *n;
+
+	while ((n = list_pop_head(&g->commits))) {
+		struct spool_commit *c =
+		    container_of(n, struct spool_commit, link);
+		struct entry e = { .id = c->id };
+
+		e.state.outcome.klass = OUTCOME_DELETED;
+		e.state.outcome.stage = STAGE_LOCAL;
+		e.state.is_final = true;
+		for (uint32_t i = 0; in_sync && handle_is_none(c->moves) &&
+		     i < c->nrcpt; i++) {
+			e.rcpt = (uint16_t)i;
+			if (entry_encode(&s->entries, &e))
+				break;
+		}
+		commit_fail(s, c, err);
+	}
+	if (!in_sync)
+		return;
+	/* A sync that failed is never tried again and trusted: what it lost is
+	 * unknown. The segment takes nothing more and its messages move. */
+	log_event(LOG_ERROR, "spool", "what",
+	    "sync failed; its segment is given up", "error", err_name(err),
+	    NULL);
+	s->seg[s->current].must_empty = true;
+	segment_seal(s, false);
+}
+
+static void
+fail_waiting(struct spool *s, int err)
+{
+	struct list *n;
+
+	while ((n = list_pop_head(&s->waiting)))
+		commit_fail(s, container_of(n, struct spool_commit, link), err);
+	s->waiting_bytes = 0;
+}
+
+void
+group_write(struct spool *s)
+{
+	struct group g = { 0 };
+	struct spool_commit *first = NULL;
+	uint64_t need = s->entries.n + 2 * RECORD_HEADER + 16;
+	bool reserve = true, in_sync = false;
+	int err;
+
+	list_init(&g.commits);
+	if (!list_is_empty(&s->waiting)) {
+		first = container_of(s->waiting.next, struct spool_commit,
+		    link);
+		need += commit_bytes(first);
+		reserve = first->uses_reserve;
+	}
+	buf_reset(&s->headers);
+	if (!buf_room(&s->headers, GROUP_BYTES_MAX / 8))
+		return;
+	err = make_room(s, need, reserve);
+	if (err && first && err == E_TOOBIG) {
+		list_remove(&first->link);
+		commit_fail(s, first, err);
+		return;
+	}
+	if (err) {
+		fail_waiting(s, err);
+		/* Outcomes may have what commits may not. */
+		if (!s->entries.n || make_room(s, s->entries.n + 256, true))
+			return;
+	}
+	if (s->entries.n)
+		add_entries(s, &g);
+	gather(s, &g);
+	pad(s, &g, SPOOL_BLOCK);
+	if (g.bytes == 0)
+		return;
+	err = disk_write(s, s->current, s->at, s->iov, g.niov);
+	if (!err) {
+		in_sync = true;
+		err = disk_sync(s, s->current);
+	}
+	if (err)
+		group_failed(s, &g, err, in_sync);
+	else
+		group_succeeded(s, &g);
+}

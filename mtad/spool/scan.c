@@ -1,0 +1,649 @@
+/*
+ * spool/scan.c - what a start finds: every segment in the order of its number,
+ * by its footer or, without a good one, record by record.
+ *
+ * A later record of a message replaces an earlier one (compaction wrote it);
+ * outcomes are applied in the order of the log. A message lives on when some
+ * recipient is not final or is owed a notice. Damage is set aside with a
+ * report; nothing is dropped in silence. In the newest segment the log ends at
+ * the first place behind which no record of this segment is found; what looks
+ * like a record there was not acknowledged or is damaged, and is reported.
+ */
+#include "spool/spool_i.h"
+
+struct found_rcpt {
+	struct rcpt_state state;
+	struct slice text, mta; /* owned copies, when owed */
+};
+
+struct found {
+	struct handle slot;
+	char *env;
+	uint32_t env_n;
+	struct found_rcpt *rcpts;
+};
+
+struct scan {
+	struct map by_id; /* hash of id, probed -> slot index */
+	struct found *found; /* by slot index */
+	uint32_t found_cap;
+	uint32_t *order; /* files, oldest first */
+	uint32_t norder;
+	uint32_t emit; /* slot index to emit next */
+	bool is_read;
+	struct spool_rcpt *out; /* of the message being emitted */
+	char *raw;	     /* a segment */
+	bool is_newest;
+	uint32_t reading;	/* file */
+};
+
+/* ---- the table ------------------------------------------------------------------ */
+
+static uint64_t
+probe_key(const struct msgid *id, uint32_t try)
+{
+	return msgid_hash(id) + try * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint32_t
+find(struct spool *s, const struct msgid *id)
+{
+	for (uint32_t try = 0; try < 8; try++) {
+		uint32_t i = map_get(&s->scan->by_id, probe_key(id, try));
+		struct slot *slot;
+
+		if (!i)
+			return 0;
+		slot = pool_at(&s->slots, i);
+		if (msgid_eq(&slot->id, id))
+			return i;
+	}
+	return 0;
+}
+
+static int
+table_put(struct spool *s, const struct msgid *id, uint32_t index)
+{
+	for (uint32_t try = 0; try < 8; try++)
+		if (!map_get(&s->scan->by_id, probe_key(id, try)))
+			return map_put(&s->scan->by_id, probe_key(id, try),
+			    index);
+	return E_FULL;
+}
+
+static int
+found_fits(struct scan *sc, uint32_t index)
+{
+	uint32_t cap = MAX(sc->found_cap, 1024u);
+	struct found *v;
+
+	if (index < sc->found_cap)
+		return 0;
+	while (cap <= index)
+		cap *= 2;
+	v = mem_grow(sc->found, cap * sizeof(*v));
+	if (!v)
+		return E_NOMEM;
+	memset(v + sc->found_cap, 0, (cap - sc->found_cap) * sizeof(*v));
+	sc->found = v;
+	sc->found_cap = cap;
+	return 0;
+}
+
+static char *
+copy(struct slice t)
+{
+	char *p = mem_try(t.n + 1);
+
+	if (p)
+		memcpy(p, t.p, t.n);
+	return p;
+}
+
+static void
+rcpt_clear(struct found_rcpt *r)
+{
+	mem_free((void *)(uintptr_t)r->text.p);
+	mem_free((void *)(uintptr_t)r->mta.p);
+	memset(r, 0, sizeof(*r));
+}
+
+static void
+found_free(struct found *f, uint32_t nrcpt)
+{
+	for (uint32_t i = 0; f->rcpts && i < nrcpt; i++)
+		rcpt_clear(&f->rcpts[i]);
+	mem_free(f->rcpts);
+	mem_free(f->env);
+	memset(f, 0, sizeof(*f));
+}
+
+/* A message's place: new, or a later copy of one already seen. */
+static int
+on_message(struct spool *s, const struct msgid *id, uint32_t offset,
+    uint32_t body_bytes, uint32_t nrcpt, struct slice env, struct found **out)
+{
+	struct scan *sc = s->scan;
+	uint32_t index = find(s, id);
+	struct segment *g = &s->seg[sc->reading];
+	struct slot *slot;
+	struct handle h;
+	struct found *f;
+	int err;
+
+	if (nrcpt == 0 || nrcpt > RCPTS_MAX)
+		return E_CORRUPT;
+	if (index) {
+		slot = pool_at(&s->slots, index);
+		f = &sc->found[index];
+		slot_leave(s, slot->segment,
+		    (uint64_t)slot->env_bytes + slot->body_bytes);
+		h = f->slot;
+		found_free(f, slot->nrcpt);
+	} else {
+		slot = pool_take(&s->slots, &h);
+		if (!slot)
+			return E_NOMEM;
+		slot->id = *id;
+		if ((err = found_fits(sc, h.index)) ||
+		    (err = table_put(s, id, h.index))) {
+			pool_give(&s->slots, h.index);
+			return err;
+		}
+		f = &sc->found[h.index];
+	}
+	slot->segment = sc->reading;
+	slot->offset = offset;
+	slot->env_bytes = (uint32_t)env.n;
+	slot->body_bytes = body_bytes;
+	slot->nrcpt = nrcpt;
+	g->live++;
+	g->live_bytes += (uint64_t)env.n + body_bytes;
+	f->slot = h;
+	f->env = copy(env);
+	f->env_n = (uint32_t)env.n;
+	f->rcpts = mem_try(nrcpt * sizeof(*f->rcpts));
+	*out = f;
+	return f->env && f->rcpts ? 0 : E_NOMEM;
+}
+
+static void
+on_entry(struct spool *s, const struct entry *e)
+{
+	struct scan *sc = s->scan;
+	uint32_t index = find(s, &e->id);
+	struct slot *slot = index ? pool_at(&s->slots, index) : NULL;
+	struct found_rcpt *r;
+
+	if (sc->is_newest && (!slot || slot->segment != sc->reading ||
+		e->state.is_owed || e->is_payment))
+		footer_note(s, e);
+	if (!slot || e->rcpt >= slot->nrcpt || !sc->found[index].rcpts)
+		return;
+	r = &sc->found[index].rcpts[e->rcpt];
+	rcpt_clear(r);
+	r->state = e->state;
+	if (e->state.is_owed) {
+		r->text = slice_of(copy(e->text), e->text.n);
+		r->mta = slice_of(copy(e->mta), e->mta.n);
+		if (!r->text.p || !r->mta.p)
+			r->text.n = r->mta.n = 0;
+	}
+}
+
+static bool
+on_entries(struct spool *s, struct slice payload)
+{
+	struct cursor c = cursor_of(payload);
+	struct entry e;
+
+	while (entry_next(&c, &e))
+		on_entry(s, &e);
+	return !c.bad;
+}
+
+/* ---- footers ------------------------------------------------------------------------ */
+
+static int
+footer_messages(struct spool *s, struct slice payload)
+{
+	struct cursor c = cursor_of(payload);
+	struct found *f;
+	struct msgid id;
+	struct slice raw, env;
+	uint32_t offset, env_n, body, nrcpt;
+	bool has_states;
+	int err;
+
+	while (c.s.n && !c.bad) {
+		raw = cursor_take(&c, sizeof(id.b));
+		if (c.bad)
+			break;
+		memcpy(id.b, raw.p, sizeof(id.b));
+		offset = cursor_u32(&c);
+		env_n = cursor_u32(&c);
+		body = cursor_u32(&c);
+		nrcpt = cursor_u16(&c);
+		has_states = cursor_u16(&c);
+		env = cursor_take(&c, env_n);
+		if (c.bad)
+			break;
+		err = on_message(s, &id, offset, body, nrcpt, env, &f);
+		if (err)
+			return err;
+		for (uint32_t i = 0; has_states && i < nrcpt; i++)
+			state_decode(&c, &f->rcpts[i].state);
+	}
+	return c.bad ? E_CORRUPT : 0;
+}
+
+/* Reads a segment by its footer. E_NOTFOUND, E_CORRUPT: read it whole. */
+static int
+read_footer(struct spool *s, uint32_t file)
+{
+	struct segment *g = &s->seg[file];
+	char raw[20], header[RECORD_HEADER], *payload;
+	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
+	struct record r;
+	uint32_t at, n;
+	int err;
+
+	err = disk_read_full(s->disk, file, g->bytes - SPOOL_BLOCK, raw,
+	    sizeof(raw));
+	if (err)
+		return err;
+	if (cursor_u32(&c) != FOOTER_MAGIC)
+		return E_NOTFOUND;
+	at = cursor_u32(&c);
+	if (cursor_u64(&c) != g->stamp ||
+	    cursor_u32(&c) != crc32c(0, raw, 16) || at > g->bytes)
+		return E_NOTFOUND;
+	err = disk_read_full(s->disk, file, at, header, sizeof(header));
+	if (err || record_decode(header, &r) || r.type != REC_FOOTER ||
+	    r.stamp != g->stamp ||
+	    (uint64_t)at + record_bytes(&r) > g->bytes)
+		return E_CORRUPT;
+	n = r.env_bytes + r.extra_bytes;
+	payload = mem_try(n + 1);
+	if (!payload)
+		return E_NOMEM;
+	err = disk_read_full(s->disk, file, at + RECORD_HEADER, payload, n);
+	if (!err && crc32c(0, payload, n) != r.crc)
+		err = E_CORRUPT;
+	if (!err)
+		err = footer_messages(s, slice_of(payload, r.env_bytes));
+	if (!err && !on_entries(s, slice_of(payload + r.env_bytes,
+		r.extra_bytes)))
+		err = E_CORRUPT;
+	mem_free(payload);
+	return err;
+}
+
+/* ---- record by record ------------------------------------------------------------------- */
+
+static void
+damaged(struct spool *s, uint32_t from, uint32_t to, const struct msgid *id,
+    const char *what)
+{
+	struct spool_damage d = { .file = s->scan->reading, .offset = from,
+		.length = to - from, .what = what };
+
+	if (id) {
+		d.has_id = true;
+		d.id = *id;
+	}
+	damage_add(s, &d, slice_of(s->scan->raw + from, to - from));
+}
+
+/* A header of this segment at `at`, whole inside it? */
+static bool
+header_at(struct spool *s, uint32_t at, struct record *r)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+
+	return (uint64_t)at + RECORD_HEADER <= g->bytes &&
+	    record_decode(s->scan->raw + at, r) == 0 && r->stamp == g->stamp &&
+	    (uint64_t)at + record_bytes(r) <= g->bytes;
+}
+
+static uint32_t
+word_at(struct spool *s, uint32_t at)
+{
+	struct cursor c = cursor_of(slice_of(s->scan->raw + at, 4));
+
+	return cursor_u32(&c);
+}
+
+/* One good header's record. 0, or E_NOMEM. */
+static int
+read_record(struct spool *s, uint32_t at, const struct record *r)
+{
+	const char *p = s->scan->raw + at + RECORD_HEADER;
+	uint32_t n = r->env_bytes + r->body_bytes + r->extra_bytes;
+	struct slice extra = slice_of(p + r->env_bytes + r->body_bytes,
+	    r->extra_bytes);
+	struct found *f;
+	int err = 0;
+
+	if (crc32c(0, p, n) != r->crc) {
+		damaged(s, at, at + record_bytes(r),
+		    r->type == REC_MESSAGE ? &r->id : NULL,
+		    "record failed its checksum");
+		return 0;
+	}
+	if (r->type == REC_MESSAGE) {
+		err = on_message(s, &r->id, at, r->body_bytes, r->nrcpt,
+		    slice_of(p, r->env_bytes), &f);
+		if (!err)
+			on_entries(s, extra);
+	} else if (r->type == REC_OUTCOMES)
+		on_entries(s, slice_of(p, r->env_bytes));
+	if (err == E_CORRUPT) {
+		damaged(s, at, at + record_bytes(r), NULL, "record is malformed");
+		err = 0;
+	}
+	return err;
+}
+
+/* The next place at or behind `at` with a header of this segment, or 0. */
+static uint32_t
+resync(struct spool *s, uint32_t at)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+	struct record r;
+
+	for (; (uint64_t)at + RECORD_HEADER <= g->bytes; at += 8)
+		if (word_at(s, at) == RECORD_MAGIC && header_at(s, at, &r))
+			return at;
+	return 0;
+}
+
+/* Is there something at the log's end that once was ours? */
+static bool
+looks_ours(struct spool *s, uint32_t at)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+	struct cursor c;
+
+	if ((uint64_t)at + RECORD_HEADER > g->bytes)
+		return false;
+	c = cursor_of(slice_of(s->scan->raw + at + 32, 8));
+	return word_at(s, at) == RECORD_MAGIC || cursor_u64(&c) == g->stamp;
+}
+
+static uint32_t
+block_up(uint32_t at)
+{
+	return (at + SPOOL_BLOCK - 1) & ~(SPOOL_BLOCK - 1);
+}
+
+/* Reads a whole segment; *end is where its log ends, *group its last group. */
+static int
+read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
+{
+	struct segment *g = &s->seg[file];
+	uint32_t at = SPOOL_BLOCK, next;
+	struct record r, stale;
+	int64_t got;
+	int err = 0;
+
+	*group = 0;
+	got = s->disk->ops->read(s->disk, file, 0, s->scan->raw, g->bytes);
+	if (got < 0)
+		return (int)got;
+	memset(s->scan->raw + got, 0, g->bytes - (size_t)got);
+	while (!err && (uint64_t)at + RECORD_HEADER <= g->bytes) {
+		if (header_at(s, at, &r)) {
+			if (r.type == REC_FOOTER)
+				break;
+			err = read_record(s, at, &r);
+			*group = r.group;
+			at += record_bytes(&r);
+			continue;
+		}
+		if (at % SPOOL_BLOCK && word_at(s, at) == 0) {
+			at = block_up(at);
+			continue;
+		}
+		next = resync(s, at);
+		if (next)
+			damaged(s, at, next, NULL, "bytes that are no record");
+		else if ((at % SPOOL_BLOCK || looks_ours(s, at)) &&
+		    !(record_decode(s->scan->raw + at, &stale) == 0 &&
+			stale.stamp != g->stamp)) {
+			damaged(s, at, MIN(block_up(at + 1), g->bytes), NULL,
+			    "end of the log is torn or damaged");
+			at = block_up(at + 1);
+		}
+		if (!next)
+			break;
+		at = next;
+	}
+	*end = block_up(at);
+	return err;
+}
+
+/* ---- the whole scan ------------------------------------------------------------------------- */
+
+static int
+enumerate(struct spool *s, char *why, size_t why_cap)
+{
+	struct scan *sc = s->scan;
+	uint32_t file = 0, k;
+	uint64_t bytes;
+	int err;
+
+	while ((file = s->disk->ops->next_file(s->disk, file, &bytes))) {
+		if (file >= SPOOL_SEGMENTS)
+			break;
+		s->nfiles = file;
+		s->stats.segments++;
+		list_init(&s->seg[file].link);
+		err = segment_header_read(s, file);
+		if (err == E_VERSION || err == E_IO) {
+			snprintf(why, why_cap, "segment file %u: %s", file,
+			    err_text(err));
+			return err;
+		}
+		if (err || s->seg[file].bytes < 2 * SPOOL_BLOCK ||
+		    s->seg[file].bytes > bytes) {
+			s->seg[file].seq = 0;
+			s->seg[file].state = SEG_FREE;
+			s->nfree++;
+			continue;
+		}
+		s->seg[file].state = SEG_SEALED;
+		s->next_seq = MAX(s->next_seq, s->seg[file].seq + 1);
+		for (k = sc->norder++; k > 0 &&
+		    s->seg[sc->order[k - 1]].seq > s->seg[file].seq; k--)
+			sc->order[k] = sc->order[k - 1];
+		sc->order[k] = file;
+	}
+	return 0;
+}
+
+int
+scan_begin(struct spool *s, char *why, size_t why_cap)
+{
+	s->scan = mem_try(sizeof(*s->scan));
+	if (!s->scan ||
+	    !(s->scan->order = mem_try(SPOOL_SEGMENTS * sizeof(uint32_t))))
+		return E_NOMEM;
+	map_init(&s->scan->by_id, s->conf.seed, s->conf.max_messages);
+	return enumerate(s, why, why_cap);
+}
+
+void
+scan_free(struct spool *s)
+{
+	struct scan *sc = s->scan;
+
+	if (!sc)
+		return;
+	for (uint32_t i = 1; i < sc->found_cap; i++)
+		if (sc->found[i].env && pool_is_live(&s->slots, i))
+			found_free(&sc->found[i],
+			    ((struct slot *)pool_at(&s->slots, i))->nrcpt);
+	map_free(&sc->by_id);
+	mem_free(sc->found);
+	mem_free(sc->order);
+	mem_free(sc->out);
+	mem_free(sc->raw);
+	mem_free(sc);
+	s->scan = NULL;
+}
+
+/* The newest segment, read record by record, is gone on with. */
+static void
+go_on_with(struct spool *s, uint32_t file, uint32_t end, uint32_t group)
+{
+	if (s->is_read_only || s->seg[file].bytes != s->conf.segment_bytes ||
+	    (uint64_t)end + 16 * SPOOL_BLOCK > s->conf.segment_bytes)
+		return;
+	list_remove(&s->seg[file].link);
+	s->seg[file].state = SEG_CURRENT;
+	s->current = file;
+	s->at = end;
+	s->group = group + 1;
+}
+
+static int
+read_segment(struct spool *s, uint32_t file, bool is_newest)
+{
+	struct scan *sc = s->scan;
+	uint32_t end = 0, group = 0;
+	int err;
+
+	sc->reading = file;
+	sc->is_newest = false;
+	list_push_tail(&s->sealed, &s->seg[file].link);
+	err = read_footer(s, file);
+	if (err != E_NOTFOUND && err != E_CORRUPT && err != E_IO)
+		return err;
+	mem_free(sc->raw);
+	sc->raw = mem_try(s->seg[file].bytes);
+	if (!sc->raw)
+		return E_NOMEM;
+	sc->is_newest = is_newest;
+	err = read_records(s, file, &end, &group);
+	if (!err && is_newest)
+		go_on_with(s, file, end, group);
+	return err;
+}
+
+/* Takes the dead out and gives states to the living. */
+static int
+settle(struct spool *s, uint32_t index)
+{
+	struct slot *slot = pool_at(&s->slots, index);
+	struct found *f = &s->scan->found[index];
+	bool is_live = false, has_state = false;
+
+	for (uint32_t i = 0; i < slot->nrcpt; i++) {
+		const struct rcpt_state *st = &f->rcpts[i].state;
+
+		is_live |= !st->is_final || st->is_owed;
+		has_state |= st->is_final || st->attempts || st->due_us;
+	}
+	if (!is_live) {
+		slot_leave(s, slot->segment,
+		    (uint64_t)slot->env_bytes + slot->body_bytes);
+		found_free(f, slot->nrcpt);
+		pool_give(&s->slots, index);
+		return 0;
+	}
+	s->stats.messages++;
+	s->stats.bytes += (uint64_t)slot->env_bytes + slot->body_bytes;
+	if (slot->segment == s->current) {
+		buf_add_u32(&s->draft, f->slot.index);
+		buf_add_u32(&s->draft, f->slot.gen);
+		buf_add_u32(&s->draft, slot->offset);
+		buf_add_u32(&s->draft, f->env_n);
+		buf_add(&s->draft, f->env, f->env_n);
+	}
+	if (!has_state)
+		return 0;
+	slot->states = mem_try(slot->nrcpt * sizeof(*slot->states));
+	if (!slot->states)
+		return E_NOMEM;
+	for (uint32_t i = 0; i < slot->nrcpt; i++)
+		slot->states[i] = f->rcpts[i].state;
+	return 0;
+}
+
+static int
+read_all(struct spool *s)
+{
+	struct scan *sc = s->scan;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < sc->norder; i++)
+		err = read_segment(s, sc->order[i], i + 1 == sc->norder);
+	mem_free(sc->raw);
+	sc->raw = NULL;
+	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)
+		if (pool_is_live(&s->slots, i))
+			err = settle(s, i);
+	sc->is_read = true;
+	sc->emit = 1;
+	return err;
+}
+
+static int
+emit(struct spool *s, struct spool_found *out)
+{
+	struct scan *sc = s->scan;
+	struct slot *slot = pool_at(&s->slots, sc->emit);
+	struct found *f = &sc->found[sc->emit];
+
+	mem_free(sc->out);
+	sc->out = mem_try(slot->nrcpt * sizeof(*sc->out));
+	if (!sc->out)
+		return E_NOMEM;
+	for (uint32_t i = 0; i < slot->nrcpt; i++) {
+		const struct rcpt_state *st = &f->rcpts[i].state;
+
+		sc->out[i] = (struct spool_rcpt){ .outcome = st->outcome,
+			.attempts = st->attempts, .is_final = st->is_final,
+			.is_owed = st->is_owed, .due_us = st->due_us,
+			.text = f->rcpts[i].text, .mta = f->rcpts[i].mta };
+	}
+	*out = (struct spool_found){ .slot = f->slot,
+		.ref = { slot->segment, slot->offset, slot->env_bytes,
+		    slot->body_bytes },
+		.id = slot->id, .envelope = slice_of(f->env, f->env_n),
+		.rcpts = sc->out, .nrcpt = slot->nrcpt };
+	return 1;
+}
+
+int
+spool_scan(struct spool *s, struct spool_found *f, struct spool_damage *d)
+{
+	struct scan *sc = s->scan;
+	int err;
+
+	if (!sc)
+		return 0;
+	if (!sc->is_read && (err = read_all(s)))
+		return err;
+	if (spool_take_damage(s, d))
+		return 2;
+	/* The one emitted last is the caller's no more; it may even have been
+	 * dropped meanwhile. */
+	if (sc->emit > 1 && sc->found_cap > sc->emit - 1 &&
+	    pool_is_live(&s->slots, sc->emit - 1))
+		found_free(&sc->found[sc->emit - 1],
+		    ((struct slot *)pool_at(&s->slots, sc->emit - 1))->nrcpt);
+	for (; sc->emit < s->slots.next_new; sc->emit++)
+		if (pool_is_live(&s->slots, sc->emit) &&
+		    sc->emit < sc->found_cap && sc->found[sc->emit].env) {
+			err = emit(s, f);
+			sc->emit++;
+			return err;
+		}
+	scan_free(s);
+	s->is_scanned = true;
+	segment_recycle(s);
+	segment_room(s);
+	return 0;
+}

@@ -1,0 +1,359 @@
+/*
+ * spool/segment.c - segments: made ahead, begun, sealed with a footer, and
+ * recycled oldest first.
+ *
+ * A segment file begins with a header block that names its sequence number;
+ * beginning a recycled file writes and syncs a new header, which makes all the
+ * old records in it stale at once (they carry the old number). Files are begun
+ * again in the order of their old numbers, so what is on the disk is always an
+ * unbroken row of segments up to the newest.
+ */
+#include "spool/spool_i.h"
+
+#define FILL_STEP (4u << 20) /* zero-filled and synced at a time */
+#define ZEROES	  65536u
+
+static const char zeroes[ZEROES];
+
+static struct disk_req *
+submit(struct spool *s, struct disk_req *r)
+{
+	r->done = false;
+	s->disk->ops->submit(s->disk, r);
+	while (!r->done) /* the real disk completes inside submit */
+		ASSERT(s->disk->ops->take(s->disk) != NULL);
+	return r;
+}
+
+int
+disk_write(struct spool *s, uint32_t file, uint64_t off,
+    const struct slice *iov, uint32_t n)
+{
+	struct disk_req r = { .op = DISK_WRITE, .file = file, .off = off,
+		.iov = iov, .niov = n };
+
+	return submit(s, &r)->err;
+}
+
+int
+disk_sync(struct spool *s, uint32_t file)
+{
+	struct disk_req r = { .op = DISK_SYNC, .file = file };
+	const struct disk_ops *ops = s->disk->ops;
+	int64_t began = ops->now_us ? ops->now_us(s->disk) : 0, took;
+	int err = submit(s, &r)->err;
+
+	took = ops->now_us ? ops->now_us(s->disk) - began : 0;
+	s->stats.syncs++;
+	s->stats.sync_us += (uint64_t)took;
+	s->stats.sync_us_max = MAX(s->stats.sync_us_max, (uint64_t)took);
+	s->stats.sync_failures += err != 0;
+	return err;
+}
+
+int
+disk_simple(struct spool *s, enum disk_op op, uint32_t file, uint64_t bytes)
+{
+	struct disk_req r = { .op = op, .file = file, .bytes = bytes };
+
+	return submit(s, &r)->err;
+}
+
+int
+disk_read_full(struct disk *d, uint32_t file, uint64_t off, void *dst, size_t n)
+{
+	int64_t got = d->ops->read(d, file, off, dst, n);
+
+	if (got < 0)
+		return (int)got;
+	return (uint64_t)got == n ? 0 : E_CORRUPT;
+}
+
+/* Segments' worth of space that may still be taken from the file system. */
+static uint64_t
+growable(struct spool *s)
+{
+	uint64_t seg = s->conf.segment_bytes, n, used;
+	uint64_t avail = s->disk->ops->free_bytes(s->disk);
+
+	s->stats.disk_free_bytes = avail;
+	n = avail > s->conf.min_free_bytes ?
+	    (avail - s->conf.min_free_bytes) / seg : 0;
+	if (s->conf.max_bytes) {
+		used = s->stats.segments * seg;
+		n = MIN(n, used < s->conf.max_bytes ?
+			(s->conf.max_bytes - used) / seg : 0);
+	}
+	return MIN(n, (uint64_t)(SPOOL_SEGMENTS - 1) - s->nfiles);
+}
+
+void
+segment_room(struct spool *s)
+{
+	uint64_t n = s->nfree + growable(s), left = 0;
+
+	n = n > s->conf.reserve_segments ? n - s->conf.reserve_segments : 0;
+	if (s->current)
+		left = s->conf.segment_bytes - s->at;
+	/* A message that does not fit what is left needs the next segment. */
+	atomic_store_explicit(&s->room,
+	    n ? n * s->conf.segment_bytes : left / 2, memory_order_relaxed);
+}
+
+static int
+fill(struct spool *s, uint32_t file, uint64_t from, uint64_t to)
+{
+	struct slice iov[FILL_STEP / ZEROES];
+	uint32_t n = 0;
+	int err;
+
+	for (uint64_t at = from; at < to; at += iov[n++].n)
+		iov[n] = slice_of(zeroes, MIN(to - at, ZEROES));
+	err = disk_write(s, file, from, iov, n);
+	return err ? err : disk_sync(s, file);
+}
+
+/* A new file, zero-filled to its end, ready to be begun. */
+static int
+make_file(struct spool *s)
+{
+	uint32_t file = s->nfiles + 1;
+	uint64_t end = s->conf.segment_bytes;
+	int err = disk_simple(s, DISK_CREATE, file, 0);
+
+	for (uint64_t at = 0; !err && at < end; at += FILL_STEP)
+		err = fill(s, file, at, MIN(at + FILL_STEP, end));
+	if (!err)
+		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
+	if (err) {
+		if (disk_simple(s, DISK_REMOVE, file, 0))
+			log_event(LOG_ERROR, "spool", "what",
+			    "cannot remove a file that could not be made",
+			    NULL);
+		return err;
+	}
+	s->nfiles = file;
+	s->seg[file] = (struct segment){ .state = SEG_FREE };
+	list_init(&s->seg[file].link);
+	s->nfree++;
+	s->stats.segments++;
+	return 0;
+}
+
+void
+segment_prepare(struct spool *s)
+{
+	int err;
+
+	if (s->nfree || !s->current || s->now_us < s->full_until_us ||
+	    s->at < s->conf.segment_bytes / 4)
+		return;
+	if (growable(s) == 0 || (err = make_file(s))) {
+		s->full_until_us = s->now_us + US_PER_S;
+		return;
+	}
+}
+
+/* The free file whose old number is lowest. */
+static uint32_t
+oldest_free(const struct spool *s)
+{
+	uint32_t best = 0;
+
+	for (uint32_t f = 1; f <= s->nfiles; f++)
+		if (s->seg[f].state == SEG_FREE &&
+		    (!best || s->seg[f].seq < s->seg[best].seq))
+			best = f;
+	return best;
+}
+
+/* magic, format, sequence, stamp, size, checksum; the rest of the block zero.
+ */
+static int
+header_write(struct spool *s, uint32_t file, uint64_t seq, uint64_t stamp)
+{
+	struct slice iov[2];
+	struct buf b;
+	int err;
+
+	buf_init(&b, 64);
+	buf_add_u32(&b, SEGMENT_MAGIC);
+	buf_add_u32(&b, SPOOL_FORMAT);
+	buf_add_u64(&b, seq);
+	buf_add_u64(&b, stamp);
+	buf_add_u32(&b, s->conf.segment_bytes);
+	buf_add_u32(&b, crc32c(0, b.p, b.n));
+	if (b.failed) {
+		buf_free(&b);
+		return E_NOMEM;
+	}
+	iov[0] = buf_slice(&b);
+	iov[1] = slice_of(zeroes, SPOOL_BLOCK - b.n);
+	err = disk_write(s, file, 0, iov, 2);
+	if (!err)
+		err = disk_sync(s, file);
+	buf_free(&b);
+	return err;
+}
+
+int
+segment_header_read(struct spool *s, uint32_t file)
+{
+	struct segment *g = &s->seg[file];
+	char raw[32];
+	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
+	uint32_t format;
+	int err = disk_read_full(s->disk, file, 0, raw, sizeof(raw));
+
+	if (err)
+		return err;
+	if (cursor_u32(&c) != SEGMENT_MAGIC)
+		return E_NOTFOUND;
+	format = cursor_u32(&c);
+	g->seq = cursor_u64(&c);
+	g->stamp = cursor_u64(&c);
+	g->bytes = cursor_u32(&c);
+	if (cursor_u32(&c) != crc32c(0, raw, 28))
+		return E_CORRUPT;
+	return format > SPOOL_FORMAT ? E_VERSION : 0;
+}
+
+int
+segment_begin(struct spool *s, bool reserve)
+{
+	uint32_t spare = reserve ? 0 : s->conf.reserve_segments;
+	struct segment *g;
+	uint64_t stamp;
+	uint32_t file;
+	int err;
+
+	ASSERT(!s->current);
+	if (s->nfree + growable(s) <= spare)
+		return E_NOSPC;
+	if (!s->nfree && (err = make_file(s)))
+		return err;
+	file = oldest_free(s);
+	stamp = hash_u64(s->conf.seed ^ hash_u64(s->next_seq));
+	err = header_write(s, file, s->next_seq, stamp);
+	if (err)
+		return err;
+	g = &s->seg[file];
+	g->seq = s->next_seq++;
+	g->stamp = stamp;
+	g->bytes = s->conf.segment_bytes;
+	g->state = SEG_CURRENT;
+	g->must_empty = false;
+	g->live = 0;
+	g->live_bytes = 0;
+	s->nfree--;
+	s->current = file;
+	s->at = SPOOL_BLOCK;
+	s->group = 1;
+	buf_reset(&s->draft);
+	buf_reset(&s->footer_entries);
+	s->no_footer = false;
+	return 0;
+}
+
+void
+footer_note(struct spool *s, const struct entry *e)
+{
+	if (!s->no_footer && entry_encode(&s->footer_entries, e))
+		s->no_footer = true;
+}
+
+/* One live message of the current segment, from its draft, for the footer. */
+static void
+footer_message(struct spool *s, struct cursor *c, struct buf *out)
+{
+	struct handle h = { cursor_u32(c), cursor_u32(c) };
+	uint32_t offset = cursor_u32(c), env_n = cursor_u32(c);
+	struct slice env = cursor_take(c, env_n);
+	struct slot *slot = pool_get(&s->slots, h);
+
+	if (!slot || slot->segment != s->current || slot->offset != offset)
+		return;
+	buf_add(out, slot->id.b, sizeof(slot->id.b));
+	buf_add_u32(out, offset);
+	buf_add_u32(out, env_n);
+	buf_add_u32(out, slot->body_bytes);
+	buf_add_u16(out, (uint16_t)slot->nrcpt);
+	buf_add_u16(out, slot->states ? 1 : 0);
+	buf_adds(out, env);
+	for (uint32_t i = 0; slot->states && i < slot->nrcpt; i++)
+		state_encode(out, &slot->states[i]);
+}
+
+/* Footer record, and the trailer block that says where it is. */
+static int
+footer_write(struct spool *s, const struct buf *messages)
+{
+	struct record r = { .type = REC_FOOTER, .stamp = s->seg[s->current].stamp,
+		.group = s->group, .env_bytes = (uint32_t)messages->n,
+		.extra_bytes = (uint32_t)s->footer_entries.n };
+	char header[RECORD_HEADER], trailer[24];
+	struct slice iov[3] = { slice_of(header, RECORD_HEADER),
+		buf_slice(messages), buf_slice(&s->footer_entries) };
+	uint32_t end = s->seg[s->current].bytes - SPOOL_BLOCK;
+	struct buf t;
+	int err;
+
+	r.crc = crc32c(crc32c(0, iov[1].p, iov[1].n), iov[2].p, iov[2].n);
+	record_encode(header, &r);
+	if (s->at + record_bytes(&r) > end)
+		return E_NOSPC;
+	buf_init(&t, sizeof(trailer));
+	buf_add_u32(&t, FOOTER_MAGIC);
+	buf_add_u32(&t, s->at);
+	buf_add_u64(&t, r.stamp);
+	buf_add_u32(&t, crc32c(0, t.p, t.n));
+	err = t.failed ? E_NOMEM : disk_write(s, s->current, s->at, iov, 3);
+	iov[0] = buf_slice(&t);
+	if (!err)
+		err = disk_write(s, s->current, end, iov, 1);
+	buf_free(&t);
+	return err;
+}
+
+/* The footer need not be synced: without a good one the scan reads the whole
+ * segment. */
+void
+segment_seal(struct spool *s, bool with_footer)
+{
+	struct segment *g = &s->seg[s->current];
+	struct buf messages;
+	struct cursor c = cursor_of(buf_slice(&s->draft));
+
+	if (with_footer && !s->no_footer && !s->draft.failed) {
+		buf_init(&messages, s->conf.segment_bytes);
+		while (c.s.n)
+			footer_message(s, &c, &messages);
+		if (!messages.failed &&
+		    footer_write(s, &messages))
+			log_event(LOG_WARN, "spool", "what", "no footer",
+			    "effect", "the next start reads this segment "
+			    "whole", NULL);
+		buf_free(&messages);
+	}
+	g->state = SEG_SEALED;
+	list_push_tail(&s->sealed, &g->link);
+	s->current = 0;
+}
+
+void
+segment_recycle(struct spool *s)
+{
+	while (!list_is_empty(&s->sealed)) {
+		struct segment *g =
+		    container_of(s->sealed.next, struct segment, link);
+
+		if (g->live)
+			return;
+		list_remove(&g->link);
+		g->state = SEG_FREE;
+		s->nfree++;
+		s->stats.recycled++;
+		if (s->emptying && &s->seg[s->emptying] == g)
+			s->emptying = 0;
+	}
+}

@@ -1,0 +1,303 @@
+/*
+ * spool/spool.c - the machine's outside: open and close, the queues for the
+ * next group, the turn, and what is taken from it.
+ */
+#include "spool/spool_i.h"
+
+void
+spool_conf_default(struct spool_conf *c)
+{
+	*c = (struct spool_conf){
+		.segment_bytes = 64u << 20,
+		.min_free_bytes = 256u << 20,
+		.max_messages = 10000000,
+		.reserve_segments = 2,
+		.compact_percent = 50,
+		.compact_bytes_per_s = 32u << 20,
+		.outcome_unsynced_us = 150 * US_PER_MS,
+	};
+}
+
+int
+spool_open(struct spool **out, const struct spool_conf *conf,
+    struct disk *disk, bool read_only, char *why, size_t why_cap)
+{
+	struct spool *s;
+	int err;
+
+	*out = NULL;
+	if (!read_only && (err = disk->ops->lock(disk))) {
+		snprintf(why, why_cap, err == E_BUSY ?
+			"the spool is in use by another process" :
+			"cannot lock the spool");
+		return err;
+	}
+	s = mem_try(sizeof(*s));
+	if (!s)
+		return E_NOMEM;
+	s->conf = *conf;
+	s->disk = disk;
+	s->is_read_only = read_only;
+	s->next_seq = 1;
+	list_init(&s->sealed);
+	list_init(&s->waiting);
+	list_init(&s->done);
+	pool_init(&s->slots, sizeof(struct slot), conf->max_messages);
+	buf_init(&s->entries, 64u << 20);
+	buf_init(&s->draft, conf->segment_bytes);
+	buf_init(&s->footer_entries, conf->segment_bytes);
+	buf_init(&s->headers, GROUP_BYTES_MAX);
+	s->seg = mem_try(SPOOL_SEGMENTS * sizeof(*s->seg));
+	s->iov = mem_try(DISK_IOV_MAX * sizeof(*s->iov));
+	err = s->seg && s->iov ? scan_begin(s, why, why_cap) : E_NOMEM;
+	if (err) {
+		spool_close(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void
+spool_close(struct spool *s)
+{
+	struct slot *slot;
+
+	if (s->is_scanned && !s->is_read_only) {
+		s->now_us = TIME_NEVER / 2;
+		if (s->entries.n || !list_is_empty(&s->waiting))
+			group_write(s);
+		if (s->current)
+			segment_seal(s, true);
+	}
+	scan_free(s);
+	for (uint32_t i = 1; i < s->slots.next_new; i++)
+		if (pool_is_live(&s->slots, i)) {
+			slot = pool_at(&s->slots, i);
+			mem_free(slot->states);
+		}
+	pool_free(&s->slots);
+	buf_free(&s->entries);
+	buf_free(&s->draft);
+	buf_free(&s->footer_entries);
+	buf_free(&s->headers);
+	mem_free(s->moved);
+	mem_free(s->damage);
+	mem_free(s->seg);
+	mem_free(s->iov);
+	mem_free(s);
+}
+
+/* ---- queues ---------------------------------------------------------------------- */
+
+void
+spool_commit(struct spool *s, struct spool_commit *c)
+{
+	ASSERT(s->is_scanned && !s->is_read_only);
+	c->err = 0;
+	list_push_tail(&s->waiting, &c->link);
+	s->waiting_bytes += RECORD_HEADER + 8 + c->envelope.n +
+	    (uint64_t)c->npays * 64;
+	for (uint32_t i = 0; i < c->nbody; i++)
+		s->waiting_bytes += c->body[i].n;
+}
+
+static void
+state_of(struct rcpt_state *st, const struct spool_rcpt *r)
+{
+	*st = (struct rcpt_state){ .outcome = r->outcome,
+		.attempts = r->attempts, .is_final = r->is_final,
+		.is_owed = r->is_owed, .due_us = r->due_us };
+}
+
+void
+spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
+    const struct spool_rcpt *r)
+{
+	struct slot *slot = pool_get(&s->slots, h);
+	struct entry e = { .rcpt = rcpt };
+
+	if (!slot || rcpt >= slot->nrcpt)
+		return;
+	state_of(&e.state, r);
+	e.id = slot->id;
+	if (r->is_owed) {
+		e.text = slice_of(r->text.p, MIN(r->text.n, REPLY_TEXT_MAX));
+		e.mta = slice_of(r->mta.p, MIN(r->mta.n, DOMAIN_MAX));
+	}
+	/* The usual end, one recipient delivered, needs no state in memory:
+	 * the drop is next. */
+	if (!slot->states && !(slot->nrcpt == 1 && r->is_final && !r->is_owed))
+		slot->states = mem_try(slot->nrcpt * sizeof(*slot->states));
+	if (slot->states)
+		slot->states[rcpt] = e.state;
+	if (entry_encode(&s->entries, &e))
+		log_event(LOG_ERROR, "spool", "what", "outcome not recorded",
+		    "effect", "it may be delivered again after a crash", NULL);
+	if (slot->segment != s->current || r->is_owed)
+		footer_note(s, &e);
+	if (!s->entries_since_us)
+		s->entries_since_us = s->now_us;
+	s->stats.outcomes++;
+}
+
+void
+slot_leave(struct spool *s, uint32_t file, uint64_t bytes)
+{
+	ASSERT(s->seg[file].live > 0);
+	s->seg[file].live--;
+	s->seg[file].live_bytes -= MIN(bytes, s->seg[file].live_bytes);
+}
+
+void
+spool_drop(struct spool *s, struct handle h)
+{
+	struct slot *slot = pool_get(&s->slots, h);
+	uint64_t bytes;
+
+	if (!slot)
+		return;
+	bytes = (uint64_t)slot->env_bytes + slot->body_bytes;
+	if (slot->moving_from)
+		slot_leave(s, slot->moving_from, bytes);
+	slot_leave(s, slot->segment, bytes);
+	s->stats.messages--;
+	s->stats.bytes -= bytes;
+	mem_free(slot->states);
+	pool_give(&s->slots, h.index);
+}
+
+/* ---- the turn ------------------------------------------------------------------------ */
+
+static bool
+entries_are_due(const struct spool *s)
+{
+	return s->entries.n &&
+	    s->now_us - s->entries_since_us >= s->conf.outcome_unsynced_us;
+}
+
+bool
+spool_turn(struct spool *s, int64_t now_us)
+{
+	bool more;
+
+	s->now_us = now_us;
+	if (!list_is_empty(&s->waiting) || entries_are_due(s))
+		group_write(s);
+	segment_recycle(s);
+	more = !list_is_empty(&s->waiting);
+	if (!more) {
+		segment_prepare(s);
+		more = compact_step(s);
+	}
+	segment_room(s);
+	return more;
+}
+
+int64_t
+spool_deadline(const struct spool *s)
+{
+	int64_t at = TIME_NEVER;
+
+	if (s->entries.n)
+		at = s->entries_since_us + s->conf.outcome_unsynced_us;
+	if (s->emptying)
+		at = MIN(at, MAX(s->compact_after_us,
+			s->now_us + 10 * US_PER_MS));
+	return at;
+}
+
+struct spool_commit *
+spool_take_done(struct spool *s)
+{
+	struct list *n = list_pop_head(&s->done);
+
+	return n ? container_of(n, struct spool_commit, link) : NULL;
+}
+
+bool
+spool_has_room(const struct spool *s, uint64_t bytes)
+{
+	return atomic_load_explicit(&s->room, memory_order_relaxed) >
+	    bytes + 64 * 1024;
+}
+
+void
+spool_stats_get(const struct spool *s, struct spool_stats *out)
+{
+	*out = s->stats;
+	out->segments_free = s->nfree;
+}
+
+/* ---- damage ---------------------------------------------------------------------------- */
+
+/* Saves the bytes in the quarantine folder and queues the report. */
+void
+damage_add(struct spool *s, const struct spool_damage *d, struct slice bytes)
+{
+	struct spool_damage *v;
+	struct disk_req r = { .op = DISK_SAVE, .iov = &bytes, .niov = 1 };
+
+	if (s->damage_n == s->damage_cap) {
+		v = mem_grow(s->damage,
+		    (s->damage_cap + 64) * sizeof(*v));
+		if (!v)
+			return;
+		s->damage = v;
+		s->damage_cap += 64;
+	}
+	v = &s->damage[s->damage_n++];
+	*v = *d;
+	s->stats.quarantined++;
+	if (bytes.n == 0 || s->is_read_only)
+		return;
+	snprintf(r.name, sizeof(r.name), "%016llx-%08u-%08x.rec",
+	    (unsigned long long)s->seg[d->file].seq, d->file, d->offset);
+	s->disk->ops->submit(s->disk, &r);
+	if (r.done && !r.err)
+		snprintf(v->saved_as, sizeof(v->saved_as), "%s", r.name);
+}
+
+int
+spool_take_damage(struct spool *s, struct spool_damage *d)
+{
+	if (s->damage_at == s->damage_n) {
+		s->damage_at = s->damage_n = 0;
+		return 0;
+	}
+	*d = s->damage[s->damage_at++];
+	return 1;
+}
+
+void
+spool_report_damage(struct spool *s, struct handle h)
+{
+	struct slot *slot = pool_get(&s->slots, h);
+	struct spool_ref ref;
+	uint32_t n;
+	char *copy;
+	struct spool_damage d;
+
+	if (!slot)
+		return;
+	ref = (struct spool_ref){ slot->segment, slot->offset,
+		slot->env_bytes, slot->body_bytes };
+	d = (struct spool_damage){ .file = ref.file, .offset = ref.offset,
+		.length = spool_record_bytes(&ref), .has_id = true,
+		.id = slot->id, .what = "message record failed its checksum" };
+	n = MIN(d.length, 64u << 20);
+	copy = mem_try(n);
+	if (copy && s->disk->ops->read(s->disk, ref.file, ref.offset, copy,
+			n) == (int64_t)n)
+		damage_add(s, &d, slice_of(copy, n));
+	else
+		damage_add(s, &d, slice_of("", 0));
+	mem_free(copy);
+	for (uint32_t i = 0; i < slot->nrcpt; i++) {
+		struct spool_rcpt r = { .is_final = true };
+
+		r.outcome.klass = OUTCOME_DELETED;
+		r.outcome.stage = STAGE_LOCAL;
+		spool_outcome(s, h, (uint16_t)i, &r);
+	}
+}
