@@ -15,6 +15,7 @@
 #define CONNECTIONS_MAX 20000
 #define STOP_US (2 * US_PER_S) /* for what is in flight at SIGTERM */
 #define LAG_MAX_US (100 * US_PER_MS)
+#define IDLE_MS 240000 /* less than a server's 5 minutes */
 #define GRACE_US (30 * US_PER_S)
 
 /* ---- options ------------------------------------------------------------------- */
@@ -194,10 +195,10 @@ schedule(struct load *l)
 	int64_t now = loop_now(l->run.loop), due;
 
 	if (l->rate_count == 0) {
-		/* Always one for each session that could take one. */
-		if (now < l->end_us && l->ended_us == 0)
-			l->scheduled =
-			    MIN(l->total, l->n.started + l->connections * 2);
+		/* Always enough for every session, while it lasts. */
+		l->scheduled = now < l->end_us && l->ended_us == 0 ?
+		    MIN(l->total, l->n.started + l->connections * 2) :
+		    l->n.started;
 		return;
 	}
 	while (l->scheduled < l->total && l->ended_us == 0 &&
@@ -489,7 +490,7 @@ load_check(struct load *l)
 	l->cli.pipelines = !l->no_pipelining;
 	l->cli.chains = l->chains;
 	l->cli.wants_tls = l->wants_tls;
-	l->cli.idle_ms = 240000; /* less than a server's 5 minutes */
+	l->cli.idle_ms = IDLE_MS;
 	return -1;
 }
 

@@ -11,7 +11,6 @@
 #define BACKOFF_MIN_US (50 * US_PER_MS)
 #define BACKOFF_MAX_US US_PER_S
 #define CONNECT_US (10 * US_PER_S)
-#define IDLE_MS 240000        /* less than a server's 5 minutes */
 #define OUT_FULL (256u << 10) /* body bytes waiting for the socket */
 
 struct load_sess {

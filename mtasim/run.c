@@ -1,7 +1,11 @@
 /*
- * run.c - loop, signals and ticks of a serving command.
+ * run.c - loop, signals and ticks of a command.
+ *
+ * The end of a wait comes from a timer of the kernel's: the loop's own is as
+ * coarse as the scheduler's tick, and a schedule of messages is not.
  */
 #include <event2/event.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "mtasim.h"
@@ -47,6 +51,47 @@ on_end(void *ctx, int64_t now_us)
 	r->is_over = true;
 }
 
+/* Nothing to do: that the loop turns is all. */
+static void
+on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *r = arg;
+
+	(void)fd;
+	(void)what;
+	r->alarm_us = TIME_NEVER;
+}
+
+static void
+alarm_init(struct run *r)
+{
+	r->alarm_us = TIME_NEVER;
+	r->alarm_fd =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	/* Edge-triggered and never read: each ring is an edge of its own. */
+	r->alarm = event_new(loop_base(r->loop), r->alarm_fd,
+	    EV_READ | EV_ET | EV_PERSIST, on_alarm, r);
+	if (r->alarm_fd < 0 || r->alarm == NULL ||
+	    event_add(r->alarm, NULL) != 0) {
+		fprintf(stderr, "mtasim: cannot make a timer\n");
+		exit(SIM_UNREACHABLE);
+	}
+}
+
+/* An alarm that rings too early only costs a turn. */
+static void
+alarm_set(struct run *r, int64_t at_us)
+{
+	struct itimerspec when = {
+		.it_value = { at_us / US_PER_S, at_us % US_PER_S * 1000 },
+	};
+
+	if (at_us == TIME_NEVER || r->alarm_us <= at_us)
+		return;
+	timerfd_settime(r->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	r->alarm_us = at_us;
+}
+
 void
 run_init(struct run *r, void *ctx)
 {
@@ -58,6 +103,7 @@ run_init(struct run *r, void *ctx)
 		fprintf(stderr, "mtasim: cannot make an event loop\n");
 		exit(SIM_UNREACHABLE);
 	}
+	alarm_init(r);
 	timers_init(&r->timers);
 	for (int i = 0; i < RUN_SIGNALS; i++) {
 		r->signals[i] = evsignal_new(loop_base(r->loop), sig[i],
@@ -80,7 +126,12 @@ run_limit(struct run *r, int64_t us)
 void
 run_turn(struct run *r, int64_t until_us)
 {
-	loop_turn(r->loop, MIN(until_us, timers_next(&r->timers)));
+	until_us = MIN(until_us, timers_next(&r->timers));
+	if (until_us > loop_now(r->loop)) {
+		alarm_set(r, until_us);
+		until_us = TIME_NEVER;
+	}
+	loop_turn(r->loop, until_us);
 	timers_run(&r->timers, loop_now(r->loop));
 }
 
@@ -101,6 +152,8 @@ run_free(struct run *r)
 	for (int i = 0; i < RUN_SIGNALS; i++)
 		if (r->signals[i] != NULL)
 			event_free(r->signals[i]);
+	event_free(r->alarm);
+	close(r->alarm_fd);
 	timers_free(&r->timers);
 	left = r->loop;
 	(void)left;

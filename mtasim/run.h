@@ -21,6 +21,9 @@ struct run {
 	void *ctx;
 	struct timer tick, end;
 	struct event *signals[RUN_SIGNALS];
+	struct event *alarm; /* of alarm_fd */
+	int alarm_fd;
+	int64_t alarm_us; /* when it rings; TIME_NEVER: it is not set */
 };
 
 /* Dies without memory. */

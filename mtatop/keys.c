@@ -15,6 +15,7 @@ ACT(act_help)
 {
 	(void)s;
 	ui->is_help = !ui->is_help;
+	ui->help_top = 0;
 }
 
 ACT(act_queues)
@@ -135,6 +136,7 @@ ACT(act_back)
 
 const struct key_row key_table[] = {
 	{ '?', K_F1, "? F1", "Help", "this help, and back", act_help },
+	{ 'q', 'Q', "q", "Quit", "quit", act_quit },
 	{ '1', 0, "1", NULL, "queues", act_queues },
 	{ '2', 0, "2", NULL, "source addresses", act_sources },
 	{ '\t', 0, "Tab", "Screen", "the next screen", act_next_screen },
@@ -154,8 +156,7 @@ const struct key_row key_table[] = {
 	{ '+', '=', "+", NULL, "refresh more often", act_faster },
 	{ '-', 0, "-", NULL, "refresh less often", act_slower },
 	{ 'L' - '@', 0, "^L", NULL, "draw all of the screen", act_repaint },
-	{ K_ESC, 0, "Esc", NULL, "leave the help, clear the filter", act_back },
-	{ 'q', 'Q', "q", "Quit", "quit", act_quit },
+	{ K_ESC, 0, "Esc", NULL, "leave help, or clear filter", act_back },
 };
 const uint32_t key_table_n = ARRAY_LEN(key_table);
 

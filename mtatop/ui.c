@@ -214,6 +214,11 @@ ui_move(struct ui *ui, const struct snap *s, int64_t by)
 {
 	int64_t to = (int64_t)ui->cursor + by;
 
+	if (ui->is_help) {
+		to = MAX(MIN((int64_t)ui->help_top + by, UINT16_MAX), 0);
+		ui->help_top = (uint32_t)to; /* drawing brings it in range */
+		return;
+	}
 	if (s == NULL || ui->nrows == 0)
 		return;
 	to = MAX(MIN(to, (int64_t)ui->nrows - 1), 0);

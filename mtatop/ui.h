@@ -29,6 +29,7 @@ struct ui {
 	/* Rows to show, as indices into the snapshot's. */
 	uint32_t nrows, order[UI_ROWS_MAX];
 	uint32_t cursor, top, page;
+	uint32_t help_top;
 	uint64_t anchor; /* identity of the chosen row, 0 = the first */
 };
 

@@ -9,8 +9,9 @@
  * so a viewer that does not read costs one answer of memory and nobody's time.
  *
  * evhttp tells nobody when a connection ends. Each connection's bufferevent
- * therefore has a second reference, in conns[]; evhttp takes its callbacks off
- * as it lets go, and that is what `reap` looks for.
+ * therefore has a second reference, in conns[], and owns the descriptor; evhttp
+ * takes its callbacks off as it lets go, and that is what `reap` looks for. A
+ * connection that was let go and still receives is found by its input buffer.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -31,7 +32,7 @@
 #define HEAD_MAX (16u * 1024)
 #define BODY_READ_MAX (4u * CONTROL_BODY_MAX)
 #define BACKLOG 64
-#define TICK_MS 500 /* to accept again after a pause */
+#define TICK_MS 500 /* to accept again after an error */
 #define ERROR_MAX 1024
 #define USERS_MAX 16
 #define USER_BYTES 64
@@ -53,7 +54,7 @@ struct control {
 	ino_t ino;
 	struct list open; /* requests without an answer */
 	uint32_t nconns;
-	struct bufferevent *conns[CONNS_MAX];
+	struct bufferevent *conns[CONNS_MAX]; /* held by us as well */
 	uint32_t nusers;
 	struct user users[USERS_MAX];
 };
@@ -64,8 +65,8 @@ struct control_req {
 	struct args args;
 };
 
-static void reap(struct control *c);
 static struct bufferevent *on_connection(struct event_base *base, void *arg);
+static void reap(struct control *c);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void on_accept_error(struct evconnlistener *l, void *arg);
 static void on_request(struct evhttp_request *http, void *arg);
@@ -161,6 +162,7 @@ control_free(struct control *c)
 	}
 	if (c->http != NULL)
 		evhttp_free(c->http);
+	c->listener = NULL;
 	reap(c);
 	ASSERT(c->nconns == 0);
 	if (c->tick != NULL)
@@ -174,53 +176,77 @@ control_free(struct control *c)
 
 /* ---- connections ---------------------------------------------------------- */
 
+static void
+update_accept(struct control *c)
+{
+	if (c->listener == NULL)
+		return;
+	if (c->nconns < CONNS_MAX)
+		evconnlistener_enable(c->listener);
+	else
+		evconnlistener_disable(c->listener);
+}
+
+/* Has evhttp let a connection go? */
+static bool
+is_let_go(struct bufferevent *b)
+{
+	bufferevent_data_cb on_read, on_write;
+	bufferevent_event_cb on_event;
+	void *owner;
+
+	bufferevent_getcb(b, &on_read, &on_write, &on_event, &owner);
+	return owner == NULL;
+}
+
+static void
+on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	(void)input;
+	if (info->n_added > 0 && is_let_go(arg))
+		bufferevent_disable(arg, EV_READ);
+}
+
 static struct bufferevent *
 on_connection(struct event_base *base, void *arg)
 {
 	struct control *c = arg;
-	struct bufferevent *b = bufferevent_socket_new(base, -1, 0);
+	struct bufferevent *b =
+	    bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
+	if (b == NULL ||
+	    evbuffer_add_cb(bufferevent_get_input(b), on_input, b) == NULL)
+		return b;
 	reap(c);
-	if (b == NULL)
-		return NULL;
 	ASSERT(c->nconns < CONNS_MAX);
 	bufferevent_incref(b);
 	c->conns[c->nconns++] = b;
-	if (c->nconns == CONNS_MAX)
-		evconnlistener_disable(c->listener);
+	update_accept(c);
 	return b;
 }
 
-/* Drops the references to connections that evhttp has let go. */
+/* Ends the connections that evhttp has let go. */
 static void
 reap(struct control *c)
 {
-	bufferevent_data_cb on_read, on_write;
-	bufferevent_event_cb on_event;
 	uint32_t kept = 0;
-	void *owner;
 
 	for (uint32_t i = 0; i < c->nconns; i++) {
-		bufferevent_getcb(c->conns[i], &on_read, &on_write, &on_event,
-		    &owner);
-		if (owner != NULL)
-			c->conns[kept++] = c->conns[i];
-		else
+		if (is_let_go(c->conns[i]))
 			bufferevent_decref(c->conns[i]);
+		else
+			c->conns[kept++] = c->conns[i];
 	}
 	c->nconns = kept;
+	update_accept(c);
 }
 
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct control *c = arg;
-
 	(void)fd;
 	(void)what;
-	reap(c);
-	if (c->nconns < CONNS_MAX)
-		evconnlistener_enable(c->listener);
+	reap(arg);
 }
 
 /* No descriptors are left, most likely: wait for the next tick rather than be
@@ -387,6 +413,8 @@ control_answer(struct control_req *req, int status, const char *content_type,
 		buf_free(body);
 		return;
 	}
+	evhttp_connection_set_closecb(evhttp_request_get_connection(http), NULL,
+	    NULL);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(http), NULL,
 	    NULL);
 	out = body_take(body);

@@ -367,6 +367,16 @@ corehost_flush(struct worker *w)
 
 /* ---- its life ------------------------------------------------------------------------------ */
 
+/* AAAA is asked for only when some source could use the answer. */
+static bool
+some_source_is_v6(const struct conf *c)
+{
+	for (uint32_t i = 0; i < c->nsources; i++)
+		if (c->sources[i].address.family != 4)
+			return c->is_ipv6;
+	return c->is_ipv6 && c->nsources == 0;
+}
+
 static struct dns *
 make_dns(struct worker *w)
 {
@@ -381,7 +391,7 @@ make_dns(struct worker *w)
 		.queue_max = c->dns.queue_max,
 		.cache_bytes = c->dns.cache_bytes,
 		.is_ipv4 = c->is_ipv4,
-		.is_ipv6 = c->is_ipv6,
+		.is_ipv6 = some_source_is_v6(c),
 		.port = c->smtp_port,
 	};
 	char why[256];

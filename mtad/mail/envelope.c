@@ -22,7 +22,7 @@
  */
 #include "mail/mail.h"
 
-#define ENV_VERSION	1
+#define ENV_VERSION 1
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)

@@ -56,7 +56,7 @@ int msgid_parse(struct slice s, struct msgid *out);
 	X(OUTCOME_EXPIRED, "expired")     /* lifetime used up */               \
 	X(OUTCOME_ADMIN, "admin_bounced") /* an operator bounced it */         \
 	X(OUTCOME_DELETED, "deleted")     /* an operator deleted it */         \
-	X(OUTCOME_UNSENT, "unsent") /* never tried: session went first */
+	X(OUTCOME_UNSENT, "unsent")       /* never tried: session went first */
 
 #define ENUM_FIRST(name, text) name,
 enum stage { STAGE_TABLE(ENUM_FIRST) STAGE_N };
@@ -75,9 +75,9 @@ struct enh {
 
 /* What became of one attempt for one recipient; a peer's words are data. */
 struct outcome {
-	uint8_t klass;	/* enum outcome_class */
-	uint8_t stage;	/* enum stage */
-	uint16_t code;	/* 3-digit reply, 0 = none */
+	uint8_t klass; /* enum outcome_class */
+	uint8_t stage; /* enum stage */
+	uint16_t code; /* 3-digit reply, 0 = none */
 	struct enh enh;
 };
 
@@ -85,15 +85,15 @@ struct outcome {
 
 /* ---- envelope -------------------------------------------------------------- */
 
-#define RCPTS_MAX      10000u /* recipients of one message, ceiling */
-#define MAILBOX_MAX    320u   /* local part 64 + @ + domain 255 (RFC 5321) */
-#define NAME_MAX_BYTES 64u    /* tenant, campaign, pool names */
-#define DOMAIN_MAX     255u
-#define ENVID_MAX      100u /* RFC 3461 4.4, as xtext */
-#define ORCPT_MAX      500u /* RFC 3461 4.2, as xtext */
+#define RCPTS_MAX 10000u   /* recipients of one message, ceiling */
+#define MAILBOX_MAX 320u   /* local part 64 + @ + domain 255 (RFC 5321) */
+#define NAME_MAX_BYTES 64u /* tenant, campaign, pool names */
+#define DOMAIN_MAX 255u
+#define ENVID_MAX 100u /* RFC 3461 4.4, as xtext */
+#define ORCPT_MAX 500u /* RFC 3461 4.2, as xtext */
 
 enum env_flags {
-	ENV_8BIT = 1 << 0,     /* BODY=8BITMIME was declared, or 8-bit seen */
+	ENV_8BIT = 1 << 0, /* BODY=8BITMIME was declared, or 8-bit seen */
 	ENV_SMTPUTF8 = 1 << 1,
 	ENV_HAS_DOTS = 1 << 2, /* some body line begins with a dot */
 	ENV_DSN = 1 << 3,      /* we made it: a delivery status notification */
@@ -112,18 +112,18 @@ enum notify_flags { /* RFC 3461 4.1; 0 = not given */
 struct env_rcpt {
 	struct slice address; /* local@domain, as the client wrote it */
 	struct slice orcpt;   /* RFC 3461, xtext as received, or empty */
-	uint8_t notify;	      /* enum notify_flags */
+	uint8_t notify;       /* enum notify_flags */
 };
 
 struct envelope {
 	struct msgid id;
-	int64_t arrival_us;  /* wall clock, when the last byte came */
-	int64_t expires_us;  /* wall clock; give up after this */
+	int64_t arrival_us;    /* wall clock, when the last byte came */
+	int64_t expires_us;    /* wall clock; give up after this */
 	int64_t not_before_us; /* wall clock; 0 = at once */
-	uint32_t flags;	     /* enum env_flags */
-	uint8_t klass;	     /* 0 = bulk, 1 = latency class */
-	struct ip client;    /* who handed it to us */
-	struct slice sender; /* empty = null reverse-path */
+	uint32_t flags;        /* enum env_flags */
+	uint8_t klass;         /* 0 = bulk, 1 = latency class */
+	struct ip client;      /* who handed it to us */
+	struct slice sender;   /* empty = null reverse-path */
 	struct slice tenant, campaign, pool; /* empty = default */
 	struct slice listener;
 	struct slice envid;
@@ -132,13 +132,12 @@ struct envelope {
 };
 
 /*
- * The envelope's form on disk (share/doc/spool-format.md): fixed fields, then
- * length-prefixed texts, then nrcpt recipients. env_encode appends e and its
- * recipients; fails as buf does, and with E_RANGE when a text, the number of
- * recipients or a notify is over its ceiling, or an address is empty.
- * env_decode reads hostile bytes: the
- * slices of *e point into `blob`; *rcpts is where env_rcpt_next goes on.
- * Returns 0, E_CORRUPT or E_VERSION.
+ * The envelope's form on disk (byte by byte in mail/envelope.c): fixed fields,
+ * then length-prefixed texts, then nrcpt recipients. env_encode appends e and
+ * its recipients; it fails as buf does, and with E_RANGE when a text, the
+ * number of recipients or a notify is over its ceiling, or an address is empty.
+ * env_decode reads hostile bytes: the slices of *e point into `blob`; *rcpts is
+ * where env_rcpt_next goes on. Returns 0, E_CORRUPT or E_VERSION.
  */
 int env_encode(struct buf *out, const struct envelope *e,
     const struct env_rcpt *rcpts) MUST_CHECK;

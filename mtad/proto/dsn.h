@@ -17,23 +17,23 @@ enum dsn_action { DSN_ACTIONS(X) };
 struct dsn_rcpt {
 	struct slice address;
 	struct slice orcpt;
-	struct outcome outcome;	 /* gives Status and, with a code, Diagnostic */
-	struct slice text;	 /* the peer's words, or our own */
+	struct outcome outcome;  /* gives Status and, with a code, Diagnostic */
+	struct slice text;       /* the peer's words, or our own */
 	struct slice remote_mta; /* host name, or empty */
 	int64_t last_attempt_us; /* wall clock, 0 = none */
-	int64_t retry_until_us;	 /* for delayed */
+	int64_t retry_until_us;  /* for delayed */
 };
 
 struct dsn_in {
 	enum dsn_action action;
-	struct slice hostname;	 /* Reporting-MTA, From domain */
+	struct slice hostname;   /* Reporting-MTA, From domain */
 	struct slice postmaster; /* From address; empty: postmaster@hostname */
-	struct slice to;	 /* the original sender */
+	struct slice to;         /* the original sender */
 	struct slice envid;
-	struct msgid id;	 /* of the notice itself */
+	struct msgid id; /* of the notice itself */
 	struct msgid original_id;
 	int64_t arrival_us, now_us;
-	struct slice original;	 /* header section of the original, or all of
+	struct slice original; /* header section of the original, or all of
 				  * it when whole is set */
 	bool whole;
 	const struct dsn_rcpt *rcpts;

@@ -7,7 +7,7 @@
 
 #include "mail/mail.h"
 
-#define REPLY_LINE_MAX	2048
+#define REPLY_LINE_MAX 2048
 #define REPLY_LINES_MAX 128
 
 /* One whole reply. Lines are joined by '\n', codes and enhanced codes taken

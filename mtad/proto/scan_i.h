@@ -49,14 +49,14 @@ scan_block(const char *p, struct scan_masks *m)
 
 	for (int i = 0; i < 4; i++)
 		v[i] = _mm_loadu_si128((const __m128i *)(const void *)p + i);
-	least = _mm_min_epu8(_mm_min_epu8(v[0], v[1]),
-	    _mm_min_epu8(v[2], v[3]));
+	least =
+	    _mm_min_epu8(_mm_min_epu8(v[0], v[1]), _mm_min_epu8(v[2], v[3]));
 	any = _mm_or_si128(_mm_or_si128(v[0], v[1]), _mm_or_si128(v[2], v[3]));
 	m->cr = scan_equal(v, '\r');
 	m->lf = scan_equal(v, '\n');
 	m->dot = scan_equal(v, '.');
-	m->has_nul = _mm_movemask_epi8(
-	    _mm_cmpeq_epi8(least, _mm_setzero_si128())) != 0;
+	m->has_nul =
+	    _mm_movemask_epi8(_mm_cmpeq_epi8(least, _mm_setzero_si128())) != 0;
 	m->has_8bit = _mm_movemask_epi8(any) != 0;
 }
 

@@ -13,8 +13,7 @@
 void
 smtp_cli_conf_default(struct smtp_cli_conf *c)
 {
-	*c = (struct smtp_cli_conf){
-		.pipelines = true,
+	*c = (struct smtp_cli_conf){ .pipelines = true,
 		.chains = true,
 		.wants_tls = true,
 #define X(name, dflt) .name = (dflt),
@@ -158,8 +157,7 @@ say_hello(struct smtp_cli *c, enum cli_state state, int64_t now_us)
 	c->caps_seen = 0;
 	c->size_seen = 0;
 	c->lines_seen = 0;
-	buf_adds(&c->out,
-	    state == CLI_ST_EHLO ? SL("EHLO ") : SL("HELO "));
+	buf_adds(&c->out, state == CLI_ST_EHLO ? SL("EHLO ") : SL("HELO "));
 	buf_adds(&c->out, c->conf->ehlo_name);
 	buf_adds(&c->out, SL("\r\n"));
 	enter(c, state, now_us);
@@ -246,8 +244,7 @@ greeting_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 }
 
 void
-smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why,
-    int64_t now_us)
+smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why, int64_t now_us)
 {
 	if (c->state == CLI_ST_DOWN)
 		return;

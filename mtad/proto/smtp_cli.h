@@ -35,7 +35,7 @@
 struct smtp_cli_conf {
 	struct slice ehlo_name;
 	bool pipelines; /* use PIPELINING when offered */
-	bool chains;	/* next transaction behind the final dot */
+	bool chains;    /* next transaction behind the final dot */
 	bool wants_tls; /* STARTTLS when offered */
 #define X(name, dflt) int64_t name;
 	SMTP_CLI_TIMEOUTS(X)
@@ -57,11 +57,11 @@ enum smtp_caps {
 
 enum smtp_cli_act {
 	CLI_NEED_INPUT, /* nothing to do until the peer speaks */
-	CLI_STARTTLS,	/* flush, handshake, then smtp_cli_tls_done */
-	CLI_UP,		/* EHLO done (over TLS too, if so): c->caps. Once. */
-	CLI_BODY,	/* give body with smtp_cli_body until its end */
-	CLI_RESULT,	/* the oldest transaction is over: c->result */
-	CLI_DOWN,	/* the session is over: smtp_cli_down; unfinished
+	CLI_STARTTLS,   /* flush, handshake, then smtp_cli_tls_done */
+	CLI_UP,         /* EHLO done (over TLS too, if so): c->caps. Once. */
+	CLI_BODY,       /* give body with smtp_cli_body until its end */
+	CLI_RESULT,     /* the oldest transaction is over: c->result */
+	CLI_DOWN,       /* the session is over: smtp_cli_down; unfinished
 			 * transactions gave their CLI_RESULT before */
 };
 
@@ -93,7 +93,7 @@ struct smtp_cli_result {
 	uint64_t cookie;
 	uint32_t n;
 	struct smtp_cli_answer rcpt[SMTP_TXN_RCPTS_MAX];
-	bool is_sent; /* MAIL was written to the peer */
+	bool is_sent;  /* MAIL was written to the peer */
 	bool in_doubt; /* final dot written, answer never seen */
 	int64_t began_us, ended_us;
 	uint32_t text_n;
@@ -154,7 +154,7 @@ void smtp_cli_body(struct smtp_cli *c, struct slice piece, bool has_dots,
 /* Largest piece, and the ceiling of what waits to be sent; a session that goes
  * over it is broken as if by smtp_cli_body_broken. */
 #define SMTP_CLI_PIECE_MAX (1u << 20)
-#define SMTP_CLI_OUT_MAX   (4u << 20)
+#define SMTP_CLI_OUT_MAX (4u << 20)
 /* The body cannot be had (disk, corruption): the final dot is never sent, the
  * session is closed and its transaction is transient with STAGE_LOCAL. */
 void smtp_cli_body_broken(struct smtp_cli *c);

@@ -51,7 +51,7 @@ enum txn_step {
 struct cli_txn {
 	struct smtp_cli_txn t;
 	uint64_t skip[(SMTP_TXN_RCPTS_MAX + 63) / 64]; /* not to be sent */
-	uint8_t local;				       /* enum txn_local */
+	uint8_t local;                                 /* enum txn_local */
 	uint8_t first; /* STEP_RSET or STEP_MAIL */
 	uint16_t sent, answered;
 	uint16_t accepted;
@@ -72,7 +72,7 @@ struct smtp_cli {
 	bool body_is_open;
 	bool needs_rset;      /* the peer has a transaction that is over */
 	bool result_is_open;  /* result belongs to the oldest transaction */
-	bool is_lost;	      /* the connection went, not the patience */
+	bool is_lost;         /* the connection went, not the patience */
 	bool oldest_was_hurt; /* after the end: the blame has been given */
 	char body_last[2];    /* the last two bytes of the body */
 	uint8_t oldest, ntxns;

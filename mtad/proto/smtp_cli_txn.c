@@ -125,7 +125,8 @@ text_keep(struct smtp_cli_result *res, struct smtp_cli_answer *a,
 
 	for (const struct smtp_cli_answer *b = res->rcpt; b < a; b++) {
 		if (b->text_n != text.n ||
-		    !slice_eq(slice_of(res->text + b->text_at, b->text_n), text))
+		    !slice_eq(slice_of(res->text + b->text_at, b->text_n),
+			text))
 			continue;
 		a->text_at = b->text_at;
 		a->text_n = b->text_n;
@@ -305,8 +306,9 @@ write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t)
 		p = put(p, SL(" SMTPUTF8"));
 	if (c->caps & CAP_DSN) {
 		if (t->flags & (ENV_RET_FULL | ENV_RET_HDRS))
-			p = put(p, t->flags & ENV_RET_FULL ? SL(" RET=FULL") :
-							     SL(" RET=HDRS"));
+			p = put(p,
+			    t->flags & ENV_RET_FULL ? SL(" RET=FULL") :
+						      SL(" RET=HDRS"));
 		if (t->envid.n > 0 && is_clean(t->envid)) {
 			p = put(p, SL(" ENVID="));
 			p = put(p, t->envid);
@@ -543,8 +545,9 @@ smtp_cli_body(struct smtp_cli *c, struct slice piece, bool has_dots, bool last,
 void
 smtp_cli_body_broken(struct smtp_cli *c)
 {
-	cli_fall(c, (struct outcome){ .klass = OUTCOME_TRANSIENT,
-			.stage = STAGE_LOCAL },
+	cli_fall(c,
+	    (struct outcome){ .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_LOCAL },
 	    SL("the message cannot be read"));
 }
 

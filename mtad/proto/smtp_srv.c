@@ -22,8 +22,7 @@ enum line_fault {
 void
 smtp_srv_conf_default(struct smtp_srv_conf *c)
 {
-	*c = (struct smtp_srv_conf){
-		.size_max = 50u << 20,
+	*c = (struct smtp_srv_conf){ .size_max = 50u << 20,
 		.rcpts_max = 1000,
 		.errors_max = 20,
 		.body_line_max = 65536,
@@ -146,8 +145,7 @@ eom_answered(struct smtp_srv *s, bool is_ok)
 }
 
 void
-smtp_srv_reply(struct smtp_srv *s, int code, const char *enh,
-    struct slice text)
+smtp_srv_reply(struct smtp_srv *s, int code, const char *enh, struct slice text)
 {
 	char line[SMTP_REPLY_MAX];
 	enum smtp_srv_act act = s->waits_for;

@@ -22,8 +22,8 @@
 #include "mail/mail.h"
 #include "proto/syntax.h"
 
-#define SMTP_LINE_MAX  2048 /* command line with CRLF: 512 and extensions */
-#define SMTP_REPLY_MAX 512  /* reply line with CRLF, RFC 5321 4.5.3.1.5 */
+#define SMTP_LINE_MAX 2048 /* command line with CRLF: 512 and extensions */
+#define SMTP_REPLY_MAX 512 /* reply line with CRLF, RFC 5321 4.5.3.1.5 */
 /* Replies that wait to be sent; a peer that makes more of them without reading
  * any is closed. */
 #define SMTP_SRV_OUT_MAX (256u << 10)
@@ -57,16 +57,16 @@ void smtp_srv_conf_default(struct smtp_srv_conf *c);
 
 enum smtp_srv_act {
 	SRV_NEED_INPUT, /* feed more bytes */
-	SRV_WAIT,	/* an act is still unanswered */
-	SRV_MAIL,	/* (answer) s->path, s->size, s->is_8bit: a sender */
-	SRV_RCPT,	/* (answer) s->path: a recipient */
-	SRV_DATA,	/* (answer) smtp_srv_go_ahead, or smtp_srv_reply */
-	SRV_BODY,	/* s->body: next piece, dots unstuffed, CRLF ends */
-	SRV_EOM,	/* (answer) the message is whole; s->body_bytes */
-	SRV_ABORT,	/* forget the transaction: RSET, EHLO, QUIT, a refused
+	SRV_WAIT,       /* an act is still unanswered */
+	SRV_MAIL,       /* (answer) s->path, s->size, s->is_8bit: a sender */
+	SRV_RCPT,       /* (answer) s->path: a recipient */
+	SRV_DATA,       /* (answer) smtp_srv_go_ahead, or smtp_srv_reply */
+	SRV_BODY,       /* s->body: next piece, dots unstuffed, CRLF ends */
+	SRV_EOM,        /* (answer) the message is whole; s->body_bytes */
+	SRV_ABORT,      /* forget the transaction: RSET, EHLO, QUIT, a refused
 			 * body (smtp_srv_refuse_body too), or the session ends */
-	SRV_STARTTLS,	/* (answer) flush, handshake, smtp_srv_tls_done */
-	SRV_CLOSE,	/* flush, then close */
+	SRV_STARTTLS,   /* (answer) flush, handshake, smtp_srv_tls_done */
+	SRV_CLOSE,      /* flush, then close */
 };
 
 enum smtp_srv_state {
@@ -93,23 +93,23 @@ struct smtp_srv {
 
 	/* Facts about the transaction, good at the act that names them. */
 	struct smtp_path path; /* into `line`, until the answer */
-	uint64_t size;	       /* SIZE= of MAIL, 0 = not given */
+	uint64_t size;         /* SIZE= of MAIL, 0 = not given */
 	bool is_8bit, is_utf8;
-	uint32_t rcpts; /* accepted so far */
+	uint32_t rcpts;      /* accepted so far */
 	struct slice body;   /* into the caller's input or a literal, until the
 			      * next step */
 	uint64_t body_bytes; /* unstuffed, so far */
 	bool saw_8bit, saw_dots; /* in the body: for the envelope's flags */
 
 	/* Private to smtp_srv*.c. */
-	bool has_begun;	   /* the peer has said something */
-	bool has_txn;	   /* the caller knows of a transaction */
-	bool aborts;	   /* SRV_ABORT is due */
-	bool renews;	   /* the deadline counts from the next step on */
+	bool has_begun; /* the peer has said something */
+	bool has_txn;   /* the caller knows of a transaction */
+	bool aborts;    /* SRV_ABORT is due */
+	bool renews;    /* the deadline counts from the next step on */
 	bool shuts, shuts_gently;
 	uint8_t line_fault; /* the command line is swallowed to its CRLF */
-	bool line_cr;	    /* what was swallowed ends in CR */
-	uint8_t eol;	    /* how much of CRLF.CRLF has been seen */
+	bool line_cr;       /* what was swallowed ends in CR */
+	uint8_t eol;        /* how much of CRLF.CRLF has been seen */
 	bool body_refused;
 	uint64_t body_line; /* bytes of the line so far */
 	int64_t since_us;   /* last progress, for the deadline */

@@ -41,8 +41,8 @@ srv_body_refuse(struct smtp_srv *s, struct slice reply)
 {
 	if (s->state != SRV_ST_BODY)
 		return;
-	s->refusal_n = (uint16_t)slice_copy(
-	    reply, s->refusal, sizeof(s->refusal));
+	s->refusal_n =
+	    (uint16_t)slice_copy(reply, s->refusal, sizeof(s->refusal));
 	s->state = SRV_ST_SWALLOW;
 	if (s->has_txn) {
 		s->has_txn = false;

@@ -17,7 +17,7 @@ enum srv_eol {
 	EOL_MID,    /* inside a line */
 	EOL_START,  /* at the start of a line, behind a true CRLF */
 	EOL_BARE,   /* behind a bare CR or LF that was made CRLF */
-	EOL_CR,	    /* behind a CR that is not yet accounted for */
+	EOL_CR,     /* behind a CR that is not yet accounted for */
 	EOL_DOT,    /* EOL_START and a dot, not yet accounted for */
 	EOL_DOT_CR, /* the same and a CR */
 };

@@ -11,33 +11,30 @@
 #define LOCAL_MAX 64 /* RFC 5321 4.5.3.1.1 */
 #define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 
-enum char_class {
-	CC_ATEXT = 1 << 0, /* RFC 5322 3.2.3, and the dot */
-	CC_LDH = 1 << 1,   /* letter, digit, hyphen; and the underscore */
-	CC_XCHAR = 1 << 2, /* RFC 3461 4: 33-126 without '+' and '=' */
+/* atext of RFC 5322 3.2.3, and the dot. */
+static const bool is_atext[256] = {
+	['!'] = true,
+	['#' ... '\''] = true,
+	['*' ... '+'] = true,
+	['-' ... '9'] = true,
+	['='] = true,
+	['?'] = true,
+	['A' ... 'Z'] = true,
+	['^' ... '~'] = true,
 };
 
-#define A CC_ATEXT
-#define D CC_LDH
-#define X CC_XCHAR
-static const uint8_t char_class[256] = {
-	['!'] = A | X, ['"'] = X, ['#'] = A | X, ['$'] = A | X, ['%'] = A | X,
-	['&'] = A | X, ['\''] = A | X, ['('] = X, [')'] = X, ['*'] = A | X,
-	['+'] = A, [','] = X, ['-'] = A | D | X, ['.'] = A | X, ['/'] = A | X,
-	['0' ... '9'] = A | D | X, [':'] = X, [';'] = X, ['<'] = X, ['='] = A,
-	['>'] = X, ['?'] = A | X, ['@'] = X, ['A' ... 'Z'] = A | D | X,
-	['['] = X, ['\\'] = X, [']'] = X, ['^'] = A | X, ['_'] = A | D | X,
-	['`'] = A | X, ['a' ... 'z'] = A | D | X, ['{'] = A | X, ['|'] = A | X,
-	['}'] = A | X, ['~'] = A | X,
-};
-#undef A
-#undef D
-#undef X
-
+/* Letter, digit, hyphen; and the underscore. */
 static bool
-is_class(char c, uint8_t klass)
+is_ldh(char c)
 {
-	return (char_class[(unsigned char)c] & klass) != 0;
+	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_';
+}
+
+/* xchar of RFC 3461 4: printable, but what begins or ends a value. */
+static bool
+is_xchar(char c)
+{
+	return c > ' ' && c <= '~' && c != '+' && c != '=';
 }
 
 static bool
@@ -66,7 +63,7 @@ domain_is_valid(struct slice domain, bool utf8)
 	for (size_t i = 0; i < domain.n; i++) {
 		char c = domain.p[i];
 
-		if (is_class(c, CC_LDH) || (utf8 && is_8bit(c)))
+		if (is_ldh(c) || (utf8 && is_8bit(c)))
 			continue;
 		if (c != '.' ||
 		    !label_is_valid(slice_of(domain.p + from, i - from)))
@@ -121,7 +118,7 @@ local_length(struct slice s, bool utf8)
 	if (s.n > 0 && s.p[0] == '"')
 		return quoted_length(s, utf8);
 	while (i < s.n &&
-	    (is_class(s.p[i], CC_ATEXT) || (utf8 && is_8bit(s.p[i]))))
+	    (is_atext[(unsigned char)s.p[i]] || (utf8 && is_8bit(s.p[i]))))
 		i++;
 	return i;
 }
@@ -137,8 +134,8 @@ domain_take(struct slice s, bool utf8)
 		i = slice_index(s, ']');
 		return slice_of(s.p, i < s.n ? i + 1 : 0);
 	}
-	while (i < s.n && (is_class(s.p[i], CC_LDH) || s.p[i] == '.' ||
-			      (utf8 && is_8bit(s.p[i]))))
+	while (i < s.n &&
+	    (is_ldh(s.p[i]) || s.p[i] == '.' || (utf8 && is_8bit(s.p[i]))))
 		i++;
 	return slice_of(s.p, i);
 }
@@ -274,7 +271,7 @@ xtext_decode(struct slice s, struct buf *out)
 	for (size_t i = 0; i < s.n && err == 0; i++) {
 		int high, low;
 
-		if (is_class(s.p[i], CC_XCHAR)) {
+		if (is_xchar(s.p[i])) {
 			err = buf_addc(out, s.p[i]);
 			continue;
 		}
@@ -300,7 +297,7 @@ xtext_encode(struct slice s, struct buf *out)
 		unsigned char c = (unsigned char)s.p[i];
 		char hex[3] = { '+', digits[c >> 4], digits[c & 15] };
 
-		if (is_class(s.p[i], CC_XCHAR))
+		if (is_xchar(s.p[i]))
 			err = buf_addc(out, s.p[i]);
 		else
 			err = buf_add(out, hex, sizeof(hex));

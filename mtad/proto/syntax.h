@@ -8,7 +8,7 @@
 #include "mail/mail.h"
 
 struct smtp_path {
-	struct slice address; /* local@domain without <> and source route;
+	struct slice address;       /* local@domain without <> and source route;
 			       * empty for <> */
 	struct slice local, domain; /* domain may be "[1.2.3.4]" */
 };

@@ -66,7 +66,8 @@ hist_quantile(const struct hist *h, uint32_t permyriad)
 	rank = MAX(rank, 1);
 	for (uint32_t b = 0; b < HIST_BUCKETS; b++) {
 		seen += h->count[b];
-		if (seen >= rank)
+		/* The last step has no upper edge. */
+		if (seen >= rank && b < HIST_BUCKETS - 1)
 			return MIN(bucket_edge(b), h->max);
 	}
 	return h->max;

@@ -22,7 +22,7 @@ static const struct screen_view *const views[SCREEN_N] = {
 static enum style
 state_text(const struct scene *s, char *dst, size_t cap)
 {
-	char time[24];
+	char time[32];
 
 	if (s->ui->is_frozen) {
 		snprintf(dst, cap, "FROZEN");
@@ -82,7 +82,7 @@ draw_title(const struct scene *s, struct grid *g)
 		    fmt_duration(up, s->snap->uptime_us));
 	if (s->snap->is_stopping)
 		line_add(&l, STYLE_WARN, "  stopping");
-	if (grid_name_width(g, s->snap->version) < 16 && l.end - l.x > 24) {
+	if (s->snap->version.n > 0 && l.end - l.x > 24) {
 		line_add(&l, STYLE_QUIET, "  mtad ");
 		grid_name(g, l.x, 0, l.end - l.x, STYLE_QUIET,
 		    s->snap->version);
@@ -123,7 +123,7 @@ draw_flows(const struct scene *s, struct grid *g, int y)
 	const struct snap *p = s->snap;
 	bool has_sparks = g->w >= 2 * VIEW_W_MIN;
 	struct line l = { g, 1, y, g->w };
-	char n[24];
+	char n[32];
 
 	line_add(&l, STYLE_NORMAL, "In %s/s", word_rate(n, p->in_milli));
 	if (has_sparks)
@@ -143,7 +143,7 @@ static void
 draw_stock(const struct snap *p, struct grid *g, int y)
 {
 	struct line l = { g, 1, y, g->w };
-	char n[24];
+	char n[32];
 
 	line_add(&l, STYLE_TITLE, "Queue %s", word_count(n, p->recipients));
 	line_add(&l, STYLE_NORMAL, "  due %s", word_count(n, p->due));
@@ -159,7 +159,7 @@ static void
 draw_known(const struct snap *p, struct grid *g, int y)
 {
 	struct line l = { g, 1, y, g->w };
-	char n[24];
+	char n[32];
 
 	line_add(&l, STYLE_NORMAL, "Conns %s", word_count(n, p->sessions));
 	if (p->sessions_max > 0)
@@ -169,7 +169,7 @@ draw_known(const struct snap *p, struct grid *g, int y)
 		line_add(&l, STYLE_NORMAL, "  in %s",
 		    word_count(n, p->sessions_in));
 	line_add(&l, STYLE_NORMAL, "  domains %s", word_count(n, p->domains));
-	line_add(&l, STYLE_NORMAL, " (%s looked up)",
+	line_add(&l, STYLE_NORMAL, ", %s looking up",
 	    word_count(n, p->resolving));
 	line_add(&l, STYLE_NORMAL, "  sites %s", word_count(n, p->sites));
 	if (p->spool_bytes >= 0)
@@ -189,7 +189,7 @@ draw_tabs(const struct scene *s, struct grid *g, int y)
 	const struct ui *ui = s->ui;
 	int64_t all = views[ui->screen]->total(s->snap);
 	struct line l = { g, 0, y, g->w };
-	char n[24];
+	char n[32];
 
 	for (int i = 0; i < SCREEN_N; i++) {
 		bool is_on = i == (int)ui->screen;
@@ -250,11 +250,15 @@ draw_keys(const struct scene *s, struct grid *g, int y)
 	for (uint32_t i = 0; i < key_table_n; i++) {
 		const struct key_row *k = &key_table[i];
 		const char *label = k->label;
+		int key_n;
 
 		if (k->brief == NULL)
 			continue;
-		line_add(&l, STYLE_KEY, "%s%.*s", l.x > 0 ? "  " : "",
-		    (int)strcspn(label, " "), label);
+		key_n = (int)strcspn(label, " ");
+		if (l.x + 2 + key_n + 1 + (int)strlen(k->brief) > l.end)
+			break;
+		line_add(&l, STYLE_KEY, "%s%.*s", l.x > 0 ? "  " : "", key_n,
+		    label);
 		line_add(&l, STYLE_NORMAL, ":%s", k->brief);
 	}
 }
@@ -328,7 +332,7 @@ view_draw(const struct scene *s, struct grid *g)
 		return;
 	}
 	if (s->ui->is_help) {
-		view_help(g);
+		view_help(g, s->ui);
 		return;
 	}
 	draw_title(s, g);

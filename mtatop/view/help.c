@@ -14,38 +14,40 @@ help_row(struct grid *g, int x, int y, int w, const struct key_row *k)
 	    slice_str(k->help));
 }
 
-/* The keys, in two columns where one is too high. */
-static int
-help_keys(struct grid *g, int y)
-{
-	int room = g->h - y - 1, n = (int)key_table_n;
-	int columns = n > room && g->w >= 2 * VIEW_W_MIN ? 2 : 1;
-	int rows = (n + columns - 1) / columns, w = g->w / columns;
-
-	for (int i = 0; i < n; i++) {
-		int at = y + i % rows;
-
-		if (at < g->h - 1)
-			help_row(g, i / rows * w, at, w, &key_table[i]);
-	}
-	return y + rows;
-}
+static const char *const notes[] = {
+	"",
+	"Marks: ! in trouble, * at a limit, H held.",
+	"WHY: what a queue waits for, how long.",
+	"OUT/s, DEF%: deliveries, and the share of",
+	"attempts put off, over the last minute.",
+	"ETA: depth by that rate.  ?: not known.",
+};
 
 void
-view_help(struct grid *g)
+view_help(struct grid *g, struct ui *ui)
 {
-	static const char *const notes[] = {
-		"",
-		"Marks: ! in trouble, * at a limit, H held.",
-		"WHY is what a queue waits for, and for how long; DEF% the",
-		"share of attempts put off, OUT/s deliveries, both of the last",
-		"minute; ETA is depth by that rate. ? is: not known.",
-	};
-	int y;
+	uint32_t columns = g->w >= 2 * VIEW_W_MIN ? 2 : 1;
+	uint32_t rows = (key_table_n + columns - 1) / columns;
+	uint32_t all = rows + (uint32_t)ARRAY_LEN(notes), at;
+	uint32_t room = (uint32_t)MAX(g->h - 2, 1);
+	int w = g->w / (int)columns;
 
+	ui->page = room;
+	ui->help_top = MIN(ui->help_top, all > room ? all - room : 0);
 	grid_put(g, 1, 0, g->w - 1, STYLE_TITLE, SL("mtatop: keys"));
-	y = help_keys(g, 1);
-	for (size_t i = 0; i < ARRAY_LEN(notes) && y < g->h - 1; i++, y++)
-		grid_put(g, 1, y, g->w - 1, STYLE_NORMAL, slice_str(notes[i]));
-	grid_put(g, 1, g->h - 1, g->w - 1, STYLE_QUIET, SL("? or Esc: back"));
+	for (uint32_t i = 0; i < room; i++) {
+		int y = (int)i + 1;
+
+		at = ui->help_top + i;
+		if (at < rows)
+			for (uint32_t c = 0; at < key_table_n && c < columns;
+			     c++, at += rows)
+				help_row(g, (int)c * w, y, w, &key_table[at]);
+		else if (at < all)
+			grid_put(g, 1, y, g->w - 1, STYLE_NORMAL,
+			    slice_str(notes[at - rows]));
+	}
+	grid_put(g, 1, g->h - 1, g->w - 1, STYLE_QUIET,
+	    all > room ? SL("Up, Down: more   ? or Esc: back") :
+			 SL("? or Esc: back"));
 }

@@ -94,7 +94,7 @@ COLUMN(show_eta)
 }
 
 static const struct column columns[] = {
-	{ "DOMAIN", NULL, 11, 40, 0, false, show_domain },
+	{ "DOMAIN", NULL, 11, 30, 0, false, show_domain },
 	{ "SITE", NULL, 16, 28, 12, false, show_site },
 	{ "POOL", NULL, 7, 12, 5, false, show_pool },
 	{ "TENANT", NULL, 8, 14, 10, false, show_tenant },
@@ -134,22 +134,25 @@ clock_text(const struct snap *s, int64_t us, char *dst, size_t cap)
 static void
 detail_why(const struct snap *s, uint32_t row, struct line *l)
 {
-	const struct why_row *why = why_find(Q->why);
-	char time[24], clock[24];
+	char time[32], clock[24];
 
-	line_add(l, STYLE_NORMAL, "  %s", why->name);
-	if (Q->until_us >= 0 && s->wall_us >= 0) {
+	l->x += 2;
+	l->x +=
+	    grid_name(l->g, l->x, l->y, l->end - l->x, STYLE_NORMAL, Q->why);
+	if (Q->until_us >= 0) {
+		word_exact_time(time, Q->until_us);
 		clock_text(s, Q->until_us, clock, sizeof(clock));
-		line_add(l, STYLE_NORMAL, " until %s (%s)", clock,
-		    word_time(time, Q->until_us));
+		if (s->wall_us < 0 ||
+		    !line_add(l, STYLE_NORMAL, " until %s (%s)", clock, time))
+			line_add(l, STYLE_NORMAL, " (%s)", time);
 	}
-	line_add(l, STYLE_NORMAL, ": %s", why->means);
+	line_add(l, STYLE_NORMAL, ": %s", why_find(Q->why)->means);
 }
 
 static void
 detail_numbers(const struct snap *s, uint32_t row, struct line *l)
 {
-	char n[24];
+	char n[32];
 
 	line_add(l, STYLE_NORMAL, " depth %s", word_count(n, Q->depth));
 	line_add(l, STYLE_NORMAL, "  due %s", word_count(n, Q->due));

@@ -99,7 +99,7 @@ mark(const struct snap *s, uint32_t row, enum style *style)
 static void
 detail(const struct snap *s, uint32_t row, int line, struct line *l)
 {
-	char n[24];
+	char n[32];
 
 	if (line == 1) {
 		line_add(l, STYLE_NORMAL, " delivered %s",

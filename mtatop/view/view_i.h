@@ -39,7 +39,7 @@ extern const struct screen_view view_queues, view_sources;
 /* The table of a screen in rows y to y + h - 1, titles first. */
 void view_table(const struct scene *s, const struct screen_view *v,
     struct grid *g, int y, int h);
-void view_help(struct grid *g);
+void view_help(struct grid *g, struct ui *ui);
 
 /* Why something waits. */
 struct why_row {
@@ -51,11 +51,13 @@ struct why_row {
 const struct why_row *why_find(struct slice name);
 void why_show(struct slice why, int64_t until_us, struct field *f);
 
-/* Numbers in at most 6 cells; unknown is "?". dst of 24 bytes, returned. */
+/* Numbers in at most 6 cells; unknown is "?". dst of 32 bytes, returned. */
 char *word_count(char *dst, int64_t n);
 char *word_rate(char *dst, int64_t milli);
 char *word_share(char *dst, int64_t milli);
 char *word_time(char *dst, int64_t us);
+/* Two units: "4m10s". */
+char *word_exact_time(char *dst, int64_t us);
 /* One unit only: "59m". */
 char *word_short_time(char *dst, int64_t us);
 /* When depth will be gone at that rate; "-" when it will not. */

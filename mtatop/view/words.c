@@ -3,17 +3,17 @@
  */
 #include "view/view_i.h"
 
-#define WORD_CAP 24
+#define WORD_CAP 32
 #define ETA_MAX (1000 * INT64_C(86400)) /* seconds; beyond, it is no answer */
 
 static const struct why_row whys[] = {
 	{ "none", ' ', STYLE_NORMAL, "nothing is in its way" },
 	{ "dns", ' ', STYLE_NORMAL, "its hosts are being looked up" },
 	{ "dns-failed", '!', STYLE_BAD, "the look-up of its hosts failed" },
-	{ "retry", ' ', STYLE_NORMAL, "each recipient waits for its next try" },
+	{ "retry", ' ', STYLE_NORMAL, "recipients wait for their next try" },
 	{ "conn", '*', STYLE_WARN, "all connections it may have are open" },
 	{ "rate", '*', STYLE_WARN, "it sends as fast as its rate allows" },
-	{ "backoff", '!', STYLE_BAD, "the receiver refused; it is left alone" },
+	{ "backoff", '!', STYLE_BAD, "the receiver refused mail" },
 	{ "host-down", '!', STYLE_BAD, "none of its hosts answers" },
 	{ "no-source", '!', STYLE_BAD, "no source address can serve it" },
 	{ "held", 'H', STYLE_WARN, "an operator holds it" },
@@ -89,6 +89,23 @@ char *
 word_time(char *dst, int64_t us)
 {
 	return us < 0 ? word_put(dst, "-") : fmt_duration(dst, us);
+}
+
+char *
+word_exact_time(char *dst, int64_t us)
+{
+	long long s = (us + US_PER_S - 1) / US_PER_S;
+
+	if (s >= 86400)
+		snprintf(dst, WORD_CAP, "%lldd%02lldh", s / 86400,
+		    s / 3600 % 24);
+	else if (s >= 3600)
+		snprintf(dst, WORD_CAP, "%lldh%02lldm", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		snprintf(dst, WORD_CAP, "%lldm%02llds", s / 60, s % 60);
+	else
+		snprintf(dst, WORD_CAP, "%llds", s);
+	return dst;
 }
 
 char *

@@ -1,0 +1,107 @@
+/*
+ * engine/check.c - the full audit: every count against what it counts, every
+ * waiting recipient against its wake. For tests; walks everything.
+ */
+#include "engine/engine_i.h"
+
+struct tally {
+	uint64_t state[R_STATES];
+	uint64_t live;
+};
+
+static void
+check_rcpt(const struct eng *e, uint32_t i, struct tally *t)
+{
+	const struct rcpt *r = eng_rcpt(e, i);
+	const struct msg *m;
+
+	t->state[r->state]++;
+	ASSERT(r->state != R_NONE);
+	if (r->state == R_DONE)
+		return;
+	t->live++;
+	m = eng_msg(e, r->msg);
+	ASSERT(m != NULL && m->nlive > 0);
+	ASSERT(pool_is_live(&e->doms, r->dom));
+	ASSERT(pool_is_live(&e->queues, r->queue));
+	/* A recipient that waits has a timer: at the latest its expiry. */
+	ASSERT((r->state == R_ASSIGNED) != wheel_is_set(&e->wheel, i));
+}
+
+static void
+check_queue(const struct eng *e, const struct queue *q)
+{
+	const struct lane *l;
+
+	ASSERT(q->depth == q->fifo.n + q->ndeferred + q->nheld + q->ninflight);
+	ASSERT((q->fifo.n == 0) == (q->ngroups == 0));
+	ASSERT(q->ngroups <= q->fifo.n);
+	if (q->home & HOME_DOM)
+		return;
+	l = pool_at(&e->lanes, q->lane);
+	ASSERT(q->fifo.n == 0 || l->ring.n != 0);
+}
+
+/* No lost wake: a lane with ready mail is about to be pumped, is parked with a
+ * wake, has sessions on their way, or is served by sessions that are busy or
+ * by a path with a timer. */
+static void
+check_lane(const struct eng *e, const struct lane *l)
+{
+	const struct site *s = pool_at(&e->sites, l->site);
+	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
+	    heap_has(&l->timer.node) || l->wait_host != 0 || l->is_in_limit;
+
+	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
+		const struct path *p = pool_at(&e->paths, i);
+
+		wakes = heap_has(&p->timer.node);
+		i = p->link.next;
+	}
+	ASSERT(l->ring.n == 0 || wakes || l->why == WHY_NO_SOURCE);
+}
+
+static void
+check_path(const struct eng *e, const struct path *p)
+{
+	const struct site *s = pool_at(&e->sites, p->site);
+
+	ASSERT(p->nsess == p->sessions.n);
+	ASSERT(p->nsess <= s->nsess);
+	ASSERT(p->is_idle == (p->nsess == 0 && p->inflight == 0));
+}
+
+static void
+check_sess(const struct eng *e, const struct sess *x)
+{
+	const struct path *p = pool_at(&e->paths, x->path);
+
+	ASSERT(x->txns.n <= AHEAD_MAX);
+	ASSERT(x->level == LEVEL_NONE || x->level == x->txns.n);
+	ASSERT(p->inflight >= x->txns.n);
+	ASSERT((x->lane != 0) == (x->state == SESS_OPENING));
+}
+
+#define EACH(pool, i)                                                          \
+	for (uint32_t i = 1; i < (pool).next_new; i++)                         \
+		if (pool_is_live(&(pool), i))
+
+void
+eng_check(const struct eng *e)
+{
+	struct tally t = { 0 };
+
+	EACH(e->rcpts, i)
+		check_rcpt(e, i, &t);
+	for (int k = 0; k < R_STATES; k++)
+		ASSERT(t.state[k] == e->nstate[k]);
+	ASSERT(t.live == e->totals.recipients);
+	EACH(e->queues, i)
+		check_queue(e, pool_at(&e->queues, i));
+	EACH(e->lanes, i)
+		check_lane(e, pool_at(&e->lanes, i));
+	EACH(e->paths, i)
+		check_path(e, pool_at(&e->paths, i));
+	EACH(e->sessions, i)
+		check_sess(e, pool_at(&e->sessions, i));
+}

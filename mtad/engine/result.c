@@ -1,0 +1,197 @@
+/*
+ * engine/result.c - what became of a transaction.
+ *
+ * Trouble is kept at its own level. A 4xx to RCPT, DATA or the final dot delays
+ * that recipient by its schedule. A refusal before, any 421, and a connection
+ * that broke before the message was sent delay the path; the recipients go
+ * back to the head of their line and no attempt of theirs is burned. What the
+ * peer never saw goes back at once.
+ */
+#include "engine/engine_i.h"
+
+#define LOCAL_DELAY_US (10 * US_PER_S) /* a fault of ours: memory, disk */
+
+enum level { LEVEL_RCPT, LEVEL_PATH, LEVEL_AGAIN, LEVEL_LOCAL };
+
+static enum level
+level_of(const struct ev_result *ev, const struct outcome *o)
+{
+	if (o->klass == OUTCOME_UNSENT)
+		return o->stage == STAGE_LOCAL ? LEVEL_LOCAL : LEVEL_AGAIN;
+	if (o->klass != OUTCOME_TRANSIENT)
+		return LEVEL_RCPT;
+	if (o->stage == STAGE_LOCAL)
+		return LEVEL_LOCAL;
+	if (o->code == 421 || (o->code != 0 && o->stage <= STAGE_MAIL))
+		return LEVEL_PATH;
+	if (o->code == 0 && !ev->in_doubt &&
+	    (!ev->is_sent || o->stage < STAGE_DATA))
+		return LEVEL_PATH;
+	return LEVEL_RCPT;
+}
+
+static void
+count(struct eng *e, struct txn *t, uint32_t src, const struct outcome *o)
+{
+	struct queue *q = pool_at(&e->queues, t->queue);
+	struct src *s = &e->srcs[src];
+	bool ok = o->klass == OUTCOME_DELIVERED;
+	bool later = o->klass == OUTCOME_TRANSIENT;
+
+	eng_pace_count(&q->pace, e->now, o->klass);
+	eng_pace_count(&s->pace, e->now, o->klass);
+	q->delivered += ok;
+	s->delivered += ok;
+	q->transient += later;
+	s->transient += later;
+	q->bounced += !ok && !later;
+	s->bounced += !ok && !later;
+	e->totals.transient_total += later;
+}
+
+/* Back to the head of its line, unless an operator wanted otherwise. */
+static void
+again(struct eng *e, uint32_t i)
+{
+	if (!eng_mark_apply(e, i))
+		eng_rcpt_place(e, i, true);
+}
+
+static void
+retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
+    uint32_t luck)
+{
+	struct rcpt *r = eng_rcpt(e, i);
+	int64_t due;
+
+	r->attempts = MIN(r->attempts + 1, ATTEMPTS_MAX);
+	eng_rcpt_remember(r, o);
+	due = e->now + eng_retry_delay(&e->policy->retry, r->attempts, luck);
+	eng_persist(e, i, o, false, false, due);
+	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);
+	if (!eng_mark_apply(e, i))
+		eng_rcpt_rest(e, i, R_DEFERRED, due);
+}
+
+static void
+finish(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src)
+{
+	struct rcpt *r = eng_rcpt(e, i);
+
+	r->attempts = MIN(r->attempts + 1, ATTEMPTS_MAX);
+	eng_rcpt_finish(e, i, o->klass == OUTCOME_DELIVERED ?
+		ENG_LOG_DELIVERY : ENG_LOG_BOUNCE, o, src, 0);
+}
+
+/* One recipient, out of its transaction, in R_NONE. */
+static void
+settle(struct eng *e, uint32_t i, const struct outcome *o, enum level level,
+    uint32_t src, uint32_t luck)
+{
+	struct msg *m = eng_msg(e, eng_rcpt(e, i)->msg);
+
+	if (m->is_damaged) {
+		eng_rcpt_free(e, i);
+		return;
+	}
+	switch (level) {
+	case LEVEL_AGAIN:
+		again(e, i);
+		return;
+	case LEVEL_LOCAL:
+		eng_rcpt_rest(e, i, R_DEFERRED, e->now + LOCAL_DELAY_US);
+		return;
+	case LEVEL_PATH:
+		eng_rcpt_remember(eng_rcpt(e, i), o);
+		eng_log(e, i, ENG_LOG_TRANSIENT, o, src, 0, 0);
+		again(e, i);
+		return;
+	case LEVEL_RCPT:
+		if (o->klass == OUTCOME_TRANSIENT)
+			retry_later(e, i, o, src, luck);
+		else
+			finish(e, i, o, src);
+	}
+}
+
+/* The last recipient out of the transaction. */
+static uint32_t
+txn_pop(struct eng *e, struct txn *t)
+{
+	uint32_t i = t->rcpts.tail;
+
+	il_remove(K_FIFO(e), &t->rcpts, i);
+	eng_rcpt_leave(e, i);
+	return i;
+}
+
+static void
+txn_free(struct eng *e, uint32_t ti)
+{
+	struct txn *t = pool_at(&e->txns, ti);
+	struct sess *x = pool_at(&e->sessions, t->sess);
+	struct path *p = pool_at(&e->paths, x->path);
+	uint32_t sess = t->sess;
+
+	ASSERT(t->rcpts.n == 0);
+	il_remove(K_TXN(e), &x->txns, ti);
+	p->inflight--;
+	pool_give(&e->txns, ti);
+	eng_sess_relist(e, sess);
+}
+
+void
+eng_txn_return(struct eng *e, uint32_t ti)
+{
+	struct txn *t = pool_at(&e->txns, ti);
+	struct sess *x = pool_at(&e->sessions, t->sess);
+	struct outcome o = { .klass = OUTCOME_UNSENT };
+
+	eng_path_unspend(e, pool_at(&e->paths, x->path));
+	while (t->rcpts.n != 0)
+		settle(e, txn_pop(e, t), &o, LEVEL_AGAIN, 0, 0);
+	txn_free(e, ti);
+}
+
+/* From the last to the first, so that what goes back to the head of a line
+ * stands there in its order. */
+void
+eng_on_result(struct eng *e, const struct ev_result *ev)
+{
+	struct sess *x = pool_get(&e->sessions, ev->session);
+	struct txn *t = pool_get(&e->txns, ev->txn);
+	bool works = false, fails = false, unsent = false;
+	uint32_t path, src, luck, n;
+	int64_t began;
+	struct path *p;
+
+	if (x == NULL || t == NULL || t->sess != ev->session.index)
+		return;
+	ASSERT(ev->n == t->rcpts.n);
+	path = x->path;
+	p = pool_at(&e->paths, path);
+	src = p->src;
+	began = t->assigned_us;
+	luck = (uint32_t)rng_u64(&e->rng);
+	for (n = ev->n; n-- > 0;) {
+		const struct outcome *o = &ev->rcpt[n];
+		enum level level = level_of(ev, o);
+
+		works |= o->klass == OUTCOME_DELIVERED;
+		fails |= level == LEVEL_PATH;
+		unsent |= level == LEVEL_AGAIN;
+		if (o->klass != OUTCOME_UNSENT)
+			count(e, t, src, o);
+		settle(e, txn_pop(e, t), o, level, src, luck);
+	}
+	if (unsent && !ev->is_sent)
+		eng_path_unspend(e, p);
+	if (!unsent)
+		x->ndone++;
+	txn_free(e, ev->txn.index);
+	if (works)
+		eng_path_works(p, began);
+	if (fails)
+		eng_path_failed(e, path, began);
+	eng_path_pump(e, path);
+}

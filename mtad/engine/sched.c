@@ -1,0 +1,277 @@
+/*
+ * engine/sched.c - who goes next, through which source, on which session.
+ *
+ * A lane (site x pool) with ready mail is pumped when something about it has
+ * changed. In turn: a session that holds little takes the next transaction; if
+ * there is none, and fewer sessions are on their way than there are
+ * transactions to send, one more is opened by the next source that may; if
+ * none may, sessions that hold more are filled. A lane for which nothing can
+ * be done is parked: every gate that stopped it has a wake registered.
+ */
+#include "engine/engine_i.h"
+
+/* Transactions that a session takes before another session is opened: one on
+ * the wire and one to chain behind it. */
+#define FILL_FIRST 2
+
+/* The lane's pool in the present policy. */
+static const struct epool *
+lane_pool(struct eng *e, struct lane *l)
+{
+	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
+
+	if (l->generation != e->generation) {
+		l->generation = e->generation;
+		l->pool = POOL_NONE;
+		for (uint32_t i = 0; i < e->npools; i++)
+			if (e->pools[i].name == name)
+				l->pool = (uint16_t)i;
+	}
+	return l->pool == POOL_NONE ? NULL : &e->pools[l->pool];
+}
+
+bool
+eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
+{
+	if (lane_pool(e, l) == NULL || src->conf == SRC_NONE)
+		return false;
+	return src->pools[l->pool / 64] >> (l->pool % 64) & 1;
+}
+
+/* Gives the lane's next transaction to a session of one of its paths that
+ * holds fewer than `below`. */
+static bool
+assign_below(struct eng *e, uint32_t lane, uint32_t below)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct site *s = pool_at(&e->sites, l->site);
+
+	for (uint32_t v = 0; v < below; v++) {
+		uint32_t left = s->open[v].n;
+
+		for (uint32_t i = s->open[v].head; left > 0; left--) {
+			struct path *p = pool_at(&e->paths, i);
+			uint32_t next = p->open.next;
+			enum eng_why why;
+			int64_t until;
+
+			if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
+				i = next;
+				continue;
+			}
+			why = eng_path_gate(e, p, &until);
+			if (why == WHY_NONE) {
+				il_remove(K_OPEN(e), &s->open[v], i);
+				il_push_tail(K_OPEN(e), &s->open[v], i);
+				eng_sess_assign(e, i, lane);
+				return true;
+			}
+			eng_path_park(e, i, why, until);
+			i = next;
+		}
+	}
+	return false;
+}
+
+/* What stopped a lane, the gate that opens first in front. */
+struct stop {
+	enum eng_why why;
+	int64_t until_us;
+	uint32_t host;
+};
+
+static void
+stopped_by(struct stop *st, enum eng_why why, int64_t until_us, uint32_t host)
+{
+	int64_t a = until_us ? until_us : TIME_NEVER;
+	int64_t b = st->until_us ? st->until_us : TIME_NEVER;
+
+	if (host != 0)
+		st->host = host;
+	if (st->why == WHY_NONE || a < b) {
+		st->why = why;
+		st->until_us = until_us;
+	}
+}
+
+/* The node holds all the sessions it may: an idle one makes room. */
+static bool
+node_has_room(struct eng *e)
+{
+	if (e->sessions.live < e->limits.sessions_max)
+		return true;
+	if (e->idle_sessions.n != 0 && e->nclosing < 8)
+		eng_sess_close(e, e->idle_sessions.head);
+	return false;
+}
+
+/* Opens a session for the lane by one source; else says what stops it. */
+static bool
+open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct src *src = &e->srcs[si];
+	uint32_t path, host;
+	enum eng_why why;
+	int64_t until;
+	struct path *p;
+	int target;
+
+	if (src->conf == SRC_NONE)
+		return false;
+	path = eng_path_get(e, l->site, si);
+	p = pool_at(&e->paths, path);
+	why = eng_path_open_gate(e, p, &until);
+	if (why != WHY_NONE) {
+		if (until != 0)
+			eng_path_park(e, path, why, until);
+		stopped_by(st, why, until, 0);
+		return false;
+	}
+	target = eng_site_pick(e, pool_at(&e->sites, l->site), src, p->shun,
+	    &why, &until, &host);
+	if (target < 0) {
+		stopped_by(st, why, until, host);
+		return false;
+	}
+	if (!node_has_room(e)) {
+		stopped_by(st, WHY_LIMIT, 0, 0);
+		return false;
+	}
+	eng_sess_open(e, lane, path, target);
+	return true;
+}
+
+static bool
+open_one(struct eng *e, uint32_t lane, struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	const struct epool *pool = lane_pool(e, l);
+
+	if (pool == NULL || pool->n == 0) {
+		stopped_by(st, WHY_NO_SOURCE, 0, 0);
+		return false;
+	}
+	for (uint16_t k = 0; k < pool->n; k++) {
+		uint32_t at = (l->cursor + k) % pool->n;
+
+		if (open_by(e, lane, pool->src[at], st)) {
+			l->cursor = (at + 1) % pool->n;
+			return true;
+		}
+	}
+	if (st->why == WHY_NONE)
+		stopped_by(st, WHY_NO_SOURCE, 0, 0);
+	return false;
+}
+
+/* Waits for what stopped it: hosts by list, the node's limit by list, paths by
+ * their own timers and events, all of them also by the earliest time. */
+static void
+park(struct eng *e, uint32_t lane, const struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct host *h;
+
+	l->is_parked = true;
+	l->why = (uint8_t)st->why;
+	l->until_us = st->until_us;
+	if (st->until_us > e->now)
+		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->until_us);
+	if (st->host != 0 && l->wait_host == 0) {
+		h = pool_at(&e->hosts, st->host);
+		l->wait_host = st->host;
+		il_push_tail(K_WAITER(e), &h->waiters, lane);
+	}
+	if (st->why == WHY_LIMIT && !l->is_in_limit) {
+		l->is_in_limit = true;
+		il_push_tail(K_LIMIT(e), &e->limit, lane);
+	}
+}
+
+static void
+lane_pump(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct site *s = pool_at(&e->sites, l->site);
+
+	while (l->ring.n != 0) {
+		uint32_t ahead = eng_ahead(&s->shape);
+		struct stop st = { .why = WHY_NONE };
+
+		if (e->budget == 0) {
+			eng_lane_kick(e, lane);
+			return;
+		}
+		e->budget--;
+		if (assign_below(e, lane, MIN(FILL_FIRST, ahead)))
+			continue;
+		if (l->pending >= l->ngroups)
+			return; /* enough is on its way */
+		if (open_one(e, lane, &st))
+			continue;
+		if (assign_below(e, lane, ahead))
+			continue;
+		park(e, lane, &st);
+		return;
+	}
+}
+
+void
+eng_kicks_run(struct eng *e)
+{
+	while (e->kicks.n != 0 && e->budget != 0) {
+		uint32_t i = e->kicks.head;
+		struct lane *l = pool_at(&e->lanes, i);
+
+		il_remove(K_KICK(e), &e->kicks, i);
+		l->is_kicked = false;
+		lane_pump(e, i);
+	}
+}
+
+/* Something about the path changed for the better, or its time has come: fills
+ * its sessions, then lets lanes that were parked look again. */
+void
+eng_path_pump(struct eng *e, uint32_t path)
+{
+	struct path *p = pool_at(&e->paths, path);
+	struct site *s = pool_at(&e->sites, p->site);
+	uint32_t site = p->site, left = s->hungry.n;
+	int64_t until;
+	enum eng_why why;
+
+	while (left > 0 && s->hungry.n != 0 && p->level != LEVEL_NONE &&
+	    e->budget != 0) {
+		uint32_t lane = s->hungry.head;
+		struct lane *l = pool_at(&e->lanes, lane);
+
+		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
+			il_remove(K_HUNGRY(e), &s->hungry, lane);
+			il_push_tail(K_HUNGRY(e), &s->hungry, lane);
+			left--;
+			continue;
+		}
+		why = eng_path_gate(e, p, &until);
+		if (why != WHY_NONE) {
+			eng_path_park(e, path, why, until);
+			return;
+		}
+		e->budget--;
+		eng_sess_assign(e, path, lane);
+		left = s->hungry.n;
+	}
+	if (s->hungry.n != 0 && (e->budget == 0 ||
+		eng_path_open_gate(e, p, &until) == WHY_NONE))
+		eng_site_wake(e, site);
+}
+
+void
+eng_limit_wake(struct eng *e)
+{
+	uint32_t left = e->limit.n;
+
+	while (left-- > 0 && e->limit.n != 0 &&
+	    e->sessions.live < e->limits.sessions_max)
+		eng_lane_unpark(e, e->limit.head);
+}

@@ -1,0 +1,324 @@
+/*
+ * engine/session.c - sessions: opened, filled, closed, gone.
+ *
+ * A session is in its path's list for the number of transactions that it
+ * holds while it may take another, and in the idle list while it holds none.
+ * Room that an opening session promises is counted as pending in the lane that
+ * asked for it, so that a burst opens no more sessions than it can use.
+ */
+#include "engine/engine_i.h"
+
+static void
+relist_out(struct eng *e, uint32_t i, struct sess *x)
+{
+	struct path *p = pool_at(&e->paths, x->path);
+
+	if (x->level == LEVEL_NONE)
+		return;
+	il_remove(K_ROOM(e), &p->room[x->level], i);
+	if (x->level == 0)
+		il_remove(K_SESSIDLE(e), &e->idle_sessions, i);
+	x->level = LEVEL_NONE;
+}
+
+void
+eng_sess_relist(struct eng *e, uint32_t i)
+{
+	struct sess *x = pool_at(&e->sessions, i);
+	struct path *p = pool_at(&e->paths, x->path);
+	const struct site *s = pool_at(&e->sites, p->site);
+
+	relist_out(e, i, x);
+	if (x->state == SESS_UP && !x->is_closing &&
+	    x->txns.n < eng_ahead(&s->shape)) {
+		x->level = (uint8_t)x->txns.n;
+		il_push_tail(K_ROOM(e), &p->room[x->level], i);
+		if (x->level == 0)
+			il_push_tail(K_SESSIDLE(e), &e->idle_sessions, i);
+	}
+	eng_path_relist(e, x->path);
+}
+
+/* What the lane hoped for from an opening session is settled. */
+static void
+promise_end(struct eng *e, struct sess *x)
+{
+	struct lane *l;
+	uint32_t lane = x->lane;
+
+	if (lane == 0)
+		return;
+	l = pool_at(&e->lanes, lane);
+	l->pending -= x->pending;
+	x->lane = 0;
+	eng_lane_give_if_empty(e, lane);
+}
+
+void
+eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct path *p = pool_at(&e->paths, path);
+	struct site *s = pool_at(&e->sites, p->site);
+	const struct queue *q = pool_at(&e->queues, l->ring.head);
+	const struct dom *d =
+	    pool_at(&e->doms, eng_rcpt(e, q->fifo.head)->dom);
+	const struct target *t = &s->targets[target];
+	struct host *h = pool_at(&e->hosts, t->host);
+	struct eng_cmd *c;
+	struct sess *x;
+	uint32_t i;
+
+	x = eng_slot(&e->sessions, &i);
+	x->path = path;
+	x->host = t->host;
+	x->lane = lane;
+	x->pending = eng_ahead(&s->shape);
+	if (s->shape.msgs_per_conn)
+		x->pending = MIN(x->pending, s->shape.msgs_per_conn);
+	x->level = LEVEL_NONE;
+	x->opened_us = e->now;
+	l->pending += x->pending;
+	h->nrefs++;
+	if (h->fails != 0)
+		h->probe = i;
+	p->nsess++;
+	s->nsess++;
+	e->srcs[p->src].nsess++;
+	il_push_tail(K_SESS(e), &p->sessions, i);
+	eng_path_busy(e, path);
+	e->totals.sessions_total++;
+	c = eng_emit(e, CMD_OPEN);
+	c->open.session = pool_handle(&e->sessions, i);
+	c->open.source = e->srcs[p->src].conf;
+	c->open.domain = d->name;
+	c->open.site = p->site;
+	c->open.target = (struct eng_target){ .host = t->name,
+		.pref = t->pref, .ip = h->ip, .port = h->port };
+}
+
+void
+eng_sess_close(struct eng *e, uint32_t i)
+{
+	struct sess *x = pool_at(&e->sessions, i);
+
+	if (x->is_closing)
+		return;
+	x->is_closing = true;
+	e->nclosing++;
+	eng_emit(e, CMD_CLOSE)->close = pool_handle(&e->sessions, i);
+	eng_sess_relist(e, i);
+}
+
+/* ---- assignment --------------------------------------------------------------- */
+
+/* The head of the line belongs elsewhere now: its time is up, or its domain
+ * has moved. */
+static bool
+is_stale(struct eng *e, uint32_t i, uint32_t site)
+{
+	const struct rcpt *r = eng_rcpt(e, i);
+	const struct dom *d = pool_at(&e->doms, r->dom);
+
+	return eng_msg(e, r->msg)->expires_us <= e->now ||
+	    d->state != DOM_OK || d->site != site;
+}
+
+static bool
+goes_along(struct eng *e, uint32_t i, uint32_t msg, uint32_t dom)
+{
+	const struct rcpt *r;
+
+	if (i == 0)
+		return false;
+	r = eng_rcpt(e, i);
+	return r->msg == msg && r->dom == dom;
+}
+
+static void
+assign_emit(struct eng *e, uint32_t ti)
+{
+	struct txn *t = pool_at(&e->txns, ti);
+	uint32_t i = t->rcpts.head;
+	const struct rcpt *r = eng_rcpt(e, i);
+	struct eng_cmd *c = eng_emit(e, CMD_ASSIGN);
+
+	c->assign.session = pool_handle(&e->sessions, t->sess);
+	c->assign.txn = pool_handle(&e->txns, ti);
+	c->assign.msg = t->msg;
+	c->assign.n = (uint16_t)t->rcpts.n;
+	c->assign.rcpt = r->rcpt;
+	c->assign.attempt = (uint16_t)(r->attempts + 1);
+	for (i = r->link.next; i != 0; i = r->link.next) {
+		r = eng_rcpt(e, i);
+		eng_emit(e, CMD_ASSIGN_RCPT)->assign_rcpt.rcpt = r->rcpt;
+	}
+}
+
+/* The head of the queue's line and those behind it that travel along. */
+static void
+txn_fill(struct eng *e, uint32_t ti, uint32_t qi, uint32_t max)
+{
+	struct txn *t = pool_at(&e->txns, ti);
+	struct queue *q = pool_at(&e->queues, qi);
+	uint32_t i = q->fifo.head;
+	uint32_t msg = eng_rcpt(e, i)->msg, dom = eng_rcpt(e, i)->dom;
+
+	do {
+		eng_rcpt_leave(e, i);
+		eng_rcpt_enter(e, i, qi, R_ASSIGNED, false, 0);
+		il_push_tail(K_FIFO(e), &t->rcpts, i);
+		i = q->fifo.head;
+	} while (t->rcpts.n < max && goes_along(e, i, msg, dom));
+}
+
+void
+eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
+{
+	struct path *p = pool_at(&e->paths, path);
+	struct site *s = pool_at(&e->sites, p->site);
+	struct lane *l = pool_at(&e->lanes, lane);
+	uint32_t si = p->room[p->level].head, qi = l->ring.head, ti, i;
+	uint32_t max = s->shape.rcpts_per_txn;
+	struct queue *q = pool_at(&e->queues, qi);
+	struct sess *x = pool_at(&e->sessions, si);
+	struct txn *t;
+
+	i = q->fifo.head;
+	if (is_stale(e, i, l->site)) {
+		eng_rcpt_leave(e, i);
+		eng_rcpt_place(e, i, false);
+		return;
+	}
+	eng_dom_touch(e, eng_rcpt(e, i)->dom);
+	t = eng_slot(&e->txns, &ti);
+	t->sess = si;
+	t->msg = eng_rcpt(e, i)->msg;
+	t->queue = qi;
+	t->assigned_us = x->assigned_us = e->now;
+	txn_fill(e, ti, qi, MIN(max ? max : ENG_TXN_RCPTS_MAX,
+		(uint32_t)ENG_TXN_RCPTS_MAX));
+	il_push_tail(K_TXN(e), &x->txns, ti);
+	x->nassigned++;
+	p->inflight++;
+	eng_path_spend(e, p);
+	assign_emit(e, ti);
+	eng_lane_rotate(e, lane);
+	if (s->shape.msgs_per_conn && x->nassigned >= s->shape.msgs_per_conn)
+		eng_sess_close(e, si);
+	else
+		eng_sess_relist(e, si);
+}
+
+/* ---- up and down ------------------------------------------------------------------ */
+
+void
+eng_on_up(struct eng *e, const struct ev_session_up *ev)
+{
+	struct sess *x = pool_get(&e->sessions, ev->session);
+	uint32_t path;
+
+	if (x == NULL || x->state != SESS_OPENING)
+		return;
+	x->state = SESS_UP;
+	path = x->path;
+	eng_host_up(e, x->host);
+	eng_sess_relist(e, ev->session.index);
+	eng_path_pump(e, path);
+	promise_end(e, x);
+}
+
+/* Why a session did not come up: the host could not be had, or the peer does
+ * not want this path. */
+static void
+never_up(struct eng *e, struct sess *x, const struct outcome *o)
+{
+	struct path *p = pool_at(&e->paths, x->path);
+	struct host *h = pool_at(&e->hosts, x->host);
+	bool refused = o->code != 0 &&
+	    (o->stage == STAGE_BANNER || o->stage == STAGE_EHLO);
+
+	e->totals.sessions_failed_total++;
+	if (!refused) {
+		eng_host_failed(e, x->host, x->opened_us);
+		return;
+	}
+	eng_host_up(e, x->host); /* it answered */
+	h->probe = 0;
+	p->shun = x->host;
+	eng_path_failed(e, x->path, x->opened_us);
+}
+
+/* The first in line stands for all in the books. */
+static void
+log_failure(struct eng *e, const struct sess *x, const struct outcome *o)
+{
+	const struct lane *l = x->lane ? pool_at(&e->lanes, x->lane) : NULL;
+	const struct path *p = pool_at(&e->paths, x->path);
+	const struct host *h = pool_at(&e->hosts, x->host);
+	struct outcome t = *o;
+	struct queue *q;
+	int64_t due;
+
+	if (l == NULL || l->ring.n == 0)
+		return;
+	q = pool_at(&e->queues, l->ring.head);
+	t.klass = OUTCOME_TRANSIENT;
+	due = MAX(h->dead_until_us, p->backoff_until_us);
+	e->totals.transient_total++;
+	eng_rcpt_remember(eng_rcpt(e, q->fifo.head), &t);
+	eng_log(e, q->fifo.head, ENG_LOG_TRANSIENT, &t, p->src, due, 0);
+}
+
+static void
+sess_free(struct eng *e, uint32_t i)
+{
+	struct sess *x = pool_at(&e->sessions, i);
+	struct path *p = pool_at(&e->paths, x->path);
+	struct site *s = pool_at(&e->sites, p->site);
+	struct host *h = pool_at(&e->hosts, x->host);
+
+	relist_out(e, i, x);
+	eng_path_relist(e, x->path);
+	il_remove(K_SESS(e), &p->sessions, i);
+	p->nsess--;
+	s->nsess--;
+	e->srcs[p->src].nsess--;
+	if (x->is_closing)
+		e->nclosing--;
+	if (h->probe == i)
+		h->probe = 0;
+	eng_host_drop(e, x->host);
+	pool_give(&e->sessions, i);
+}
+
+void
+eng_on_down(struct eng *e, const struct ev_session_down *ev)
+{
+	struct sess *x = pool_get(&e->sessions, ev->session);
+	const struct outcome *o = &ev->outcome;
+	uint32_t path, site;
+	struct path *p;
+
+	if (x == NULL)
+		return;
+	path = x->path;
+	p = pool_at(&e->paths, path);
+	site = p->site;
+	while (x->txns.n != 0)
+		eng_txn_return(e, x->txns.tail);
+	if (x->state == SESS_OPENING && o->klass != OUTCOME_DELIVERED) {
+		never_up(e, x, o);
+		log_failure(e, x, o);
+	} else if (o->code == 421 && o->klass != OUTCOME_DELIVERED)
+		/* While it was idle this is the peer's way to say goodbye. */
+		if (x->ndone == 0)
+			eng_path_failed(e, path, x->opened_us);
+	promise_end(e, x);
+	eng_site_hold(e, site); /* until all is said */
+	sess_free(e, ev->session.index);
+	eng_path_idle(e, path);
+	eng_site_wake(e, site);
+	eng_limit_wake(e);
+	eng_site_drop(e, site);
+}

@@ -1,0 +1,312 @@
+/*
+ * engine/site.c - sites (all domains with one set of mail hosts) and the hosts
+ * themselves, each an address and port that all sites share.
+ *
+ * A host that could not be reached is dead for a time that doubles; then one
+ * session alone tries it again. What a site's lanes wait for, when every host
+ * is dead, is the host that may be tried first.
+ */
+#include "engine/engine_i.h"
+
+/* ---- hosts ------------------------------------------------------------------- */
+
+static uint64_t
+host_hash(const struct ip *ip, uint16_t port)
+{
+	return hash_u64(ip_hash(ip) ^ port);
+}
+
+static uint32_t
+host_take(struct eng *e, const struct ip *ip, uint16_t port)
+{
+	uint64_t h = host_hash(ip, port);
+	uint32_t first = map_get(&e->host_map, h), i;
+	struct host *x;
+
+	for (i = first; i != 0; i = x->twin) {
+		x = pool_at(&e->hosts, i);
+		if (x->port == port && ip_eq(&x->ip, ip)) {
+			x->nrefs++;
+			return i;
+		}
+	}
+	x = eng_slot(&e->hosts, &i);
+	x->ip = *ip;
+	x->port = port;
+	x->twin = first;
+	x->nrefs = 1;
+	ASSERT(map_put(&e->host_map, h, i) == 0);
+	return i;
+}
+
+void
+eng_host_drop(struct eng *e, uint32_t host)
+{
+	struct host *x = pool_at(&e->hosts, host), *p;
+	uint64_t h = host_hash(&x->ip, x->port);
+	uint32_t at;
+
+	if (--x->nrefs > 0)
+		return;
+	eng_host_wake(e, host);
+	at = map_get(&e->host_map, h);
+	if (at == host && x->twin == 0)
+		map_del(&e->host_map, h);
+	else if (at == host)
+		ASSERT(map_put(&e->host_map, h, x->twin) == 0);
+	else {
+		for (p = pool_at(&e->hosts, at); p->twin != host;)
+			p = pool_at(&e->hosts, p->twin);
+		p->twin = x->twin;
+	}
+	pool_give(&e->hosts, host);
+}
+
+void
+eng_host_wake(struct eng *e, uint32_t host)
+{
+	struct host *x = pool_at(&e->hosts, host);
+
+	while (x->waiters.n != 0)
+		eng_lane_unpark(e, x->waiters.head);
+}
+
+void
+eng_host_up(struct eng *e, uint32_t host)
+{
+	struct host *x = pool_at(&e->hosts, host);
+
+	x->fails = 0;
+	x->probe = 0;
+	x->dead_until_us = 0;
+	eng_host_wake(e, host);
+}
+
+/* Sessions that were opened before the last failure became known say nothing
+ * new. */
+void
+eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
+{
+	struct host *x = pool_at(&e->hosts, host);
+
+	if (x->fails != 0 && opened_us < x->fail_us)
+		return;
+	x->fails++;
+	x->fail_us = e->now;
+	x->dead_until_us = e->now + eng_doubled(e->policy->host_retry_min_us,
+	    e->policy->host_retry_max_us, x->fails);
+}
+
+/* ---- sites --------------------------------------------------------------------- */
+
+static uint64_t
+id_of(const struct eng_target *t)
+{
+	return ((uint64_t)t->host << 16) | t->port;
+}
+
+/* Sorted and without doubles; returns how many. */
+static uint16_t
+ids_of(const struct ev_resolved *ev, uint64_t ids[ENG_TARGETS_MAX])
+{
+	uint16_t n = 0;
+
+	for (uint32_t k = 0; k < ev->ntargets; k++) {
+		uint64_t id = id_of(&ev->target[k]);
+		uint16_t at = n;
+
+		while (at > 0 && ids[at - 1] > id)
+			at--;
+		if (at > 0 && ids[at - 1] == id)
+			continue;
+		memmove(&ids[at + 1], &ids[at], (n - at) * sizeof(*ids));
+		ids[at] = id;
+		n++;
+	}
+	return n;
+}
+
+static bool
+before(const struct eng_target *a, const struct eng_target *b)
+{
+	if (a->pref != b->pref)
+		return a->pref < b->pref;
+	if (a->host != b->host)
+		return a->host < b->host;
+	return memcmp(a->ip.b, b->ip.b, sizeof(a->ip.b)) < 0;
+}
+
+/* The site's targets anew: the same hosts may have new addresses. */
+static void
+targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
+{
+	struct eng_target in[ENG_TARGETS_MAX];
+	struct target *old = s->targets;
+	uint16_t nold = s->ntargets, n = 0;
+
+	for (uint32_t k = 0; k < ev->ntargets; k++) {
+		uint16_t at = n++;
+
+		for (; at > 0 && before(&ev->target[k], &in[at - 1]); at--)
+			in[at] = in[at - 1];
+		in[at] = ev->target[k];
+	}
+	s->targets = mem_get(n * sizeof(*s->targets));
+	s->ntargets = n;
+	for (uint16_t k = 0; k < n; k++)
+		s->targets[k] = (struct target){ .name = in[k].host,
+			.host = host_take(e, &in[k].ip, in[k].port),
+			.pref = in[k].pref };
+	for (uint16_t k = 0; k < nold; k++)
+		eng_host_drop(e, old[k].host);
+	mem_free(old);
+}
+
+uint32_t
+eng_site_take(struct eng *e, const struct ev_resolved *ev)
+{
+	uint64_t ids[ENG_TARGETS_MAX + 1];
+	uint16_t n = ids_of(ev, ids);
+	uint64_t h = hash_bytes(ev->is_route, ids, n * sizeof(*ids));
+	uint32_t shape = MIN(ev->shape, e->policy->nshapes - 1);
+	uint32_t first = map_get(&e->site_map, h), i;
+	struct site *s = NULL;
+	bool is_new;
+
+	for (i = first; i != 0; i = s->twin) {
+		s = pool_at(&e->sites, i);
+		if (s->is_route == ev->is_route && s->nids == n &&
+		    memcmp(s->ids, ids, n * sizeof(*ids)) == 0)
+			break;
+	}
+	is_new = i == 0;
+	if (is_new) {
+		s = eng_slot(&e->sites, &i);
+		s->hash = h;
+		s->ids = mem_get(n * sizeof(*ids));
+		memcpy(s->ids, ids, n * sizeof(*ids));
+		s->nids = n;
+		s->is_route = ev->is_route;
+		s->twin = first;
+		ASSERT(map_put(&e->site_map, h, i) == 0);
+		e->totals.sites++;
+	}
+	s->nrefs++;
+	targets_set(e, s, ev);
+	if (is_new || memcmp(&s->shape, &e->policy->shapes[shape],
+		sizeof(s->shape)) != 0) {
+		s->shape = e->policy->shapes[shape];
+		if (!is_new)
+			eng_site_reshape(e, i);
+	}
+	return i;
+}
+
+void
+eng_site_hold(struct eng *e, uint32_t site)
+{
+	((struct site *)pool_at(&e->sites, site))->nrefs++;
+}
+
+void
+eng_site_drop(struct eng *e, uint32_t site)
+{
+	struct site *s = pool_at(&e->sites, site), *p;
+	uint32_t at;
+
+	if (--s->nrefs > 0)
+		return;
+	ASSERT(s->lanes.n == 0 && s->paths.n == 0 && s->nsess == 0);
+	at = map_get(&e->site_map, s->hash);
+	if (at == site && s->twin == 0)
+		map_del(&e->site_map, s->hash);
+	else if (at == site)
+		ASSERT(map_put(&e->site_map, s->hash, s->twin) == 0);
+	else {
+		for (p = pool_at(&e->sites, at); p->twin != site;)
+			p = pool_at(&e->sites, p->twin);
+		p->twin = s->twin;
+	}
+	for (uint16_t k = 0; k < s->ntargets; k++)
+		eng_host_drop(e, s->targets[k].host);
+	mem_free(s->targets);
+	mem_free(s->ids);
+	pool_give(&e->sites, site);
+	e->totals.sites--;
+}
+
+void
+eng_site_wake(struct eng *e, uint32_t site)
+{
+	struct site *s = pool_at(&e->sites, site);
+
+	for (uint32_t i = s->hungry.head; i != 0;) {
+		struct lane *l = pool_at(&e->lanes, i);
+		uint32_t next = l->hungry.next;
+
+		if (l->is_parked)
+			eng_lane_unpark(e, i);
+		else
+			eng_lane_kick(e, i);
+		i = next;
+	}
+}
+
+/* ---- which host ------------------------------------------------------------------- */
+
+struct pick {
+	int best;     /* index of the target, or -1 */
+	int shunned;  /* one that only the shun speaks against */
+	bool reaches; /* some target is of the source's family */
+	uint32_t host;
+	int64_t until_us;
+};
+
+static void
+look_at(struct eng *e, const struct site *s, int k, const struct src *src,
+    uint32_t shun, struct pick *p)
+{
+	const struct host *x = pool_at(&e->hosts, s->targets[k].host);
+
+	if (x->ip.family == 6 ? !src->has_v6 : !src->has_v4)
+		return;
+	p->reaches = true;
+	if (x->fails != 0 && (x->dead_until_us > e->now || x->probe != 0)) {
+		int64_t at = x->dead_until_us > e->now ?
+		    x->dead_until_us : TIME_NEVER;
+
+		if (p->host == 0 || at < p->until_us) {
+			p->until_us = at;
+			p->host = s->targets[k].host;
+		}
+	} else if (s->targets[k].host == shun) {
+		p->shunned = p->shunned < 0 ? k : p->shunned;
+	} else if (p->best < 0) {
+		p->best = k;
+	}
+}
+
+int
+eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
+    uint32_t shun, enum eng_why *why, int64_t *until_us, uint32_t *host)
+{
+	struct pick p = { .best = -1, .shunned = -1 };
+
+	for (int from = 0, to; from < s->ntargets && p.best < 0; from = to) {
+		int n, first;
+
+		for (to = from + 1; to < s->ntargets &&
+		     s->targets[to].pref == s->targets[from].pref; to++)
+			continue;
+		n = to - from;
+		first = n > 1 ? (int)rng_below(&e->rng, (uint64_t)n) : 0;
+		for (int k = 0; k < n; k++)
+			look_at(e, s, from + (first + k) % n, src, shun, &p);
+	}
+	if (p.best < 0)
+		p.best = p.shunned;
+	*why = p.best >= 0 ? WHY_NONE : p.reaches ? WHY_HOST : WHY_NO_SOURCE;
+	*until_us = p.until_us == TIME_NEVER ? 0 : p.until_us;
+	*host = p.host;
+	return p.best;
+}

@@ -1,0 +1,567 @@
+/*
+ * net/dns.c - MX and address look-ups through libunbound on the loop's event
+ * base; owned by the loop's thread.
+ *
+ * One context, with our own bounded queue before it: at most inflight_max
+ * look-ups run, at most per_parent_max of them below one parent domain, so a
+ * zone that is dead cannot take all places. A look-up has one deadline for all
+ * of its questions. libunbound may call back from inside its own call, so a
+ * callback only notes what came; answers are given from the deferred event.
+ */
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <unbound.h>
+#include <unbound-event.h>
+
+#include "net/dns_i.h"
+
+#define TTL_NEGATIVE_S 300
+#define TTL_MAX_S      86400
+#define QUERIES_MAX    (2 * DNS_HOSTS_MAX)
+#define SKIP_MAX       256 /* of the queue, looking for one that may start */
+
+struct query {
+	struct lookup *lookup; /* NULL: nobody waits for it any more */
+	struct query *next;    /* of the same look-up */
+	uint16_t type;
+	uint8_t host;
+	bool is_done;
+	int async_id;
+};
+
+struct lookup {
+	struct list link; /* waiting, running or ready */
+	struct dns *dns;
+	struct query *queries;
+	uint32_t pending; /* questions without an answer */
+	bool is_host, is_running, is_ready, had_temp;
+	uint64_t parent;
+	void (*on_answer)(void *, uint64_t, const struct dns_answer *);
+	void *user;
+	uint64_t cookie;
+	int64_t deadline_us;
+	struct dns_answer answer;
+	char domain[DOMAIN_TEXT_MAX];
+};
+
+struct dns {
+	struct loop *loop;
+	struct dns_conf conf;
+	struct ub_ctx *ctx;
+	struct event *defer, *timer;
+	struct list waiting, running, ready;
+	uint32_t nwaiting, nrunning;
+	struct map parents; /* hash of parent -> running below it */
+	struct dns_stats stats;
+	struct dns_rrs rrs; /* scratch */
+};
+
+static void ask(struct lookup *l, const char *name, uint16_t type,
+    uint8_t host);
+
+/* ---- ends ------------------------------------------------------------------------ */
+
+static void
+make_ready(struct lookup *l)
+{
+	l->is_ready = true;
+	list_remove(&l->link);
+	list_push_tail(&l->dns->ready, &l->link);
+	event_active(l->dns->defer, EV_TIMEOUT, 0);
+}
+
+static void
+fail(struct lookup *l, const char *why)
+{
+	l->answer.status = DNS_TEMP;
+	l->answer.why = why;
+	l->answer.ttl_s = 0;
+	make_ready(l);
+}
+
+/* Every question has been answered. */
+static void
+conclude(struct lookup *l)
+{
+	struct dns_answer *a = &l->answer;
+
+	if (a->naddrs)
+		a->status = DNS_OK;
+	else if (l->had_temp) {
+		fail(l, a->why ? a->why : "SERVFAIL");
+		return;
+	} else if (a->status != DNS_NXDOMAIN)
+		a->status = DNS_NO_ADDRESS;
+	if (a->status != DNS_OK)
+		a->ttl_s = MIN(a->ttl_s, TTL_NEGATIVE_S);
+	a->ttl_s = MIN(MAX(a->ttl_s, 1u), TTL_MAX_S);
+	make_ready(l);
+}
+
+static void
+ask_host(struct lookup *l, uint8_t host)
+{
+	const char *name = l->answer.hosts[host].name;
+	struct ip ip;
+
+	if (ip_parse(slice_str(name), &ip) == 0)
+		return; /* an address is no host name: RFC 5321 5.1 */
+	if (l->dns->conf.is_ipv4)
+		ask(l, name, DNS_TYPE_A, host);
+	if (l->dns->conf.is_ipv6)
+		ask(l, name, DNS_TYPE_AAAA, host);
+}
+
+/* Questions are counted before any is asked: an answer may come at once. */
+static void
+ask_hosts(struct lookup *l)
+{
+	l->pending++;
+	for (uint32_t i = 0; i < l->answer.nhosts; i++)
+		ask_host(l, (uint8_t)i);
+	if (--l->pending == 0 && !l->is_ready)
+		conclude(l);
+}
+
+/* ---- what came ---------------------------------------------------------------------- */
+
+static void
+take_mx(struct lookup *l, const struct dns_rrs *r)
+{
+	struct dns_answer *a = &l->answer;
+
+	if (r->ttl_s != UINT32_MAX)
+		a->ttl_s = MIN(a->ttl_s, r->ttl_s);
+	if (r->nmx == 1 && r->mx[0].name[0] == '\0') { /* RFC 7505 */
+		a->status = DNS_NULL_MX;
+		a->ttl_s = MIN(MAX(a->ttl_s, 1u), TTL_MAX_S);
+		make_ready(l);
+		return;
+	}
+	for (uint32_t i = 0; i < r->nmx; i++) {
+		uint32_t at = a->nhosts;
+
+		if (r->mx[i].name[0] == '\0')
+			continue;
+		if (at == DNS_HOSTS_MAX) {
+			if (r->mx[i].pref >= a->hosts[at - 1].pref)
+				continue;
+			at--; /* the worst gives way */
+		} else
+			a->nhosts++;
+		for (; at > 0 && a->hosts[at - 1].pref > r->mx[i].pref; at--)
+			a->hosts[at] = a->hosts[at - 1];
+		a->hosts[at].pref = r->mx[i].pref;
+		slice_copy(slice_str(r->mx[i].name), a->hosts[at].name,
+		    sizeof(a->hosts[at].name));
+	}
+	if (r->nmx == 0) { /* the domain is its own host: RFC 5321 5.1 */
+		a->nhosts = 1;
+		a->hosts[0].pref = 0;
+		slice_copy(slice_str(l->domain), a->hosts[0].name,
+		    sizeof(a->hosts[0].name));
+	}
+	ask_hosts(l);
+}
+
+static void
+take_addresses(struct lookup *l, const struct query *q,
+    const struct dns_rrs *r)
+{
+	struct dns_answer *a = &l->answer;
+
+	if (r->ttl_s != UINT32_MAX)
+		a->ttl_s = MIN(a->ttl_s, r->ttl_s);
+	for (uint32_t i = 0; i < r->nip && a->naddrs < DNS_ADDRS_MAX; i++) {
+		a->addrs[a->naddrs].host = q->host;
+		a->addrs[a->naddrs++].ip = r->ip[i];
+	}
+	if (l->pending == 0)
+		conclude(l);
+}
+
+static void
+take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
+{
+	struct dns_rrs *r = &l->dns->rrs;
+	bool temp;
+
+	l->pending--;
+	memset(r, 0, sizeof(*r));
+	r->ttl_s = UINT32_MAX;
+	/* Bogus comes with the bad data in the packet. */
+	temp = (rcode != 0 && rcode != 3) || sec == 1;
+	if (!temp && pkt.n && dns_packet_read(pkt, q->type, r))
+		temp = true;
+	temp = temp || (r->rcode != 0 && r->rcode != 3);
+	if (temp) {
+		l->had_temp = true;
+		l->answer.why = sec == 1 ? "DNSSEC validation failed" :
+					   "no answer from the name servers";
+		if (q->type == DNS_TYPE_MX)
+			fail(l, l->answer.why);
+		else if (l->pending == 0)
+			conclude(l);
+		return;
+	}
+	if (r->rcode == 3 && (q->type == DNS_TYPE_MX || l->is_host)) {
+		l->answer.status = DNS_NXDOMAIN;
+		l->answer.ttl_s = TTL_NEGATIVE_S;
+		if (q->type == DNS_TYPE_MX)
+			make_ready(l);
+		else if (l->pending == 0)
+			conclude(l);
+		return;
+	}
+	if (q->type == DNS_TYPE_MX)
+		take_mx(l, r);
+	else
+		take_addresses(l, q, r);
+}
+
+static void
+on_result(void *arg, int rcode, void *packet, int packet_len, int sec,
+    char *why_bogus, int was_ratelimited)
+{
+	struct query *q = arg;
+	struct lookup *l = q->lookup;
+	struct slice pkt = slice_of(packet,
+	    packet && packet_len > 0 ? (size_t)packet_len : 0);
+
+	(void)why_bogus;
+	(void)was_ratelimited;
+	q->is_done = true;
+	if (!l) {
+		mem_free(q); /* given up before */
+		return;
+	}
+	if (!l->is_ready)
+		take(l, q, rcode, pkt, sec);
+}
+
+static void
+ask(struct lookup *l, const char *name, uint16_t type, uint8_t host)
+{
+	struct query *q = mem_try(sizeof(*q));
+
+	if (!q) {
+		l->had_temp = true;
+		return;
+	}
+	q->lookup = l;
+	q->type = type;
+	q->host = host;
+	q->next = l->queries;
+	l->queries = q;
+	l->pending++;
+	if (ub_resolve_event(l->dns->ctx, name, type, 1, q, on_result,
+		&q->async_id) != 0) {
+		q->is_done = true;
+		l->pending--;
+		l->had_temp = true;
+	}
+}
+
+/* ---- the queue ----------------------------------------------------------------------- */
+
+/* The last two labels stand for who runs the zone. */
+static uint64_t
+parent_of(const char *domain)
+{
+	struct slice s = slice_str(domain);
+	int dots = 0;
+
+	for (size_t i = s.n; i > 0; i--)
+		if (s.p[i - 1] == '.' && ++dots == 2)
+			return hash_bytes(1, s.p + i, s.n - i);
+	return hash_bytes(1, s.p, s.n);
+}
+
+static void
+start(struct lookup *l)
+{
+	struct dns *d = l->dns;
+
+	list_remove(&l->link);
+	list_push_tail(&d->running, &l->link);
+	d->nwaiting--;
+	d->nrunning++;
+	l->is_running = true;
+	if (map_put(&d->parents, l->parent, map_get(&d->parents, l->parent) + 1))
+		l->parent = 0; /* no memory: not counted */
+	l->answer.ttl_s = TTL_MAX_S;
+	l->pending++;
+	if (l->is_host) {
+		l->answer.nhosts = 1;
+		slice_copy(slice_str(l->domain), l->answer.hosts[0].name,
+		    sizeof(l->answer.hosts[0].name));
+		ask_host(l, 0);
+	} else
+		ask(l, l->domain, DNS_TYPE_MX, 0);
+	/* Answers that came at once have left the end to us. */
+	if (--l->pending == 0 && !l->is_ready)
+		conclude(l);
+}
+
+static void
+start_more(struct dns *d)
+{
+	uint32_t skipped = 0;
+
+	LIST_FOREACH_SAFE(n, tmp, &d->waiting) {
+		struct lookup *l = container_of(n, struct lookup, link);
+
+		if (d->nrunning >= d->conf.inflight_max || skipped >= SKIP_MAX)
+			return;
+		if (map_get(&d->parents, l->parent) >= d->conf.per_parent_max) {
+			skipped++;
+			continue;
+		}
+		start(l);
+	}
+}
+
+/* Lets go of a look-up: questions still under way answer to nobody. */
+static void
+lookup_free(struct lookup *l)
+{
+	struct dns *d = l->dns;
+	struct query *q;
+	uint32_t n;
+
+	list_remove(&l->link);
+	if (l->is_running) {
+		d->nrunning--;
+		n = l->parent ? map_get(&d->parents, l->parent) : 0;
+		if (n == 1)
+			map_del(&d->parents, l->parent);
+		else if (n > 1 && map_put(&d->parents, l->parent, n - 1))
+			n = 0; /* cannot fail: the key is there */
+	}
+	l->is_running = false;
+	while ((q = l->queries)) {
+		l->queries = q->next;
+		if (!q->is_done && ub_cancel(d->ctx, q->async_id) != 0)
+			q->lookup = NULL; /* freed by its callback */
+		else
+			mem_free(q);
+	}
+	mem_free(l);
+}
+
+static void
+on_defer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns *d = arg;
+	struct list *n;
+
+	(void)fd;
+	(void)what;
+	while ((n = d->ready.next) != &d->ready) {
+		struct lookup *l = container_of(n, struct lookup, link);
+
+		list_remove(&l->link);
+		d->stats.answers++;
+		d->stats.temp += l->answer.status == DNS_TEMP;
+		d->stats.nxdomain += l->answer.status == DNS_NXDOMAIN;
+		l->on_answer(l->user, l->cookie, &l->answer);
+		lookup_free(l);
+	}
+	start_more(d);
+}
+
+/* Looks over the deadlines. Waiting and running are each in the order of their
+ * deadlines, for all look-ups have the same time. */
+static void
+expire(struct dns *d, struct list *from)
+{
+	int64_t now = loop_now(d->loop);
+
+	while (from->next != from) {
+		struct lookup *l = container_of(from->next, struct lookup, link);
+
+		if (l->deadline_us > now)
+			return;
+		if (!l->is_running)
+			d->nwaiting--;
+		fail(l, "DNS look-up timed out");
+	}
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns *d = arg;
+
+	(void)fd;
+	(void)what;
+	expire(d, &d->running);
+	expire(d, &d->waiting);
+}
+
+void
+dns_lookup(struct dns *d, struct slice domain, bool is_host,
+    void (*on_answer)(void *user, uint64_t cookie, const struct dns_answer *a),
+    void *user, uint64_t cookie)
+{
+	struct lookup *l = mem_get(sizeof(*l));
+	struct ip ip;
+
+	l->dns = d;
+	l->is_host = is_host;
+	l->on_answer = on_answer;
+	l->user = user;
+	l->cookie = cookie;
+	l->deadline_us = loop_now(d->loop) + d->conf.timeout_us;
+	slice_copy(domain, l->domain, sizeof(l->domain));
+	l->parent = parent_of(l->domain);
+	list_init(&l->link);
+	d->stats.lookups++;
+	if (domain.n > 2 && domain.p[0] == '[') { /* RFC 5321 4.1.3 */
+		struct slice in = slice_of(domain.p + 1, domain.n - 2);
+
+		if (slice_has_iprefix(in, SL("IPv6:")))
+			in = slice_skip(in, 5);
+		l->answer.status = DNS_NO_ADDRESS;
+		l->answer.ttl_s = TTL_MAX_S;
+		if (ip_parse(in, &ip) == 0) {
+			l->answer.status = DNS_OK;
+			l->answer.nhosts = l->answer.naddrs = 1;
+			l->answer.addrs[0].ip = ip;
+			slice_copy(domain, l->answer.hosts[0].name,
+			    sizeof(l->answer.hosts[0].name));
+		}
+		make_ready(l);
+		return;
+	}
+	if (d->nwaiting >= d->conf.queue_max) {
+		d->stats.refused++;
+		fail(l, "too many DNS look-ups wait");
+		return;
+	}
+	list_push_tail(&d->waiting, &l->link);
+	d->nwaiting++;
+	event_active(d->defer, EV_TIMEOUT, 0);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void
+set(struct ub_ctx *ctx, const char *name, const char *value)
+{
+	if (ub_ctx_set_option(ctx, name, value) != 0)
+		log_event(LOG_WARN, "dns", "what",
+		    "libunbound does not know an option", "option", name, NULL);
+}
+
+static void
+set_options(struct dns *d)
+{
+	char bytes[24];
+
+	snprintf(bytes, sizeof(bytes), "%llu",
+	    (unsigned long long)MAX(d->conf.cache_bytes / 2, 1u << 20));
+	set(d->ctx, "msg-cache-size:", bytes);
+	set(d->ctx, "rrset-cache-size:", bytes);
+	set(d->ctx, "outgoing-range:", "8192");
+	set(d->ctx, "num-queries-per-thread:", "4096");
+	set(d->ctx, "infra-cache-max-rtt:", "3000");
+	set(d->ctx, "outbound-msg-retry:", "2");
+	set(d->ctx, "do-ip6:", d->conf.is_ipv6 ? "yes" : "no");
+	set(d->ctx, "module-config:", d->conf.trust_anchor ?
+		"validator iterator" : "iterator");
+	set(d->ctx, "do-not-query-localhost:", "no");
+}
+
+static int
+set_servers(struct dns *d, char *why, size_t why_cap)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < d->conf.nservers && !err; i++) {
+		char text[80];
+		size_t n = ip_format(text, &d->conf.servers[i].ip);
+
+		snprintf(text + n, sizeof(text) - n, "@%u",
+		    d->conf.servers[i].port);
+		err = ub_ctx_set_fwd(d->ctx, text);
+	}
+	if (d->conf.nservers == 0) {
+		err = ub_ctx_resolvconf(d->ctx, NULL);
+		if (!err)
+			err = ub_ctx_hosts(d->ctx, NULL);
+	}
+	if (!err && d->conf.trust_anchor)
+		err = ub_ctx_add_ta_file(d->ctx, d->conf.trust_anchor);
+	if (err)
+		snprintf(why, why_cap, "resolver: %s", ub_strerror(err));
+	return err;
+}
+
+struct dns *
+dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
+{
+	struct dns *d = mem_try(sizeof(*d));
+	struct timeval every = { .tv_usec = 100000 };
+
+	if (!d) {
+		snprintf(why, why_cap, "out of memory");
+		return NULL;
+	}
+	d->loop = l;
+	d->conf = *conf;
+	list_init(&d->waiting);
+	list_init(&d->running);
+	list_init(&d->ready);
+	map_init(&d->parents, 0, 1u << 20);
+	d->ctx = ub_ctx_create_event(loop_base(l));
+	d->defer = event_new(loop_base(l), -1, 0, on_defer, d);
+	d->timer = event_new(loop_base(l), -1, EV_PERSIST, on_timer, d);
+	if (!d->ctx || !d->defer || !d->timer) {
+		snprintf(why, why_cap, "cannot make a resolver context");
+		dns_free(d);
+		return NULL;
+	}
+	set_options(d);
+	if (set_servers(d, why, why_cap)) {
+		dns_free(d);
+		return NULL;
+	}
+	event_add(d->timer, &every);
+	return d;
+}
+
+static void
+answer_all(struct list *from)
+{
+	while (from->next != from)
+		fail(container_of(from->next, struct lookup, link),
+		    "the resolver was replaced");
+}
+
+void
+dns_free(struct dns *d)
+{
+	answer_all(&d->running);
+	answer_all(&d->waiting);
+	d->conf.inflight_max = 0;
+	if (d->defer)
+		on_defer(-1, 0, d);
+	if (d->ctx)
+		ub_ctx_delete(d->ctx);
+	if (d->defer)
+		event_free(d->defer);
+	if (d->timer)
+		event_free(d->timer);
+	map_free(&d->parents);
+	mem_free(d);
+}
+
+void
+dns_stats_get(const struct dns *d, struct dns_stats *out)
+{
+	*out = d->stats;
+	out->inflight = d->nrunning;
+	out->queued = d->nwaiting;
+}

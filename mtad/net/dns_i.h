@@ -1,0 +1,30 @@
+/*
+ * net/dns_i.h - between the look-up and the reading of packets.
+ */
+#ifndef NET_DNS_I_H
+#define NET_DNS_I_H
+
+#include "net/net.h"
+
+enum { DNS_TYPE_A = 1, DNS_TYPE_MX = 15, DNS_TYPE_AAAA = 28 };
+
+#define DNS_RRS_MAX 64
+
+struct dns_mx {
+	uint16_t pref;
+	char name[DOMAIN_TEXT_MAX];
+};
+
+/* The records of one type in an answer, CNAMEs followed by the resolver. */
+struct dns_rrs {
+	uint8_t rcode;
+	uint32_t ttl_s; /* smallest; UINT32_MAX: none */
+	uint32_t nmx, nip;
+	struct dns_mx mx[DNS_RRS_MAX];
+	struct ip ip[DNS_RRS_MAX];
+};
+
+/* 0 or E_CORRUPT. */
+int dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * net/dns_packet.c - what a look-up needs of a DNS answer (RFC 1035 4.1), from
+ * hostile bytes: bounded, with compression pointers that only go backwards.
+ */
+#include "net/dns_i.h"
+
+#define NAME_JUMPS 32
+
+/* Reads the name at *at into dst (text, no dot at the end, "" for the root);
+ * *at moves behind it. */
+static bool
+read_name(struct slice pkt, size_t *at, char dst[DOMAIN_TEXT_MAX])
+{
+	size_t p = *at, n = 0, limit = pkt.n;
+	bool jumped = false;
+
+	for (int jumps = 0; jumps < NAME_JUMPS;) {
+		uint8_t len;
+
+		if (p >= pkt.n)
+			return false;
+		len = (uint8_t)pkt.p[p];
+		if ((len & 0xc0) == 0xc0) {
+			size_t to;
+
+			if (p + 1 >= pkt.n)
+				return false;
+			to = (size_t)(len & 0x3f) << 8 | (uint8_t)pkt.p[p + 1];
+			if (!jumped)
+				*at = p + 2;
+			if (to >= MIN(p, limit))
+				return false; /* only backwards */
+			limit = p;
+			jumped = true;
+			p = to;
+			jumps++;
+			continue;
+		}
+		if (len & 0xc0)
+			return false;
+		p++;
+		if (len == 0) {
+			if (!jumped)
+				*at = p;
+			dst[n ? n - 1 : 0] = '\0';
+			return true;
+		}
+		if (p + len > pkt.n || n + len + 1 >= DOMAIN_TEXT_MAX)
+			return false;
+		for (uint8_t i = 0; i < len; i++, p++) {
+			char c = ascii_lower(pkt.p[p]);
+
+			/* What is no host name cannot be one: never met. */
+			dst[n++] = c > 32 && c < 127 ? c : '?';
+		}
+		dst[n++] = '.';
+	}
+	return false;
+}
+
+static uint32_t
+get(struct slice pkt, size_t at, int bytes)
+{
+	uint32_t v = 0;
+
+	for (int i = 0; i < bytes; i++)
+		v = v << 8 | (uint8_t)pkt.p[at + (size_t)i];
+	return v;
+}
+
+static void
+take_mx(struct slice pkt, size_t at, size_t end, struct dns_rrs *out)
+{
+	struct dns_mx *m = &out->mx[out->nmx];
+
+	if (at + 3 > end || out->nmx == DNS_RRS_MAX)
+		return;
+	m->pref = (uint16_t)get(pkt, at, 2);
+	at += 2;
+	if (read_name(pkt, &at, m->name))
+		out->nmx++;
+}
+
+static void
+take_ip(struct slice pkt, size_t at, size_t end, struct dns_rrs *out)
+{
+	struct ip *ip = &out->ip[out->nip];
+	size_t n = end - at;
+
+	if ((n != 4 && n != 16) || out->nip == DNS_RRS_MAX)
+		return;
+	memset(ip, 0, sizeof(*ip));
+	memcpy(ip->b, pkt.p + at, n);
+	ip->family = n == 4 ? 4 : 6;
+	out->nip++;
+}
+
+int
+dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out)
+{
+	char name[DOMAIN_TEXT_MAX];
+	uint32_t nq, na;
+	size_t at = 12;
+
+	memset(out, 0, sizeof(*out));
+	out->ttl_s = UINT32_MAX;
+	if (pkt.n < 12)
+		return E_CORRUPT;
+	out->rcode = (uint8_t)pkt.p[3] & 0x0f;
+	nq = get(pkt, 4, 2);
+	na = get(pkt, 6, 2);
+	while (nq-- > 0) {
+		if (!read_name(pkt, &at, name) || at + 4 > pkt.n)
+			return E_CORRUPT;
+		at += 4;
+	}
+	for (; na > 0; na--) {
+		uint16_t t;
+		size_t end;
+
+		if (!read_name(pkt, &at, name) || at + 10 > pkt.n)
+			return E_CORRUPT;
+		t = (uint16_t)get(pkt, at, 2);
+		out->ttl_s = MIN(out->ttl_s, get(pkt, at + 4, 4));
+		end = at + 10 + get(pkt, at + 8, 2);
+		at += 10;
+		if (end > pkt.n)
+			return E_CORRUPT;
+		if (t == type && type == DNS_TYPE_MX)
+			take_mx(pkt, at, end, out);
+		else if (t == type)
+			take_ip(pkt, at, end, out);
+		at = end;
+	}
+	return 0;
+}
