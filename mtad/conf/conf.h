@@ -161,7 +161,8 @@ struct yaml_doc;
 struct yaml_doc *yaml_parse(const char *name, struct slice text,
     struct conf_errors *errs);
 struct yaml_doc *yaml_load(const char *path, struct conf_errors *errs);
-void yaml_free(struct yaml_doc *d);
+/* (yaml_free is a symbol of libyaml itself.) */
+void yaml_doc_free(struct yaml_doc *d);
 const struct yaml_node *yaml_root(const struct yaml_doc *d);
 /* Value of a map's key, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);

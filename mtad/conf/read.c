@@ -418,7 +418,7 @@ parse(const char *name, struct slice text, struct complaints *c)
 		return NULL;
 	conf = conf_new(name);
 	read_document(conf, yaml_root(doc), c);
-	yaml_free(doc);
+	yaml_doc_free(doc);
 	if (c->nerrors == 0)
 		return conf;
 	conf_free(conf);

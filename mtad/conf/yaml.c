@@ -524,7 +524,7 @@ yaml_read(const char *name, struct slice text, struct complaints *c)
 	d->name.n = d->name.p != NULL ? strlen(name) : 0;
 	if (d->name.p != NULL && parse_into(d, text, c))
 		return d;
-	yaml_free(d);
+	yaml_doc_free(d);
 	return NULL;
 }
 
@@ -538,7 +538,7 @@ parse(const char *name, struct slice text, struct complaints *c)
 
 	if (c->nerrors == 0)
 		return d;
-	yaml_free(d);
+	yaml_doc_free(d);
 	return NULL;
 }
 
@@ -571,7 +571,7 @@ yaml_load(const char *path, struct conf_errors *errs)
 }
 
 void
-yaml_free(struct yaml_doc *d)
+yaml_doc_free(struct yaml_doc *d)
 {
 	if (d == NULL)
 		return;

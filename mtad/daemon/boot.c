@@ -40,11 +40,7 @@ clock_wall_us(void)
 static const char *
 errno_text(char *dst, size_t cap)
 {
-	int err = errno;
-
-	if (strerror_r(err, dst, cap) != dst)
-		dst[cap - 1] = '\0';
-	return dst;
+	return strerror_r(errno, dst, cap);
 }
 
 /* Raises the descriptor limit to what is allowed and compares it with what the

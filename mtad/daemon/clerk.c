@@ -38,10 +38,8 @@ complain(struct clerk *c, const char *what)
 	if (c->complained_us && now - c->complained_us < COMPLAIN_US)
 		return;
 	c->complained_us = now;
-	if (strerror_r(err, text, sizeof(text)) != text)
-		text[sizeof(text) - 1] = '\0';
 	log_event(LOG_ERROR, "books", "what", what, "dir", c->conf->log.p,
-	    "error", text, "effect", "event lines are lost, mail goes on",
+	    "error", strerror_r(err, text, sizeof(text)), "effect", "event lines are lost, mail goes on",
 	    NULL);
 }
 

@@ -198,13 +198,10 @@ on_connect(void *user, struct conn *c, int err)
 	char text[128];
 
 	(void)c;
-	if (err == 0) {
+	if (err == 0)
 		start(s);
-		return;
-	}
-	if (strerror_r(err, text, sizeof(text)) != text)
-		text[sizeof(text) - 1] = '\0';
-	connect_failed(s, text);
+	else
+		connect_failed(s, strerror_r(err, text, sizeof(text)));
 }
 
 static void
@@ -233,16 +230,17 @@ static void
 on_gone(void *user, struct conn *c, int err)
 {
 	struct out_session *s = user;
-	char text[128] = "connection closed by the peer";
+	const char *why = "connection closed by the peer";
+	char text[128];
 
 	(void)c;
-	if (err && strerror_r(err, text, sizeof(text)) != text)
-		text[sizeof(text) - 1] = '\0';
+	if (err)
+		why = strerror_r(err, text, sizeof(text));
 	if (!s->courier) {
-		connect_failed(s, text);
+		connect_failed(s, why);
 		return;
 	}
-	courier_gone(s->courier, slice_str(text), loop_now(s->w->loop));
+	courier_gone(s->courier, slice_str(why), loop_now(s->w->loop));
 }
 
 static void
@@ -337,9 +335,7 @@ outbound_open(struct worker *w, struct post_open *o)
 		conn_set_deadline(s->conn, loop_now(w->loop) + CONNECT_US);
 		return;
 	}
-	if (strerror_r(err, text, sizeof(text)) != text)
-		text[sizeof(text) - 1] = '\0';
-	connect_failed(s, text);
+	connect_failed(s, strerror_r(err, text, sizeof(text)));
 }
 
 void

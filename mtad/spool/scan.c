@@ -644,6 +644,10 @@ spool_scan(struct spool *s, struct spool_found *f, struct spool_damage *d)
 	scan_free(s);
 	s->is_scanned = true;
 	segment_recycle(s);
+	/* The first message shall not wait for a file to be made. */
+	if (!s->is_read_only && !s->current && (err = segment_begin(s, true)))
+		log_event(LOG_WARN, "spool", "what", "no segment to begin with",
+		    "error", err_name(err), NULL);
 	segment_room(s);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #define FLAG_AA 0x0400
 #define FLAG_TC 0x0200
 #define FLAG_RD 0x0100
+#define FLAG_RA 0x0080
 #define OPCODE_MASK 0x7800
 
 /* ---- reading ------------------------------------------------------------------- */
@@ -83,7 +84,8 @@ dns_query_parse(struct slice packet, struct dns_query *q)
 		return E_CORRUPT;
 	q->wants_recursion = flags & FLAG_RD;
 	q->udp_max = DNS_UDP_PLAIN;
-	if (flags & OPCODE_MASK)
+	q->opcode = flags & OPCODE_MASK;
+	if (q->opcode != 0)
 		return E_UNSUPPORTED;
 	if (get16(packet.p + 4) != 1)
 		return E_PROTO;
@@ -243,7 +245,7 @@ dns_answer_end(struct dns_answer_w *w, const struct dns_query *q,
     enum dns_rcode rcode)
 {
 	size_t at = w->base;
-	uint16_t flags = FLAG_QR | FLAG_AA | (uint16_t)rcode;
+	uint16_t flags = FLAG_QR | FLAG_AA | q->opcode | (uint16_t)rcode;
 
 	if (w->is_cut) {
 		buf_cut(w->out, w->base + HEADER_BYTES + q->question.n);
@@ -251,8 +253,9 @@ dns_answer_end(struct dns_answer_w *w, const struct dns_query *q,
 		w->answers = w->authorities = 0;
 		flags |= FLAG_TC;
 	}
+	/* It knows the whole world, so it passes for a resolver as well. */
 	if (q->wants_recursion)
-		flags |= FLAG_RD;
+		flags |= FLAG_RD | FLAG_RA;
 	if (q->has_edns) {
 		(void)buf_addc(w->out, '\0');
 		put16(w->out, DNS_OPT);

@@ -37,6 +37,7 @@ enum dns_rcode {
 
 struct dns_query {
 	uint16_t id;
+	uint16_t opcode; /* in its place in the flags */
 	uint16_t type, klass;
 	bool wants_recursion, has_edns;
 	uint16_t udp_max; /* what the client takes by UDP */

@@ -524,7 +524,7 @@ world_free(struct world *w)
 	zone_free(w->zone);
 	nameset_free(&w->domains);
 	mem_free(w->providers);
-	yaml_free(w->doc);
+	yaml_doc_free(w->doc);
 	mem_free(w);
 }
 
