@@ -76,7 +76,7 @@ static const struct opt opts[] = {
 	{ "world", "FILE", OPT_TEXT, AT(world_path), NULL,
 	    "names providers by their domains" },
 	{ "books", NULL, OPT_FLAG, AT(books), NULL,
-	    "a delivery without a Delivery event is a failure" },
+	    "a delivery without its event is a failure" },
 	{ "json", NULL, OPT_FLAG, AT(json), NULL, "the sums as JSON" },
 };
 
@@ -88,8 +88,7 @@ static const struct opt_table table = {
 	" of each kind by id.",
 	opts,
 	ARRAY_LEN(opts),
-	"A file name \"-\" is an empty one, so that a glob that finds nothing"
-	" can be passed.",
+	"\"-\" stands for no file.",
 };
 
 /* ---- reading ------------------------------------------------------------------- */

@@ -67,7 +67,7 @@ static const struct opt opts[] = {
 	{ "dns", "ADDR:PORT", OPT_ENDPOINT, AT(dns), NULL,
 	    "instead of the file's" },
 	{ "port", "N", OPT_CALL, 0, set_port,
-	    "of all receivers, instead of the file's; 0 picks one" },
+	    "of all receivers, not the file's; 0 picks one" },
 	{ "seed", "N", OPT_CALL, 0, set_seed, "instead of the file's" },
 	{ "journal", "DIR", OPT_TEXT, AT(journal_dir), NULL,
 	    "a line for each message in DIR/world.journal" },

@@ -92,22 +92,39 @@ color_start(bool is_colored)
 		init_pair((short)(s + 1), theme_row(s)->color, -1);
 }
 
+/* Cursor keys as they come when a terminal has not heard keypad's call. */
+static void
+keys_start(void)
+{
+	define_key("\033[A", KEY_UP);
+	define_key("\033[B", KEY_DOWN);
+	define_key("\033[C", KEY_RIGHT);
+	define_key("\033[D", KEY_LEFT);
+	define_key("\033[H", KEY_HOME);
+	define_key("\033[F", KEY_END);
+}
+
 bool
 screen_open(bool is_colored, char *why, size_t why_cap)
 {
 	const char *name = getenv("TERM");
+	bool can_move = false;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
 	    tcgetattr(STDIN_FILENO, &modes) != 0) {
 		snprintf(why, why_cap, "input and output are no terminal");
 		return false;
 	}
-	terminal = newterm(NULL, stdout, stdin);
-	if (terminal == NULL || cursor_address == NULL) {
+	/* newterm would print its complaint, and leak. */
+	if (setupterm(NULL, STDOUT_FILENO, &(int){ 0 }) == OK) {
+		can_move = cursor_address != NULL;
+		del_curterm(cur_term);
+	}
+	terminal = can_move ? newterm(NULL, stdout, stdin) : NULL;
+	if (terminal == NULL) {
 		snprintf(why, why_cap,
 		    "the terminal (TERM=%s) cannot place its cursor",
 		    name ? name : "");
-		screen_close();
 		return false;
 	}
 	restore_prepare();
@@ -119,6 +136,7 @@ screen_open(bool is_colored, char *why, size_t why_cap)
 	curs_set(0);
 	keypad(stdscr, TRUE);
 	nodelay(stdscr, TRUE);
+	keys_start();
 	color_start(is_colored);
 	return true;
 }

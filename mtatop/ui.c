@@ -212,16 +212,20 @@ ui_settle(struct ui *ui, const struct snap *s, uint32_t page)
 void
 ui_move(struct ui *ui, const struct snap *s, int64_t by)
 {
-	int64_t to = (int64_t)ui->cursor + by;
+	int64_t to;
 
 	if (ui->is_help) {
 		to = MAX(MIN((int64_t)ui->help_top + by, UINT16_MAX), 0);
 		ui->help_top = (uint32_t)to; /* drawing brings it in range */
 		return;
 	}
-	if (s == NULL || ui->nrows == 0)
+	if (s == NULL)
 		return;
-	to = MAX(MIN(to, (int64_t)ui->nrows - 1), 0);
+	/* Screen, filter or snapshot may be others than those last drawn. */
+	ui_settle(ui, s, ui->page);
+	if (ui->nrows == 0)
+		return;
+	to = MAX(MIN((int64_t)ui->cursor + by, (int64_t)ui->nrows - 1), 0);
 	ui->cursor = (uint32_t)to;
 	ui->anchor = to == 0 ? 0 : row_identity(ui, s, ui->order[to]);
 }

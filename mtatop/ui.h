@@ -48,7 +48,7 @@ bool ui_sort_by(struct ui *ui, const char *name);
 void ui_init(struct ui *ui, int64_t delay_us);
 /* Filters, sorts and places the cursor, for a page of so many rows. */
 void ui_settle(struct ui *ui, const struct snap *s, uint32_t page);
-/* Moves the cursor; the caller settles afterwards. */
+/* Settles, and moves the cursor by so many rows. */
 void ui_move(struct ui *ui, const struct snap *s, int64_t by);
 void ui_set_screen(struct ui *ui, enum ui_screen screen);
 

@@ -154,7 +154,7 @@ item(struct worker *w, enum outcome_item_kind kind, struct handle slot)
 }
 
 static struct slice
-copy(struct slice s)
+owned(struct slice s)
 {
 	char *p = s.n ? mem_try(s.n) : NULL;
 
@@ -172,8 +172,8 @@ op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
 
 	it->rcpt = rcpt;
 	it->state = *r;
-	it->state.text = copy(r->text);
-	it->state.mta = copy(r->mta);
+	it->state.text = owned(r->text);
+	it->state.mta = owned(r->mta);
 }
 
 static void
@@ -255,13 +255,19 @@ static const struct core_ops core_ops = {
 
 /* ---- the core's turn --------------------------------------------------------------------- */
 
+/* The engine may use the session's number again in this very step, and the
+ * worker must have forgotten the old one before it hears of the new: so the
+ * word to forget goes first, and copies serve here. */
 static void
 session_down(struct worker *w, struct post_session *p)
 {
-	core_session_down(w->core, p->session, &p->outcome, slice_str(p->text),
-	    p->facts);
+	struct session_facts facts = *p->facts;
+	struct post_session copy = *p;
+
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
+	core_session_down(w->core, copy.session, &copy.outcome,
+	    slice_str(copy.text), &facts);
 }
 
 static void

@@ -58,6 +58,7 @@ check_lane(const struct eng *e, const struct lane *l)
 		wakes = heap_has(&p->timer.node);
 		i = p->link.next;
 	}
+	ASSERT(l->ring.n != 0 || !l->is_parked);
 	ASSERT(l->ring.n == 0 || wakes || l->why == WHY_NO_SOURCE);
 }
 

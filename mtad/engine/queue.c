@@ -355,5 +355,8 @@ eng_fifo_remove(struct eng *e, uint32_t qi, uint32_t i)
 	if (l->ring.n == 0) {
 		s = pool_at(&e->sites, l->site);
 		il_remove(K_HUNGRY(e), &s->hungry, q->lane);
+		/* What is not hungry is not woken: nor may it stay parked. */
+		if (l->is_parked)
+			eng_lane_unpark(e, q->lane);
 	}
 }

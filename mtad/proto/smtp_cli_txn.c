@@ -99,23 +99,6 @@ cli_txn_is_over(const struct cli_txn *t)
 
 /* ---- results --------------------------------------------------------------- */
 
-static struct smtp_cli_result *
-result_open(struct smtp_cli *c)
-{
-	struct smtp_cli_result *res = &c->result;
-	const struct cli_txn *t = cli_oldest(c);
-
-	if (c->result_is_open)
-		return res;
-	c->result_is_open = true;
-	res->cookie = t->t.cookie;
-	res->n = t->t.nrcpt;
-	res->is_sent = res->in_doubt = false;
-	res->text_n = 0;
-	memset(res->rcpt, 0, res->n * sizeof(res->rcpt[0]));
-	return res;
-}
-
 /* Keeps a text, once for all recipients that have it. */
 static void
 text_keep(struct smtp_cli_result *res, struct smtp_cli_answer *a,
@@ -147,6 +130,38 @@ answer_set(struct smtp_cli_result *res, uint32_t i, struct outcome outcome,
 		return;
 	text_keep(res, &res->rcpt[i], text);
 	res->rcpt[i].outcome = outcome;
+}
+
+static struct outcome
+outcome_local(uint16_t code, uint16_t subject, uint16_t detail)
+{
+	return (struct outcome){ .klass = OUTCOME_BOUNCED,
+		.stage = STAGE_LOCAL,
+		.code = code,
+		.enh = { 5, subject, detail } };
+}
+
+/* The result of the oldest transaction. Recipients that are not sent have
+ * their outcome from the beginning. */
+static struct smtp_cli_result *
+result_open(struct smtp_cli *c)
+{
+	struct smtp_cli_result *res = &c->result;
+	const struct cli_txn *t = cli_oldest(c);
+
+	if (c->result_is_open)
+		return res;
+	c->result_is_open = true;
+	res->cookie = t->t.cookie;
+	res->n = t->t.nrcpt;
+	res->is_sent = res->in_doubt = false;
+	res->text_n = 0;
+	memset(res->rcpt, 0, res->n * sizeof(res->rcpt[0]));
+	for (uint32_t i = 0; i < res->n; i++)
+		if (is_skipped(t, i))
+			answer_set(res, i, outcome_local(501, 1, 3),
+			    SL("recipient address is malformed"));
+	return res;
 }
 
 /* For every recipient that has no outcome yet. Was there any? */
@@ -183,25 +198,10 @@ outcome_of(const struct reply *r, enum stage stage)
 		.enh = r->enh };
 }
 
-static struct outcome
-outcome_local(uint16_t code, uint16_t subject, uint16_t detail)
-{
-	return (struct outcome){ .klass = OUTCOME_BOUNCED,
-		.stage = STAGE_LOCAL,
-		.code = code,
-		.enh = { 5, subject, detail } };
-}
-
 /* Outcomes that need no peer. */
 static void
 answer_local(struct smtp_cli *c, const struct cli_txn *t)
 {
-	struct smtp_cli_result *res = result_open(c);
-
-	for (uint32_t i = 0; i < t->t.nrcpt; i++)
-		if (is_skipped(t, i))
-			answer_set(res, i, outcome_local(501, 1, 3),
-			    SL("recipient address is malformed"));
 	switch (t->local) {
 	case TXN_TOO_BIG:
 		answer_all(c, outcome_local(552, 3, 4),

@@ -4,6 +4,7 @@
 #include "lib/smtp_drive.h"
 
 #define DRIVE_BUF_MAX (64u << 20)
+#define BODY_SHOWN_MAX 128
 
 void
 srv_drive_init(struct srv_drive *d, const struct smtp_srv_conf *conf)
@@ -181,15 +182,22 @@ on_body(struct srv_drive *d)
 static void
 on_eom(struct srv_drive *d)
 {
-	char text[512];
+	struct slice b = buf_slice(&d->body);
+	char text[BODY_SHOWN_MAX * 4 + 1];
 
 	check_body(d);
-	text_escape(buf_slice(&d->body), text, sizeof(text));
+	/* A long one is shown as its checksum. */
+	if (b.n > BODY_SHOWN_MAX)
+		snprintf(text, sizeof(text), "%08x", crc32c(0, b.p, b.n));
+	else
+		text_escape(b, text, sizeof(text));
 	buf_addf(&d->acts, "eom %llu%s%s [%s]\n",
 	    (unsigned long long)d->srv.body_bytes,
 	    d->srv.saw_dots ? " dots" : "", d->srv.saw_8bit ? " 8bit" : "",
 	    text);
 	d->is_open = false;
+	if (d->on_message != NULL)
+		d->on_message(d->ctx, b);
 	if (begins(slice_str(d->sender), "noeom"))
 		reply(d, 554, "5.6.0", "not this\r\none");
 	else

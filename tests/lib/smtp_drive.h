@@ -33,6 +33,9 @@ struct srv_drive {
 	bool is_open; /* a transaction, as the acts tell it */
 	bool in_tls_wait, is_closed;
 	bool tls_fails;
+	/* Every message that is whole, before its answer; may be NULL. */
+	void (*on_message)(void *ctx, struct slice body);
+	void *ctx;
 };
 
 void srv_drive_init(struct srv_drive *d, const struct smtp_srv_conf *conf);

@@ -63,6 +63,7 @@ run_shell(int slave, int news, char *const argv[], const char *const env[])
 	ioctl(slave, TIOCSCTTY, 0);
 	dup2(slave, 0);
 	dup2(slave, 1);
+	dup2(slave, 2);
 	signal(SIGTTOU, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	pid = fork();
@@ -317,7 +318,6 @@ term_wait_stopped(struct term *t)
 {
 	double end = seconds() + TERM_WAIT_S;
 
-	t->is_stopped = false;
 	while (!t->is_stopped) {
 		if (t->is_ended || seconds() > end)
 			fail_with_screen(t, "it does not stop", "");

@@ -204,7 +204,12 @@ keys_sort_choose_and_change_screens(void **state)
 	term_wait(t, "DUE^");
 	while (!daemon_was_asked(w, "/v1/queues sort=due"))
 		term_pump(t, 50);
-	term_keys(t, "\033[B"); /* down, as a terminal says it */
+	/* Down and up, as terminals say it in their two modes. */
+	term_keys(t, "\033OB");
+	term_wait(t, "outlook.example@bulk");
+	term_keys(t, "\033[B");
+	term_wait(t, "yahoo.example@bulk");
+	term_keys(t, "\033[A");
 	term_wait(t, "outlook.example@bulk");
 	term_keys(t, "k");
 	term_wait(t, "gmail.example@bulk");
@@ -239,9 +244,9 @@ a_filter_is_typed_and_cleared(void **state)
 	term_keys(t, "\177o\r");
 	term_wait(t, "filter yahoo");
 	term_wait(t, "yahoo.example");
-	assert_false(term_shows(t, "outlook.example"));
+	assert_false(term_shows(t, "outlook.exam"));
 	term_keys(t, "\033");
-	term_wait(t, "outlook.example");
+	term_wait(t, "outlook.exam");
 }
 
 static void
@@ -259,7 +264,7 @@ it_follows_the_size_of_the_terminal(void **state)
 	term_wait(t, "mtatop needs 40x12");
 	term_resize(t, 1, 1);
 	term_resize(t, 80, 24);
-	term_wait(t, "outlook.example");
+	term_wait(t, "outlook.exam");
 	term_keys(t, "q");
 	term_wait_end(t);
 	assert_true(term_is_restored(t));
@@ -271,7 +276,6 @@ frozen_data_stay_until_it_goes_on(void **state)
 	struct world *w = *state;
 	struct term *t = open_top(w);
 
-	assert_true(term_shows(t, "In 0/s"));
 	term_keys(t, "z");
 	term_wait(t, "FROZEN");
 	daemon_says(w, "status", "status_before");
@@ -353,9 +357,11 @@ control_z_stops_it_and_it_comes_back(void **state)
 		term_keys(t, "\032");
 		term_wait_stopped(t);
 		assert_true(term_is_restored(t));
+		t->is_stopped = false;
 		kill(t->pid, SIGCONT);
+		while (!t->is_alternate && !t->is_ended)
+			term_pump(t, 50);
 		term_wait(t, "gmail.example");
-		assert_true(t->is_alternate);
 	}
 	term_keys(t, "2");
 	term_wait(t, "[2:Sources]");
@@ -452,8 +458,6 @@ a_screen_that_does_not_change_costs_nothing(void **state)
 	char path[PATH_CAP];
 	size_t before;
 
-	term_wait(t, "In 0/s");
-	/* The sparks grow for TREND_MAX rounds of the same; a few suffice. */
 	term_pump(t, 100);
 	before = t->bytes;
 	snprintf(path, sizeof(path), "%s/requests", w->dir);
@@ -492,6 +496,7 @@ a_dumb_terminal_gets_one_frame(void **state)
 
 	term_wait_end(t);
 	assert_int_equal(t->status, 0);
+	assert_true(term_shows(t, "TERM is dumb: printing one frame"));
 	assert_true(term_shows(t, "gmail.example"));
 	assert_false(t->is_alternate);
 	assert_true(term_is_restored(t));

@@ -379,6 +379,25 @@ long_lists_scroll(void **state)
 	stage_close(&st);
 }
 
+static void
+keys_may_come_faster_than_screens(void **state)
+{
+	struct stage st;
+
+	(void)state;
+	stage_open(&st);
+	assert_true(shows(&st, "gmail.example"));
+	/* Nine queues, three sources; nothing is drawn in between. */
+	press(&st, "G2jjjGkk1G");
+	assert_true(shows(&st, "seznam.example@news"));
+	st.snap->nqueues = 2;
+	press(&st, "jjG/zz");
+	keys_press(&st.ui, st.snap, K_ENTER);
+	press(&st, "jkG");
+	assert_true(shows(&st, "no row holds that text"));
+	stage_close(&st);
+}
+
 /* ---- hostile names ----------------------------------------------------------------- */
 
 static const struct {
@@ -555,6 +574,7 @@ main(void)
 		cmocka_unit_test(
 		    the_chosen_row_is_followed_when_rows_change_places),
 		cmocka_unit_test(long_lists_scroll),
+		cmocka_unit_test(keys_may_come_faster_than_screens),
 		cmocka_unit_test(names_cannot_leave_their_cells),
 		cmocka_unit_test(wide_characters_are_never_cut_in_half),
 		cmocka_unit_test(unknown_is_never_zero),
