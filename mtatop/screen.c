@@ -74,7 +74,6 @@ crash_handlers(void)
 	for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
 		sigaction(crashes[i], &sa, NULL);
 	/* ncurses' own handlers are not for a program with a loop. */
-	signal(SIGTSTP, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 }
@@ -120,7 +119,11 @@ screen_open(bool is_colored, char *why, size_t why_cap)
 		can_move = cursor_address != NULL;
 		del_curterm(cur_term);
 	}
+	/* Where ncurses finds a handler of SIGTSTP it keeps its hands off;
+	 * else it would ignore, and so lose, one that comes while it draws. */
+	signal(SIGTSTP, on_crash);
 	terminal = can_move ? newterm(NULL, stdout, stdin) : NULL;
+	signal(SIGTSTP, SIG_DFL);
 	if (terminal == NULL) {
 		snprintf(why, why_cap,
 		    "the terminal (TERM=%s) cannot place its cursor",

@@ -162,11 +162,8 @@ connect_failed(struct out_session *s, const char *why)
 
 	while ((p = posts_shift(&s->early))) {
 		j = container_of(p, struct job, post);
-		j->result.session = j->session;
-		j->result.txn = j->txn;
-		j->result.n = j->n;
 		for (uint32_t i = 0; i < j->n; i++)
-			j->result.rcpt[i].klass = OUTCOME_UNSENT;
+			j->rcpt[i].outcome.klass = OUTCOME_UNSENT;
 		op_result(s, j);
 	}
 	go_down(s, &o, slice_str(why));

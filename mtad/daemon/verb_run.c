@@ -273,6 +273,7 @@ finish(struct daemon *d)
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		worker_free(&d->worker[i]);
 	d->disk->ops->close(d->disk);
+	conf_free((struct conf *)(uintptr_t)d->conf);
 }
 
 static int

@@ -60,48 +60,67 @@ line_limit(const struct smtp_srv *s)
 	return s->conf->body_line_max;
 }
 
-/*
- * Whole blocks from the front of p in which every CR has its LF, no line
- * begins with a dot and no line is too long. A CR that ends the last block is
- * left for the next look. Returns their length.
- */
-static size_t
-run_blocks(struct smtp_srv *s, const char *p, size_t n)
+/* Bytes of the line at p[i], given that it had s->body_line of them at p[from];
+ * moves both forward to the last line end in between. */
+static uint64_t
+line_length(struct smtp_srv *s, const char *p, size_t *from, size_t i)
 {
-	uint64_t limit = line_limit(s), line = s->body_line;
-	uint64_t cr = 0, start = s->eol != EOL_MID;
-	bool has_8bit = false;
-	size_t i = 0;
+	const char *lf = memrchr(p + *from, '\n', i - *from);
 
-	if (limit < SCAN_BLOCK)
-		return 0;
-	for (; n - i >= SCAN_BLOCK; i += SCAN_BLOCK) {
-		struct scan_masks m;
-		bool is_odd, is_long;
-		unsigned int at;
-
-		scan_block(p + i, &m);
-		is_odd = (m.cr << 1 | cr) != m.lf || m.has_nul ||
-		    ((m.lf << 1 | start) & m.dot) != 0;
-		/* The line's bytes with its CR, up to its LF or to the end of
-		 * the block, where a CR is perhaps still to come. */
-		at = m.lf != 0 ? (unsigned int)__builtin_ctzll(m.lf) :
-				 SCAN_BLOCK;
-		is_long = line + at > limit + (m.lf != 0);
-		if (is_odd || is_long)
-			break;
-		line = m.lf != 0 ? (uint64_t)__builtin_clzll(m.lf) :
-				   line + SCAN_BLOCK;
-		cr = m.cr >> 63;
-		start = m.lf >> 63;
-		has_8bit |= m.has_8bit;
+	if (lf != NULL) {
+		*from = (size_t)(lf - p) + 1;
+		s->body_line = 0;
 	}
-	if (i == 0)
-		return 0;
-	s->eol = start ? EOL_START : EOL_MID;
-	s->body_line = line - cr;
+	return s->body_line + (i - *from);
+}
+
+/*
+ * Blocks of n bytes from p + i on in which every CR has its LF, no line begins
+ * with a dot and no line is too long; p[i - 1] is a byte of the run. Returns
+ * where they end, which may be behind a CR.
+ */
+static inline size_t
+run_blocks(struct smtp_srv *s, const char *p, size_t i, size_t end, size_t n)
+{
+	uint64_t limit = line_limit(s), at_most = s->body_line;
+	bool has_8bit = false;
+	size_t from = i, start = i;
+
+	while (end - i >= n) {
+		/* The line's length is a bound; it is looked up when it begins
+		 * to matter. */
+		if (at_most + n > limit) {
+			at_most = line_length(s, p, &from, i);
+			if (at_most + n > limit)
+				break;
+		}
+		if (scan_is_odd(p + i, n, &has_8bit))
+			break;
+		i += n;
+		at_most += n;
+	}
+	if (i == start)
+		return i;
 	s->saw_8bit |= has_8bit;
-	return i - cr;
+	s->body_line = line_length(s, p, &from, i);
+	s->eol = p[i - 1] == '\n' ? EOL_START : EOL_MID;
+	return i;
+}
+
+/* The same by large blocks, then by small ones; a CR at the end is left for the
+ * next look. */
+static size_t
+run_plain(struct smtp_srv *s, const char *p, size_t i, size_t end)
+{
+	size_t start = i;
+
+	i = run_blocks(s, p, i, end, SCAN_BLOCK);
+	i = run_blocks(s, p, i, end, SCAN_VECTOR);
+	if (i > start && p[i - 1] == '\r') {
+		s->body_line--;
+		i--;
+	}
+	return i;
 }
 
 /*
@@ -138,14 +157,14 @@ run_bytes(struct smtp_srv *s, const char *p, size_t n, size_t stop, size_t *i)
 static size_t
 run_length(struct smtp_srv *s, const char *p, size_t n)
 {
-	size_t i = 0;
+	size_t i = 0, stop = 1;
 
 	if (s->eol >= EOL_CR)
 		return 0;
-	while (i < n) {
-		i += run_blocks(s, p + i, n - i);
-		if (!run_bytes(s, p, n, MIN(i + SCAN_BLOCK, n), &i))
-			break;
+	/* The first byte has none before it that could be looked at. */
+	while (i < n && run_bytes(s, p, n, MIN(stop, n), &i)) {
+		i = run_plain(s, p, i, n);
+		stop = i + SCAN_VECTOR;
 	}
 	return i;
 }

@@ -175,7 +175,7 @@ do_assign(struct core *c, uint32_t *i)
 
 	ASSERT(m);
 	if (!c->is_stopping)
-		j = mem_try(sizeof(*j));
+		j = job_new(cmd->assign.n);
 	if (j) {
 		j->session = cmd->assign.session;
 		j->txn = cmd->assign.txn;
@@ -183,15 +183,15 @@ do_assign(struct core *c, uint32_t *i)
 		j->attempt = cmd->assign.attempt;
 		j->id = m->id;
 		j->ref = m->ref;
-		j->n = cmd->assign.n;
-		j->rcpt[0] = cmd->assign.rcpt;
+		j->rcpt[0].number = cmd->assign.rcpt;
 	}
 	for (uint16_t k = 1; k < cmd->assign.n; k++) {
 		ASSERT(*i + 1 < c->cmds.n);
 		ASSERT(c->cmds.v[*i + 1].kind == CMD_ASSIGN_RCPT);
 		++*i;
 		if (j)
-			j->rcpt[k] = c->cmds.v[*i].assign_rcpt.rcpt;
+			j->rcpt[k].number =
+			    c->cmds.v[*i].assign_rcpt.rcpt;
 	}
 	if (!j)
 		return; /* stopping: the spool remembers it */
@@ -591,14 +591,6 @@ quarantine_message(struct core *c, uint32_t msg, struct core_msg *m)
 	core_step(c, &ev);
 }
 
-static void
-job_free(struct job *j)
-{
-	mem_free(j->record);
-	mem_free(j->texts);
-	mem_free(j);
-}
-
 void
 core_result(struct core *c, struct job *j, const struct session_facts *facts)
 {
@@ -613,13 +605,13 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 		c->ops->moved_ack(c->ctx, m->slot);
 	}
 	ev.kind = EV_RESULT;
-	ev.result.session = j->result.session;
-	ev.result.txn = j->result.txn;
-	ev.result.is_sent = j->result.is_sent;
-	ev.result.in_doubt = j->result.in_doubt;
-	ev.result.n = j->result.n;
-	memcpy(ev.result.rcpt, j->result.rcpt,
-	    j->n * sizeof(j->result.rcpt[0]));
+	ev.result.session = j->session;
+	ev.result.txn = j->txn;
+	ev.result.is_sent = j->is_sent;
+	ev.result.in_doubt = j->in_doubt;
+	ev.result.n = j->n;
+	for (uint32_t i = 0; i < j->n; i++)
+		ev.result.rcpt[i] = j->rcpt[i].outcome;
 	c->job = j;
 	c->facts = facts;
 	core_step(c, &ev);

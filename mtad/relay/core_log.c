@@ -26,7 +26,7 @@ job_place(const struct core *c, uint32_t msg, uint16_t rcpt)
 	if (!c->job || c->job->msg != msg)
 		return -1;
 	for (int i = 0; i < c->job->n; i++)
-		if (c->job->rcpt[i] == rcpt)
+		if (c->job->rcpt[i].number == rcpt)
 			return i;
 	return -1;
 }
@@ -60,8 +60,9 @@ core_words(const struct core *c, uint16_t rcpt, const struct outcome *o)
 {
 	if (c->job)
 		for (int i = 0; i < c->job->n; i++)
-			if (c->job->rcpt[i] == rcpt && c->job->text[i].n)
-				return c->job->text[i];
+			if (c->job->rcpt[i].number == rcpt &&
+			    c->job->rcpt[i].text.n)
+				return c->job->rcpt[i].text;
 	return own_words(c, o);
 }
 
@@ -77,13 +78,13 @@ fill_from_job(const struct core *c, int place, struct book_entry *e)
 	const struct job *j = c->job;
 
 	e->sender = j->env.sender;
-	e->recipient = j->address[place];
+	e->recipient = j->to[place].address;
 	e->size = j->env.body_bytes;
 	e->is_dsn = j->env.flags & ENV_DSN;
 	e->queued_us = MAX(c->wall_us - j->env.arrival_us, 0);
 	if (j->ended_us)
 		e->session_us = MAX(j->ended_us - j->began_us, 0);
-	e->text = j->text[place];
+	e->text = j->rcpt[place].text;
 }
 
 /* Reads sender and recipient back; what cannot be read is left out. */

@@ -47,6 +47,27 @@ courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
 	return c;
 }
 
+struct job *
+job_new(uint16_t n)
+{
+	struct job *j = mem_try(sizeof(*j) +
+	    n * (sizeof(j->rcpt[0]) + sizeof(*j->to)));
+
+	if (j) {
+		j->n = n;
+		j->to = (struct smtp_cli_rcpt *)(void *)&j->rcpt[n];
+	}
+	return j;
+}
+
+void
+job_free(struct job *j)
+{
+	mem_free(j->record);
+	mem_free(j->texts);
+	mem_free(j);
+}
+
 static struct job *
 job_of(struct post *p)
 {
@@ -64,18 +85,13 @@ static void
 give_back(struct courier *c, struct job *j, enum outcome_class klass,
     enum stage stage, bool is_sent)
 {
-	struct ev_result *r = &j->result;
-
-	r->session = j->session;
-	r->txn = j->txn;
-	r->n = j->n;
-	r->is_sent = is_sent;
-	r->in_doubt = false;
+	j->is_sent = is_sent;
+	j->in_doubt = false;
 	for (uint32_t i = 0; i < j->n; i++) {
-		memset(&r->rcpt[i], 0, sizeof(r->rcpt[i]));
-		r->rcpt[i].klass = (uint8_t)klass;
-		r->rcpt[i].stage = (uint8_t)stage;
-		j->text[i] = slice_of("", 0);
+		memset(&j->rcpt[i].outcome, 0, sizeof(j->rcpt[i].outcome));
+		j->rcpt[i].outcome.klass = (uint8_t)klass;
+		j->rcpt[i].outcome.stage = (uint8_t)stage;
+		j->rcpt[i].text = slice_of("", 0);
 	}
 	c->ops->result(c->ctx, j);
 }
@@ -128,7 +144,7 @@ find_addresses(struct job *j, struct slice blob)
 	/* The engine gives recipients of a message in rising order; look again
 	 * from the start when it did not. */
 	for (uint32_t i = 0; i < j->n; i++) {
-		if (j->rcpt[i] < at) {
+		if (j->rcpt[i].number < at) {
 			err = env_decode(blob, &j->env, &rcpts);
 			ASSERT(!err);
 			at = 0;
@@ -136,8 +152,8 @@ find_addresses(struct job *j, struct slice blob)
 		do {
 			if (!env_rcpt_next(&rcpts, &r))
 				return E_CORRUPT;
-		} while (at++ < j->rcpt[i]);
-		j->address[i] = r.address;
+		} while (at++ < j->rcpt[i].number);
+		j->to[i].address = r.address;
 	}
 	return 0;
 }
@@ -241,18 +257,15 @@ give_body(struct courier *c, int64_t now_us)
 static void
 begin(struct courier *c, struct job *j, int64_t now_us)
 {
-	struct smtp_cli_rcpt v[ENG_TXN_RCPTS_MAX];
 	struct smtp_cli_txn txn = {
 		.sender = j->env.sender,
-		.rcpts = v,
+		.rcpts = j->to,
 		.nrcpt = j->n,
 		.size = j->env.body_bytes,
 		.flags = j->env.flags,
 		.cookie = j->txn.index,
 	};
 
-	for (uint32_t i = 0; i < j->n; i++)
-		v[i] = (struct smtp_cli_rcpt){ .address = j->address[i] };
 	posts_push(&c->running, &j->post);
 	smtp_cli_begin(c->cli, &txn, now_us);
 }
@@ -298,16 +311,13 @@ finish(struct courier *c)
 	}
 	if (j->texts_cap >= r->text_n && r->text_n)
 		memcpy(j->texts, r->text, r->text_n);
-	j->result.session = j->session;
-	j->result.txn = j->txn;
-	j->result.n = j->n;
-	j->result.is_sent = r->is_sent;
-	j->result.in_doubt = r->in_doubt;
+	j->is_sent = r->is_sent;
+	j->in_doubt = r->in_doubt;
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct smtp_cli_answer *a = &r->rcpt[i];
 
-		j->result.rcpt[i] = a->outcome;
-		j->text[i] = j->texts_cap >= r->text_n ?
+		j->rcpt[i].outcome = a->outcome;
+		j->rcpt[i].text = j->texts_cap >= r->text_n ?
 		    slice_of(j->texts + a->text_at, a->text_n) :
 		    slice_of("", 0);
 	}

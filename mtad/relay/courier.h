@@ -15,30 +15,38 @@
 
 /* A transaction to do: one message, recipients of one domain. Made by the
  * core, read by the courier, and back in the core with its results. */
+struct job_rcpt {
+	uint16_t number; /* in the envelope */
+	struct outcome outcome;
+	struct slice text; /* into job.texts */
+};
+
 struct job {
 	struct post post; /* also links it inside the courier */
 	struct handle session, txn;
 	uint32_t msg;
-	uint16_t n;
-	uint16_t rcpt[ENG_TXN_RCPTS_MAX];
-	uint16_t attempt;
+	uint16_t n, attempt;
 	struct msgid id;
 	struct spool_ref ref;
 	/* Filled by the courier. */
 	char *record; /* envelope (and a small body); owned */
 	size_t record_cap;
 	struct envelope env;
-	struct slice address[ENG_TXN_RCPTS_MAX];
 	struct slice body; /* a small one */
 	bool is_damaged;
 	/* The result. */
-	struct ev_result result;
-	struct slice text[ENG_TXN_RCPTS_MAX]; /* into texts */
+	bool is_sent, in_doubt;
 	char *texts; /* owned, or NULL */
 	size_t texts_cap;
 	int64_t began_us, ended_us;
 	void *session_facts; /* the driver's struct of the session */
+	struct smtp_cli_rcpt *to; /* n addresses, behind rcpt */
+	struct job_rcpt rcpt[];   /* n */
 };
+
+/* A job of n recipients, zeroed; NULL without memory. */
+struct job *job_new(uint16_t n);
+void job_free(struct job *j);
 
 struct courier;
 
