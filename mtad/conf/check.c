@@ -14,11 +14,11 @@
 #include "conf/conf_i.h"
 
 #define CONTROL_PATH_MAX 107 /* sun_path of unix(7), with its NUL 108 */
-#define SEGMENTS_MIN	 4   /* two in reserve, one to fill, one to compact */
+#define SEGMENTS_MIN 4       /* two in reserve, one to fill, one to compact */
 /* What a message brings to the spool beside its own bytes: the record's head
  * and the fields of the envelope; and per recipient the address (320), ORCPT
  * (RFC 3461: 500) and their lengths. */
-#define OVERHEAD_BYTES	    (64u << 10)
+#define OVERHEAD_BYTES (64u << 10)
 #define OVERHEAD_RCPT_BYTES 1024u
 
 struct check {
@@ -127,8 +127,8 @@ check_sources(struct check *k)
 				continue;
 			snprintf(expected, sizeof(expected),
 			    "an address of its own (the first is on line %u)",
-			    LOCATE(k, SL("source"), before->name,
-				SL("address")).line);
+			    LOCATE(k, SL("source"), before->name, SL("address"))
+				.line);
 			complain(k->c,
 			    LOCATE(k, SL("source"), s->name, SL("address")),
 			    "duplicate address", expected, s->name);
@@ -254,8 +254,8 @@ static void
 check_size(struct check *k, const struct conf_listen *l, struct place at)
 {
 	uint64_t segment = k->conf->spool_segment_bytes;
-	uint64_t extra = OVERHEAD_BYTES +
-	    (uint64_t)l->smtp.rcpts_max * OVERHEAD_RCPT_BYTES;
+	uint64_t extra =
+	    OVERHEAD_BYTES + (uint64_t)l->smtp.rcpts_max * OVERHEAD_RCPT_BYTES;
 	char most[32], size[32], room[32], expected[192];
 
 	if (l->smtp.size_max + extra <= segment)
@@ -361,8 +361,7 @@ check_limits(struct check *k)
 		struct conf_shape *s = &conf->shapes[i];
 		struct slice key = i == 0 ? SL("default") : s->pattern;
 
-		check_order(k,
-		    LOCATE(k, SL("limits"), key, SL("backoff_max")),
+		check_order(k, LOCATE(k, SL("limits"), key, SL("backoff_max")),
 		    "backoff_max", s->shape.backoff_min_us,
 		    s->shape.backoff_max_us);
 		if (is_all)

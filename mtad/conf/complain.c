@@ -12,8 +12,8 @@
 #include "conf/conf_i.h"
 
 #define TEXT_ARENA_MAX (256u << 10)
-#define GOT_MAX	       80 /* bytes of the user's text that are shown */
-#define WORD_MAX       64
+#define GOT_MAX 80 /* bytes of the user's text that are shown */
+#define WORD_MAX 64
 
 void
 complaints_init(struct complaints *c, const char *file)
@@ -54,8 +54,8 @@ add(struct complaints *c, struct place at, bool is_warning, const char *what,
 	format_got(got, shown, sizeof(shown));
 	n = snprintf(text, sizeof(text), "%s, expected %s, got %s", what,
 	    expected, shown);
-	kept = arena_str(
-	    &c->arena, text, MIN((size_t)MAX(n, 0), sizeof(text) - 1));
+	kept = arena_str(&c->arena, text,
+	    MIN((size_t)MAX(n, 0), sizeof(text) - 1));
 	one = &c->v[c->n];
 	*one = (struct complaint){ .at = at, .seq = c->n++ };
 	one->is_warning = is_warning;

@@ -18,10 +18,10 @@
 #include "proto/proto.h"
 
 #define CONF_LISTEN_MAX 64
-#define CONF_CIDRS_MAX	64
-#define CONF_DNS_MAX	8
+#define CONF_CIDRS_MAX 64
+#define CONF_DNS_MAX 8
 #define CONF_ROUTES_MAX 4096
-#define CONF_HOSTS_MAX	16
+#define CONF_HOSTS_MAX 16
 #define CONF_POOL_SOURCES_MAX 64
 
 struct conf_tls {
@@ -38,7 +38,7 @@ struct conf_listen {
 	/* Limits of this door; from the top level where not set here. */
 	uint32_t connections_max, connections_per_client_max;
 	struct smtp_srv_conf smtp; /* hostname, sizes, time-outs */
-	uint32_t hops_max; /* Received: fields; 5.4.6 beyond */
+	uint32_t hops_max;         /* Received: fields; 5.4.6 beyond */
 };
 
 struct conf_source {
@@ -56,7 +56,7 @@ struct conf_pool {
 struct conf_route {
 	struct slice pattern; /* glob over the recipient's domain */
 	uint32_t nhosts;
-	struct slice host[CONF_HOSTS_MAX]; /* name or address text */
+	struct slice host[CONF_HOSTS_MAX];    /* name or address text */
 	struct endpoint addr[CONF_HOSTS_MAX]; /* ip.family 0: resolve name */
 	struct slice tenant, campaign, pool;
 };
@@ -70,14 +70,14 @@ struct conf {
 	struct slice file;
 	struct slice hostname, postmaster; /* postmaster mailbox address */
 	struct slice spool, control, log;  /* paths */
-	struct slice user;		   /* empty: do not change */
-	uint16_t node;			   /* number in message ids */
-	uint32_t workers;		   /* 0 = by the number of cores */
+	struct slice user;                 /* empty: do not change */
+	uint16_t node;                     /* number in message ids */
+	uint32_t workers;                  /* 0 = by the number of cores */
 
 	uint32_t nlisten;
 	struct conf_listen *listen;
 	struct conf_listen listen_default; /* limits where none are given */
-	uint32_t nsources;		   /* at least 1 */
+	uint32_t nsources;                 /* at least 1 */
 	struct conf_source *sources;
 	uint32_t npools; /* at least 1 */
 	struct conf_pool *pools;
@@ -93,7 +93,7 @@ struct conf {
 		uint32_t nservers;
 		struct endpoint servers[CONF_DNS_MAX]; /* 0: the system's */
 		struct slice trust_anchor;
-		int64_t timeout_us;  /* of one look-up: 6 s at most */
+		int64_t timeout_us; /* of one look-up: 6 s at most */
 		uint32_t inflight_max, per_parent_max, queue_max;
 		uint64_t cache_bytes;
 	} dns;
@@ -148,10 +148,10 @@ int conf_reference(struct buf *out) MUST_CHECK;
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 struct yaml_node {
 	enum yaml_kind kind;
-	uint32_t line, column; /* from 1 */
+	uint32_t line, column;  /* from 1 */
 	bool is_plain, is_null; /* scalar: unquoted; ~ or null or empty */
-	struct slice text;     /* scalar */
-	uint32_t n;	       /* list: items; map: pairs */
+	struct slice text;      /* scalar */
+	uint32_t n;             /* list: items; map: pairs */
 	struct yaml_node **items;
 	struct slice *keys; /* map */
 	uint32_t *key_lines, *key_columns;

@@ -51,9 +51,9 @@ uint32_t edit_distance(struct slice a, struct slice b, uint32_t max);
 
 /* ---- YAML (yaml.c) ------------------------------------------------------- */
 
-#define YAML_NODES_MAX	 1000000u /* aliases expanded */
-#define YAML_DEPTH_MAX	 64u
-#define YAML_BYTES_MAX	 (16u << 20)
+#define YAML_NODES_MAX 1000000u /* aliases expanded */
+#define YAML_DEPTH_MAX 64u
+#define YAML_BYTES_MAX (16u << 20)
 #define YAML_ANCHORS_MAX 256u
 
 /* As yaml_parse, but complains to c and gives the tree in spite of duplicate
@@ -102,7 +102,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_DOMAIN, struct slice, domain, "a host name such as mx.example")  \
 	X(OPT_GLOB, struct slice, glob,                                        \
 	    "a domain or pattern such as *.example, in ASCII")                 \
-	X(OPT_MAILBOX, struct slice, mailbox, "an address such as a@b.example") \
+	X(OPT_MAILBOX, struct slice, mailbox,                                  \
+	    "an address such as a@b.example")                                  \
 	X(OPT_NAME, struct slice, name,                                        \
 	    "a name of 1 to 64 letters, digits, dots, hyphens, underscores")   \
 	X(OPT_PATH, struct slice, path, "a path")                              \

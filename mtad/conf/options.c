@@ -12,20 +12,23 @@
  */
 #include "conf/conf_i.h"
 
-#define ROWS(v) { v, ARRAY_LEN(v) }
-#define S	US_PER_S
-#define MIN_US	(60 * S)
+#define ROWS(v)                                                                \
+	{                                                                      \
+		v, ARRAY_LEN(v)                                                \
+	}
+#define S US_PER_S
+#define MIN_US (60 * S)
 #define HOUR_US (3600 * S)
-#define DAY_US	(24 * HOUR_US)
-#define KB	INT64_C(1024)
-#define MB	(KB * 1024)
-#define GB	(MB * 1024)
-#define TB	(GB * 1024)
+#define DAY_US (24 * HOUR_US)
+#define KB INT64_C(1024)
+#define MB (KB * 1024)
+#define GB (MB * 1024)
+#define TB (GB * 1024)
 
-#define RANGE(lo, hi)	.min = (lo), .max = (hi)
-#define AT(field)	.at = offsetof(struct conf, field)
-#define LISTEN_AT(fld)	.at = offsetof(struct conf_listen, fld)
-#define SRV_AT(field)	.at = offsetof(struct smtp_srv_conf, field)
+#define RANGE(lo, hi) .min = (lo), .max = (hi)
+#define AT(field) .at = offsetof(struct conf, field)
+#define LISTEN_AT(fld) .at = offsetof(struct conf_listen, fld)
+#define SRV_AT(field) .at = offsetof(struct smtp_srv_conf, field)
 #define SHAPE_AT(field) .at = offsetof(struct conf_shape, shape.field)
 #define COUNT(T, field, n)                                                     \
 	.count_at = offsetof(T, field),                                        \
@@ -56,61 +59,72 @@ static const struct opt_group timeouts_group = ROWS(timeouts);
  * itself, prefix is empty, and D takes the default away, for the entry begins
  * as a copy of the former.
  */
-#define DOOR(T, prefix, D)                                                     \
-	{ "message_size_max", OPT_SIZE,                                        \
-	    .at = offsetof(T, prefix smtp.size_max), .dflt = D("50M"),         \
-	    RANGE(KB, 2 * GB),                                                 \
-	    .help = "The largest message, said in EHLO (SIZE, RFC 1870); a "   \
-		    "larger one is answered 552 5.3.4. It must fit into a "    \
-		    "segment of the spool." },                                 \
-	{ "recipients_max", OPT_U32,                                           \
-	    .at = offsetof(T, prefix smtp.rcpts_max), .dflt = D("1000"),       \
-	    RANGE(1, RCPTS_MAX),                                               \
-	    .help = "Recipients of one message; 452 4.5.3 to those beyond. "   \
-		    "RFC 5321 asks for at least 100." },                       \
-	{ "errors_max", OPT_U32,                                               \
-	    .at = offsetof(T, prefix smtp.errors_max), .dflt = D("20"),        \
-	    RANGE(1, 10000),                                                   \
-	    .help = "After so many refused commands the client is answered "   \
-		    "421 and closed." },                                       \
-	{ "line_length_max", OPT_SIZE32,                                       \
-	    .at = offsetof(T, prefix smtp.body_line_max), .dflt = D("64K"),    \
-	    RANGE(998, GB),                                                    \
-	    .help = "Bytes of a line of a message, CRLF not counted; a "       \
-		    "message with a longer one is refused. RFC 5321 asks for " \
-		    "998." },                                                  \
-	{ "hops_max", OPT_U32, .at = offsetof(T, prefix hops_max),             \
-	    .dflt = D("100"), RANGE(1, 10000),                                 \
-	    .help = "A message with more `Received` fields is taken for a "    \
-		    "loop and refused with 554 5.4.6." },                      \
-	{ "bare_newlines", OPT_CHOICE,                                         \
-	    .at = offsetof(T, prefix smtp.normalises_bare),                    \
-	    .dflt = D("refuse"), .words = { "refuse", "normalise" },           \
-	    .help = "What to do with a CR or LF that stands alone in a "       \
-		    "message: refuse the message (550 5.6.0), or make it "     \
-		    "CRLF. Neither ends a message." },                         \
-	{ "connections_max", OPT_U32,                                          \
-	    .at = offsetof(T, prefix connections_max), .dflt = D("2000"),      \
-	    RANGE(1, 1000000),                                                 \
-	    .help = "Connections of one listener at once; 421 4.3.2 to "       \
-		    "those beyond." },                                         \
-	{ "connections_per_client_max", OPT_U32,                               \
-	    .at = offsetof(T, prefix connections_per_client_max),              \
-	    .dflt = D("500"), RANGE(1, 1000000),                               \
-	    .help = "The same for the connections of one client address "      \
-		    "(421 4.7.0)." },                                          \
-	{ "messages_per_connection_max", OPT_U32,                              \
-	    .at = offsetof(T, prefix smtp.messages_max), .dflt = D("0"),       \
-	    RANGE(0, 1000000000),                                              \
-	    .help = "Messages of one connection, then 421; 0 = no limit." },   \
-	{ "banner", OPT_TEXT, .at = offsetof(T, prefix smtp.banner),           \
-	    .absent = "`ESMTP`",                                               \
-	    .help = "What follows the host name in the greeting." },           \
-	{ "timeouts", OPT_GROUP, .at = offsetof(T, prefix smtp),               \
-	    .group = &timeouts_group,                                          \
-	    .help = "How long a client may take (RFC 5321 4.5.3.2)." }
+#define DOOR(T, prefix, D)                                                         \
+	{ "message_size_max", OPT_SIZE,                                            \
+		.at = offsetof(T, prefix smtp.size_max), .dflt = D("50M"),         \
+		RANGE(KB, 2 * GB),                                                 \
+		.help =                                                            \
+		    "The largest message, said in EHLO (SIZE, RFC 1870); a "       \
+		    "larger one is answered 552 5.3.4. It must fit into a "        \
+		    "segment of the spool." },                                     \
+	    { "recipients_max", OPT_U32,                                           \
+		    .at = offsetof(T, prefix smtp.rcpts_max),                      \
+		    .dflt = D("1000"), RANGE(1, RCPTS_MAX),                        \
+		    .help =                                                        \
+			"Recipients of one message; 452 4.5.3 to those beyond. "   \
+			"RFC 5321 asks for at least 100." },                       \
+	    { "errors_max", OPT_U32,                                               \
+		    .at = offsetof(T, prefix smtp.errors_max),                     \
+		    .dflt = D("20"), RANGE(1, 10000),                              \
+		    .help =                                                        \
+			"After so many refused commands the client is answered "   \
+			"421 and closed." },                                       \
+	    { "line_length_max", OPT_SIZE32,                                       \
+		    .at = offsetof(T, prefix smtp.body_line_max),                  \
+		    .dflt = D("64K"), RANGE(998, GB),                              \
+		    .help =                                                        \
+			"Bytes of a line of a message, CRLF not counted; a "       \
+			"message with a longer one is refused. RFC 5321 asks for " \
+			"998." },                                                  \
+	    { "hops_max", OPT_U32, .at = offsetof(T, prefix hops_max),             \
+		    .dflt = D("100"), RANGE(1, 10000),                             \
+		    .help =                                                        \
+			"A message with more `Received` fields is taken for a "    \
+			"loop and refused with 554 5.4.6." },                      \
+	    { "bare_newlines", OPT_CHOICE,                                         \
+		    .at = offsetof(T, prefix smtp.normalises_bare),                \
+		    .dflt = D("refuse"), .words = { "refuse", "normalise" },       \
+		    .help =                                                        \
+			"What to do with a CR or LF that stands alone in a "       \
+			"message: refuse the message (550 5.6.0), or make it "     \
+			"CRLF. Neither ends a message." },                         \
+	    { "connections_max", OPT_U32,                                          \
+		    .at = offsetof(T, prefix connections_max),                     \
+		    .dflt = D("2000"), RANGE(1, 1000000),                          \
+		    .help =                                                        \
+			"Connections of one listener at once; 421 4.3.2 to "       \
+			"those beyond." },                                         \
+	    { "connections_per_client_max", OPT_U32,                               \
+		    .at = offsetof(T, prefix connections_per_client_max),          \
+		    .dflt = D("500"), RANGE(1, 1000000),                           \
+		    .help =                                                        \
+			"The same for the connections of one client address "      \
+			"(421 4.7.0)." },                                          \
+	    { "messages_per_connection_max", OPT_U32,                              \
+		    .at = offsetof(T, prefix smtp.messages_max),                   \
+		    .dflt = D("0"), RANGE(0, 1000000000),                          \
+		    .help =                                                        \
+			"Messages of one connection, then 421; 0 = no limit." },   \
+	    { "banner", OPT_TEXT, .at = offsetof(T, prefix smtp.banner),           \
+		    .absent = "`ESMTP`",                                           \
+		    .help = "What follows the host name in the greeting." },       \
+	{                                                                          \
+		"timeouts", OPT_GROUP,                                             \
+		    .at = offsetof(T, prefix smtp), .group = &timeouts_group,      \
+		    .help = "How long a client may take (RFC 5321 4.5.3.2)."       \
+	}
 
-#define TEXT(s)	    s
+#define TEXT(s) s
 #define INHERITS(s) NULL
 
 static const struct opt tls[] = {
@@ -140,8 +154,7 @@ static const struct opt listen[] = {
 	    .help = "The same for the campaign (`X-MTA-Campaign`)." },
 	{ "pool", OPT_POOL, LISTEN_AT(pool),
 	    .help = "The same for the pool (`X-MTA-Pool`)." },
-	{ "tls", OPT_GROUP, .group = &tls_group,
-	    .absent = "no STARTTLS",
+	{ "tls", OPT_GROUP, .group = &tls_group, .absent = "no STARTTLS",
 	    .help = "Certificate; with one, STARTTLS is offered." },
 	DOOR(struct conf_listen, , INHERITS),
 };
@@ -197,13 +210,12 @@ static const struct opt limits[] = {
 	{ "messages_per_connection", OPT_U32, SHAPE_AT(msgs_per_conn), "100",
 	    RANGE(0, 1000000),
 	    .help = "Transactions of one connection; 0 = no limit." },
-	{ "recipients_per_transaction", OPT_U32, SHAPE_AT(rcpts_per_txn),
-	    "100", RANGE(1, ENG_TXN_RCPTS_MAX),
+	{ "recipients_per_transaction", OPT_U32, SHAPE_AT(rcpts_per_txn), "100",
+	    RANGE(1, ENG_TXN_RCPTS_MAX),
 	    .help = "Recipients of one message that share a transaction." },
 	{ "rate", OPT_RATE, SHAPE_AT(rate_count), "none",
 	    .also = offsetof(struct conf_shape, shape.rate_period_us),
-	    RANGE(1, 1000000000),
-	    .help = "Transactions in a period of time." },
+	    RANGE(1, 1000000000), .help = "Transactions in a period of time." },
 	{ "burst", OPT_U32, SHAPE_AT(rate_burst), "1", RANGE(1, 1000000),
 	    .help = "Transactions that may go at once when the rate was not "
 		    "used before." },
@@ -244,8 +256,10 @@ static const struct opt retry[] = {
 static const struct opt_group retry_group = ROWS(retry);
 
 #define CLI_ROW(name, field, dflt, text)                                       \
-	{ name, OPT_MS, AT(client.field), dflt, RANGE(S / 100, DAY_US),        \
-	    .help = text }
+	{                                                                      \
+		name, OPT_MS, AT(client.field), dflt, RANGE(S / 100, DAY_US),  \
+		    .help = text                                               \
+	}
 
 static const struct opt client_timeouts[] = {
 	{ "connect", OPT_DURATION, AT(connect_timeout_us), "30s",
@@ -300,14 +314,14 @@ static const struct opt dns[] = {
 	    RANGE(S / 10, 6 * S),
 	    .help = "One look-up takes at most so long, then its domain "
 		    "waits." },
-	{ "inflight_max", OPT_U32, AT(dns.inflight_max), "256",
-	    RANGE(1, 4096), .help = "Look-ups at once." },
+	{ "inflight_max", OPT_U32, AT(dns.inflight_max), "256", RANGE(1, 4096),
+	    .help = "Look-ups at once." },
 	{ "per_parent_max", OPT_U32, AT(dns.per_parent_max), "32",
 	    RANGE(1, 4096),
 	    .help = "Look-ups at once below one parent domain, so that one "
 		    "dead zone cannot take them all." },
-	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000",
-	    RANGE(1, 10000000), .help = "Look-ups that wait." },
+	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000", RANGE(1, 10000000),
+	    .help = "Look-ups that wait." },
 	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "128M", RANGE(MB, 64 * GB),
 	    .help = "Memory for answers; 100,000 domains take about 160 MB." },
 	{ "retry_min", OPT_DURATION, AT(dns_retry_min_us), "1m",
@@ -384,10 +398,8 @@ static const struct opt top[] = {
 
 	{ "smtp_port", OPT_U16, AT(smtp_port), "25", RANGE(1, 65535),
 	    .help = "Port where other hosts are contacted." },
-	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true",
-	    .help = "Deliver over IPv4." },
-	{ "ipv6", OPT_BOOL, AT(is_ipv6), "true",
-	    .help = "Deliver over IPv6." },
+	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true", .help = "Deliver over IPv4." },
+	{ "ipv6", OPT_BOOL, AT(is_ipv6), "true", .help = "Deliver over IPv6." },
 	{ "route", OPT_MAP, .group = &route_group, .key_type = OPT_GLOB,
 	    ENTRIES(struct conf_route, routes, nroutes, CONF_ROUTES_MAX),
 	    .help = "Domains that are treated apart, each under a pattern: "

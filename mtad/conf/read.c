@@ -12,7 +12,7 @@
 #include "conf/conf_i.h"
 
 #define PATH_TEXT_MAX 256
-#define ARENA_MAX     ((size_t)256 << 20)
+#define ARENA_MAX ((size_t)256 << 20)
 
 struct reader {
 	struct conf *conf;
@@ -171,8 +171,8 @@ read_entry(struct reader *r, const struct opt *o, const struct yaml_node *map,
 }
 
 static void
-read_entries(struct reader *r, const struct opt *o,
-    const struct yaml_node *map, char *entries, uint32_t n)
+read_entries(struct reader *r, const struct opt *o, const struct yaml_node *map,
+    char *entries, uint32_t n)
 {
 	uint32_t used = o->first != NULL;
 	uint32_t first = o->first ? yaml_find(map, slice_str(o->first)) : 0;

@@ -180,8 +180,7 @@ conf_schema(struct buf *out)
 /* ---- for people ------------------------------------------------------------------ */
 
 static void
-refer(struct buf *out, const struct opt_group *g, const char *prefix,
-    int depth)
+refer(struct buf *out, const struct opt_group *g, const char *prefix, int depth)
 {
 	char path[256], what[256];
 
@@ -194,8 +193,8 @@ refer(struct buf *out, const struct opt_group *g, const char *prefix,
 		if (o->help)
 			buf_addf(out, "%s.\n\n", o->help);
 		if (o->type == OPT_GROUP || o->type == OPT_MAP) {
-			snprintf(path, sizeof(path), "%s%s%s.", prefix,
-			    o->name, o->type == OPT_MAP ? ".NAME" : "");
+			snprintf(path, sizeof(path), "%s%s%s.", prefix, o->name,
+			    o->type == OPT_MAP ? ".NAME" : "");
 			refer(out, o->group, path, depth + 1);
 			continue;
 		}

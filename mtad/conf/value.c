@@ -71,8 +71,8 @@ keep(const struct value *v)
 static bool
 read_bool(const struct value *v)
 {
-	static const char *const words[] = { "false", "true", "no", "yes", "off",
-		"on" };
+	static const char *const words[] = { "false", "true", "no", "yes",
+		"off", "on" };
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (slice_ieq(v->text, slice_str(words[i]))) {
@@ -286,8 +286,7 @@ read_mailbox(const struct value *v)
 	memcpy(path + 1, v->text.p, v->text.n);
 	path[v->text.n + 1] = '>';
 	return smtp_path_parse(&in, false, false, &parsed) == 0 && in.n == 0 &&
-	    slice_eq(parsed.address, v->text) && parsed.domain.n > 0 &&
-	    keep(v);
+	    slice_eq(parsed.address, v->text) && parsed.domain.n > 0 && keep(v);
 }
 
 bool

@@ -204,8 +204,8 @@ weigh(struct builder *b, uint32_t weight, uint32_t height)
 	struct frame *f;
 
 	if (b->depth + height > YAML_DEPTH_MAX)
-		return give_up(b, event_place(b), "at most 64 levels of nesting",
-		    "more");
+		return give_up(b, event_place(b),
+		    "at most 64 levels of nesting", "more");
 	if (b->depth == 0)
 		return true;
 	f = &b->frames[b->depth - 1];
@@ -242,7 +242,8 @@ remember(struct builder *b, struct slice name, struct yaml_node *node,
 	if (name.n == 0)
 		return true;
 	if (b->nanchors == YAML_ANCHORS_MAX)
-		return give_up(b, event_place(b), "at most 256 anchors", "more");
+		return give_up(b, event_place(b), "at most 256 anchors",
+		    "more");
 	b->anchors[b->nanchors++] =
 	    (struct anchor){ name, node, weight, height };
 	return true;
@@ -354,8 +355,8 @@ on_open(struct builder *b, enum yaml_kind kind, const yaml_char_t *tag,
 	if (node == NULL)
 		return false;
 	if (b->depth == YAML_DEPTH_MAX)
-		return give_up(b, event_place(b), "at most 64 levels of nesting",
-		    "more");
+		return give_up(b, event_place(b),
+		    "at most 64 levels of nesting", "more");
 	f = &b->frames[b->depth];
 	*f = (struct frame){ .node = node, .first = b->nchildren };
 	f->weight = 1;
@@ -451,8 +452,9 @@ complain_syntax(struct builder *b)
 	}
 	if (p->error == YAML_READER_ERROR)
 		at = offset_place(b->text, p->problem_offset);
-	snprintf(got, sizeof(got), "%s%s%s", p->problem ? p->problem : "an error",
-	    p->context ? " " : "", p->context ? p->context : "");
+	snprintf(got, sizeof(got), "%s%s%s",
+	    p->problem ? p->problem : "an error", p->context ? " " : "",
+	    p->context ? p->context : "");
 	give_up(b, at, "well-formed text", got);
 }
 

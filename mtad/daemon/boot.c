@@ -56,8 +56,8 @@ boot_limits(const struct conf *c)
 		need += c->listen[i].connections_max;
 	if (clock_wall_us() < INT64_C(1767225600) * US_PER_S) {
 		log_event(LOG_ERROR, "boot", "what",
-		    "the clock says a time before 2026",
-		    "do", "set the clock, then start again", NULL);
+		    "the clock says a time before 2026", "do",
+		    "set the clock, then start again", NULL);
 		return E_RANGE;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &r))
@@ -67,13 +67,13 @@ boot_limits(const struct conf *c)
 	if (r.rlim_cur < need) {
 		snprintf(have, sizeof(have), "%llu",
 		    (unsigned long long)r.rlim_cur);
-		snprintf(want, sizeof(want), "%llu",
-		    (unsigned long long)need);
+		snprintf(want, sizeof(want), "%llu", (unsigned long long)need);
 		log_event(LOG_WARN, "boot", "what",
 		    "fewer file descriptors than the limits may use", "have",
 		    have, "want", want, "do",
 		    "raise LimitNOFILE, or lower connections_max or "
-		    "sessions_max", NULL);
+		    "sessions_max",
+		    NULL);
 	}
 	return r.rlim_cur < 64 ? E_RANGE : 0;
 }

@@ -16,8 +16,8 @@
 
 #include "daemon/daemon_i.h"
 
-#define LOG_NAME    "events.jsonl"
-#define TICK_US	    (100 * US_PER_MS)
+#define LOG_NAME "events.jsonl"
+#define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
 
 static bool
@@ -39,8 +39,8 @@ complain(struct clerk *c, const char *what)
 		return;
 	c->complained_us = now;
 	log_event(LOG_ERROR, "books", "what", what, "dir", c->conf->log.p,
-	    "error", strerror_r(err, text, sizeof(text)), "effect", "event lines are lost, mail goes on",
-	    NULL);
+	    "error", strerror_r(err, text, sizeof(text)), "effect",
+	    "event lines are lost, mail goes on", NULL);
 }
 
 static bool
@@ -52,8 +52,8 @@ log_open(struct clerk *c)
 	if (c->log_fd >= 0)
 		return true;
 	snprintf(path, sizeof(path), "%s/" LOG_NAME, c->conf->log.p);
-	c->log_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-		O_NOFOLLOW, 0640);
+	c->log_fd = open(path,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (c->log_fd < 0) {
 		complain(c, "cannot open the event log");
 		return false;

@@ -389,8 +389,8 @@ make_dns(struct worker *w)
 	const struct conf *c = w->conf;
 	struct dns_conf dc = {
 		.nservers = c->dns.nservers,
-		.trust_anchor = c->dns.trust_anchor.n ? c->dns.trust_anchor.p :
-							NULL,
+		.trust_anchor =
+		    c->dns.trust_anchor.n ? c->dns.trust_anchor.p : NULL,
 		.timeout_us = c->dns.timeout_us,
 		.inflight_max = c->dns.inflight_max,
 		.per_parent_max = c->dns.per_parent_max,

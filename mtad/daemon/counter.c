@@ -8,7 +8,7 @@
 #include "daemon/daemon_i.h"
 
 #define ASK_OUT_MAX (8u << 20)
-#define ROWS_MAX    1000u
+#define ROWS_MAX 1000u
 
 static void
 take_text(const struct control_params *params, const char *key, char *dst,
@@ -24,8 +24,8 @@ is_true(const struct control_params *params, const char *key)
 {
 	struct slice v = control_param(params, key);
 
-	return v.p && (v.n == 0 || slice_ieq(v, SL("true")) ||
-	    slice_eq(v, SL("1")));
+	return v.p &&
+	    (v.n == 0 || slice_ieq(v, SL("true")) || slice_eq(v, SL("1")));
 }
 
 /* Reads the parameters; false with an error answered. */
@@ -133,7 +133,6 @@ refuse(struct worker *w, struct ask *a, int status, const char *text)
 	answer(w, a, status, "application/json");
 }
 
-
 static void
 admin_done(void *ctx, uint64_t arg, uint32_t n)
 {
@@ -198,8 +197,8 @@ other_metrics(struct worker *w, struct buf *out)
 	spool_stats_get(d->spooler.spool, &st);
 	pthread_mutex_unlock(&d->spooler.lock);
 #define X(name)                                                                \
-	buf_addf(out, "# TYPE mtad_spool_" #name " gauge\nmtad_spool_" #name   \
-		      " %llu\n",                                               \
+	buf_addf(out,                                                          \
+	    "# TYPE mtad_spool_" #name " gauge\nmtad_spool_" #name " %llu\n",  \
 	    (unsigned long long)st.name);
 	SPOOL_COUNTERS(X)
 #undef X
@@ -208,9 +207,10 @@ other_metrics(struct worker *w, struct buf *out)
 		uint64_t sum = 0;                                              \
 		for (uint32_t i = 0; i < d->nworkers; i++)                     \
 			sum += atomic_load(&d->worker[i].counters.name);       \
-		buf_addf(out, "# HELP mtad_" #name "_total " help              \
-			      "\n# TYPE mtad_" #name "_total counter\n"        \
-			      "mtad_" #name "_total %llu\n",                   \
+		buf_addf(out,                                                  \
+		    "# HELP mtad_" #name "_total " help "\n# TYPE mtad_" #name \
+		    "_total counter\n"                                         \
+		    "mtad_" #name "_total %llu\n",                             \
 		    (unsigned long long)sum);                                  \
 	} while (0);
 	WORKER_COUNTERS(X)

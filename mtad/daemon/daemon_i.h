@@ -31,22 +31,22 @@ enum role { ROLE_IN = 1, ROLE_OUT = 2, ROLE_CORE = 4 };
 enum post_kind {
 	/* to a worker */
 	POST_COMMITTED = 1, /* struct parcel of one of its intakes */
-	POST_OPEN,	    /* struct post_open */
-	POST_ASSIGN,	    /* struct job */
-	POST_CLOSE,	    /* struct post_session */
+	POST_OPEN,          /* struct post_open */
+	POST_ASSIGN,        /* struct job */
+	POST_CLOSE,         /* struct post_session */
 	POST_SESSION_FREE,  /* struct post_session: the core is through */
-	POST_CONF,	    /* struct post_conf */
-	POST_STOP,	    /* struct post_stop */
+	POST_CONF,          /* struct post_conf */
+	POST_STOP,          /* struct post_stop */
 	/* to the core */
-	POST_SUBMIT,	  /* struct post_submit */
+	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
-	POST_RESULT,	  /* struct job */
-	POST_UP,	  /* struct post_session */
-	POST_DOWN,	  /* struct post_session */
-	POST_MOVED,	  /* struct post_moved */
-	POST_DAMAGE,	  /* struct post_damage */
-	POST_ROUTED,	  /* struct post_routed: no look-up needed */
-	POST_ASK,	  /* struct ask: a control request */
+	POST_RESULT,      /* struct job */
+	POST_UP,          /* struct post_session */
+	POST_DOWN,        /* struct post_session */
+	POST_MOVED,       /* struct post_moved */
+	POST_DAMAGE,      /* struct post_damage */
+	POST_ROUTED,      /* struct post_routed: no look-up needed */
+	POST_ASK,         /* struct ask: a control request */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -115,7 +115,12 @@ struct post_routed {
 };
 
 /* What the core tells the spooler, many at a time. */
-enum outcome_item_kind { ITEM_OUTCOME, ITEM_DROP, ITEM_MOVED_ACK, ITEM_DAMAGED };
+enum outcome_item_kind {
+	ITEM_OUTCOME,
+	ITEM_DROP,
+	ITEM_MOVED_ACK,
+	ITEM_DAMAGED
+};
 struct outcome_item {
 	uint8_t kind;
 	uint16_t rcpt;
@@ -142,7 +147,8 @@ struct ask {
 	bool is_post;
 	char user[64];
 	struct core_selector sel;
-	char texts[5][NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
+	char texts[5]
+		  [NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
 	char sort[32], verb[32], reason[256];
 	uint64_t n, cursor;
 	bool dry_run;

@@ -14,9 +14,9 @@
 
 #include "daemon/daemon_i.h"
 
-#define PARCELS_KEPT	  256u
-#define PARCEL_BODY_KEEP  (64u * 1024) /* larger buffers are freed */
-#define LINGER_US	  (2 * US_PER_S)
+#define PARCELS_KEPT 256u
+#define PARCEL_BODY_KEEP (64u * 1024) /* larger buffers are freed */
+#define LINGER_US (2 * US_PER_S)
 
 struct door {
 	struct worker *w;
@@ -486,8 +486,8 @@ door_open(struct worker *w, uint32_t at)
 			log_event(LOG_ERROR, "tls", "listener", lc->name.p,
 			    "what", why, NULL);
 	}
-	d->listener = listener_new(w->loop, w->d->listen_fd[w->number][at],
-	    on_accept, d);
+	d->listener =
+	    listener_new(w->loop, w->d->listen_fd[w->number][at], on_accept, d);
 	w->doors[w->ndoors++] = d;
 	return d->listener != NULL;
 }
@@ -504,9 +504,8 @@ inbound_open(struct worker *w)
 	    MIN(max, 1u << 20) + 1);
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
 		if (!door_open(w, i))
-			log_event(LOG_ERROR, "net", "what",
-			    "cannot listen", "listener",
-			    w->conf->listen[i].name.p, NULL);
+			log_event(LOG_ERROR, "net", "what", "cannot listen",
+			    "listener", w->conf->listen[i].name.p, NULL);
 }
 
 /* New policy holds for new connections; doors keep their sockets. Doors that

@@ -10,7 +10,7 @@
 #include "daemon/daemon_i.h"
 
 #define CONNECT_US (30 * US_PER_S)
-#define TLS_US	   (30 * US_PER_S)
+#define TLS_US (30 * US_PER_S)
 
 struct out_session {
 	struct worker *w;
@@ -208,8 +208,7 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 
 	if (ok)
 		conn_tls_facts(c, s->facts.tls, sizeof(s->facts.tls));
-	courier_tls_done(s->courier, ok, slice_str(why),
-	    loop_now(s->w->loop));
+	courier_tls_done(s->courier, ok, slice_str(why), loop_now(s->w->loop));
 	session_flush(s);
 }
 

@@ -67,7 +67,8 @@ plan_workers(struct daemon *d, const struct conf *c)
 	if (n == 0) {
 		CPU_ZERO(&set);
 		n = sched_getaffinity(0, sizeof(set), &set) ?
-		    2 : (uint32_t)CPU_COUNT(&set);
+		    2 :
+		    (uint32_t)CPU_COUNT(&set);
 	}
 	n = MIN(MAX(n, 1u), WORKERS_MAX - 1);
 	d->nworkers = n <= 3 ? 2 : n;
@@ -189,7 +190,8 @@ reload(struct daemon *d, const char *path)
 	    !slice_eq(old->control, c->control)) {
 		log_event(LOG_ERROR, "reload", "what",
 		    "listen, spool and control change only by a restart; "
-		    "nothing changed", "file", path, NULL);
+		    "nothing changed",
+		    "file", path, NULL);
 		conf_free((struct conf *)(uintptr_t)c);
 		boot_notify("READY=1");
 		return;
@@ -254,10 +256,11 @@ serve(struct daemon *d, int fd, const char *path)
 			reload(d, path);
 		if (sig != SIGTERM && sig != SIGINT)
 			continue;
-		log_msg(LOG_INFO, "stop", stopping ? "stopping now" :
-						     "stopping");
+		log_msg(LOG_INFO, "stop",
+		    stopping ? "stopping now" : "stopping");
 		boot_notify("STOPPING=1");
-		ask_to_stop(d, clock_mono_us() +
+		ask_to_stop(d,
+		    clock_mono_us() +
 			(stopping ? 0 : d->conf->stop_timeout_us));
 		stopping = true;
 	}

@@ -61,8 +61,9 @@ tool_open(struct tool *t, const char *config)
 	if (disk_posix_open(&t->disk, t->dir, true, why, sizeof(why)) ||
 	    t->disk->ops->lock(t->disk) == E_BUSY ||
 	    spool_open(&t->spool, &sc, t->disk, true, why, sizeof(why))) {
-		fprintf(stderr, "mtad spool: %s: %s\n", t->dir, t->disk ?
-			"in use (is mtad running?) or not readable" : why);
+		fprintf(stderr, "mtad spool: %s: %s\n", t->dir,
+		    t->disk ? "in use (is mtad running?) or not readable" :
+			      why);
 		return 3;
 	}
 	return 0;
@@ -100,8 +101,8 @@ read_message(struct tool *t, const struct spool_found *f, struct slice *body)
 	int err = E_NOMEM;
 
 	if (raw)
-		err = spool_read_whole(t->disk, &f->ref, &f->id, raw, &env,
-		    body);
+		err =
+		    spool_read_whole(t->disk, &f->ref, &f->id, raw, &env, body);
 	if (!err)
 		return raw;
 	msgid_format(id, &f->id);
@@ -112,8 +113,7 @@ read_message(struct tool *t, const struct spool_found *f, struct slice *body)
 }
 
 static void
-list(const struct spool_found *f, const struct envelope *e,
-    struct cursor rcpts)
+list(const struct spool_found *f, const struct envelope *e, struct cursor rcpts)
 {
 	char id[MSGID_TEXT_MAX], when[32], text[400];
 	struct env_rcpt r;
@@ -132,8 +132,7 @@ list(const struct spool_found *f, const struct envelope *e,
 }
 
 static void
-put_rcpt(struct jsonw *w, const struct env_rcpt *r,
-    const struct spool_rcpt *s)
+put_rcpt(struct jsonw *w, const struct env_rcpt *r, const struct spool_rcpt *s)
 {
 	char when[32];
 
@@ -143,8 +142,7 @@ put_rcpt(struct jsonw *w, const struct env_rcpt *r,
 	jw_kbool(w, "final", s->is_final);
 	jw_kbool(w, "notice_owed", s->is_owed);
 	if (s->outcome.klass)
-		jw_kstr(w, "last",
-		    slice_str(outcome_name(s->outcome.klass)));
+		jw_kstr(w, "last", slice_str(outcome_name(s->outcome.klass)));
 	if (s->outcome.code)
 		jw_ku64(w, "code", s->outcome.code);
 	if (s->due_us == TIME_NEVER)

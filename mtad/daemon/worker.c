@@ -12,8 +12,8 @@
 #include "daemon/daemon_i.h"
 
 #define BOOK_FLUSH_BYTES (64u * 1024)
-#define BOOK_FLUSH_US	 (100 * US_PER_MS)
-#define BOOK_QUEUED_MAX	 (64u << 20) /* bytes on their way to the clerk */
+#define BOOK_FLUSH_US (100 * US_PER_MS)
+#define BOOK_QUEUED_MAX (64u << 20) /* bytes on their way to the clerk */
 
 static bool
 has_work(void *ctx)

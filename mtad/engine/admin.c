@@ -85,8 +85,10 @@ let_go(struct eng *e, uint32_t i, enum eng_log_kind what, uint32_t job)
 static void
 end(struct eng *e, uint32_t i, enum eng_verb verb, uint32_t job)
 {
-	struct outcome o = { .klass = OUTCOME_ADMIN, .stage = STAGE_LOCAL,
-		.code = 550, .enh = { 5, 7, 0 } };
+	struct outcome o = { .klass = OUTCOME_ADMIN,
+		.stage = STAGE_LOCAL,
+		.code = 550,
+		.enh = { 5, 7, 0 } };
 
 	if (verb == VERB_DELETE) {
 		o.klass = OUTCOME_DELETED;
@@ -246,7 +248,7 @@ eng_on_admin(struct eng *e, const struct ev_admin *ev)
 		e->jobs = v;
 		e->jobs_cap = cap;
 	}
-	e->jobs[e->njobs++] = (struct job){ .ev = *ev, .cursor = 1,
-		.started_us = e->now };
+	e->jobs[e->njobs++] =
+	    (struct job){ .ev = *ev, .cursor = 1, .started_us = e->now };
 	eng_jobs_run(e);
 }

@@ -93,16 +93,16 @@ eng_check(const struct eng *e)
 	struct tally t = { 0 };
 
 	EACH(e->rcpts, i)
-		check_rcpt(e, i, &t);
+	check_rcpt(e, i, &t);
 	for (int k = 0; k < R_STATES; k++)
 		ASSERT(t.state[k] == e->nstate[k]);
 	ASSERT(t.live == e->totals.recipients);
 	EACH(e->queues, i)
-		check_queue(e, pool_at(&e->queues, i));
+	check_queue(e, pool_at(&e->queues, i));
 	EACH(e->lanes, i)
-		check_lane(e, pool_at(&e->lanes, i));
+	check_lane(e, pool_at(&e->lanes, i));
 	EACH(e->paths, i)
-		check_path(e, pool_at(&e->paths, i));
+	check_path(e, pool_at(&e->paths, i));
 	EACH(e->sessions, i)
-		check_sess(e, pool_at(&e->sessions, i));
+	check_sess(e, pool_at(&e->sessions, i));
 }

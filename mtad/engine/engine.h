@@ -23,24 +23,24 @@
 
 struct eng;
 
-#define ENG_TARGETS_MAX 32  /* addresses of one site that are tried */
+#define ENG_TARGETS_MAX 32 /* addresses of one site that are tried */
 #define ENG_TXN_RCPTS_MAX 100
 #define ENG_SOURCES_MAX 1024
-#define ENG_POOLS_MAX	256
-#define ENG_SHAPES_MAX	256
+#define ENG_POOLS_MAX 256
+#define ENG_SHAPES_MAX 256
 
 /* ---- policy ---------------------------------------------------------------- */
 
 /* Limits of a path. 0 = no limit. */
 #define ENG_SHAPE_TABLE(X)                                                     \
-	X(conns_max, uint32_t, 20)     /* sessions of one path at once */      \
+	X(conns_max, uint32_t, 20)      /* sessions of one path at once */     \
 	X(msgs_per_conn, uint32_t, 100) /* transactions of one session */      \
 	X(rcpts_per_txn, uint32_t, 100)                                        \
-	X(rate_count, uint32_t, 0)     /* transactions per rate_period_us */   \
+	X(rate_count, uint32_t, 0) /* transactions per rate_period_us */       \
 	X(rate_period_us, int64_t, 0)                                          \
 	X(rate_burst, uint32_t, 1)                                             \
-	X(assign_ahead, uint32_t, 4)   /* transactions held by a session */    \
-	X(backoff_min_us, int64_t, 60 * US_PER_S)  /* path after a refusal */  \
+	X(assign_ahead, uint32_t, 4) /* transactions held by a session */      \
+	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
 	X(backoff_max_us, int64_t, 3600 * US_PER_S)
 
 struct eng_shape {
@@ -61,11 +61,11 @@ struct eng_pool_conf {
 };
 
 struct eng_retry {
-	int64_t first_us;	/* delay after the first failure: 10 min */
-	int64_t max_us;		/* ceiling of a delay: 4 h */
-	uint32_t factor_pct;	/* growth of each next delay: 200 */
-	uint32_t jitter_pct;	/* each delay +- this share: 10 */
-	uint16_t nlist;		/* when > 0: these delays, the last repeats */
+	int64_t first_us;    /* delay after the first failure: 10 min */
+	int64_t max_us;      /* ceiling of a delay: 4 h */
+	uint32_t factor_pct; /* growth of each next delay: 200 */
+	uint32_t jitter_pct; /* each delay +- this share: 10 */
+	uint16_t nlist;      /* when > 0: these delays, the last repeats */
 	int64_t list_us[32];
 };
 
@@ -78,10 +78,10 @@ struct eng_policy {
 	struct eng_pool_conf pools[ENG_POOLS_MAX];
 	struct eng_shape shapes[ENG_SHAPES_MAX]; /* 0 is the default */
 	struct eng_retry retry;
-	uint32_t default_pool; /* name */
-	int64_t dns_retry_min_us, dns_retry_max_us; /* 1 min, 30 min */
+	uint32_t default_pool;                        /* name */
+	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
 	int64_t host_retry_min_us, host_retry_max_us; /* dead host: 1, 30 min */
-	int64_t connect_spacing_us; /* unused now: ramp */
+	int64_t connect_spacing_us;                   /* unused now: ramp */
 };
 void eng_policy_default(struct eng_policy *p);
 void eng_shape_default(struct eng_shape *s);
@@ -93,18 +93,24 @@ struct eng_limits {
 /* ---- events ----------------------------------------------------------------- */
 
 #define ENG_EVENT_TABLE(X)                                                     \
-	X(EV_CONF, "conf") X(EV_CLOCK, "clock") X(EV_MESSAGE, "message")       \
-	X(EV_RECIPIENT, "recipient") X(EV_RESOLVED, "resolved")                \
-	X(EV_SESSION_UP, "session_up") X(EV_SESSION_DOWN, "session_down")      \
-	X(EV_RESULT, "result") X(EV_TICK, "tick") X(EV_ADMIN, "admin")         \
-	X(EV_NOTICE_PAID, "notice_paid") X(EV_DAMAGED, "damaged")
+	X(EV_CONF, "conf")                                                     \
+	X(EV_CLOCK, "clock") X(EV_MESSAGE, "message") X(EV_RECIPIENT,          \
+	    "recipient") X(EV_RESOLVED, "resolved")                            \
+	    X(EV_SESSION_UP, "session_up") X(EV_SESSION_DOWN, "session_down")  \
+		X(EV_RESULT, "result") X(EV_TICK, "tick") X(EV_ADMIN, "admin") \
+		    X(EV_NOTICE_PAID, "notice_paid") X(EV_DAMAGED, "damaged")
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
 #undef X
 
 /* Result of a look-up. */
-enum eng_dns { ENG_DNS_OK, ENG_DNS_NXDOMAIN, ENG_DNS_NULL_MX, ENG_DNS_NO_ADDRESS,
-	ENG_DNS_TEMP };
+enum eng_dns {
+	ENG_DNS_OK,
+	ENG_DNS_NXDOMAIN,
+	ENG_DNS_NULL_MX,
+	ENG_DNS_NO_ADDRESS,
+	ENG_DNS_TEMP
+};
 
 struct eng_target {
 	uint32_t host; /* name id of the MX host */
@@ -115,7 +121,7 @@ struct eng_target {
 
 /* A new message; its nrcpt EV_RECIPIENTs follow at once. */
 struct ev_message {
-	uint32_t msg; /* the relay's index; free for reuse after CMD_DROP */
+	uint32_t msg;   /* the relay's index; free for reuse after CMD_DROP */
 	uint32_t nrcpt; /* recipients that are not final */
 	uint32_t tenant, campaign, pool, sender_domain; /* names; 0 = none */
 	int64_t arrival_us, expires_us;
@@ -137,9 +143,9 @@ struct ev_resolved {
 	uint32_t domain;
 	enum eng_dns status;
 	int64_t ttl_us;
-	uint16_t shape;	    /* index of the policy's shape for this domain */
-	bool is_route;	    /* hosts from configuration, not from MX */
-	uint16_t ntargets;  /* with status OK at least 1; MX order any */
+	uint16_t shape;    /* index of the policy's shape for this domain */
+	bool is_route;     /* hosts from configuration, not from MX */
+	uint16_t ntargets; /* with status OK at least 1; MX order any */
 	struct eng_target target[ENG_TARGETS_MAX];
 };
 struct ev_session_up {
@@ -162,17 +168,18 @@ struct ev_result {
 };
 
 #define ENG_VERB_TABLE(X)                                                      \
-	X(VERB_COUNT, "count") X(VERB_HOLD, "hold") X(VERB_RELEASE, "release") \
-	X(VERB_RETRY, "retry") X(VERB_BOUNCE, "bounce") X(VERB_DELETE, "delete")
+	X(VERB_COUNT, "count")                                                 \
+	X(VERB_HOLD, "hold") X(VERB_RELEASE, "release") X(VERB_RETRY, "retry") \
+	    X(VERB_BOUNCE, "bounce") X(VERB_DELETE, "delete")
 #define X(name, text) name,
 enum eng_verb { ENG_VERB_TABLE(X) ENG_VERB_N };
 #undef X
 
 /* Which recipients: all that match every field that is set. */
 struct eng_selector {
-	uint32_t msg; /* 0 = any */
+	uint32_t msg;                            /* 0 = any */
 	uint32_t domain, tenant, campaign, pool; /* names; 0 = any */
-	int64_t arrived_before_us; /* 0 = any */
+	int64_t arrived_before_us;               /* 0 = any */
 	bool everything; /* must be set when all the others are unset */
 };
 /* Works in slices of bounded length; CMD_ADMIN_DONE tells the count. */
@@ -187,7 +194,7 @@ struct eng_event {
 	enum eng_event_kind kind;
 	union {
 		const struct eng_policy *conf; /* EV_CONF: the exception */
-		int64_t wall_us;	       /* EV_CLOCK: wall clock now */
+		int64_t wall_us;               /* EV_CLOCK: wall clock now */
 		struct ev_message message;
 		struct ev_recipient recipient;
 		struct ev_resolved resolved;
@@ -195,19 +202,24 @@ struct eng_event {
 		struct ev_session_down down;
 		struct ev_result result;
 		struct ev_admin admin;
-		struct { uint32_t msg; uint16_t rcpt; } paid; /* NOTICE_PAID */
-		struct { uint32_t msg; } damaged; /* unreadable: forget it */
+		struct {
+			uint32_t msg;
+			uint16_t rcpt;
+		} paid; /* NOTICE_PAID */
+		struct {
+			uint32_t msg;
+		} damaged; /* unreadable: forget it */
 	};
 };
 
 /* ---- commands ----------------------------------------------------------------- */
 
 #define ENG_CMD_TABLE(X)                                                       \
-	X(CMD_RESOLVE, "resolve") X(CMD_OPEN, "open") X(CMD_ASSIGN, "assign")  \
-	X(CMD_ASSIGN_RCPT, "assign_rcpt") X(CMD_CLOSE, "close")                \
-	X(CMD_PERSIST, "persist") X(CMD_LOG, "log") X(CMD_NOTICE, "notice")    \
-	X(CMD_DROP, "drop") X(CMD_FORGET, "forget")                            \
-	X(CMD_ADMIN_DONE, "admin_done")
+	X(CMD_RESOLVE, "resolve")                                              \
+	X(CMD_OPEN, "open") X(CMD_ASSIGN, "assign") X(CMD_ASSIGN_RCPT,         \
+	    "assign_rcpt") X(CMD_CLOSE, "close") X(CMD_PERSIST, "persist")     \
+	    X(CMD_LOG, "log") X(CMD_NOTICE, "notice") X(CMD_DROP, "drop")      \
+		X(CMD_FORGET, "forget") X(CMD_ADMIN_DONE, "admin_done")
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
 #undef X
@@ -247,7 +259,9 @@ struct eng_cmd {
 			uint16_t n, rcpt;
 			uint16_t attempt; /* of the first: 1 = first try */
 		} assign;
-		struct { uint16_t rcpt; } assign_rcpt;
+		struct {
+			uint16_t rcpt;
+		} assign_rcpt;
 		struct handle close; /* session: QUIT when done */
 		struct {
 			uint32_t msg;
@@ -261,17 +275,23 @@ struct eng_cmd {
 			uint32_t msg;
 			uint16_t rcpt, attempts;
 			uint32_t domain, site;
-			uint16_t source;     /* UINT16_MAX = none */
+			uint16_t source; /* UINT16_MAX = none */
 			struct outcome outcome;
 			int64_t due_us; /* next attempt, 0 = none */
-			uint32_t job; /* of an operator's action, 0 = none */
+			uint32_t job;   /* of an operator's action, 0 = none */
 		} log;
 		/* A notice is owed for this recipient: build it, commit it with
 		 * the payment, then send EV_NOTICE_PAID. Those of one message
 		 * stand together and may share a message. */
-		struct { uint32_t msg; uint16_t rcpt; } notice;
+		struct {
+			uint32_t msg;
+			uint16_t rcpt;
+		} notice;
 		uint32_t drop; /* msg */
-		struct { uint32_t job; uint32_t n; } admin_done; /* rcpts */
+		struct {
+			uint32_t job;
+			uint32_t n;
+		} admin_done; /* rcpts */
 	};
 };
 
@@ -303,17 +323,17 @@ size_t eng_memory(const struct eng *e); /* bytes */
 
 /* Why a queue, path or recipient waits: the gate that is shut. */
 #define ENG_WHY_TABLE(X)                                                       \
-	X(WHY_NONE, "none")     /* nothing is in its way */                    \
-	X(WHY_DNS, "dns")       /* look-up under way */                        \
+	X(WHY_NONE, "none")             /* nothing is in its way */            \
+	X(WHY_DNS, "dns")               /* look-up under way */                \
 	X(WHY_DNS_FAILED, "dns-failed") /* until its next try */               \
-	X(WHY_RETRY, "retry")   /* the recipient's own retry timer */          \
-	X(WHY_CONN, "conn")     /* connection cap of the path */               \
-	X(WHY_RATE, "rate")     /* message rate of the path */                 \
-	X(WHY_BACKOFF, "backoff") /* the path was refused by the peer */       \
+	X(WHY_RETRY, "retry")           /* the recipient's own retry timer */  \
+	X(WHY_CONN, "conn")             /* connection cap of the path */       \
+	X(WHY_RATE, "rate")             /* message rate of the path */         \
+	X(WHY_BACKOFF, "backoff")       /* the path was refused by the peer */ \
 	X(WHY_HOST, "host-down")                                               \
 	X(WHY_NO_SOURCE, "no-source")                                          \
 	X(WHY_HELD, "held")                                                    \
-	X(WHY_SESSION, "session") /* assigned, in flight */                    \
+	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
 	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
@@ -321,12 +341,14 @@ enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 const char *eng_why_name(enum eng_why w);
 
 #define ENG_TOTALS(X)                                                          \
-	X(messages) X(recipients) X(due) X(deferred) X(held) X(inflight)       \
-	X(resolving) X(sessions) X(domains) X(sites) X(queues) X(paths)        \
-	X(received_total) X(delivered_total) X(transient_total)                \
-	X(bounced_total) X(expired_total) X(admin_total) X(sessions_total)     \
-	X(sessions_failed_total) X(resolve_total) X(steps_total)               \
-	X(commands_total) X(parks_total)
+	X(messages)                                                            \
+	X(recipients) X(due) X(deferred) X(held) X(inflight) X(resolving)      \
+	    X(sessions) X(domains) X(sites) X(queues) X(paths)                 \
+		X(received_total) X(delivered_total) X(transient_total)        \
+		    X(bounced_total) X(expired_total) X(admin_total)           \
+			X(sessions_total) X(sessions_failed_total)             \
+			    X(resolve_total) X(steps_total) X(commands_total)  \
+				X(parks_total)
 struct eng_totals {
 #define X(name) uint64_t name;
 	ENG_TOTALS(X)
@@ -336,22 +358,23 @@ void eng_totals(const struct eng *e, struct eng_totals *out);
 
 /* One queue: (site or unresolved domain) x pool x tenant x campaign x class. */
 struct eng_queue_row {
-	uint32_t domain;  /* a domain of it (the last that mail came for) */
-	uint32_t site;	  /* 0 = not resolved */
+	uint32_t domain;    /* a domain of it (the last that mail came for) */
+	uint32_t site;      /* 0 = not resolved */
 	uint32_t site_host; /* name of the site's best MX host, 0 = none */
 	uint32_t pool, tenant, campaign;
 	uint32_t depth, due, deferred, held, inflight;
-	uint32_t conns;	  /* of the site */
+	uint32_t conns;                         /* of the site */
 	uint64_t delivered, transient, bounced; /* since it exists */
-	uint32_t rate_milli; /* deliveries a second x 1000, over about 60 s */
+	uint32_t rate_milli;  /* deliveries a second x 1000, over about 60 s */
 	uint32_t defer_milli; /* share of attempts deferred x 1000, 60 s */
-	int64_t oldest_us;   /* arrival of its oldest recipient seen, 0 none */
+	int64_t oldest_us;    /* arrival of its oldest recipient seen, 0 none */
 	enum eng_why why;
 	int64_t until_us; /* when that gate opens; 0 = unknown */
 };
 #define ENG_SORT_TABLE(X)                                                      \
-	X(SORT_DEPTH, "depth") X(SORT_DUE, "due") X(SORT_RATE, "rate")         \
-	X(SORT_DEFER, "defer") X(SORT_CONNS, "conns") X(SORT_OLDEST, "oldest")
+	X(SORT_DEPTH, "depth")                                                 \
+	X(SORT_DUE, "due") X(SORT_RATE, "rate") X(SORT_DEFER, "defer")         \
+	    X(SORT_CONNS, "conns") X(SORT_OLDEST, "oldest")
 #define X(name, text) name,
 enum eng_sort { ENG_SORT_TABLE(X) ENG_SORT_N };
 #undef X

@@ -23,17 +23,17 @@
 #include "engine/engine.h"
 
 #define WHEEL_TICK_US (10 * US_PER_MS) /* spans 497 days */
-#define AHEAD_MAX     8	   /* ceiling of a shape's assign_ahead */
-#define LEVEL_NONE    UINT8_MAX
-#define IDLE_US	      (60 * US_PER_S) /* what has no mail is given back */
-#define SLICE	      2000 /* recipients that one step looks at */
-#define PUMP_MAX      256  /* assignments and openings of one step */
-#define SRC_SLOTS     (2 * ENG_SOURCES_MAX)
-#define SRC_NONE      UINT16_MAX
-#define POOL_NONE     UINT16_MAX
-#define ATTEMPTS_MAX  4095
-#define TTL_MIN_US    US_PER_S
-#define TTL_MAX_US    (86400 * US_PER_S)
+#define AHEAD_MAX 8                    /* ceiling of a shape's assign_ahead */
+#define LEVEL_NONE UINT8_MAX
+#define IDLE_US (60 * US_PER_S) /* what has no mail is given back */
+#define SLICE 2000              /* recipients that one step looks at */
+#define PUMP_MAX 256            /* assignments and openings of one step */
+#define SRC_SLOTS (2 * ENG_SOURCES_MAX)
+#define SRC_NONE UINT16_MAX
+#define POOL_NONE UINT16_MAX
+#define ATTEMPTS_MAX 4095
+#define TTL_MIN_US US_PER_S
+#define TTL_MAX_US (86400 * US_PER_S)
 
 /* ---- lists of pool slots ------------------------------------------------- */
 
@@ -113,13 +113,13 @@ struct timer {
 };
 
 enum rcpt_state {
-	R_NONE,	    /* between two states, inside one function */
-	R_WAIT,	    /* in the FIFO of a queue whose home is a domain */
+	R_NONE,     /* between two states, inside one function */
+	R_WAIT,     /* in the FIFO of a queue whose home is a domain */
 	R_READY,    /* in the FIFO of a queue whose home is a site */
 	R_DEFERRED, /* until its timer */
-	R_HELD,	    /* until an operator releases it, or it expires */
+	R_HELD,     /* until an operator releases it, or it expires */
 	R_ASSIGNED, /* in a transaction of a session */
-	R_DONE,	    /* final; the slot waits in its message's chain */
+	R_DONE,     /* final; the slot waits in its message's chain */
 	R_STATES
 };
 
@@ -146,14 +146,14 @@ struct msg {
 	uint32_t sender_domain;
 	uint32_t size_kb;
 	uint16_t nexpect; /* EV_RECIPIENTs still to come */
-	uint16_t nlive;	  /* not final */
-	uint16_t ndone;	  /* final, slot not yet given back */
-	uint16_t nowed;	  /* notices */
+	uint16_t nlive;   /* not final */
+	uint16_t ndone;   /* final, slot not yet given back */
+	uint16_t nowed;   /* notices */
 	bool is_used, is_null_sender, is_damaged;
 };
 
 #define MSG_CHUNK_SHIFT 10
-#define MSG_CHUNK	(1u << MSG_CHUNK_SHIFT)
+#define MSG_CHUNK (1u << MSG_CHUNK_SHIFT)
 
 /* pool x tenant x campaign x class, counted by messages and queues. */
 struct flow {
@@ -191,7 +191,7 @@ enum dom_state {
 	DOM_NEW,     /* nobody has asked yet */
 	DOM_ASKED,   /* first look-up under way: recipients wait */
 	DOM_FAILED,  /* it failed for now; timer */
-	DOM_OK,	     /* site is valid, perhaps old */
+	DOM_OK,      /* site is valid, perhaps old */
 	DOM_NEGATIVE /* there is no such domain, or no mail there */
 };
 struct dom {
@@ -199,8 +199,8 @@ struct dom {
 	uint32_t site;
 	uint32_t nrcpts;
 	uint8_t state, status; /* enum dom_state, enum eng_dns */
-	bool is_asked;	       /* a RESOLVE is unanswered */
-	bool is_moving;	       /* in e->moving */
+	bool is_asked;         /* a RESOLVE is unanswered */
+	bool is_moving;        /* in e->moving */
 	uint64_t generation;   /* of the policy that its answer came under */
 	struct ilist waiting;  /* queues whose home it is */
 	uint32_t nwaiting;     /* recipients in their FIFOs */
@@ -248,10 +248,10 @@ struct lane {
 	uint32_t pool_name; /* 0 = the default pool */
 	uint32_t cursor;    /* source to begin with next time */
 	uint32_t nqueues;
-	uint32_t ngroups; /* transactions ready, about */
-	uint32_t pending; /* room in the sessions it has asked for */
+	uint32_t ngroups;    /* transactions ready, about */
+	uint32_t pending;    /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
-	uint16_t pool;	     /* index, or POOL_NONE */
+	uint16_t pool;       /* index, or POOL_NONE */
 	bool is_kicked, is_in_limit;
 	/* No source of the pool will open a session; a wake is registered for
 	 * each of them. */
@@ -267,22 +267,22 @@ struct lane {
 
 struct path {
 	uint32_t site, src;
-	uint32_t nsess;	   /* in any state */
+	uint32_t nsess;    /* in any state */
 	uint32_t inflight; /* transactions */
-	uint32_t fails;	   /* refusals in a row */
-	uint32_t shun;	   /* host that refused the last session */
-	uint8_t level;	   /* list of site->open it is in, or LEVEL_NONE */
-	uint8_t why;	   /* the gate that shut last */
+	uint32_t fails;    /* refusals in a row */
+	uint32_t shun;     /* host that refused the last session */
+	uint8_t level;     /* list of site->open it is in, or LEVEL_NONE */
+	uint8_t why;       /* the gate that shut last */
 	bool is_idle;
-	int64_t credit;	       /* token bucket: microseconds x rate_count */
-	int64_t credit_us;     /* when credit was brought up to date */
-	int64_t rate_period;   /* the rate that credit is counted in */
+	int64_t credit;      /* token bucket: microseconds x rate_count */
+	int64_t credit_us;   /* when credit was brought up to date */
+	int64_t rate_period; /* the rate that credit is counted in */
 	uint32_t rate_count, rate_burst;
 	int64_t backoff_until_us, fail_us;
 	int64_t idle_us;
 	struct ilist sessions;
 	struct ilist room[AHEAD_MAX]; /* sessions by transactions held */
-	struct link link;	      /* of site->paths */
+	struct link link;             /* of site->paths */
 	struct link open, idle;
 	struct timer timer;
 };
@@ -290,10 +290,10 @@ struct path {
 enum sess_state { SESS_OPENING, SESS_UP };
 struct sess {
 	uint32_t path, host;
-	uint32_t lane; /* that asked for it; 0 once it is up */
-	uint32_t pending; /* room promised to that lane */
+	uint32_t lane;      /* that asked for it; 0 once it is up */
+	uint32_t pending;   /* room promised to that lane */
 	uint32_t nassigned; /* transactions so far */
-	uint32_t ndone;	    /* of them, with a reply about a recipient */
+	uint32_t ndone;     /* of them, with a reply about a recipient */
 	uint8_t state;
 	uint8_t level;
 	bool is_closing;
@@ -362,7 +362,7 @@ struct eng {
 	struct wheel wheel; /* recipients */
 	struct heap timers; /* everything else */
 	bool is_wheel_behind;
-	uint32_t budget; /* of PUMP_MAX, in this step */
+	uint32_t budget;     /* of PUMP_MAX, in this step */
 	struct ilist kicks;  /* lanes to pump */
 	struct ilist moving; /* doms whose waiting recipients can go on */
 	struct ilist limit;  /* lanes that the node's session limit stopped */
@@ -372,7 +372,10 @@ struct eng {
 	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
 	struct job *jobs;
 	uint32_t njobs, jobs_cap;
-	struct { uint32_t msg; uint16_t rcpt; } *notices;
+	struct {
+		uint32_t msg;
+		uint16_t rcpt;
+	} * notices;
 	uint32_t nnotices, notices_cap;
 	uint64_t nstate[R_STATES];
 	struct eng_totals totals;
@@ -549,21 +552,21 @@ uint32_t eng_pace_rate_milli(const struct pace *p, int64_t now_us);
 uint32_t eng_pace_defer_milli(const struct pace *p, int64_t now_us);
 
 /* ---- the kinds of lists ---- */
-#define K_FIFO(e)    IKIND((e)->rcpts, rcpt, link) /* also of a txn */
-#define K_QUEUE(e)   IKIND((e)->queues, queue, link)
-#define K_MOVING(e)  IKIND((e)->doms, dom, moving)
+#define K_FIFO(e) IKIND((e)->rcpts, rcpt, link) /* also of a txn */
+#define K_QUEUE(e) IKIND((e)->queues, queue, link)
+#define K_MOVING(e) IKIND((e)->doms, dom, moving)
 #define K_DOMIDLE(e) IKIND((e)->doms, dom, idle)
-#define K_LANE(e)    IKIND((e)->lanes, lane, link)
-#define K_HUNGRY(e)  IKIND((e)->lanes, lane, hungry)
-#define K_KICK(e)    IKIND((e)->lanes, lane, kick)
-#define K_LIMIT(e)   IKIND((e)->lanes, lane, limit)
-#define K_WAITER(e)  IKIND((e)->lanes, lane, host)
-#define K_PATH(e)    IKIND((e)->paths, path, link)
-#define K_OPEN(e)    IKIND((e)->paths, path, open)
+#define K_LANE(e) IKIND((e)->lanes, lane, link)
+#define K_HUNGRY(e) IKIND((e)->lanes, lane, hungry)
+#define K_KICK(e) IKIND((e)->lanes, lane, kick)
+#define K_LIMIT(e) IKIND((e)->lanes, lane, limit)
+#define K_WAITER(e) IKIND((e)->lanes, lane, host)
+#define K_PATH(e) IKIND((e)->paths, path, link)
+#define K_OPEN(e) IKIND((e)->paths, path, open)
 #define K_PATHIDLE(e) IKIND((e)->paths, path, idle)
-#define K_SESS(e)    IKIND((e)->sessions, sess, link)
-#define K_ROOM(e)    IKIND((e)->sessions, sess, room)
+#define K_SESS(e) IKIND((e)->sessions, sess, link)
+#define K_ROOM(e) IKIND((e)->sessions, sess, room)
 #define K_SESSIDLE(e) IKIND((e)->sessions, sess, idle)
-#define K_TXN(e)     IKIND((e)->txns, txn, link)
+#define K_TXN(e) IKIND((e)->txns, txn, link)
 
 #endif

@@ -9,7 +9,7 @@
 #include "engine/engine_i.h"
 
 #define FADE_SECONDS 60
-#define FADE_ALL     900 /* (59/60)^900 is below 1e-6 */
+#define FADE_ALL 900 /* (59/60)^900 is below 1e-6 */
 
 static uint32_t
 pace_second(int64_t now_us)
@@ -41,8 +41,8 @@ pace_now(const struct pace *p, int64_t now_us)
 
 	if (n == 0)
 		return *p;
-	return (struct pace){ s, faded(p->delivered, n),
-		faded(p->transient, n), faded(p->other, n) };
+	return (struct pace){ s, faded(p->delivered, n), faded(p->transient, n),
+		faded(p->other, n) };
 }
 
 void
@@ -64,8 +64,8 @@ eng_pace_rate_milli(const struct pace *p, int64_t now_us)
 {
 	struct pace n = pace_now(p, now_us);
 
-	return (uint32_t)((uint64_t)n.delivered * 1000 /
-	    (PACE_ONE * FADE_SECONDS));
+	return (
+	    uint32_t)((uint64_t)n.delivered * 1000 / (PACE_ONE * FADE_SECONDS));
 }
 
 uint32_t

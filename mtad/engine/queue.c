@@ -25,8 +25,8 @@ flow_hash(uint32_t pool, uint32_t tenant, uint32_t campaign, uint8_t klass)
 }
 
 uint32_t
-eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
-    uint32_t campaign, uint8_t klass)
+eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant, uint32_t campaign,
+    uint8_t klass)
 {
 	uint64_t h = flow_hash(pool, tenant, campaign, klass);
 	uint32_t first = map_get(&e->flow_map, h), i;
@@ -41,8 +41,11 @@ eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
 		}
 	}
 	f = eng_slot(&e->flows, &i);
-	*f = (struct flow){ .pool = pool, .tenant = tenant,
-		.campaign = campaign, .klass = klass, .twin = first,
+	*f = (struct flow){ .pool = pool,
+		.tenant = tenant,
+		.campaign = campaign,
+		.klass = klass,
+		.twin = first,
 		.nrefs = 1 };
 	ASSERT(map_put(&e->flow_map, h, i) == 0);
 	return i;

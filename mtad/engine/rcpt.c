@@ -110,8 +110,7 @@ dom_home(const struct dom *d, uint32_t index)
 }
 
 void
-eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state,
-    int64_t due_us)
+eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state, int64_t due_us)
 {
 	struct rcpt *r = eng_rcpt(e, i);
 	struct dom *d = pool_at(&e->doms, r->dom);
@@ -174,8 +173,8 @@ eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
 }
 
 void
-eng_persist(struct eng *e, uint32_t i, const struct outcome *o,
-    bool is_final, bool is_owed, int64_t due_us)
+eng_persist(struct eng *e, uint32_t i, const struct outcome *o, bool is_final,
+    bool is_owed, int64_t due_us)
 {
 	const struct rcpt *r = eng_rcpt(e, i);
 	struct eng_cmd *c = eng_emit(e, CMD_PERSIST);

@@ -54,8 +54,7 @@ void
 eng_dom_touch(struct eng *e, uint32_t dom)
 {
 	struct dom *d = pool_at(&e->doms, dom);
-	bool is_old = d->expires_us <= e->now ||
-	    d->generation != e->generation;
+	bool is_old = d->expires_us <= e->now || d->generation != e->generation;
 
 	switch ((enum dom_state)d->state) {
 	case DOM_NEW:
@@ -154,8 +153,8 @@ failed(struct eng *e, uint32_t dom)
 	struct dom *d = pool_at(&e->doms, dom);
 	const struct eng_policy *p = e->policy;
 
-	d->delay_us = d->delay_us ?
-	    MIN(d->delay_us * 2, p->dns_retry_max_us) : p->dns_retry_min_us;
+	d->delay_us = d->delay_us ? MIN(d->delay_us * 2, p->dns_retry_max_us) :
+				    p->dns_retry_min_us;
 	d->generation = e->generation;
 	if (d->state == DOM_OK) { /* the old answer serves on */
 		d->expires_us = e->now + d->delay_us;
@@ -175,16 +174,15 @@ eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 	if (d == NULL || !d->is_asked)
 		return;
 	d->is_asked = false;
-	if (ev->status == ENG_DNS_TEMP || (ev->status == ENG_DNS_OK &&
-		ev->ntargets == 0)) {
+	if (ev->status == ENG_DNS_TEMP ||
+	    (ev->status == ENG_DNS_OK && ev->ntargets == 0)) {
 		failed(e, i);
 		return;
 	}
 	eng_timer_cancel(e, &d->timer);
 	d->delay_us = 0;
 	d->generation = e->generation;
-	d->expires_us = e->now +
-	    MIN(MAX(ev->ttl_us, TTL_MIN_US), TTL_MAX_US);
+	d->expires_us = e->now + MIN(MAX(ev->ttl_us, TTL_MIN_US), TTL_MAX_US);
 	d->status = (uint8_t)ev->status;
 	if (ev->status == ENG_DNS_OK) {
 		set_site(e, d, eng_site_take(e, ev));

@@ -79,8 +79,9 @@ finish(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src)
 	struct rcpt *r = eng_rcpt(e, i);
 
 	r->attempts = MIN(r->attempts + 1, ATTEMPTS_MAX);
-	eng_rcpt_finish(e, i, o->klass == OUTCOME_DELIVERED ?
-		ENG_LOG_DELIVERY : ENG_LOG_BOUNCE, o, src, 0);
+	eng_rcpt_finish(e, i,
+	    o->klass == OUTCOME_DELIVERED ? ENG_LOG_DELIVERY : ENG_LOG_BOUNCE,
+	    o, src, 0);
 }
 
 /* One recipient, out of its transaction, in R_NONE. */

@@ -261,8 +261,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 		eng_sess_assign(e, path, lane);
 		left = s->hungry.n;
 	}
-	if (s->hungry.n != 0 && (e->budget == 0 ||
-		eng_path_open_gate(e, p, &until) == WHY_NONE))
+	if (s->hungry.n != 0 &&
+	    (e->budget == 0 || eng_path_open_gate(e, p, &until) == WHY_NONE))
 		eng_site_wake(e, site);
 }
 

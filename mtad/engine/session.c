@@ -61,8 +61,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	struct path *p = pool_at(&e->paths, path);
 	struct site *s = pool_at(&e->sites, p->site);
 	const struct queue *q = pool_at(&e->queues, l->ring.head);
-	const struct dom *d =
-	    pool_at(&e->doms, eng_rcpt(e, q->fifo.head)->dom);
+	const struct dom *d = pool_at(&e->doms, eng_rcpt(e, q->fifo.head)->dom);
 	const struct target *t = &s->targets[target];
 	struct host *h = pool_at(&e->hosts, t->host);
 	struct eng_cmd *c;
@@ -94,7 +93,9 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	c->open.domain = d->name;
 	c->open.site = p->site;
 	c->open.target = (struct eng_target){ .host = t->name,
-		.pref = t->pref, .ip = h->ip, .port = h->port };
+		.pref = t->pref,
+		.ip = h->ip,
+		.port = h->port };
 }
 
 void
@@ -120,8 +121,8 @@ is_stale(struct eng *e, uint32_t i, uint32_t site)
 	const struct rcpt *r = eng_rcpt(e, i);
 	const struct dom *d = pool_at(&e->doms, r->dom);
 
-	return eng_msg(e, r->msg)->expires_us <= e->now ||
-	    d->state != DOM_OK || d->site != site;
+	return eng_msg(e, r->msg)->expires_us <= e->now || d->state != DOM_OK ||
+	    d->site != site;
 }
 
 static bool
@@ -196,8 +197,8 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	t->msg = eng_rcpt(e, i)->msg;
 	t->queue = qi;
 	t->assigned_us = x->assigned_us = e->now;
-	txn_fill(e, ti, qi, MIN(max ? max : ENG_TXN_RCPTS_MAX,
-		(uint32_t)ENG_TXN_RCPTS_MAX));
+	txn_fill(e, ti, qi,
+	    MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX));
 	il_push_tail(K_TXN(e), &x->txns, ti);
 	x->nassigned++;
 	p->inflight++;

@@ -154,8 +154,7 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 }
 
 void
-eng_path_park(struct eng *e, uint32_t path, enum eng_why why,
-    int64_t until_us)
+eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 {
 	struct path *p = pool_at(&e->paths, path);
 

@@ -93,8 +93,9 @@ eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
 		return;
 	x->fails++;
 	x->fail_us = e->now;
-	x->dead_until_us = e->now + eng_doubled(e->policy->host_retry_min_us,
-	    e->policy->host_retry_max_us, x->fails);
+	x->dead_until_us = e->now +
+	    eng_doubled(e->policy->host_retry_min_us,
+		e->policy->host_retry_max_us, x->fails);
 }
 
 /* ---- sites --------------------------------------------------------------------- */
@@ -193,8 +194,9 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 	}
 	s->nrefs++;
 	targets_set(e, s, ev);
-	if (is_new || memcmp(&s->shape, &e->policy->shapes[shape],
-		sizeof(s->shape)) != 0) {
+	if (is_new ||
+	    memcmp(&s->shape, &e->policy->shapes[shape], sizeof(s->shape)) !=
+		0) {
 		s->shape = e->policy->shapes[shape];
 		if (!is_new)
 			eng_site_reshape(e, i);
@@ -272,8 +274,8 @@ look_at(struct eng *e, const struct site *s, int k, const struct src *src,
 		return;
 	p->reaches = true;
 	if (x->fails != 0 && (x->dead_until_us > e->now || x->probe != 0)) {
-		int64_t at = x->dead_until_us > e->now ?
-		    x->dead_until_us : TIME_NEVER;
+		int64_t at =
+		    x->dead_until_us > e->now ? x->dead_until_us : TIME_NEVER;
 
 		if (p->host == 0 || at < p->until_us) {
 			p->until_us = at;
@@ -296,7 +298,8 @@ eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
 		int n, first;
 
 		for (to = from + 1; to < s->ntargets &&
-		     s->targets[to].pref == s->targets[from].pref; to++)
+		     s->targets[to].pref == s->targets[from].pref;
+		     to++)
 			continue;
 		n = to - from;
 		first = n > 1 ? (int)rng_below(&e->rng, (uint64_t)n) : 0;

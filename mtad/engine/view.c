@@ -69,32 +69,39 @@ queue_why(const struct eng *e, const struct queue *q, int64_t *until_us)
 }
 
 static void
-row_fill(const struct eng *e, uint32_t i, int64_t now,
-    struct eng_queue_row *r)
+row_fill(const struct eng *e, uint32_t i, int64_t now, struct eng_queue_row *r)
 {
 	const struct queue *q = pool_at(&e->queues, i);
 	const struct flow *f = pool_at(&e->flows, q->flow);
 	const struct site *s = NULL;
 
-	*r = (struct eng_queue_row){ .pool = f->pool, .tenant = f->tenant,
-		.campaign = f->campaign, .depth = q->depth,
-		.due = q->fifo.n, .deferred = q->ndeferred, .held = q->nheld,
-		.inflight = q->ninflight, .delivered = q->delivered,
-		.transient = q->transient, .bounced = q->bounced,
+	*r = (struct eng_queue_row){ .pool = f->pool,
+		.tenant = f->tenant,
+		.campaign = f->campaign,
+		.depth = q->depth,
+		.due = q->fifo.n,
+		.deferred = q->ndeferred,
+		.held = q->nheld,
+		.inflight = q->ninflight,
+		.delivered = q->delivered,
+		.transient = q->transient,
+		.bounced = q->bounced,
 		.rate_milli = eng_pace_rate_milli(&q->pace, now),
 		.defer_milli = eng_pace_defer_milli(&q->pace, now),
 		.oldest_us = q->depth ? q->oldest_us : 0 };
 	if (q->home & HOME_DOM) {
-		r->domain = ((const struct dom *)pool_at(&e->doms,
-		    q->home & ~HOME_DOM))->name;
+		r->domain =
+		    ((const struct dom *)pool_at(&e->doms, q->home & ~HOME_DOM))
+			->name;
 	} else {
 		s = pool_at(&e->sites, q->home);
 		r->site = q->home;
 		r->site_host = s->ntargets ? s->targets[0].name : 0;
 		r->conns = s->nsess;
 		if (q->dom && pool_is_live(&e->doms, q->dom))
-			r->domain = ((const struct dom *)pool_at(&e->doms,
-			    q->dom))->name;
+			r->domain =
+			    ((const struct dom *)pool_at(&e->doms, q->dom))
+				->name;
 	}
 	r->why = queue_why(e, q, &r->until_us);
 }
@@ -112,11 +119,13 @@ sort_key(const struct eng *e, uint32_t i, enum eng_sort key, int64_t now)
 	case SORT_DEFER:
 		return eng_pace_defer_milli(&q->pace, now);
 	case SORT_CONNS:
-		return q->home & HOME_DOM ? 0 :
+		return q->home & HOME_DOM ?
+		    0 :
 		    ((const struct site *)pool_at(&e->sites, q->home))->nsess;
 	case SORT_OLDEST:
 		return q->depth && q->oldest_us ?
-		    UINT64_MAX / 2 - (uint64_t)q->oldest_us : 0;
+		    UINT64_MAX / 2 - (uint64_t)q->oldest_us :
+		    0;
 	case SORT_DEPTH:
 	case ENG_SORT_N:
 		break;
@@ -205,13 +214,14 @@ eng_source_rows(struct eng *e, int64_t now_us, struct eng_source_row *rows,
 			continue;
 		have++;
 		*r = (struct eng_source_row){ .name = s->name,
-			.conns = s->nsess, .paths = s->npaths,
-			.delivered = s->delivered, .transient = s->transient,
+			.conns = s->nsess,
+			.paths = s->npaths,
+			.delivered = s->delivered,
+			.transient = s->transient,
 			.bounced = s->bounced,
 			.rate_milli = eng_pace_rate_milli(&s->pace, now_us),
 			.defer_milli = eng_pace_defer_milli(&s->pace, now_us),
-			.why = s->conf == SRC_NONE ? WHY_NO_SOURCE :
-						     WHY_NONE };
+			.why = s->conf == SRC_NONE ? WHY_NO_SOURCE : WHY_NONE };
 	}
 	for (uint32_t i = 1; i < e->paths.next_new; i++) {
 		const struct path *p = pool_at(&e->paths, i);
@@ -223,8 +233,8 @@ eng_source_rows(struct eng *e, int64_t now_us, struct eng_source_row *rows,
 			if (rows[k].name == e->srcs[p->src].name) {
 				rows[k].paths_backoff++;
 				rows[k].why = WHY_BACKOFF;
-				rows[k].until_us = MAX(rows[k].until_us,
-				    p->backoff_until_us);
+				rows[k].until_us =
+				    MAX(rows[k].until_us, p->backoff_until_us);
 			}
 	}
 	return have;
@@ -243,8 +253,8 @@ rcpt_why(const struct eng *e, uint32_t i, int64_t *until_us, int64_t *due_us)
 	case R_READY:
 		return lane_why(e, q->lane, until_us);
 	case R_DEFERRED:
-		*until_us = *due_us = e->start_us +
-		    (int64_t)r->timer.tick * WHEEL_TICK_US;
+		*until_us = *due_us =
+		    e->start_us + (int64_t)r->timer.tick * WHEEL_TICK_US;
 		return WHY_RETRY;
 	case R_HELD:
 		*due_us = TIME_NEVER;
@@ -260,9 +270,8 @@ rcpt_why(const struct eng *e, uint32_t i, int64_t *until_us, int64_t *due_us)
 }
 
 uint32_t
-eng_list(const struct eng *e, const struct eng_selector *sel,
-    uint32_t *cursor, uint32_t budget, int64_t now_us,
-    struct eng_rcpt_row *rows, uint32_t n)
+eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
+    uint32_t budget, int64_t now_us, struct eng_rcpt_row *rows, uint32_t n)
 {
 	uint32_t i = MAX(*cursor, 1u), have = 0;
 
@@ -280,12 +289,16 @@ eng_list(const struct eng *e, const struct eng_selector *sel,
 		if (m == NULL || !eng_selects(e, sel, r, m))
 			continue;
 		f = pool_at(&e->flows, m->flow);
-		*o = (struct eng_rcpt_row){ .msg = r->msg, .rcpt = r->rcpt,
+		*o = (struct eng_rcpt_row){ .msg = r->msg,
+			.rcpt = r->rcpt,
 			.attempts = r->attempts,
-			.domain = ((const struct dom *)pool_at(&e->doms,
-			    r->dom))->name,
-			.tenant = f->tenant, .campaign = f->campaign,
-			.pool = f->pool, .arrival_us = m->arrival_us,
+			.domain =
+			    ((const struct dom *)pool_at(&e->doms, r->dom))
+				->name,
+			.tenant = f->tenant,
+			.campaign = f->campaign,
+			.pool = f->pool,
+			.arrival_us = m->arrival_us,
 			.expires_us = m->expires_us,
 			.last = eng_rcpt_last(r) };
 		o->why = rcpt_why(e, i, &o->until_us, &o->due_us);

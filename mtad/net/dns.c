@@ -17,9 +17,9 @@
 #include "net/dns_i.h"
 
 #define TTL_NEGATIVE_S 300
-#define TTL_MAX_S      86400
-#define QUERIES_MAX    (2 * DNS_HOSTS_MAX)
-#define SKIP_MAX       256 /* of the queue, looking for one that may start */
+#define TTL_MAX_S 86400
+#define QUERIES_MAX (2 * DNS_HOSTS_MAX)
+#define SKIP_MAX 256 /* of the queue, looking for one that may start */
 
 struct query {
 	struct lookup *lookup; /* NULL: nobody waits for it any more */
@@ -166,8 +166,7 @@ take_mx(struct lookup *l, const struct dns_rrs *r)
 }
 
 static void
-take_addresses(struct lookup *l, const struct query *q,
-    const struct dns_rrs *r)
+take_addresses(struct lookup *l, const struct query *q, const struct dns_rrs *r)
 {
 	struct dns_answer *a = &l->answer;
 
@@ -226,8 +225,8 @@ on_result(void *arg, int rcode, void *packet, int packet_len, int sec,
 {
 	struct query *q = arg;
 	struct lookup *l = q->lookup;
-	struct slice pkt = slice_of(packet,
-	    packet && packet_len > 0 ? (size_t)packet_len : 0);
+	struct slice pkt =
+	    slice_of(packet, packet && packet_len > 0 ? (size_t)packet_len : 0);
 
 	(void)why_bogus;
 	(void)was_ratelimited;
@@ -288,7 +287,8 @@ start(struct lookup *l)
 	d->nwaiting--;
 	d->nrunning++;
 	l->is_running = true;
-	if (map_put(&d->parents, l->parent, map_get(&d->parents, l->parent) + 1))
+	if (map_put(&d->parents, l->parent,
+		map_get(&d->parents, l->parent) + 1))
 		l->parent = 0; /* no memory: not counted */
 	l->answer.ttl_s = TTL_MAX_S;
 	l->pending++;
@@ -379,7 +379,8 @@ expire(struct dns *d, struct list *from)
 	int64_t now = loop_now(d->loop);
 
 	while (from->next != from) {
-		struct lookup *l = container_of(from->next, struct lookup, link);
+		struct lookup *l =
+		    container_of(from->next, struct lookup, link);
 
 		if (l->deadline_us > now)
 			return;
@@ -469,8 +470,8 @@ set_options(struct dns *d)
 	set(d->ctx, "infra-cache-max-rtt:", "3000");
 	set(d->ctx, "outbound-msg-retry:", "2");
 	set(d->ctx, "do-ip6:", d->conf.is_ipv6 ? "yes" : "no");
-	set(d->ctx, "module-config:", d->conf.trust_anchor ?
-		"validator iterator" : "iterator");
+	set(d->ctx, "module-config:",
+	    d->conf.trust_anchor ? "validator iterator" : "iterator");
 	set(d->ctx, "do-not-query-localhost:", "no");
 }
 

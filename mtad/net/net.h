@@ -150,9 +150,9 @@ struct dns_conf {
 	struct endpoint servers[8];
 	const char *trust_anchor; /* file, or NULL */
 	int64_t timeout_us;
-	uint32_t inflight_max;	 /* look-ups (domains) at once: 256 */
+	uint32_t inflight_max;   /* look-ups (domains) at once: 256 */
 	uint32_t per_parent_max; /* under one parent domain: 64 */
-	uint32_t queue_max;	 /* waiting: then DNS_TEMP at once */
+	uint32_t queue_max;      /* waiting: then DNS_TEMP at once */
 	uint64_t cache_bytes;
 	bool is_ipv4, is_ipv6;
 	uint16_t port; /* port put into the addresses */

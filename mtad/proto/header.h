@@ -16,14 +16,16 @@ struct hdr {
  * a line that is no field. *rest moves behind the field. */
 bool hdr_next(struct slice *rest, struct hdr *h);
 /* Length of the header section including the blank line; 0 when the blank
- * line has not been seen yet. A message may also have no header at all: then
- * a first line that is no field ends it (returns 0, *is_none is set). */
+ * line has not been seen yet. A line that is no field ends the section as well,
+ * where it begins; when it is the first one the message has no header at all
+ * (returns 0, *is_none is set). */
 size_t hdr_section(struct slice msg, bool *is_none);
-/* Value without folding white space, comments kept, trimmed, cut to cap. */
+/* Value without line ends of folds, trimmed, cut to cap - 1 bytes and a NUL. */
 size_t hdr_unfold(struct slice value, char *dst, size_t cap);
 
 /* "Received:" trace field with its CRLF, RFC 5321 4.4, folded. for_rcpt is
- * left out when empty (more than one recipient). */
+ * left out when empty (more than one recipient), and when it holds what would
+ * need quoting. */
 struct trace_field {
 	struct slice helo, by, tls; /* tls: "TLSv1.3 CIPHER" or empty */
 	struct ip client;

@@ -38,19 +38,19 @@ struct book_entry {
 	struct slice sender, recipient;
 	bool has_sender; /* the null sender is written as "" */
 	struct slice tenant, campaign, pool, listener;
-	struct slice source;	  /* name */
-	struct slice site, mx;	  /* roll-up name, host contacted */
-	struct endpoint peer;	  /* address contacted, or the client's */
+	struct slice source;   /* name */
+	struct slice site, mx; /* roll-up name, host contacted */
+	struct endpoint peer;  /* address contacted, or the client's */
 	bool has_peer;
 	struct slice helo;
-	struct slice tls;	  /* "TLSv1.3 CIPHER" */
+	struct slice tls; /* "TLSv1.3 CIPHER" */
 	struct outcome outcome;
 	struct slice text;
 	uint64_t size;
 	uint32_t nrcpt;
-	int64_t queued_us;  /* time from arrival, -1 = none */
-	int64_t session_us; /* of this transaction, -1 = none */
-	int64_t next_us;    /* wall clock of the next attempt */
+	int64_t queued_us;         /* time from arrival, -1 = none */
+	int64_t session_us;        /* of this transaction, -1 = none */
+	int64_t next_us;           /* wall clock of the next attempt */
 	struct slice user, reason; /* of an operator's action */
 	bool is_dsn;
 };

@@ -37,7 +37,8 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	pool_init(&c->msgs, sizeof(struct core_msg), conf->messages_max);
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
-	    eng_new(c->policy, &limits, hash_u64(seed), now_us) : NULL;
+	    eng_new(c->policy, &limits, hash_u64(seed), now_us) :
+	    NULL;
 	if (!c->eng) {
 		core_free(c);
 		return NULL;
@@ -120,8 +121,8 @@ core_read_envelope(struct core *c, const struct core_msg *m,
 		return E_NOMEM;
 	err = spool_read(c->disk, &m->ref, 0, *record, m->ref.env_bytes);
 	if (!err)
-		err = env_decode(slice_of(*record, m->ref.env_bytes), env,
-		    rcpts);
+		err =
+		    env_decode(slice_of(*record, m->ref.env_bytes), env, rcpts);
 	if (!err && !msgid_eq(&env->id, &m->id))
 		err = E_CORRUPT;
 	return err;
@@ -190,8 +191,7 @@ do_assign(struct core *c, uint32_t *i)
 		ASSERT(c->cmds.v[*i + 1].kind == CMD_ASSIGN_RCPT);
 		++*i;
 		if (j)
-			j->rcpt[k].number =
-			    c->cmds.v[*i].assign_rcpt.rcpt;
+			j->rcpt[k].number = c->cmds.v[*i].assign_rcpt.rcpt;
 	}
 	if (!j)
 		return; /* stopping: the spool remembers it */
@@ -213,8 +213,8 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 
 	ASSERT(m);
 	if (r.is_owed) {
-		r.text = core_words(c, cmd->persist.rcpt,
-		    &cmd->persist.outcome);
+		r.text =
+		    core_words(c, cmd->persist.rcpt, &cmd->persist.outcome);
 		r.mta = core_mta(c);
 	}
 	c->ops->outcome(c->ctx, m->slot, cmd->persist.rcpt, &r);
@@ -304,8 +304,7 @@ core_step(struct core *c, const struct eng_event *ev)
 /* The outcome that this step gave to a recipient: it stands in the PERSIST
  * that came before its NOTICE, or in what a scan found. */
 static void
-notice_fill(struct core *c, uint32_t msg, uint32_t upto,
-    struct core_notice *n)
+notice_fill(struct core *c, uint32_t msg, uint32_t upto, struct core_notice *n)
 {
 	struct slice words, mta;
 
@@ -650,9 +649,9 @@ core_damage(struct core *c, const struct spool_damage *d)
 	e.wall_us = c->wall_us;
 	e.id = d->id;
 	e.has_id = d->has_id;
-	snprintf(text, sizeof(text), "%s: file %u offset %u length %u, saved as %s",
-	    d->what, d->file, d->offset, d->length,
-	    d->saved_as[0] ? d->saved_as : "nothing");
+	snprintf(text, sizeof(text),
+	    "%s: file %u offset %u length %u, saved as %s", d->what, d->file,
+	    d->offset, d->length, d->saved_as[0] ? d->saved_as : "nothing");
 	e.text = slice_str(text);
 	if (!book || book_write(book, &e))
 		c->books_dropped++;
@@ -797,8 +796,12 @@ core_admin(struct core *c, enum eng_verb verb, bool dry_run,
 		done(ctx, arg, 0);
 		return 0;
 	}
-	*j = (struct core_job){ .is_used = true, .verb = verb,
-		.dry_run = dry_run, .done = done, .ctx = ctx, .arg = arg };
+	*j = (struct core_job){ .is_used = true,
+		.verb = verb,
+		.dry_run = dry_run,
+		.done = done,
+		.ctx = ctx,
+		.arg = arg };
 	slice_copy(user, j->user, sizeof(j->user));
 	slice_copy(reason, j->reason, sizeof(j->reason));
 	if (!dry_run && verb != VERB_COUNT)

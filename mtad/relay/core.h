@@ -85,7 +85,8 @@ struct core_answer {
 		struct ip ip;
 	} target[ENG_TARGETS_MAX];
 };
-void core_resolved(struct core *c, uint32_t domain, const struct core_answer *a);
+void core_resolved(struct core *c, uint32_t domain,
+    const struct core_answer *a);
 void core_session_up(struct core *c, struct handle session, uint32_t caps,
     bool is_tls);
 /* text: words for the books; facts may be NULL. */

@@ -39,7 +39,7 @@ struct core_job {
 	uint64_t arg;
 };
 
-#define CORE_JOBS_MAX	 16
+#define CORE_JOBS_MAX 16
 #define CORE_NOTICES_MAX ENG_TXN_RCPTS_MAX
 
 struct core {

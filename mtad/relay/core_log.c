@@ -145,8 +145,8 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	e.campaign = names_text(&c->names, m->campaign);
 	e.pool = names_text(&c->names, m->pool);
 	e.outcome = cmd->log.outcome;
-	e.next_us = cmd->log.due_us == TIME_NEVER ?
-	    0 : core_wall(c, cmd->log.due_us);
+	e.next_us =
+	    cmd->log.due_us == TIME_NEVER ? 0 : core_wall(c, cmd->log.due_us);
 	fill_from_facts(c, &e);
 	if (place >= 0)
 		fill_from_job(c, place, &e);

@@ -9,9 +9,9 @@
  */
 #include "relay/core_i.h"
 
-#define DSN_MAX	       (512u * 1024)
+#define DSN_MAX (512u * 1024)
 #define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
-#define OWED_MAX       100000u	    /* remembered in memory; else at restart */
+#define OWED_MAX 100000u            /* remembered in memory; else at restart */
 
 /* A notice that waits to be tried again. */
 struct core_owed {
@@ -41,8 +41,8 @@ static int
 original_read(struct core *c, const struct core_msg *m,
     const struct core_notice *v, uint32_t n, struct original *o)
 {
-	uint32_t bytes = m->ref.env_bytes +
-	    MIN(m->ref.body_bytes, DSN_HEADER_MAX);
+	uint32_t bytes =
+	    m->ref.env_bytes + MIN(m->ref.body_bytes, DSN_HEADER_MAX);
 	struct slice body;
 	struct cursor cur;
 	struct env_rcpt r;
@@ -57,16 +57,15 @@ original_read(struct core *c, const struct core_msg *m,
 		return E_NOMEM;
 	err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
 	if (!err)
-		err = env_decode(slice_of(o->record, m->ref.env_bytes),
-		    &o->env, &cur);
+		err = env_decode(slice_of(o->record, m->ref.env_bytes), &o->env,
+		    &cur);
 	if (err)
 		return err;
 	for (uint32_t i = 0; env_rcpt_next(&cur, &r); i++)
 		for (uint32_t k = 0; k < n; k++)
 			if (v[k].rcpt == i)
 				o->address[k] = r.address;
-	body = slice_of(o->record + m->ref.env_bytes,
-	    bytes - m->ref.env_bytes);
+	body = slice_of(o->record + m->ref.env_bytes, bytes - m->ref.env_bytes);
 	h = hdr_section(body, &is_none);
 	o->header = slice_of(body.p, h ? h : is_none ? 0 : body.n);
 	return 0;

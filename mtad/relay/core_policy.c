@@ -22,10 +22,10 @@ compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 
 		p->sources[i] = (struct eng_source_conf){
 			.name = name_of(c, s->name),
-			.has_v4 = conf->is_ipv4 &&
-			    (is_any || s->address.family == 4),
-			.has_v6 = conf->is_ipv6 &&
-			    (is_any || s->address.family == 6),
+			.has_v4 =
+			    conf->is_ipv4 && (is_any || s->address.family == 4),
+			.has_v6 =
+			    conf->is_ipv6 && (is_any || s->address.family == 6),
 		};
 	}
 }
@@ -39,8 +39,8 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 		struct eng_pool_conf *out = &p->pools[i];
 
 		out->name = name_of(c, in->name);
-		out->nsources = (uint16_t)MIN(in->nsources,
-		    ARRAY_LEN(out->sources));
+		out->nsources =
+		    (uint16_t)MIN(in->nsources, ARRAY_LEN(out->sources));
 		for (uint32_t k = 0; k < out->nsources; k++)
 			out->sources[k] = in->sources[k];
 	}

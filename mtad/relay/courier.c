@@ -10,18 +10,18 @@
  */
 #include "relay/relay.h"
 
-#define WINDOW	     (64u * 1024)  /* one read of a large body */
-#define OUT_LOW	     (128u * 1024) /* read more only below this */
-#define WHOLE_MAX    (128u * 1024) /* records up to this are read whole */
+#define WINDOW (64u * 1024)     /* one read of a large body */
+#define OUT_LOW (128u * 1024)   /* read more only below this */
+#define WHOLE_MAX (128u * 1024) /* records up to this are read whole */
 
 struct courier {
 	struct smtp_cli *cli;
 	struct disk *disk;
 	const struct courier_ops *ops;
 	void *ctx;
-	struct posts waiting;		   /* jobs not yet begun */
-	struct posts running;		   /* begun, oldest first */
-	struct job *streaming;		   /* large body under way */
+	struct posts waiting;  /* jobs not yet begun */
+	struct posts running;  /* begun, oldest first */
+	struct job *streaming; /* large body under way */
 	uint32_t stream_at;
 	struct spool_check check;
 	char *window;
@@ -50,8 +50,8 @@ courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
 struct job *
 job_new(uint16_t n)
 {
-	struct job *j = mem_try(sizeof(*j) +
-	    n * (sizeof(j->rcpt[0]) + sizeof(*j->to)));
+	struct job *j =
+	    mem_try(sizeof(*j) + n * (sizeof(j->rcpt[0]) + sizeof(*j->to)));
 
 	if (j) {
 		j->n = n;

@@ -39,7 +39,7 @@ struct job {
 	char *texts; /* owned, or NULL */
 	size_t texts_cap;
 	int64_t began_us, ended_us;
-	void *session_facts; /* the driver's struct of the session */
+	void *session_facts;      /* the driver's struct of the session */
 	struct smtp_cli_rcpt *to; /* n addresses, behind rcpt */
 	struct job_rcpt rcpt[];   /* n */
 };
@@ -58,9 +58,8 @@ struct courier_ops {
 	void (*down)(void *ctx, const struct outcome *o, struct slice text);
 };
 
-struct courier *courier_new(const struct smtp_cli_conf *conf,
-    struct disk *disk, const struct courier_ops *ops, void *ctx,
-    int64_t now_us);
+struct courier *courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
+    const struct courier_ops *ops, void *ctx, int64_t now_us);
 /* Jobs not yet given back come back as unsent first. */
 void courier_free(struct courier *c, int64_t now_us);
 size_t courier_feed(struct courier *c, struct slice data, int64_t now_us);

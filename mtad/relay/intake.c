@@ -15,8 +15,8 @@
 bool
 gate_take(_Atomic int64_t *counter, int64_t n)
 {
-	int64_t left = atomic_fetch_sub_explicit(
-	    counter, n, memory_order_relaxed);
+	int64_t left =
+	    atomic_fetch_sub_explicit(counter, n, memory_order_relaxed);
 
 	if (left >= n)
 		return true;
@@ -125,8 +125,8 @@ on_mail(struct intake *in)
 	struct slice from = in->srv.path.address;
 
 	drop_transaction(in);
-	in->sender_n = (uint16_t)slice_copy(from, in->sender,
-	    sizeof(in->sender));
+	in->sender_n =
+	    (uint16_t)slice_copy(from, in->sender, sizeof(in->sender));
 	if (atomic_load_explicit(&in->gate->is_stopping, memory_order_relaxed))
 		smtp_srv_reply(&in->srv, 421, "4.3.2",
 		    SL("Shutting down, try again later"));
@@ -155,8 +155,7 @@ on_rcpt(struct intake *in)
 	if (is_our_postmaster(in, p))
 		to = in->conf->postmaster;
 	else if (!in->may_relay) {
-		refuse(in, to, STAGE_RCPT, 550, "5.7.1",
-		    SL("Relaying denied"));
+		refuse(in, to, STAGE_RCPT, 550, "5.7.1", SL("Relaying denied"));
 		return;
 	}
 	if (!gate_take(&in->gate->rcpts_free, 1)) {
@@ -208,8 +207,8 @@ on_data(struct intake *in)
 		return;
 	}
 	p->staged = (uint64_t)share;
-	p->id = msgid_make(in->wall_us, in->conf->node,
-	    in->ops->sequence(in->ctx));
+	p->id =
+	    msgid_make(in->wall_us, in->conf->node, in->ops->sequence(in->ctx));
 	in->parcel = p;
 	in->header_done = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = '\0';
@@ -280,8 +279,8 @@ static bool
 header_is_whole(struct intake *in, const struct buf *b)
 {
 	const char *base = b->p + b->off;
-	size_t from = in->scanned > in->trace_n + 3 ? in->scanned - 3 :
-						      in->trace_n;
+	size_t from =
+	    in->scanned > in->trace_n + 3 ? in->scanned - 3 : in->trace_n;
 	const char *hit;
 
 	if (b->n >= in->trace_n + 2 &&

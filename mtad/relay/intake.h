@@ -23,15 +23,15 @@ struct parcel {
 	struct post post;
 	struct spool_commit commit;
 	struct msgid id;
-	struct buf env;	 /* encoded envelope */
-	struct buf body; /* trace field and message, or its first part */
+	struct buf env;      /* encoded envelope */
+	struct buf body;     /* trace field and message, or its first part */
 	struct spill *spill; /* the rest of a large one */
 	struct slice pieces[2];
-	uint64_t staged; /* bytes accounted in the gate */
+	uint64_t staged;       /* bytes accounted in the gate */
 	struct handle session; /* of the intake; none for a notice */
-	void *origin; /* the driver's: who waits for the answer */
-	uint16_t *pays; /* notices: recipients paid, owned */
-	uint32_t pays_msg; /* core's message index of the original */
+	void *origin;          /* the driver's: who waits for the answer */
+	uint16_t *pays;        /* notices: recipients paid, owned */
+	uint32_t pays_msg;     /* core's message index of the original */
 	void *notes; /* the core's: what to say again should it fail; owned */
 };
 
@@ -59,7 +59,7 @@ struct intake_ops {
 	/* Room in the spool for so many bytes? */
 	bool (*has_room)(void *ctx, uint64_t bytes);
 	uint64_t (*sequence)(void *ctx); /* for message ids */
-	struct buf *(*book)(void *ctx);	 /* where book lines go */
+	struct buf *(*book)(void *ctx);  /* where book lines go */
 };
 
 struct intake {
@@ -73,7 +73,7 @@ struct intake {
 	struct endpoint peer;
 	bool may_relay;
 	bool wants_tls, is_closing; /* for the driver to act on */
-	char tls[96]; /* facts, once TLS is up */
+	char tls[96];               /* facts, once TLS is up */
 
 	/* The open transaction. */
 	struct parcel *parcel;
@@ -81,8 +81,8 @@ struct intake {
 	uint32_t nrcpt;
 	char sender[MAILBOX_MAX + 2];
 	uint16_t sender_n;
-	size_t trace_n;	 /* length of our Received field in the body */
-	size_t scanned;	 /* body bytes searched for the header's end */
+	size_t trace_n; /* length of our Received field in the body */
+	size_t scanned; /* body bytes searched for the header's end */
 	bool header_done;
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1];
@@ -103,7 +103,7 @@ size_t intake_feed(struct intake *in, struct slice data, int64_t now_us,
     int64_t wall_us);
 /* The parcel's commit is done: answers 250 or 4xx and writes the books. The
  * caller still owns p. Afterwards feed again. */
-void intake_committed(struct intake *in, const struct parcel *p,
-    int64_t now_us, int64_t wall_us);
+void intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
+    int64_t wall_us);
 
 #endif

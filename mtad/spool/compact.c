@@ -69,7 +69,8 @@ move(struct spool *s, uint32_t index)
 	struct slot *slot = pool_at(&s->slots, index);
 	struct spool_ref ref = { slot->segment, slot->offset, slot->env_bytes,
 		slot->body_bytes };
-	struct spool_commit c = { .id = slot->id, .nrcpt = slot->nrcpt,
+	struct spool_commit c = { .id = slot->id,
+		.nrcpt = slot->nrcpt,
 		.uses_reserve = true };
 	uint32_t n = spool_record_bytes(&ref);
 	struct slice env, body;
@@ -132,8 +133,8 @@ compact_step(struct spool *s)
 	}
 	if (s->emptying_next >= s->slots.next_new) {
 		s->emptying = 0;
-		s->compact_after_us = MAX(s->compact_after_us,
-		    s->now_us + 100 * US_PER_MS);
+		s->compact_after_us =
+		    MAX(s->compact_after_us, s->now_us + 100 * US_PER_MS);
 	} else
 		s->compact_after_us = s->now_us +
 		    (int64_t)(done * US_PER_S / s->conf.compact_bytes_per_s);

@@ -47,7 +47,8 @@ fd_of(struct posix *p, uint32_t file, bool create)
 	name_of(name, file);
 	fd = openat(p->dir, name,
 	    (p->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW |
-		(create ? O_CREAT | O_TRUNC : 0), 0600);
+		(create ? O_CREAT | O_TRUNC : 0),
+	    0600);
 	if (fd < 0)
 		return -1;
 	if (!atomic_compare_exchange_strong(&p->fd[file], &none, fd + 1)) {
@@ -123,7 +124,8 @@ remove_file(struct posix *p, const struct disk_req *r)
 		close(fd - 1);
 	name_of(name, r->file);
 	return unlinkat(p->dir, name, 0) && errno != ENOENT ?
-	    err_from_errno(errno) : 0;
+	    err_from_errno(errno) :
+	    0;
 }
 
 static int
@@ -182,8 +184,7 @@ posix_read(struct disk *d, uint32_t file, uint64_t off, void *dst, size_t n)
 	if (fd < 0)
 		return E_IO;
 	while (got < n) {
-		k = pread(fd, (char *)dst + got, n - got,
-		    (off_t)(off + got));
+		k = pread(fd, (char *)dst + got, n - got, (off_t)(off + got));
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -220,8 +221,7 @@ posix_free_bytes(struct disk *d)
 	struct posix *p = container_of(d, struct posix, disk);
 	struct statvfs v;
 
-	return fstatvfs(p->dir, &v) ? 0 :
-				      (uint64_t)v.f_bavail * v.f_frsize;
+	return fstatvfs(p->dir, &v) ? 0 : (uint64_t)v.f_bavail * v.f_frsize;
 }
 
 static int
@@ -234,7 +234,8 @@ posix_lock(struct disk *d)
 	if (p->lock < 0)
 		return err_from_errno(errno);
 	return flock(p->lock, LOCK_EX | LOCK_NB) ?
-	    (errno == EWOULDBLOCK ? E_BUSY : err_from_errno(errno)) : 0;
+	    (errno == EWOULDBLOCK ? E_BUSY : err_from_errno(errno)) :
+	    0;
 }
 
 static int64_t

@@ -105,7 +105,8 @@ add_entries(struct spool *s, struct group *g)
 {
 	struct slice payload = buf_slice(&s->entries);
 	struct record r = { .type = REC_OUTCOMES,
-		.stamp = s->seg[s->current].stamp, .group = s->group };
+		.stamp = s->seg[s->current].stamp,
+		.group = s->group };
 	char *h = header_room(s);
 
 	r.env_bytes = (uint32_t)payload.n;
@@ -120,9 +121,12 @@ add_entries(struct spool *s, struct group *g)
 static void
 add_commit(struct spool *s, struct group *g, struct spool_commit *c)
 {
-	struct record r = { .type = REC_MESSAGE, .nrcpt = (uint16_t)c->nrcpt,
-		.env_bytes = (uint32_t)c->envelope.n, .id = c->id,
-		.stamp = s->seg[s->current].stamp, .group = s->group };
+	struct record r = { .type = REC_MESSAGE,
+		.nrcpt = (uint16_t)c->nrcpt,
+		.env_bytes = (uint32_t)c->envelope.n,
+		.id = c->id,
+		.stamp = s->seg[s->current].stamp,
+		.group = s->group };
 	char *h = header_room(s);
 	struct slice pays = { "", 0 };
 
@@ -310,8 +314,8 @@ group_failed(struct spool *s, struct group *g, int err, bool in_sync)
 		e.state.outcome.klass = OUTCOME_DELETED;
 		e.state.outcome.stage = STAGE_LOCAL;
 		e.state.is_final = true;
-		for (uint32_t i = 0; in_sync && handle_is_none(c->moves) &&
-		     i < c->nrcpt; i++) {
+		for (uint32_t i = 0;
+		     in_sync && handle_is_none(c->moves) && i < c->nrcpt; i++) {
 			e.rcpt = (uint16_t)i;
 			if (entry_encode(&s->entries, &e))
 				break;
@@ -350,8 +354,8 @@ group_write(struct spool *s)
 
 	list_init(&g.commits);
 	if (!list_is_empty(&s->waiting)) {
-		first = container_of(s->waiting.next, struct spool_commit,
-		    link);
+		first =
+		    container_of(s->waiting.next, struct spool_commit, link);
 		need += commit_bytes(first);
 		reserve = first->uses_reserve;
 	}

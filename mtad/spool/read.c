@@ -19,8 +19,7 @@ is_ours(const struct record *r, const struct spool_ref *ref,
     const struct msgid *id)
 {
 	return r->type == REC_MESSAGE && msgid_eq(&r->id, id) &&
-	    r->env_bytes == ref->env_bytes &&
-	    r->body_bytes == ref->body_bytes;
+	    r->env_bytes == ref->env_bytes && r->body_bytes == ref->body_bytes;
 }
 
 /* The checksum also covers what stands behind the body: read here, folded in
@@ -31,8 +30,8 @@ spool_check_begin(struct disk *disk, const struct spool_ref *ref,
 {
 	char raw[RECORD_HEADER];
 	struct record r;
-	int err = disk_read_full(disk, ref->file, ref->offset, raw,
-	    sizeof(raw));
+	int err =
+	    disk_read_full(disk, ref->file, ref->offset, raw, sizeof(raw));
 
 	if (err)
 		return err;
@@ -45,8 +44,10 @@ spool_check_begin(struct disk *disk, const struct spool_ref *ref,
 		c->extra_n = 0; /* only a scan checks so much */
 	c->is_partial = c->extra_n != r.extra_bytes;
 	return c->extra_n ? disk_read_full(disk, ref->file,
-		(uint64_t)ref->offset + RECORD_HEADER + ref->env_bytes +
-		    ref->body_bytes, c->extra, c->extra_n) : 0;
+				(uint64_t)ref->offset + RECORD_HEADER +
+				    ref->env_bytes + ref->body_bytes,
+				c->extra, c->extra_n) :
+			    0;
 }
 
 void
@@ -58,8 +59,7 @@ spool_check_feed(struct spool_check *c, struct slice data)
 bool
 spool_check_end(const struct spool_check *c)
 {
-	return c->is_partial ||
-	    crc32c(c->crc, c->extra, c->extra_n) == c->want;
+	return c->is_partial || crc32c(c->crc, c->extra, c->extra_n) == c->want;
 }
 
 uint32_t
@@ -86,7 +86,8 @@ spool_read_whole(struct disk *disk, const struct spool_ref *ref,
 	*body = slice_of(p + RECORD_HEADER + ref->env_bytes, ref->body_bytes);
 	if (r.extra_bytes == 0)
 		return crc32c(0, env->p, n - RECORD_HEADER) == r.crc ?
-		    0 : E_CORRUPT;
+		    0 :
+		    E_CORRUPT;
 	err = spool_check_begin(disk, ref, id, &c);
 	if (err)
 		return err;

@@ -24,7 +24,7 @@ struct found {
 };
 
 struct scan {
-	struct map by_id; /* hash of id, probed -> slot index */
+	struct map by_id;    /* hash of id, probed -> slot index */
 	struct found *found; /* by slot index */
 	uint32_t found_cap;
 	uint32_t *order; /* files, oldest first */
@@ -32,9 +32,9 @@ struct scan {
 	uint32_t emit; /* slot index to emit next */
 	bool is_read;
 	struct spool_rcpt *out; /* of the message being emitted */
-	char *raw;	     /* a segment */
+	char *raw;              /* a segment */
 	bool is_newest;
-	uint32_t reading;	/* file */
+	uint32_t reading; /* file */
 };
 
 /* ---- the table ------------------------------------------------------------------ */
@@ -175,8 +175,9 @@ on_entry(struct spool *s, const struct entry *e)
 	struct slot *slot = index ? pool_at(&s->slots, index) : NULL;
 	struct found_rcpt *r;
 
-	if (sc->is_newest && (!slot || slot->segment != sc->reading ||
-		e->state.is_owed || e->is_payment))
+	if (sc->is_newest &&
+	    (!slot || slot->segment != sc->reading || e->state.is_owed ||
+		e->is_payment))
 		footer_note(s, e);
 	if (!slot || e->rcpt >= slot->nrcpt || !sc->found[index].rcpts)
 		return;
@@ -260,8 +261,7 @@ read_footer(struct spool *s, uint32_t file)
 		return E_NOTFOUND;
 	err = disk_read_full(s->disk, file, at, header, sizeof(header));
 	if (err || record_decode(header, &r) || r.type != REC_FOOTER ||
-	    r.stamp != g->stamp ||
-	    (uint64_t)at + record_bytes(&r) > g->bytes)
+	    r.stamp != g->stamp || (uint64_t)at + record_bytes(&r) > g->bytes)
 		return E_CORRUPT;
 	n = r.env_bytes + r.extra_bytes;
 	payload = mem_try(n + 1);
@@ -272,8 +272,8 @@ read_footer(struct spool *s, uint32_t file)
 		err = E_CORRUPT;
 	if (!err)
 		err = footer_messages(s, slice_of(payload, r.env_bytes));
-	if (!err && !on_entries(s, slice_of(payload + r.env_bytes,
-		r.extra_bytes)))
+	if (!err &&
+	    !on_entries(s, slice_of(payload + r.env_bytes, r.extra_bytes)))
 		err = E_CORRUPT;
 	mem_free(payload);
 	return err;
@@ -285,8 +285,10 @@ static void
 damaged(struct spool *s, uint32_t from, uint32_t to, const struct msgid *id,
     const char *what)
 {
-	struct spool_damage d = { .file = s->scan->reading, .offset = from,
-		.length = to - from, .what = what };
+	struct spool_damage d = { .file = s->scan->reading,
+		.offset = from,
+		.length = to - from,
+		.what = what };
 
 	if (id) {
 		d.has_id = true;
@@ -320,8 +322,8 @@ read_record(struct spool *s, uint32_t at, const struct record *r)
 {
 	const char *p = s->scan->raw + at + RECORD_HEADER;
 	uint32_t n = r->env_bytes + r->body_bytes + r->extra_bytes;
-	struct slice extra = slice_of(p + r->env_bytes + r->body_bytes,
-	    r->extra_bytes);
+	struct slice extra =
+	    slice_of(p + r->env_bytes + r->body_bytes, r->extra_bytes);
 	struct found *f;
 	int err = 0;
 
@@ -339,7 +341,8 @@ read_record(struct spool *s, uint32_t at, const struct record *r)
 	} else if (r->type == REC_OUTCOMES)
 		on_entries(s, slice_of(p, r->env_bytes));
 	if (err == E_CORRUPT) {
-		damaged(s, at, at + record_bytes(r), NULL, "record is malformed");
+		damaged(s, at, at + record_bytes(r), NULL,
+		    "record is malformed");
 		err = 0;
 	}
 	return err;
@@ -454,8 +457,9 @@ enumerate(struct spool *s, char *why, size_t why_cap)
 		}
 		s->seg[file].state = SEG_SEALED;
 		s->next_seq = MAX(s->next_seq, s->seg[file].seq + 1);
-		for (k = sc->norder++; k > 0 &&
-		    s->seg[sc->order[k - 1]].seq > s->seg[file].seq; k--)
+		for (k = sc->norder++;
+		     k > 0 && s->seg[sc->order[k - 1]].seq > s->seg[file].seq;
+		     k--)
 			sc->order[k] = sc->order[k - 1];
 		sc->order[k] = file;
 	}
@@ -604,15 +608,20 @@ emit(struct spool *s, struct spool_found *out)
 		const struct rcpt_state *st = &f->rcpts[i].state;
 
 		sc->out[i] = (struct spool_rcpt){ .outcome = st->outcome,
-			.attempts = st->attempts, .is_final = st->is_final,
-			.is_owed = st->is_owed, .due_us = st->due_us,
-			.text = f->rcpts[i].text, .mta = f->rcpts[i].mta };
+			.attempts = st->attempts,
+			.is_final = st->is_final,
+			.is_owed = st->is_owed,
+			.due_us = st->due_us,
+			.text = f->rcpts[i].text,
+			.mta = f->rcpts[i].mta };
 	}
 	*out = (struct spool_found){ .slot = f->slot,
 		.ref = { slot->segment, slot->offset, slot->env_bytes,
 		    slot->body_bytes },
-		.id = slot->id, .envelope = slice_of(f->env, f->env_n),
-		.rcpts = sc->out, .nrcpt = slot->nrcpt };
+		.id = slot->id,
+		.envelope = slice_of(f->env, f->env_n),
+		.rcpts = sc->out,
+		.nrcpt = slot->nrcpt };
 	return 1;
 }
 

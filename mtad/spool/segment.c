@@ -11,7 +11,7 @@
 #include "spool/spool_i.h"
 
 #define FILL_STEP (4u << 20) /* zero-filled and synced at a time */
-#define ZEROES	  65536u
+#define ZEROES 65536u
 
 static const char zeroes[ZEROES];
 
@@ -29,8 +29,11 @@ int
 disk_write(struct spool *s, uint32_t file, uint64_t off,
     const struct slice *iov, uint32_t n)
 {
-	struct disk_req r = { .op = DISK_WRITE, .file = file, .off = off,
-		.iov = iov, .niov = n };
+	struct disk_req r = { .op = DISK_WRITE,
+		.file = file,
+		.off = off,
+		.iov = iov,
+		.niov = n };
 
 	return submit(s, &r)->err;
 }
@@ -78,11 +81,14 @@ growable(struct spool *s)
 
 	s->stats.disk_free_bytes = avail;
 	n = avail > s->conf.min_free_bytes ?
-	    (avail - s->conf.min_free_bytes) / seg : 0;
+	    (avail - s->conf.min_free_bytes) / seg :
+	    0;
 	if (s->conf.max_bytes) {
 		used = s->stats.segments * seg;
-		n = MIN(n, used < s->conf.max_bytes ?
-			(s->conf.max_bytes - used) / seg : 0);
+		n = MIN(n,
+		    used < s->conf.max_bytes ?
+			(s->conf.max_bytes - used) / seg :
+			0);
 	}
 	return MIN(n, (uint64_t)(SPOOL_SEGMENTS - 1) - s->nfiles);
 }
@@ -288,8 +294,10 @@ footer_message(struct spool *s, struct cursor *c, struct buf *out)
 static int
 footer_write(struct spool *s, const struct buf *messages)
 {
-	struct record r = { .type = REC_FOOTER, .stamp = s->seg[s->current].stamp,
-		.group = s->group, .env_bytes = (uint32_t)messages->n,
+	struct record r = { .type = REC_FOOTER,
+		.stamp = s->seg[s->current].stamp,
+		.group = s->group,
+		.env_bytes = (uint32_t)messages->n,
 		.extra_bytes = (uint32_t)s->footer_entries.n };
 	char header[RECORD_HEADER], trailer[24];
 	struct slice iov[3] = { slice_of(header, RECORD_HEADER),
@@ -328,11 +336,12 @@ segment_seal(struct spool *s, bool with_footer)
 		buf_init(&messages, s->conf.segment_bytes);
 		while (c.s.n)
 			footer_message(s, &c, &messages);
-		if (!messages.failed &&
-		    footer_write(s, &messages))
+		if (!messages.failed && footer_write(s, &messages))
 			log_event(LOG_WARN, "spool", "what", "no footer",
-			    "effect", "the next start reads this segment "
-			    "whole", NULL);
+			    "effect",
+			    "the next start reads this segment "
+			    "whole",
+			    NULL);
 		buf_free(&messages);
 	}
 	g->state = SEG_SEALED;

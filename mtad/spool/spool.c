@@ -19,17 +19,17 @@ spool_conf_default(struct spool_conf *c)
 }
 
 int
-spool_open(struct spool **out, const struct spool_conf *conf,
-    struct disk *disk, bool read_only, char *why, size_t why_cap)
+spool_open(struct spool **out, const struct spool_conf *conf, struct disk *disk,
+    bool read_only, char *why, size_t why_cap)
 {
 	struct spool *s;
 	int err;
 
 	*out = NULL;
 	if (!read_only && (err = disk->ops->lock(disk))) {
-		snprintf(why, why_cap, err == E_BUSY ?
-			"the spool is in use by another process" :
-			"cannot lock the spool");
+		snprintf(why, why_cap,
+		    err == E_BUSY ? "the spool is in use by another process" :
+				    "cannot lock the spool");
 		return err;
 	}
 	s = mem_try(sizeof(*s));
@@ -96,8 +96,8 @@ spool_commit(struct spool *s, struct spool_commit *c)
 	ASSERT(s->is_scanned && !s->is_read_only);
 	c->err = 0;
 	list_push_tail(&s->waiting, &c->link);
-	s->waiting_bytes += RECORD_HEADER + 8 + c->envelope.n +
-	    (uint64_t)c->npays * 64;
+	s->waiting_bytes +=
+	    RECORD_HEADER + 8 + c->envelope.n + (uint64_t)c->npays * 64;
 	for (uint32_t i = 0; i < c->nbody; i++)
 		s->waiting_bytes += c->body[i].n;
 }
@@ -106,8 +106,10 @@ static void
 state_of(struct rcpt_state *st, const struct spool_rcpt *r)
 {
 	*st = (struct rcpt_state){ .outcome = r->outcome,
-		.attempts = r->attempts, .is_final = r->is_final,
-		.is_owed = r->is_owed, .due_us = r->due_us };
+		.attempts = r->attempts,
+		.is_final = r->is_final,
+		.is_owed = r->is_owed,
+		.due_us = r->due_us };
 }
 
 void
@@ -202,8 +204,8 @@ spool_deadline(const struct spool *s)
 	if (s->entries.n)
 		at = s->entries_since_us + s->conf.outcome_unsynced_us;
 	if (s->emptying)
-		at = MIN(at, MAX(s->compact_after_us,
-			s->now_us + 10 * US_PER_MS));
+		at = MIN(at,
+		    MAX(s->compact_after_us, s->now_us + 10 * US_PER_MS));
 	return at;
 }
 
@@ -239,8 +241,7 @@ damage_add(struct spool *s, const struct spool_damage *d, struct slice bytes)
 	struct disk_req r = { .op = DISK_SAVE, .iov = &bytes, .niov = 1 };
 
 	if (s->damage_n == s->damage_cap) {
-		v = mem_grow(s->damage,
-		    (s->damage_cap + 64) * sizeof(*v));
+		v = mem_grow(s->damage, (s->damage_cap + 64) * sizeof(*v));
 		if (!v)
 			return;
 		s->damage = v;
@@ -280,15 +281,19 @@ spool_report_damage(struct spool *s, struct handle h)
 
 	if (!slot)
 		return;
-	ref = (struct spool_ref){ slot->segment, slot->offset,
-		slot->env_bytes, slot->body_bytes };
-	d = (struct spool_damage){ .file = ref.file, .offset = ref.offset,
-		.length = spool_record_bytes(&ref), .has_id = true,
-		.id = slot->id, .what = "message record failed its checksum" };
+	ref = (struct spool_ref){ slot->segment, slot->offset, slot->env_bytes,
+		slot->body_bytes };
+	d = (struct spool_damage){ .file = ref.file,
+		.offset = ref.offset,
+		.length = spool_record_bytes(&ref),
+		.has_id = true,
+		.id = slot->id,
+		.what = "message record failed its checksum" };
 	n = MIN(d.length, 64u << 20);
 	copy = mem_try(n);
-	if (copy && s->disk->ops->read(s->disk, ref.file, ref.offset, copy,
-			n) == (int64_t)n)
+	if (copy &&
+	    s->disk->ops->read(s->disk, ref.file, ref.offset, copy, n) ==
+		(int64_t)n)
 		damage_add(s, &d, slice_of(copy, n));
 	else
 		damage_add(s, &d, slice_of("", 0));

@@ -26,21 +26,21 @@
 struct spool;
 
 struct spool_conf {
-	uint32_t segment_bytes;	    /* 64 MiB; also bounds a message */
-	uint64_t min_free_bytes;    /* disk-space floor for commits */
-	uint64_t max_bytes;	    /* ceiling of the whole spool; 0 = none */
-	uint32_t max_messages;	    /* slots */
-	uint32_t reserve_segments;  /* kept for outcomes, notices, compaction */
-	uint32_t compact_percent;   /* compact a segment less live than this */
+	uint32_t segment_bytes;    /* 64 MiB; also bounds a message */
+	uint64_t min_free_bytes;   /* disk-space floor for commits */
+	uint64_t max_bytes;        /* ceiling of the whole spool; 0 = none */
+	uint32_t max_messages;     /* slots */
+	uint32_t reserve_segments; /* kept for outcomes, notices, compaction */
+	uint32_t compact_percent;  /* compact a segment less live than this */
 	uint64_t compact_bytes_per_s; /* I/O budget of compaction */
-	int64_t outcome_unsynced_us; /* 200 ms: longest an outcome waits */
+	int64_t outcome_unsynced_us;  /* 200 ms: longest an outcome waits */
 	uint64_t seed;
 };
 void spool_conf_default(struct spool_conf *c);
 
 /* Where a message lies. Plain; good until drop or moved_ack. */
 struct spool_ref {
-	uint32_t file;	 /* disk file number */
+	uint32_t file;   /* disk file number */
 	uint32_t offset; /* of the record */
 	uint32_t env_bytes;
 	uint32_t body_bytes;
@@ -52,7 +52,7 @@ struct spool_commit {
 	struct list link; /* the spool's while it has the commit */
 	struct msgid id;
 	uint32_t nrcpt;
-	struct slice envelope; /* as env_encode wrote it */
+	struct slice envelope;    /* as env_encode wrote it */
 	const struct slice *body; /* pieces, in order */
 	uint32_t nbody;
 	/* This message is a notice: the debts that it pays. Made durable in the
@@ -61,7 +61,7 @@ struct spool_commit {
 	struct handle pays_slot; /* message whose recipients are paid */
 	const uint16_t *pays_rcpts;
 	uint32_t npays;
-	bool uses_reserve; /* may use the reserved segments */
+	bool uses_reserve;   /* may use the reserved segments */
 	struct handle moves; /* the spool's own: an old message written again */
 	/* Results. */
 	int err; /* 0, E_NOSPC, E_IO, E_TOOBIG, E_FULL */
@@ -75,8 +75,8 @@ struct spool_rcpt {
 	struct outcome outcome; /* class NONE: nothing has happened yet */
 	uint16_t attempts;
 	bool is_final;
-	bool is_owed;	/* a notice must be sent and has not been */
-	int64_t due_us; /* wall clock of the next attempt; 0 = at once */
+	bool is_owed;      /* a notice must be sent and has not been */
+	int64_t due_us;    /* wall clock of the next attempt; 0 = at once */
 	struct slice text; /* kept when owed: the words for the notice */
 	struct slice mta;  /* kept when owed: the host that said them */
 };
@@ -105,7 +105,7 @@ struct spool_damage {
 	uint32_t file, offset, length;
 	bool has_id;
 	struct msgid id;
-	const char *what; /* a literal */
+	const char *what;  /* a literal */
 	char saved_as[64]; /* file in the quarantine folder, or "" */
 };
 /*

@@ -13,20 +13,20 @@
 
 #include "spool/spool.h"
 
-#define SPOOL_FORMAT	1u
-#define SPOOL_BLOCK	4096u
-#define SPOOL_SEGMENTS	65536u
-#define SEGMENT_MAGIC	0x31474553u /* "SEG1" */
-#define RECORD_MAGIC	0x31434552u /* "REC1" */
-#define FOOTER_MAGIC	0x31544f46u /* "FOT1" */
-#define RECORD_HEADER	64u
+#define SPOOL_FORMAT 1u
+#define SPOOL_BLOCK 4096u
+#define SPOOL_SEGMENTS 65536u
+#define SEGMENT_MAGIC 0x31474553u /* "SEG1" */
+#define RECORD_MAGIC 0x31434552u  /* "REC1" */
+#define FOOTER_MAGIC 0x31544f46u  /* "FOT1" */
+#define RECORD_HEADER 64u
 #define GROUP_BYTES_MAX (8u << 20)
 
 enum record_type {
 	REC_MESSAGE = 1, /* payload: envelope, body, states, payments */
-	REC_OUTCOMES,	 /* payload: entries */
-	REC_PAD,	 /* to the end of the group's last block */
-	REC_FOOTER,	 /* payload: what is live in a sealed segment */
+	REC_OUTCOMES,    /* payload: entries */
+	REC_PAD,         /* to the end of the group's last block */
+	REC_FOOTER,      /* payload: what is live in a sealed segment */
 };
 
 /* A record's header, decoded. Payload parts stand in this order. */
@@ -35,9 +35,9 @@ struct record {
 	uint16_t nrcpt;
 	uint32_t env_bytes, body_bytes, extra_bytes;
 	struct msgid id;
-	uint64_t stamp;	/* of the segment, so that nobody can forge one */
+	uint64_t stamp; /* of the segment, so that nobody can forge one */
 	uint32_t group; /* number of the group in the segment, from 1 */
-	uint32_t crc;	/* CRC32C of the payload */
+	uint32_t crc;   /* CRC32C of the payload */
 };
 
 uint32_t record_bytes(const struct record *r); /* with header, 8-aligned */
@@ -84,7 +84,7 @@ struct segment {
 	uint32_t bytes; /* size when it was begun */
 	uint8_t state;
 	bool must_empty; /* a sync of it failed: its records must move */
-	uint32_t live;	 /* slots that lie here or are still read here */
+	uint32_t live;   /* slots that lie here or are still read here */
 	uint64_t live_bytes;
 	struct list link; /* sealed ones, oldest first */
 };
@@ -100,8 +100,8 @@ struct spool {
 	uint32_t nfree;
 	struct list sealed; /* struct segment.link */
 	uint32_t current;   /* file, 0 = none */
-	uint32_t at;	    /* next free byte of it, block-aligned */
-	uint32_t group;	    /* number of the next group */
+	uint32_t at;        /* next free byte of it, block-aligned */
+	uint32_t group;     /* number of the next group */
 	uint64_t next_seq;
 
 	struct pool slots;
@@ -110,18 +110,18 @@ struct spool {
 	struct list done;
 	struct buf entries; /* outcomes for the next group */
 	int64_t entries_since_us;
-	struct buf draft;  /* footer of the current segment: live messages */
+	struct buf draft; /* footer of the current segment: live messages */
 	struct buf footer_entries; /* and its outcomes about older ones */
-	bool no_footer;		   /* one of the two is not whole */
+	bool no_footer;            /* one of the two is not whole */
 
-	struct slice *iov; /* DISK_IOV_MAX */
+	struct slice *iov;  /* DISK_IOV_MAX */
 	struct buf headers; /* record headers and small payloads of a group */
 
 	/* Compaction. */
-	uint32_t emptying;	  /* file, 0 = none */
-	uint32_t emptying_next;	  /* slot index to look at next */
+	uint32_t emptying;        /* file, 0 = none */
+	uint32_t emptying_next;   /* slot index to look at next */
 	int64_t compact_after_us; /* budget */
-	struct handle *moved; /* ring of slots to tell of */
+	struct handle *moved;     /* ring of slots to tell of */
 	uint32_t moved_n, moved_cap, moved_at;
 	struct spool_damage *damage;
 	uint32_t damage_n, damage_cap, damage_at;

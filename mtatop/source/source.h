@@ -24,8 +24,9 @@
 #define SNAP_TOTALS(X)                                                         \
 	X(messages)                                                            \
 	X(recipients)                                                          \
-	X(due) X(deferred) X(held) X(inflight) X(resolving) X(sessions)        \
-	    X(domains) X(sites) X(queues) X(received_total) X(delivered_total) \
+	X(due)                                                                 \
+	X(deferred) X(held) X(inflight) X(resolving) X(sessions) X(domains)    \
+	    X(sites) X(queues) X(received_total) X(delivered_total)            \
 		X(transient_total) X(bounced_total) X(expired_total)
 
 struct snap_queue {
