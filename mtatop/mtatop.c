@@ -463,7 +463,7 @@ run_screen(struct options *o)
 		fprintf(stderr,
 		    "mtatop: %s: printing one frame instead "
 		    "(--once)\n",
-		    t.signals < 0 ? strerror(errno) : why);
+		    t.signals < 0 ? strerrordesc_np(errno) : why);
 		live_free(t.live);
 		o->is_once = true;
 		return run_once(o);

@@ -101,7 +101,7 @@ check_file(struct check *k, struct place at, const char *what,
 	if (path.n == 0)
 		return;
 	if (stat(path.p, &st) != 0 || access(path.p, R_OK) != 0)
-		why = strerror(errno);
+		why = strerrordesc_np(errno);
 	else if (!S_ISREG(st.st_mode))
 		why = "not a file";
 	if (why != NULL)

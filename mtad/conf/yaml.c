@@ -658,6 +658,6 @@ file_read(const char *path, struct buf *out, struct complaints *c)
 		close(fd);
 	if (err != 0)
 		complain(c, (struct place){ 1, 1 }, "file", "it to be readable",
-		    slice_str(strerror(err)));
+		    slice_str(strerrordesc_np(err)));
 	return err == 0;
 }

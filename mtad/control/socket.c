@@ -81,7 +81,7 @@ socket_bind(const char *path, char *why, size_t why_cap)
 	/* Nobody can connect before listen, so the mode is right in time. */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
 	    chmod(path, SOCKET_MODE) != 0) {
-		snprintf(why, why_cap, "%s: %s", path, strerror(errno));
+		snprintf(why, why_cap, "%s: %s", path, strerrordesc_np(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;

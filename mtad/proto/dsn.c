@@ -1,56 +1,90 @@
 /*
  * proto/dsn.c - delivery status notifications: a text for people, a part for
- * machines, and what was sent (RFC 3462, 3464).
+ * machines, and what was sent (RFC 6522, RFC 3464).
  *
  * Whatever the inputs hold, the result has CRLF line ends, no bare CR or LF,
- * and no line that a peer made up: texts are printable ASCII, one line each.
+ * no line over 998 bytes, and no field or line that a peer made up: its texts
+ * become printable ASCII, folded behind a blank. Only the original may bring
+ * 8-bit bytes, and is then labelled so.
  */
 #include "proto/dsn.h"
 #include "proto/reply.h"
+#include "proto/syntax.h"
 
-#define X(name, text) text,
-static const char *const action_names[] = { DSN_ACTIONS(X) };
+#define FOLD_AT 76u      /* columns, at a blank */
+#define FOLD_HARD 900u   /* columns, anywhere */
+#define ORIGINAL_OF 998u /* bytes of a line, RFC 5322 2.1.1 */
+
+#define X(name, text) { text, sizeof(text) - 1 },
+static const struct slice action_names[] = { DSN_ACTIONS(X) };
 #undef X
 
-/* One line of somebody's text: controls become blanks, 8-bit bytes '?'. */
+/* ---- texts of others ---------------------------------------------------------- */
+
+/* One text as one or more lines; control bytes become blanks, 8-bit ones '?'.
+ * Further lines begin with a blank. `column` is where the first one stands. */
 static void
-add_line(struct buf *out, struct slice s)
+add_text(struct buf *out, size_t column, struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
+		bool is_blank = c <= ' ' || c == 0x7f;
 
-		buf_addc(out,
-		    c < 32 || c == 127 ? ' ' :
-			c > 127        ? '?' :
-					 (char)c);
+		if ((is_blank && column >= FOLD_AT) || column >= FOLD_HARD) {
+			buf_adds(out, SL("\r\n"));
+			column = 0;
+		}
+		if (column == 0 && !is_blank) {
+			buf_addc(out, ' ');
+			column++;
+		}
+		buf_addc(out, is_blank ? ' ' : c > 0x7f ? '?' : (char)c);
+		column++;
 	}
 }
 
+/* A word such as an address or a host name: no blanks, no folds. */
 static void
-add_field(struct buf *out, const char *name, struct slice value)
+add_word(struct buf *out, struct slice s)
 {
-	buf_addz(out, name);
-	buf_adds(out, SL(": "));
-	add_line(out, value);
+	for (size_t i = 0; i < s.n && i < MAILBOX_MAX; i++)
+		buf_addc(out, s.p[i] > ' ' && s.p[i] <= '~' ? s.p[i] : '?');
+}
+
+static void
+add_field(struct buf *out, struct slice name, struct slice value)
+{
+	buf_adds(out, name);
+	add_text(out, name.n, value);
 	buf_adds(out, SL("\r\n"));
 }
 
 static void
-add_date(struct buf *out, const char *name, int64_t us)
+add_date(struct buf *out, struct slice name, int64_t us)
 {
 	char text[40];
 
-	if (us)
+	if (us != 0)
 		add_field(out, name, slice_of(text, date_rfc5322(text, us)));
 }
 
 static void
+add_id(struct buf *out, const struct msgid *id)
+{
+	char text[MSGID_TEXT_MAX];
+
+	buf_add(out, text, msgid_format(text, id));
+}
+
+/* ---- frame --------------------------------------------------------------------- */
+
+/* Holds the id of the notice, which is younger than anything quoted in it: no
+ * line of the original can be taken for it. */
+static void
 add_boundary(struct buf *out, const struct dsn_in *in)
 {
-	char id[MSGID_TEXT_MAX];
-
 	buf_adds(out, SL("mtad-"));
-	buf_add(out, id, msgid_format(id, &in->id));
+	add_id(out, &in->id);
 }
 
 static void
@@ -60,32 +94,38 @@ add_part(struct buf *out, const struct dsn_in *in, struct slice type)
 	add_boundary(out, in);
 	buf_adds(out, SL("\r\nContent-Type: "));
 	buf_adds(out, type);
-	buf_adds(out, SL("\r\n\r\n"));
+	buf_adds(out, SL("\r\n"));
 }
 
 static void
-add_header(struct buf *out, const struct dsn_in *in)
+add_encoding(struct buf *out, bool is_8bit)
 {
-	char id[MSGID_TEXT_MAX];
+	if (is_8bit)
+		buf_adds(out, SL("Content-Transfer-Encoding: 8bit\r\n"));
+}
 
+static void
+add_header(struct buf *out, const struct dsn_in *in, bool is_8bit)
+{
 	buf_adds(out, SL("From: Mail Delivery System <"));
-	if (in->postmaster.n)
-		add_line(out, in->postmaster);
-	else {
+	if (in->postmaster.n > 0) {
+		add_word(out, in->postmaster);
+	} else {
 		buf_adds(out, SL("postmaster@"));
-		add_line(out, in->hostname);
+		add_word(out, in->hostname);
 	}
-	buf_adds(out, SL(">\r\n"));
-	add_field(out, "To", in->to);
-	add_field(out, "Subject",
+	buf_adds(out, SL(">\r\nTo: <"));
+	add_word(out, in->to);
+	buf_adds(out,
 	    in->action == DSN_FAILED ?
-		SL("Undelivered Mail Returned to Sender") :
-		SL("Delayed Mail (still being retried)"));
-	add_date(out, "Date", in->now_us);
+		SL(">\r\nSubject: Undelivered Mail Returned to Sender\r\n") :
+		SL(">\r\nSubject: Delayed Mail (still being retried)\r\n"));
+	add_date(out, SL("Date: "), in->now_us);
 	buf_adds(out, SL("Message-ID: <"));
-	buf_add(out, id, msgid_format(id, &in->id));
+	add_id(out, &in->id);
 	buf_addc(out, '@');
-	add_line(out, in->hostname);
+	add_word(out, in->hostname);
+	/* RFC 3834 5: so that nobody answers. */
 	buf_adds(out,
 	    SL(">\r\nAuto-Submitted: auto-replied\r\n"
 	       "MIME-Version: 1.0\r\n"
@@ -93,138 +133,211 @@ add_header(struct buf *out, const struct dsn_in *in)
 	       "report-type=delivery-status;\r\n\tboundary=\""));
 	add_boundary(out, in);
 	buf_adds(out, SL("\"\r\n"));
+	add_encoding(out, is_8bit);
+}
+
+/* ---- for people ---------------------------------------------------------------- */
+
+/* "550 text", as far as there is either. */
+static void
+add_words(struct buf *out, size_t column, const struct dsn_rcpt *r)
+{
+	if (r->outcome.code != 0) {
+		buf_addu(out, r->outcome.code);
+		buf_addc(out, ' ');
+		column += 4;
+	}
+	add_text(out, column, r->text);
 }
 
 static void
-add_text(struct buf *out, const struct dsn_in *in)
+add_story(struct buf *out, const struct dsn_rcpt *r)
+{
+	buf_adds(out, SL("\r\n<"));
+	add_word(out, r->address);
+	buf_adds(out, SL(">\r\n"));
+	if (r->remote_mta.n > 0) {
+		buf_adds(out, SL("    the host "));
+		add_word(out, r->remote_mta);
+		buf_adds(out, SL(" said:\r\n"));
+	}
+	buf_adds(out, SL("    "));
+	add_words(out, 4, r);
+	buf_adds(out, SL("\r\n"));
+	if (r->retry_until_us != 0)
+		add_date(out, SL("    it will be tried until "),
+		    r->retry_until_us);
+}
+
+static void
+add_human(struct buf *out, const struct dsn_in *in)
 {
 	add_part(out, in, SL("text/plain; charset=us-ascii"));
-	buf_adds(out, SL("This is the mail system at host "));
-	add_line(out, in->hostname);
+	buf_adds(out, SL("\r\nThis is the mail system at host "));
+	add_word(out, in->hostname);
 	buf_adds(out,
 	    in->action == DSN_FAILED ?
 		SL(".\r\n\r\nYour message could not be delivered to the "
 		   "recipients below.\r\n") :
 		SL(".\r\n\r\nYour message has not been delivered yet. You need "
 		   "do nothing:\r\ndelivery is being tried again.\r\n"));
-	for (uint32_t i = 0; i < in->nrcpt; i++) {
-		const struct dsn_rcpt *r = &in->rcpts[i];
-
-		buf_adds(out, SL("\r\n<"));
-		add_line(out, r->address);
-		buf_adds(out, SL(">: "));
-		if (r->remote_mta.n) {
-			buf_adds(out, SL("host "));
-			add_line(out, r->remote_mta);
-			buf_adds(out, SL(" said: "));
-		}
-		if (r->outcome.code) {
-			buf_addu(out, r->outcome.code);
-			buf_addc(out, ' ');
-		}
-		add_line(out, r->text);
-		buf_adds(out, SL("\r\n"));
-	}
+	for (uint32_t i = 0; i < in->nrcpt; i++)
+		add_story(out, &in->rcpts[i]);
 }
 
-/* RFC 3464 2.3.4: Status must be there; a class alone when no better is
- * known. Its class is the failure's, even when the reply said 4. */
-static void
-add_status(struct buf *out, const struct dsn_in *in, const struct dsn_rcpt *r)
-{
-	struct enh e = r->outcome.enh;
-	char text[16];
+/* ---- for machines --------------------------------------------------------------- */
 
-	if (e.klass == 0 && r->outcome.code >= 400)
-		e.klass = (uint8_t)(r->outcome.code / 100);
-	if (e.klass != 4 && e.klass != 5)
-		e.klass = in->action == DSN_FAILED ? 5 : 4;
-	if (e.subject == 0 && e.detail == 0) {
-		snprintf(text, sizeof(text), "%u.0.0", e.klass);
-		add_field(out, "Status", slice_str(text));
-		return;
+/* RFC 3464 2.3.4: there must be a status; where nobody gave one, it is made
+ * from the reply, or from what happened. */
+static struct enh
+status_of(enum dsn_action action, const struct outcome *o)
+{
+	if (o->enh.klass == 4 || o->enh.klass == 5)
+		return o->enh;
+	if (o->klass == OUTCOME_EXPIRED)
+		return (struct enh){ 4, 4, 7 };
+	if (o->code >= 400 && o->code <= 599)
+		return (struct enh){ (uint8_t)(o->code / 100), 0, 0 };
+	return (struct enh){ action == DSN_FAILED ? 5 : 4, 0, 0 };
+}
+
+/* RFC 3464 2.3.1: the type that ORCPT had, and what its xtext stood for. */
+static void
+add_orcpt(struct buf *out, struct slice orcpt)
+{
+	struct slice xtext = orcpt, type = slice_cut(&xtext, ';');
+	struct buf plain;
+
+	buf_init(&plain, ORCPT_MAX);
+	if (xtext.p != NULL && xtext_decode(xtext, &plain) == 0) {
+		buf_adds(out, SL("Original-Recipient: "));
+		add_word(out, type);
+		buf_adds(out, SL("; "));
+		add_text(out, 30, buf_slice(&plain));
+		buf_adds(out, SL("\r\n"));
 	}
-	add_field(out, "Status", slice_of(text, enh_format(text, e)));
+	buf_free(&plain);
+}
+
+static void
+add_diagnostic(struct buf *out, const struct dsn_rcpt *r)
+{
+	bool is_reply = r->remote_mta.n > 0 && r->outcome.code != 0;
+
+	if (r->text.n == 0 && r->outcome.code == 0)
+		return;
+	/* RFC 3464 2.3.6: only what a server said is of type smtp. */
+	buf_adds(out,
+	    is_reply ? SL("Diagnostic-Code: smtp; ") :
+		       SL("Diagnostic-Code: x-mtad; "));
+	add_words(out, 24, r);
+	buf_adds(out, SL("\r\n"));
 }
 
 static void
 add_recipient(struct buf *out, const struct dsn_in *in,
     const struct dsn_rcpt *r)
 {
+	char status[16];
+
 	buf_adds(out, SL("\r\n"));
-	if (r->orcpt.n)
-		add_field(out, "Original-Recipient", r->orcpt);
+	if (r->orcpt.n > 0)
+		add_orcpt(out, r->orcpt);
 	buf_adds(out, SL("Final-Recipient: rfc822; "));
-	add_line(out, r->address);
+	add_word(out, r->address);
 	buf_adds(out, SL("\r\n"));
-	add_field(out, "Action", slice_str(action_names[in->action]));
-	add_status(out, in, r);
-	if (r->remote_mta.n) {
+	add_field(out, SL("Action: "), action_names[in->action]);
+	enh_format(status, status_of(in->action, &r->outcome));
+	add_field(out, SL("Status: "), slice_str(status));
+	if (r->remote_mta.n > 0) {
 		buf_adds(out, SL("Remote-MTA: dns; "));
-		add_line(out, r->remote_mta);
+		add_word(out, r->remote_mta);
 		buf_adds(out, SL("\r\n"));
 	}
-	buf_adds(out,
-	    r->remote_mta.n && r->outcome.code ?
-		SL("Diagnostic-Code: smtp; ") :
-		SL("Diagnostic-Code: x-mtad; "));
-	if (r->outcome.code) {
-		buf_addu(out, r->outcome.code);
-		buf_addc(out, ' ');
-	}
-	add_line(out, r->text);
-	buf_adds(out, SL("\r\n"));
-	add_date(out, "Last-Attempt-Date", r->last_attempt_us);
+	add_diagnostic(out, r);
+	add_date(out, SL("Last-Attempt-Date: "), r->last_attempt_us);
 	if (in->action == DSN_DELAYED)
-		add_date(out, "Will-Retry-Until", r->retry_until_us);
+		add_date(out, SL("Will-Retry-Until: "), r->retry_until_us);
 }
 
 static void
 add_machine(struct buf *out, const struct dsn_in *in)
 {
-	char id[MSGID_TEXT_MAX];
+	struct buf plain;
 
 	add_part(out, in, SL("message/delivery-status"));
-	buf_adds(out, SL("Reporting-MTA: dns; "));
-	add_line(out, in->hostname);
+	buf_adds(out, SL("\r\nReporting-MTA: dns; "));
+	add_word(out, in->hostname);
 	buf_adds(out, SL("\r\n"));
-	if (in->envid.n)
-		add_field(out, "Original-Envelope-Id", in->envid);
-	add_field(out, "X-Mtad-Id",
-	    slice_of(id, msgid_format(id, &in->original_id)));
-	add_date(out, "Arrival-Date", in->arrival_us);
+	buf_init(&plain, ENVID_MAX);
+	if (in->envid.n > 0 && xtext_decode(in->envid, &plain) == 0)
+		add_field(out, SL("Original-Envelope-Id: "), buf_slice(&plain));
+	buf_free(&plain);
+	buf_adds(out, SL("X-Mtad-Id: "));
+	add_id(out, &in->original_id);
+	buf_adds(out, SL("\r\n"));
+	add_date(out, SL("Arrival-Date: "), in->arrival_us);
 	for (uint32_t i = 0; i < in->nrcpt; i++)
 		add_recipient(out, in, &in->rcpts[i]);
 }
 
-/* The original as it is, but for line ends: a bare CR or LF becomes CRLF, and
- * no line can be taken for our boundary, which holds a fresh id. */
-static void
-add_original(struct buf *out, const struct dsn_in *in)
+/* ---- what was sent ---------------------------------------------------------------- */
+
+static bool
+has_8bit(struct slice s)
 {
-	const char *p = in->original.p, *end = p + in->original.n, *nl;
+	unsigned char all = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		all |= (unsigned char)s.p[i];
+	return (all & 0x80) != 0;
+}
+
+/* Length of the stretch that may stand on one line. */
+static size_t
+stretch_length(struct slice s)
+{
+	size_t i = 0;
+
+	while (i < s.n && i < ORIGINAL_OF && s.p[i] != '\r' && s.p[i] != '\n' &&
+	    s.p[i] != '\0')
+		i++;
+	return i;
+}
+
+/* The original as it is, but for what may not be in a message: bare CR, bare LF
+ * and NUL end a line, and so does the 998th byte. */
+static void
+add_original(struct buf *out, const struct dsn_in *in, bool is_8bit)
+{
+	struct slice rest = in->original;
 
 	add_part(out, in,
 	    in->whole ? SL("message/rfc822") : SL("text/rfc822-headers"));
-	while (p < end) {
-		nl = p;
-		while (nl < end && *nl != '\n' && *nl != '\r')
-			nl++;
-		buf_add(out, p, (size_t)(nl - p));
+	add_encoding(out, is_8bit);
+	buf_adds(out, SL("\r\n"));
+	while (rest.n > 0) {
+		size_t n = stretch_length(rest);
+
+		buf_add(out, rest.p, n);
 		buf_adds(out, SL("\r\n"));
-		if (nl < end && *nl == '\r' && nl + 1 < end && nl[1] == '\n')
-			nl++;
-		p = nl + 1;
+		rest = slice_skip(rest, n);
+		if (slice_has_prefix(rest, SL("\r\n")))
+			rest = slice_skip(rest, 2);
+		else if (n < ORIGINAL_OF)
+			rest = slice_skip(rest, 1);
 	}
 }
 
 int
 dsn_build(struct buf *out, const struct dsn_in *in)
 {
-	add_header(out, in);
-	add_text(out, in);
+	bool is_8bit = has_8bit(in->original);
+
+	add_header(out, in, is_8bit);
+	add_human(out, in);
 	add_machine(out, in);
-	add_original(out, in);
+	add_original(out, in, is_8bit);
 	buf_adds(out, SL("\r\n--"));
 	add_boundary(out, in);
 	buf_adds(out, SL("--\r\n"));

@@ -112,7 +112,7 @@ config_socket(const char *file, char *path, size_t path_cap, char *why,
 		return true;
 	}
 	if (f == NULL) {
-		snprintf(why, why_cap, "%s: %s", file, strerror(errno));
+		snprintf(why, why_cap, "%s: %s", file, strerrordesc_np(errno));
 		return false;
 	}
 	ok = read_file(f, name, path, path_cap, why, why_cap);

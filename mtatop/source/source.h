@@ -25,9 +25,11 @@
 	X(messages)                                                            \
 	X(recipients)                                                          \
 	X(due)                                                                 \
-	X(deferred) X(held) X(inflight) X(resolving) X(sessions) X(domains)    \
-	    X(sites) X(queues) X(received_total) X(delivered_total)            \
-		X(transient_total) X(bounced_total) X(expired_total)
+	X(deferred)                                                            \
+	X(held)                                                                \
+	X(inflight) X(resolving) X(sessions) X(domains) X(sites) X(queues)     \
+	    X(received_total) X(delivered_total) X(transient_total)            \
+		X(bounced_total) X(expired_total)
 
 struct snap_queue {
 	struct slice domain, site, pool, tenant, campaign, why;

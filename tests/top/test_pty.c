@@ -559,7 +559,7 @@ once(const struct world *w, const char *more, char *text, size_t cap)
 	    "LC_ALL=C.UTF-8 COLUMNS=80 LINES=24 exec %s -H %s --once -d 0 %s "
 	    "2>&1",
 	    w->mtatop, w->socket, more);
-	f = popen(command, "re");
+	f = popen(command, "re"); /* lint: banned: fixed words */
 	assert_non_null(f);
 	n = fread(text, 1, cap - 1, f);
 	text[n] = '\0';
@@ -624,7 +624,7 @@ the_socket_comes_from_the_configuration(void **state)
 	fclose(f);
 	snprintf(command, sizeof(command), "%s -c %s --once -d 0 2>&1",
 	    w->mtatop, path);
-	f = popen(command, "re");
+	f = popen(command, "re"); /* lint: banned: fixed words */
 	assert_non_null(f);
 	n = fread(text, 1, sizeof(text) - 1, f);
 	text[n] = '\0';
