@@ -87,7 +87,8 @@ control_listen(struct control *c, char *why, size_t why_cap)
 	c->listener = evconnlistener_new(c->base, NULL, NULL,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
 	if (c->listener == NULL) {
-		snprintf(why, why_cap, "%s: %s", c->path, strerrordesc_np(errno));
+		snprintf(why, why_cap, "%s: %s", c->path,
+		    strerrordesc_np(errno));
 		close(fd);
 		return false;
 	}

@@ -92,14 +92,21 @@ struct eng_limits {
 
 /* ---- events ----------------------------------------------------------------- */
 
-#define ENG_EVENT_TABLE(X)                                                     \
-	X(EV_CONF, "conf")                                                     \
-	X(EV_CLOCK, "clock")                                                   \
-	X(EV_MESSAGE, "message")                                               \
-	X(EV_RECIPIENT, "recipient") X(EV_RESOLVED, "resolved")                \
-	    X(EV_SESSION_UP, "session_up") X(EV_SESSION_DOWN, "session_down")  \
-		X(EV_RESULT, "result") X(EV_TICK, "tick") X(EV_ADMIN, "admin") \
-		    X(EV_NOTICE_PAID, "notice_paid") X(EV_DAMAGED, "damaged")
+/* clang-format off */
+#define ENG_EVENT_TABLE(X) \
+	X(EV_CONF, "conf") \
+	X(EV_CLOCK, "clock") \
+	X(EV_MESSAGE, "message") \
+	X(EV_RECIPIENT, "recipient") \
+	X(EV_RESOLVED, "resolved") \
+	X(EV_SESSION_UP, "session_up") \
+	X(EV_SESSION_DOWN, "session_down") \
+	X(EV_RESULT, "result") \
+	X(EV_TICK, "tick") \
+	X(EV_ADMIN, "admin") \
+	X(EV_NOTICE_PAID, "notice_paid") \
+	X(EV_DAMAGED, "damaged")
+/* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
 #undef X
@@ -168,12 +175,15 @@ struct ev_result {
 	struct outcome rcpt[ENG_TXN_RCPTS_MAX];
 };
 
-#define ENG_VERB_TABLE(X)                                                      \
-	X(VERB_COUNT, "count")                                                 \
-	X(VERB_HOLD, "hold")                                                   \
-	X(VERB_RELEASE, "release")                                             \
-	X(VERB_RETRY, "retry") X(VERB_BOUNCE, "bounce")                        \
-	    X(VERB_DELETE, "delete")
+/* clang-format off */
+#define ENG_VERB_TABLE(X) \
+	X(VERB_COUNT, "count") \
+	X(VERB_HOLD, "hold") \
+	X(VERB_RELEASE, "release") \
+	X(VERB_RETRY, "retry") \
+	X(VERB_BOUNCE, "bounce") \
+	X(VERB_DELETE, "delete")
+/* clang-format on */
 #define X(name, text) name,
 enum eng_verb { ENG_VERB_TABLE(X) ENG_VERB_N };
 #undef X
@@ -217,14 +227,20 @@ struct eng_event {
 
 /* ---- commands ----------------------------------------------------------------- */
 
-#define ENG_CMD_TABLE(X)                                                       \
-	X(CMD_RESOLVE, "resolve")                                              \
-	X(CMD_OPEN, "open")                                                    \
-	X(CMD_ASSIGN, "assign")                                                \
-	X(CMD_ASSIGN_RCPT, "assign_rcpt") X(CMD_CLOSE, "close")                \
-	    X(CMD_PERSIST, "persist") X(CMD_LOG, "log")                        \
-		X(CMD_NOTICE, "notice") X(CMD_DROP, "drop")                    \
-		    X(CMD_FORGET, "forget") X(CMD_ADMIN_DONE, "admin_done")
+/* clang-format off */
+#define ENG_CMD_TABLE(X) \
+	X(CMD_RESOLVE, "resolve") \
+	X(CMD_OPEN, "open") \
+	X(CMD_ASSIGN, "assign") \
+	X(CMD_ASSIGN_RCPT, "assign_rcpt") \
+	X(CMD_CLOSE, "close") \
+	X(CMD_PERSIST, "persist") \
+	X(CMD_LOG, "log") \
+	X(CMD_NOTICE, "notice") \
+	X(CMD_DROP, "drop") \
+	X(CMD_FORGET, "forget") \
+	X(CMD_ADMIN_DONE, "admin_done")
+/* clang-format on */
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
 #undef X
@@ -345,16 +361,33 @@ enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X
 const char *eng_why_name(enum eng_why w);
 
-#define ENG_TOTALS(X)                                                          \
-	X(messages)                                                            \
-	X(recipients)                                                          \
-	X(due)                                                                 \
-	X(deferred) X(held) X(inflight) X(resolving) X(sessions) X(domains)    \
-	    X(sites) X(queues) X(paths) X(received_total) X(delivered_total)   \
-		X(transient_total) X(bounced_total) X(expired_total)           \
-		    X(admin_total) X(sessions_total) X(sessions_failed_total)  \
-			X(resolve_total) X(steps_total) X(commands_total)      \
-			    X(parks_total)
+/* clang-format off */
+#define ENG_TOTALS(X) \
+	X(messages) \
+	X(recipients) \
+	X(due) \
+	X(deferred) \
+	X(held) \
+	X(inflight) \
+	X(resolving) \
+	X(sessions) \
+	X(domains) \
+	X(sites) \
+	X(queues) \
+	X(paths) \
+	X(received_total) \
+	X(delivered_total) \
+	X(transient_total) \
+	X(bounced_total) \
+	X(expired_total) \
+	X(admin_total) \
+	X(sessions_total) \
+	X(sessions_failed_total) \
+	X(resolve_total) \
+	X(steps_total) \
+	X(commands_total) \
+	X(parks_total)
+/* clang-format on */
 struct eng_totals {
 #define X(name) uint64_t name;
 	ENG_TOTALS(X)
@@ -377,11 +410,15 @@ struct eng_queue_row {
 	enum eng_why why;
 	int64_t until_us; /* when that gate opens; 0 = unknown */
 };
-#define ENG_SORT_TABLE(X)                                                      \
-	X(SORT_DEPTH, "depth")                                                 \
-	X(SORT_DUE, "due")                                                     \
-	X(SORT_RATE, "rate")                                                   \
-	X(SORT_DEFER, "defer") X(SORT_CONNS, "conns") X(SORT_OLDEST, "oldest")
+/* clang-format off */
+#define ENG_SORT_TABLE(X) \
+	X(SORT_DEPTH, "depth") \
+	X(SORT_DUE, "due") \
+	X(SORT_RATE, "rate") \
+	X(SORT_DEFER, "defer") \
+	X(SORT_CONNS, "conns") \
+	X(SORT_OLDEST, "oldest")
+/* clang-format on */
 #define X(name, text) name,
 enum eng_sort { ENG_SORT_TABLE(X) ENG_SORT_N };
 #undef X

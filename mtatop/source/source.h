@@ -21,15 +21,25 @@
 	X(sessions_max)                                                        \
 	X(recipients_free)                                                     \
 	X(engine_bytes) X(sessions_in) X(spool_bytes) X(spool_free_bytes)
-#define SNAP_TOTALS(X)                                                         \
-	X(messages)                                                            \
-	X(recipients)                                                          \
-	X(due)                                                                 \
-	X(deferred)                                                            \
-	X(held)                                                                \
-	X(inflight) X(resolving) X(sessions) X(domains) X(sites) X(queues)     \
-	    X(received_total) X(delivered_total) X(transient_total)            \
-		X(bounced_total) X(expired_total)
+/* clang-format off */
+#define SNAP_TOTALS(X) \
+	X(messages) \
+	X(recipients) \
+	X(due) \
+	X(deferred) \
+	X(held) \
+	X(inflight) \
+	X(resolving) \
+	X(sessions) \
+	X(domains) \
+	X(sites) \
+	X(queues) \
+	X(received_total) \
+	X(delivered_total) \
+	X(transient_total) \
+	X(bounced_total) \
+	X(expired_total)
+/* clang-format on */
 
 struct snap_queue {
 	struct slice domain, site, pool, tenant, campaign, why;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -547,23 +548,45 @@ old_terminals_show_it_too(void **state)
 
 /* ---- once ------------------------------------------------------------------------------------ */
 
-/* Runs with --once; what it printed is in text, stderr too. */
+/* Runs a program without a terminal; what it printed is in text, stderr too.
+ * Returns its exit status. */
 static int
-once(const struct world *w, const char *more, char *text, size_t cap)
+run(char *const argv[], char *text, size_t cap)
 {
-	char command[1024];
-	FILE *f;
-	size_t n;
+	static char *const env[] = { "LC_ALL=C.UTF-8", "COLUMNS=80", "LINES=24",
+		NULL };
+	posix_spawn_file_actions_t files;
+	int out[2], status;
+	size_t n = 0;
+	ssize_t got;
+	pid_t pid;
 
-	snprintf(command, sizeof(command),
-	    "LC_ALL=C.UTF-8 COLUMNS=80 LINES=24 exec %s -H %s --once -d 0 %s "
-	    "2>&1",
-	    w->mtatop, w->socket, more);
-	f = popen(command, "re"); /* lint: banned: fixed words */
-	assert_non_null(f);
-	n = fread(text, 1, cap - 1, f);
+	assert_int_equal(pipe(out), 0);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, out[1], 1);
+	posix_spawn_file_actions_adddup2(&files, out[1], 2);
+	posix_spawn_file_actions_addclose(&files, out[0]);
+	assert_int_equal(posix_spawn(&pid, argv[0], &files, NULL, argv, env),
+	    0);
+	posix_spawn_file_actions_destroy(&files);
+	close(out[1]);
+	while (n + 1 < cap && (got = read(out[0], text + n, cap - 1 - n)) > 0)
+		n += (size_t)got;
 	text[n] = '\0';
-	return WEXITSTATUS(pclose(f));
+	close(out[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* One frame, with two more arguments. */
+static int
+once(struct world *w, const char *a, const char *b, char *text, size_t cap)
+{
+	char *argv[] = { w->mtatop, "-H", w->socket, "--once", "-d", "0",
+		(char *)a, (char *)b, NULL };
+
+	return run(argv, text, cap);
 }
 
 static void
@@ -571,10 +594,10 @@ once_prints_a_frame_of_text(void **state)
 {
 	char text[16384];
 
-	assert_int_equal(once(*state, "", text, sizeof(text)), 0);
+	assert_int_equal(once(*state, NULL, NULL, text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "! gmail.example"));
 	assert_null(strchr(text, '\033'));
-	assert_int_equal(once(*state, "--screen sources -s refused", text,
+	assert_int_equal(once(*state, "--screen=sources", "-srefused", text,
 			     sizeof(text)),
 	    0);
 	assert_non_null(strstr(text, "10.7.0.44"));
@@ -588,7 +611,7 @@ once_without_a_daemon_is_exit_3(void **state)
 	char text[16384];
 
 	daemon_stop(w, SIGTERM);
-	assert_int_equal(once(w, "", text, sizeof(text)), 3);
+	assert_int_equal(once(w, NULL, NULL, text, sizeof(text)), 3);
 	assert_non_null(strstr(text, "mtad is not running there"));
 	assert_non_null(strstr(text, w->socket));
 }
@@ -598,21 +621,21 @@ wrong_usage_is_exit_2(void **state)
 {
 	char text[16384];
 
-	assert_int_equal(once(*state, "-s nonsense", text, sizeof(text)), 2);
+	assert_int_equal(once(*state, "-s", "nonsense", text, sizeof(text)), 2);
 	assert_non_null(strstr(text, "nonsense"));
-	assert_int_equal(once(*state, "--wrong", text, sizeof(text)), 2);
-	assert_int_equal(once(*state, "-d -1", text, sizeof(text)), 2);
-	assert_int_equal(once(*state, "more", text, sizeof(text)), 2);
-	assert_int_equal(once(*state, "--help", text, sizeof(text)), 0);
+	assert_int_equal(once(*state, "--wrong", NULL, text, sizeof(text)), 2);
+	assert_int_equal(once(*state, "-d", "-1", text, sizeof(text)), 2);
+	assert_int_equal(once(*state, "more", NULL, text, sizeof(text)), 2);
+	assert_int_equal(once(*state, "--help", NULL, text, sizeof(text)), 0);
 }
 
 static void
 the_socket_comes_from_the_configuration(void **state)
 {
 	struct world *w = *state;
-	char path[PATH_CAP], command[1024], text[16384];
+	char path[PATH_CAP], text[16384];
+	char *argv[] = { w->mtatop, "-c", path, "--once", "-d", "0", NULL };
 	FILE *f;
-	size_t n;
 
 	snprintf(path, sizeof(path), "%s/mtad.yml", w->dir);
 	f = fopen(path, "we");
@@ -622,13 +645,7 @@ the_socket_comes_from_the_configuration(void **state)
 	    "list: [control, x]\n\"control\": %s\n",
 	    w->socket);
 	fclose(f);
-	snprintf(command, sizeof(command), "%s -c %s --once -d 0 2>&1",
-	    w->mtatop, path);
-	f = popen(command, "re"); /* lint: banned: fixed words */
-	assert_non_null(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	text[n] = '\0';
-	assert_int_equal(pclose(f), 0);
+	assert_int_equal(run(argv, text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "gmail.example"));
 }
 
