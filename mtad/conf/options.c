@@ -173,7 +173,7 @@ listen_begin(const struct conf *c, void *entry)
 
 static const struct opt source[] = {
 	{ "address", OPT_IP, .at = offsetof(struct conf_source, address),
-	    .is_required = true,
+	    .absent = "the system chooses",
 	    .help = "Local address that mail leaves from." },
 	{ "ehlo", OPT_DOMAIN, .at = offsetof(struct conf_source, ehlo),
 	    .absent = "`hostname`",

@@ -191,7 +191,7 @@ refer(struct buf *out, const struct opt_group *g, const char *prefix, int depth)
 		snprintf(path, sizeof(path), "%s%s", prefix, o->name);
 		buf_addf(out, "### `%s`\n\n", path);
 		if (o->help)
-			buf_addf(out, "%s.\n\n", o->help);
+			buf_addf(out, "%s\n\n", o->help);
 		if (o->type == OPT_GROUP || o->type == OPT_MAP) {
 			snprintf(path, sizeof(path), "%s%s%s.", prefix, o->name,
 			    o->type == OPT_MAP ? ".NAME" : "");

@@ -87,7 +87,7 @@ control_ask_new(const char *socket_path, const char *path_and_query,
 	a->is_writing = true;
 	a->out = out;
 	a->length = LENGTH_UNKNOWN;
-	buf_init(&a->head, HEAD_MAX);
+	buf_init(&a->head, HEAD_MAX + CHUNK);
 	ask_write_request(a, path_and_query, body);
 	a->fd = a->request.failed ? -1 : ask_connect(socket_path, err);
 	if (a->request.failed)

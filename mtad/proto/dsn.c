@@ -21,15 +21,21 @@ static const struct slice action_names[] = { DSN_ACTIONS(X) };
 
 /* ---- texts of others ---------------------------------------------------------- */
 
-/* One text as one or more lines; control bytes become blanks, 8-bit ones '?'.
- * Further lines begin with a blank. `column` is where the first one stands. */
+/* One text as one or more lines; control bytes become blanks, runs of them one,
+ * 8-bit bytes '?'. Further lines begin with a blank. `column` is where the first
+ * one stands. */
 static void
 add_text(struct buf *out, size_t column, struct slice s)
 {
+	bool is_blank = true, was_blank;
+
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		bool is_blank = c <= ' ' || c == 0x7f;
 
+		was_blank = is_blank;
+		is_blank = c <= ' ' || c == 0x7f;
+		if (is_blank && was_blank)
+			continue;
 		if ((is_blank && column >= FOLD_AT) || column >= FOLD_HARD) {
 			buf_adds(out, SL("\r\n"));
 			column = 0;
