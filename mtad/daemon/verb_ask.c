@@ -114,6 +114,16 @@ verb_ask_json(struct verb_peer *p, const char *path, struct slice body,
 	return VERB_FAILED;
 }
 
+void
+verb_print(const struct buf *answer)
+{
+	struct slice s = buf_slice(answer);
+
+	fwrite(s.p, 1, s.n, stdout);
+	if (s.n == 0 || s.p[s.n - 1] != '\n')
+		putchar('\n');
+}
+
 int
 verb_usage(const char *verb, const char *what, const char *text)
 {

@@ -325,7 +325,7 @@ do_list(struct options *o)
 	} while (status == VERB_OK && verb_u64(all, "cursor") != 0 &&
 	    json_array_size(json_object_get(all, "recipients")) < o->limit);
 	if (status == VERB_OK && o->json) {
-		json_dumpf(all, stdout, JSON_COMPACT);
+		json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 		putchar('\n');
 	} else if (status == VERB_OK) {
 		show_list(all);
@@ -395,7 +395,7 @@ do_show(struct options *o)
 	}
 	status = verb_ask_json(&o->peer, path.p, NO_BODY, &answer, &root);
 	if (status == VERB_OK && o->json)
-		printf("%.*s\n", SLF(slice_trim(buf_slice(&answer))));
+		verb_print(&answer);
 	else if (status == VERB_OK)
 		show_message(root);
 	json_decref(root);
@@ -424,6 +424,13 @@ act_body(const struct options *o, struct buf *body)
 	jw_close(&w, '}');
 }
 
+static void
+print_done(const struct options *o, uint64_t n)
+{
+	printf("%llu recipient%s %s\n", (unsigned long long)n,
+	    n == 1 ? "" : "s", o->dry_run ? o->verb->would : o->verb->done);
+}
+
 static int
 do_act(struct options *o)
 {
@@ -440,11 +447,9 @@ do_act(struct options *o)
 	status = verb_ask_json(&o->peer, "/v1/admin", buf_slice(&body), &answer,
 	    &root);
 	if (status == VERB_OK && o->json)
-		printf("%.*s\n", SLF(slice_trim(buf_slice(&answer))));
+		verb_print(&answer);
 	else if (status == VERB_OK)
-		printf("%llu recipients %s\n",
-		    (unsigned long long)verb_u64(root, "recipients"),
-		    o->dry_run ? o->verb->would : o->verb->done);
+		print_done(o, verb_u64(root, "recipients"));
 	json_decref(root);
 	buf_free(&answer);
 	buf_free(&body);

@@ -73,7 +73,7 @@ ask_and_show(struct options *o, const char *path,
 		return status;
 	status = verb_ask_json(&o->peer, path, NO_BODY, &answer, &root);
 	if (status == VERB_OK && o->json)
-		printf("%.*s\n", SLF(slice_trim(buf_slice(&answer))));
+		verb_print(&answer);
 	else if (status == VERB_OK)
 		show(root);
 	json_decref(root);

@@ -302,11 +302,13 @@ line_swallow(struct smtp_srv *s, struct slice *in)
 	}
 }
 
-/* A line is at fault; what has been kept of it is forgotten. */
+/* A line is at fault; what has been kept of it is forgotten. A long one is met
+ * before its last piece is eaten, a bare LF behind it. */
 static bool
 line_reject(struct smtp_srv *s, enum line_fault fault)
 {
-	s->line_cr = s->line_n > 0 && s->line[s->line_n - 1] == '\r';
+	s->line_cr = fault == LINE_LONG && s->line_n > 0 &&
+	    s->line[s->line_n - 1] == '\r';
 	s->line_n = 0;
 	s->line_fault = (uint8_t)fault;
 	if (fault == LINE_BARE)
