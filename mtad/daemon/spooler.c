@@ -120,34 +120,40 @@ take_answers(struct spooler *s, struct answers *a)
 	}
 }
 
-/* Posts the answers; what is for `self` goes to its own list, without a wake.
- */
 static void
-post_answers(struct spooler *s, struct answers *a, struct worker *self)
+post_answers(struct spooler *s, struct answers *a)
 {
 	struct daemon *d = s->d;
 	struct worker *core = d->core_worker;
-	struct post *p;
 
-	if (a->to_core.head && core != self) {
+	if (a->to_core.head) {
 		mailbox_push(&core->box, &a->to_core);
 		loop_wake(core->loop);
 	}
-	while ((p = posts_shift(&a->to_core)))
-		posts_push(&self->inbox, p);
 	for (uint32_t i = 0; a->workers >> i; i++) {
-		struct worker *w = &d->worker[i];
-
 		if (!a->to_worker[i].head)
 			continue;
-		if (w == self) {
-			while ((p = posts_shift(&a->to_worker[i])))
-				posts_push(&self->inbox, p);
-			continue;
-		}
-		mailbox_push(&w->box, &a->to_worker[i]);
-		loop_wake(w->loop);
+		mailbox_push(&d->worker[i].box, &a->to_worker[i]);
+		loop_wake(d->worker[i].loop);
 	}
+}
+
+/* The same from a worker that drove the spool itself: its own client hears
+ * first; the core is told with what else this turn has for it. */
+static void
+keep_answers(struct spooler *s, struct answers *a, struct worker *self)
+{
+	struct posts *own = &a->to_worker[self->number];
+	struct post *p;
+
+	while ((p = posts_shift(own)))
+		inbound_committed(self, container_of(p, struct parcel, post));
+	if (self != s->d->core_worker)
+		while ((p = posts_shift(&a->to_core)))
+			posts_push(&self->to_core, p);
+	while ((p = posts_shift(&a->to_core)))
+		posts_push(&self->inbox, p);
+	post_answers(s, a);
 }
 
 static void
@@ -204,7 +210,7 @@ run(void *arg)
 		take_answers(s, &a);
 		until = spool_deadline(s->spool);
 		pthread_mutex_unlock(&s->lock);
-		post_answers(s, &a, NULL);
+		post_answers(s, &a);
 		if (!more && !atomic_load(&s->box.head))
 			sleep_until(s, until);
 	}
@@ -232,7 +238,7 @@ spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p)
 	more = spool_turn(s->spool, clock_mono_us());
 	take_answers(s, &a);
 	pthread_mutex_unlock(&s->lock);
-	post_answers(s, &a, w);
+	keep_answers(s, &a, w);
 	if (more)
 		wake(s);
 	return true;

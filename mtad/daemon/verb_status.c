@@ -261,5 +261,5 @@ verb_sources(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	return ask_and_show(&o, "/v1/sources", show_sources);
+	return ask_and_show(&o, "/v1/sources?n=1000", show_sources);
 }

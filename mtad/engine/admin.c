@@ -125,7 +125,8 @@ applies(enum eng_verb verb, const struct rcpt *r)
 	case VERB_RELEASE:
 		return r->state == R_HELD;
 	case VERB_RETRY:
-		return r->state == R_DEFERRED;
+		return r->state == R_DEFERRED || r->state == R_READY ||
+		    r->state == R_WAIT;
 	case VERB_COUNT:
 	case VERB_BOUNCE:
 	case VERB_DELETE:
@@ -135,12 +136,48 @@ applies(enum eng_verb verb, const struct rcpt *r)
 	return true;
 }
 
+/* Opens what keeps a recipient's domain or site shut: a look-up that failed,
+ * hosts that are dead, paths that back off. The evidence stays: the next
+ * failure goes on doubling. Limits are not touched. */
+static void
+open_gates(struct eng *e, uint32_t i)
+{
+	struct dom *d = pool_at(&e->doms, eng_rcpt(e, i)->dom);
+	struct site *s;
+
+	if (d->state == DOM_FAILED)
+		eng_timer_set(e, &d->timer, TIMER_DOM, eng_rcpt(e, i)->dom,
+		    e->now);
+	if (d->site == 0)
+		return;
+	s = pool_at(&e->sites, d->site);
+	for (uint16_t k = 0; k < s->ntargets; k++) {
+		struct host *h = pool_at(&e->hosts, s->targets[k].host);
+
+		h->dead_until_us = MIN(h->dead_until_us, e->now);
+	}
+	for (uint32_t k = s->paths.head; k != 0;) {
+		struct path *p = pool_at(&e->paths, k);
+
+		p->backoff_until_us = MIN(p->backoff_until_us, e->now);
+		k = p->link.next;
+	}
+	eng_site_wake(e, d->site);
+}
+
 static void
 apply(struct eng *e, uint32_t i, enum eng_verb verb, uint32_t job)
 {
-	if (eng_rcpt(e, i)->state == R_ASSIGNED) {
+	enum rcpt_state state = eng_rcpt(e, i)->state;
+
+	if (state == R_ASSIGNED) {
 		mark(e, i, verb, job);
 		return;
+	}
+	if (verb == VERB_RETRY) {
+		open_gates(e, i);
+		if (state != R_DEFERRED)
+			return;
 	}
 	eng_rcpt_leave(e, i);
 	switch (verb) {

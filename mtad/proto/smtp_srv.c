@@ -376,6 +376,7 @@ step_due(struct smtp_srv *s, struct slice *in)
 {
 	if (s->out.failed)
 		srv_close(s);
+	srv_body_settle(s);
 	if (s->shuts && s->state != SRV_ST_CLOSED &&
 	    !(s->shuts_gently && smtp_srv_in_transaction(s)))
 		shut_now(s);

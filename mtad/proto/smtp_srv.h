@@ -110,7 +110,7 @@ struct smtp_srv {
 	uint8_t line_fault; /* the command line is swallowed to its CRLF */
 	bool line_cr;       /* what was swallowed ends in CR */
 	uint8_t eol;        /* how much of CRLF.CRLF has been seen */
-	bool body_refused;
+	bool body_is_over;  /* more bytes came than may: refusal is due */
 	uint64_t body_line; /* bytes of the line so far */
 	int64_t since_us;   /* last progress, for the deadline */
 	uint16_t line_n;

@@ -32,7 +32,7 @@ srv_body_begin(struct smtp_srv *s)
 	s->eol = EOL_START; /* DATA's own CRLF counts as the first */
 	s->body_line = 0;
 	s->body_bytes = 0;
-	s->body_refused = false;
+	s->body_is_over = false;
 	s->saw_8bit = s->saw_dots = false;
 }
 
@@ -48,6 +48,14 @@ srv_body_refuse(struct smtp_srv *s, struct slice reply)
 		s->has_txn = false;
 		s->aborts = true;
 	}
+}
+
+void
+srv_body_settle(struct smtp_srv *s)
+{
+	if (s->body_is_over)
+		srv_body_refuse(s, too_big);
+	s->body_is_over = false;
 }
 
 /* ---- runs: the longest stretch that can be given as it stands ------------- */
@@ -182,11 +190,14 @@ body_give(struct smtp_srv *s, struct slice piece)
 	room = s->conf->size_max ? s->conf->size_max - s->body_bytes : NO_LIMIT;
 	if (piece.n > room) {
 		piece.n = (size_t)room;
-		srv_body_refuse(s, too_big);
+		s->body_is_over = true;
 	}
 	s->body_bytes += piece.n;
 	s->body = piece;
-	return piece.n > 0 ? SRV_BODY : SRV_NEED_INPUT;
+	if (piece.n > 0)
+		return SRV_BODY;
+	srv_body_settle(s);
+	return SRV_NEED_INPUT;
 }
 
 /* A CR or LF on its own, with the dot, if any, that stood before it. */

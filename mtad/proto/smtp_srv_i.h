@@ -45,6 +45,8 @@ enum smtp_srv_act srv_command(struct smtp_srv *s, struct slice line);
 void srv_body_begin(struct smtp_srv *s);
 /* Eats body bytes up to the next act; in->n > 0. */
 enum smtp_srv_act srv_body(struct smtp_srv *s, struct slice *in);
+/* Refuses a body that has become too big, behind its last piece. */
+void srv_body_settle(struct smtp_srv *s);
 /* From now on the body is swallowed; `reply` (CRLF included) is its answer. */
 void srv_body_refuse(struct smtp_srv *s, struct slice reply);
 

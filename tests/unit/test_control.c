@@ -128,7 +128,7 @@ server_start(void **state)
 	char why[256] = "";
 
 	snprintf(s->path, sizeof(s->path), "%s/control.%d",
-	    dir && strlen(dir) < 60 ? dir : "/tmp", (int)getpid());
+	    dir && strlen(dir) < 75 ? dir : "/tmp", (int)getpid());
 	unlink(s->path);
 	assert_int_equal(pipe(s->stop), 0);
 	assert_int_equal(pipe(s->answer_later), 0);

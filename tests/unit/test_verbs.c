@@ -29,7 +29,7 @@ struct server {
 	struct event_base *base;
 	struct control *control;
 	int stop[2];
-	char dir[64], socket[100];
+	char dir[80], socket[108];
 	/* Answers in turn; the last is repeated. Written before a verb asks,
 	 * read after it is done. */
 	const char *pages[PAGES_MAX];
@@ -90,7 +90,8 @@ set_up(void **state)
 	const char *tmp = getenv("TMP");
 	char why[256] = "";
 
-	snprintf(s->dir, sizeof(s->dir), "%.50s", tmp ? tmp : "/tmp");
+	snprintf(s->dir, sizeof(s->dir), "%s",
+	    tmp && strlen(tmp) < sizeof(s->dir) ? tmp : "/tmp");
 	snprintf(s->socket, sizeof(s->socket), "%s/verbs.%d", s->dir,
 	    (int)getpid());
 	unlink(s->socket);
@@ -244,7 +245,7 @@ sources_are_a_table_too(void **state)
 		      "\"paths\":3,\"paths_backoff\":1,"
 		      "\"why\":\"backoff\",\"until_s\":61}]}";
 	assert_int_equal(run(s, verb_sources, "sources"), 0);
-	assert_string_equal(s->request, "GET /v1/sources");
+	assert_string_equal(s->request, "GET /v1/sources n=1000");
 	has(s->out, "a       10.0.0.1  a.example");
 	has(s->out, "backoff   1m\n");
 }
