@@ -255,10 +255,14 @@ counter_ask(struct worker *w, struct ask *a)
 		    &a->out);
 	else if (slice_eq(path, SL("/v1/sources")))
 		core_view_sources(w->core, (uint32_t)a->n, &a->out);
-	else
-		err = core_list(w->core, &a->sel, a->cursor, (uint32_t)a->n,
-		    &a->out);
-	if (err)
+	else if (slice_eq(path, SL("/v1/message")))
+		err = core_view_message(w->core, a->sel.id, &a->out);
+	else if (core_list(w->core, &a->sel, a->cursor, (uint32_t)a->n,
+		     &a->out) == E_NOTFOUND)
+		err = 0; /* a name that nobody has: an empty list is there */
+	if (err == E_NOTFOUND)
+		refuse(w, a, 404, "no such message here");
+	else if (err)
 		refuse(w, a, 400, "sort: unknown key");
 	else
 		answer(w, a, 200, json);

@@ -508,6 +508,18 @@ inbound_open(struct worker *w)
 			    "listener", w->conf->listen[i].name.p, NULL);
 }
 
+/* Where the door stands in the present configuration; a reload that moves or
+ * takes away a listener is refused before (same_doors), so it is there. */
+static uint32_t
+door_place(const struct worker *w, const struct door *d)
+{
+	for (uint32_t i = 0; i < w->conf->nlisten; i++)
+		if (ip_eq(&w->conf->listen[i].bind.ip, &d->bind.ip) &&
+		    w->conf->listen[i].bind.port == d->bind.port)
+			return i;
+	return 0;
+}
+
 /* New policy holds for new connections; doors keep their sockets. Doors that
  * come or go need a restart, and the log says so (boot.c). */
 void
@@ -518,8 +530,7 @@ inbound_reload(struct worker *w)
 		struct tls_ctx *tls;
 		char why[256];
 
-		if (w->doors[i]->at >= w->conf->nlisten)
-			continue;
+		w->doors[i]->at = door_place(w, w->doors[i]);
 		lc = &w->conf->listen[w->doors[i]->at];
 		if (!lc->tls.cert.n)
 			continue;

@@ -159,15 +159,22 @@ start(struct daemon *d)
 }
 
 static bool
+has_door(const struct conf *c, const struct endpoint *at)
+{
+	for (uint32_t i = 0; i < c->nlisten; i++)
+		if (ip_eq(&c->listen[i].bind.ip, &at->ip) &&
+		    c->listen[i].bind.port == at->port)
+			return true;
+	return false;
+}
+
+static bool
 same_doors(const struct conf *a, const struct conf *b)
 {
-	if (a->nlisten != b->nlisten)
-		return false;
 	for (uint32_t i = 0; i < a->nlisten; i++)
-		if (!ip_eq(&a->listen[i].bind.ip, &b->listen[i].bind.ip) ||
-		    a->listen[i].bind.port != b->listen[i].bind.port)
+		if (!has_door(b, &a->listen[i].bind))
 			return false;
-	return true;
+	return a->nlisten == b->nlisten;
 }
 
 /* What needs a restart must be as it was; then every worker gets the new one.
