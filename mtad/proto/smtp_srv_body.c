@@ -124,11 +124,9 @@ run_plain(struct smtp_srv *s, const char *p, size_t i, size_t end)
 
 	i = run_blocks(s, p, i, end, SCAN_BLOCK);
 	i = run_blocks(s, p, i, end, SCAN_VECTOR);
-	if (i > start && p[i - 1] == '\r') {
-		s->body_line--;
-		i--;
-	}
-	return i;
+	/* The line's length has a CR too many then; its LF, or the lack of one,
+	 * sets it to 0. */
+	return i > start && p[i - 1] == '\r' ? i - 1 : i;
 }
 
 /*
