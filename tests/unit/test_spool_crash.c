@@ -363,7 +363,7 @@ live_once(void)
 {
 	uint32_t end = dice(3);
 
-	rig.ops_left = end == 2 ? -1 : 5 + dice(250);
+	rig.ops_left = end == 2 ? -1 : (int64_t)(5 + dice(250));
 	for (uint32_t i = 0; i < STEPS && is_on() && nmsgs + 2 < MSGS; i++)
 		do_step();
 	if (end == 0)
