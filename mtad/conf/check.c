@@ -29,28 +29,60 @@ struct check {
 
 /* ---- places -------------------------------------------------------------- */
 
-/* Where a path of n keys stands in the file, or as much of it as does. */
-static struct place
-locate(const struct check *k, const struct slice *keys, size_t n)
+/* An option, and where it stands in the file. */
+struct spot {
+	struct place at;
+	char what[CONF_WHAT_MAX]; /* "listen.in.bind" */
+};
+
+/* The option under n keys. What the file does not say stands where the last
+ * key is that it does. */
+static struct spot
+spot_of(const struct check *k, const struct slice *keys, size_t n)
 {
 	const struct yaml_node *node = k->root;
-	struct place at = yaml_place(node);
+	struct spot s = { .at = yaml_place(node) };
+	size_t len = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint32_t found = yaml_find(node, keys[i]);
+		uint32_t found = node != NULL ? yaml_find(node, keys[i]) : 0;
 
-		if (node->kind != YAML_MAP || found == node->n)
-			return at;
-		at.line = node->key_lines[found];
-		at.column = node->key_columns[found];
+		len = option_path_add(s.what, len, keys[i]);
+		if (node == NULL || node->kind != YAML_MAP ||
+		    found == node->n) {
+			node = NULL;
+			continue;
+		}
+		s.at.line = node->key_lines[found];
+		s.at.column = node->key_columns[found];
 		node = node->items[found];
 	}
-	return yaml_place(node);
+	if (node != NULL)
+		s.at = yaml_place(node);
+	return s;
 }
 
-#define LOCATE(k, ...)                                                         \
-	locate(k, (struct slice[]){ __VA_ARGS__ },                             \
-	    ARRAY_LEN(((struct slice[]){ __VA_ARGS__ })))
+#define KEYS(...)                                                              \
+	(const struct slice[])                                                 \
+	{                                                                      \
+		__VA_ARGS__                                                    \
+	}
+#define SPOT(k, ...) spot_of(k, KEYS(__VA_ARGS__), NKEYS(__VA_ARGS__))
+#define NKEYS(...) (sizeof(KEYS(__VA_ARGS__)) / sizeof(struct slice))
+
+static void
+wrong(const struct check *k, struct spot s, const char *expected,
+    struct slice got)
+{
+	complain(k->c, s.at, s.what, expected, got);
+}
+
+static void
+odd(const struct check *k, struct spot s, const char *expected,
+    struct slice got)
+{
+	complain_warn(k->c, s.at, s.what, expected, got);
+}
 
 static bool
 is_given(const struct check *k, const char *key)
@@ -63,37 +95,35 @@ is_given(const struct check *k, const char *key)
 /* ---- who we are ---------------------------------------------------------- */
 
 static void
-check_hostname(struct check *k)
+check_hostname(const struct check *k)
 {
 	struct slice name = k->conf->hostname;
-	struct place at = LOCATE(k, SL("hostname"));
 
 	if (!domain_is_valid(name, false))
-		complain(k->c, at, "hostname",
+		wrong(k, SPOT(k, SL("hostname")),
 		    "to be set, as the system's name is no host name", name);
 	else if (slice_index(name, '.') == name.n)
-		complain_warn(k->c, at, "hostname",
+		odd(k, SPOT(k, SL("hostname")),
 		    "a full name such as mx.example", name);
 }
 
 static void
-check_postmaster(struct check *k)
+check_postmaster(const struct check *k)
 {
 	struct conf *conf = k->conf;
 	char text[DOMAIN_MAX + 16];
 	int n;
 
-	if (conf->postmaster.n > 0 || conf->hostname.n > DOMAIN_MAX)
+	if (conf->postmaster.n > 0)
 		return;
 	n = snprintf(text, sizeof(text), "postmaster@%.*s",
-	    SLF(conf->hostname));
+	    (int)MIN(conf->hostname.n, (size_t)DOMAIN_MAX), conf->hostname.p);
 	conf->postmaster.p = arena_str(&conf->arena, text, (size_t)n);
 	conf->postmaster.n = conf->postmaster.p != NULL ? (size_t)n : 0;
 }
 
 static void
-check_file(struct check *k, struct place at, const char *what,
-    struct slice path)
+check_file(const struct check *k, struct spot s, struct slice path)
 {
 	struct stat st;
 	const char *why = NULL;
@@ -105,36 +135,29 @@ check_file(struct check *k, struct place at, const char *what,
 	else if (!S_ISREG(st.st_mode))
 		why = "not a file";
 	if (why != NULL)
-		complain(k->c, at, what, "a file that can be read",
-		    slice_str(why));
+		wrong(k, s, "a file that can be read", slice_str(why));
 }
 
 /* ---- sources and pools --------------------------------------------------- */
 
+/* An address is a source's own: limits and reputation belong to it. */
 static void
-check_sources(struct check *k)
+check_source(const struct check *k, uint32_t i)
 {
-	struct conf *conf = k->conf;
-	char expected[64];
+	const struct conf_source *v = k->conf->sources;
+	char expected[64], text[IP_TEXT_MAX];
+	uint32_t j = 0;
 
-	for (uint32_t i = 0; i < conf->nsources; i++) {
-		const struct conf_source *s = &conf->sources[i];
-
-		for (uint32_t j = 0; j < i && s->address.family != 0; j++) {
-			const struct conf_source *before = &conf->sources[j];
-
-			if (!ip_eq(&before->address, &s->address))
-				continue;
-			snprintf(expected, sizeof(expected),
-			    "an address of its own (the first is on line %u)",
-			    LOCATE(k, SL("source"), before->name, SL("address"))
-				.line);
-			complain(k->c,
-			    LOCATE(k, SL("source"), s->name, SL("address")),
-			    "duplicate address", expected, s->name);
-			break;
-		}
-	}
+	while (j < i && !ip_eq(&v[j].address, &v[i].address))
+		j++;
+	if (j == i || v[i].address.family == 0)
+		return;
+	snprintf(expected, sizeof(expected),
+	    "an address of its own (the first is on line %u)",
+	    SPOT(k, SL("source"), v[j].name, SL("address")).at.line);
+	ip_format(text, &v[i].address);
+	wrong(k, SPOT(k, SL("source"), v[i].name, SL("address")), expected,
+	    slice_str(text));
 }
 
 /* Mail can leave without a word about it: from whatever address the system
@@ -149,13 +172,13 @@ add_source(struct conf *conf)
 }
 
 static void
-add_pool(struct check *k)
+add_pool(const struct check *k)
 {
 	struct conf *conf = k->conf;
 	struct conf_pool *p;
 
 	if (conf->nsources > CONF_POOL_SOURCES_MAX)
-		complain(k->c, LOCATE(k, SL("source")), "pool",
+		wrong(k, SPOT(k, SL("pool")),
 		    "to be set when there are more than 64 sources",
 		    slice_str(NULL));
 	p = arena_get(&conf->arena, sizeof(*p));
@@ -169,20 +192,22 @@ add_pool(struct check *k)
 }
 
 static void
-check_pool(struct check *k, const struct conf_pool *p)
+check_pool(const struct check *k, const struct conf_pool *p)
 {
-	for (uint32_t i = 0; i < p->nsources; i++)
-		for (uint32_t j = 0; j < i; j++)
-			if (p->sources[i] == p->sources[j])
-				complain(k->c,
-				    LOCATE(k, SL("pool"), p->name,
-					SL("sources")),
-				    "pool", "each source once",
-				    k->conf->sources[p->sources[i]].name);
+	for (uint32_t i = 0; i < p->nsources; i++) {
+		uint32_t j = 0;
+
+		while (p->sources[j] != p->sources[i])
+			j++;
+		if (j < i)
+			wrong(k, SPOT(k, SL("pool"), p->name, SL("sources")),
+			    "each source once",
+			    k->conf->sources[p->sources[i]].name);
+	}
 }
 
 static void
-check_default_pool(struct check *k)
+check_default_pool(const struct check *k)
 {
 	struct conf *conf = k->conf;
 
@@ -193,20 +218,23 @@ check_default_pool(struct check *k)
 		if (slice_eq(conf->pools[i].name, SL("default")))
 			conf->default_pool = conf->pools[i].name;
 	if (conf->npools > 1 && !slice_eq(conf->default_pool, SL("default")))
-		complain(k->c, LOCATE(k, SL("pool")), "default_pool",
+		wrong(k, SPOT(k, SL("default_pool")),
 		    "the name of a pool, as none is called \"default\"",
 		    slice_str(NULL));
 }
 
 static void
-check_pools(struct check *k)
+check_pools(const struct check *k)
 {
-	check_sources(k);
-	if (k->conf->nsources == 0)
-		add_source(k->conf);
-	for (uint32_t i = 0; i < k->conf->npools; i++)
-		check_pool(k, &k->conf->pools[i]);
-	if (k->conf->npools == 0)
+	struct conf *conf = k->conf;
+
+	for (uint32_t i = 0; i < conf->nsources; i++)
+		check_source(k, i);
+	if (conf->nsources == 0)
+		add_source(conf);
+	for (uint32_t i = 0; i < conf->npools; i++)
+		check_pool(k, &conf->pools[i]);
+	if (conf->npools == 0)
 		add_pool(k);
 	check_default_pool(k);
 }
@@ -214,44 +242,29 @@ check_pools(struct check *k)
 /* ---- listeners ----------------------------------------------------------- */
 
 static void
-check_bind(struct check *k, uint32_t i)
+check_bind(const struct check *k, uint32_t i)
 {
-	const struct conf_listen *l = &k->conf->listen[i];
-	char expected[80];
+	const struct conf_listen *v = k->conf->listen;
+	char expected[80], text[ENDPOINT_TEXT_MAX];
+	uint32_t j = 0;
 
-	for (uint32_t j = 0; j < i && l->bind.port != 0; j++) {
-		const struct conf_listen *before = &k->conf->listen[j];
-
-		if (before->bind.port != l->bind.port ||
-		    !ip_eq(&before->bind.ip, &l->bind.ip))
-			continue;
-		snprintf(expected, sizeof(expected),
-		    "an address and port of its own (the first is on line %u)",
-		    LOCATE(k, SL("listen"), before->name, SL("bind")).line);
-		complain(k->c, LOCATE(k, SL("listen"), l->name, SL("bind")),
-		    "duplicate bind", expected, l->name);
+	while (j < i &&
+	    (v[j].bind.port != v[i].bind.port ||
+		!ip_eq(&v[j].bind.ip, &v[i].bind.ip)))
+		j++;
+	if (j == i || v[i].bind.port == 0)
 		return;
-	}
-}
-
-static void
-check_relay(struct check *k, const struct conf_listen *l)
-{
-	struct place at = LOCATE(k, SL("listen"), l->name, SL("relay_from"));
-
-	for (uint32_t i = 0; i < l->nrelay_from; i++)
-		if (l->relay_from[i].bits == 0)
-			complain_warn(k->c, at, "relay_from",
-			    "your own networks, not an open relay", l->name);
-	if (l->nrelay_from == 0)
-		complain_warn(k->c, at, "relay_from",
-		    "the networks that may send mail to anywhere",
-		    slice_str(NULL));
+	snprintf(expected, sizeof(expected),
+	    "an address and port of its own (the first is on line %u)",
+	    SPOT(k, SL("listen"), v[j].name, SL("bind")).at.line);
+	endpoint_format(text, &v[i].bind);
+	wrong(k, SPOT(k, SL("listen"), v[i].name, SL("bind")), expected,
+	    slice_str(text));
 }
 
 /* A message must fit into a segment of the spool, with its envelope. */
 static void
-check_size(struct check *k, const struct conf_listen *l, struct place at)
+check_size(const struct check *k, const struct conf_listen *l, struct spot s)
 {
 	uint64_t segment = k->conf->spool_segment_bytes;
 	uint64_t extra =
@@ -268,51 +281,58 @@ check_size(struct check *k, const struct conf_listen *l, struct place at)
 	    "recipients takes up to %s)",
 	    most, size, l->smtp.rcpts_max, room);
 	fmt_size_exact(size, l->smtp.size_max);
-	complain(k->c, at, "message_size_max", expected, slice_str(size));
+	wrong(k, s, expected, slice_str(size));
 }
 
 static void
-check_listen(struct check *k, uint32_t i)
+check_listen(const struct check *k, uint32_t i)
 {
 	struct conf_listen *l = &k->conf->listen[i];
 	const struct conf_listen *d = &k->conf->listen_default;
+	struct slice in = SL("listen");
 
 	l->smtp.offers_tls = l->tls.cert.n > 0;
 	check_bind(k, i);
-	check_relay(k, l);
-	check_file(k, LOCATE(k, SL("listen"), l->name, SL("tls"), SL("cert")),
-	    "tls.cert", l->tls.cert);
-	check_file(k, LOCATE(k, SL("listen"), l->name, SL("tls"), SL("key")),
-	    "tls.key", l->tls.key);
+	for (uint32_t j = 0; j < l->nrelay_from; j++)
+		if (l->relay_from[j].bits == 0)
+			odd(k, SPOT(k, in, l->name, SL("relay_from")),
+			    "your own networks only", SL("an open relay"));
+	check_file(k, SPOT(k, in, l->name, SL("tls"), SL("cert")), l->tls.cert);
+	check_file(k, SPOT(k, in, l->name, SL("tls"), SL("key")), l->tls.key);
 	/* What is inherited is judged at the top level. */
 	if (l->smtp.size_max != d->smtp.size_max ||
 	    l->smtp.rcpts_max != d->smtp.rcpts_max)
-		check_size(k, l,
-		    LOCATE(k, SL("listen"), l->name, SL("message_size_max")));
+		check_size(k, l, SPOT(k, in, l->name, SL("message_size_max")));
 }
 
 static void
-check_doors(struct check *k)
+check_doors(const struct check *k)
 {
 	struct conf *conf = k->conf;
-	struct place at = LOCATE(k, SL("message_size_max"));
+	struct spot size = SPOT(k, SL("message_size_max"));
+	uint32_t nrelay = 0;
 
 	conf->listen_default.smtp.hostname = conf->hostname;
 	if (!is_given(k, "message_size_max"))
-		at = LOCATE(k, SL("spool_segment"));
-	check_size(k, &conf->listen_default, at);
-	for (uint32_t i = 0; i < conf->nlisten; i++)
+		size.at = SPOT(k, SL("spool_segment")).at;
+	check_size(k, &conf->listen_default, size);
+	for (uint32_t i = 0; i < conf->nlisten; i++) {
 		check_listen(k, i);
+		nrelay += conf->listen[i].nrelay_from;
+	}
 	if (conf->nlisten == 0)
-		complain_warn(k->c, LOCATE(k, SL("listen")), "listen",
-		    "a place where mail comes in", slice_str(NULL));
+		odd(k, SPOT(k, SL("listen")), "a place where mail comes in",
+		    slice_str(NULL));
+	else if (nrelay == 0)
+		odd(k, SPOT(k, SL("listen")),
+		    "relay_from in one of them, or only postmaster gets mail",
+		    slice_str(NULL));
 }
 
 /* ---- sending ------------------------------------------------------------- */
 
 static void
-check_order(struct check *k, struct place at, const char *what, int64_t lo,
-    int64_t hi)
+check_order(const struct check *k, struct spot s, int64_t lo, int64_t hi)
 {
 	char least[32], got[32], expected[64];
 
@@ -322,58 +342,60 @@ check_order(struct check *k, struct place at, const char *what, int64_t lo,
 	fmt_duration_exact(got, hi);
 	snprintf(expected, sizeof(expected), "at least the minimum (%s)",
 	    least);
-	complain(k->c, at, what, expected, slice_str(got));
+	wrong(k, s, expected, slice_str(got));
 }
 
 static void
-check_retry(struct check *k)
+check_retry(const struct check *k)
 {
 	static const char *const others[] = { "first", "max", "factor" };
 	const struct yaml_node *map = yaml_get(k->root, "retry");
 	const struct conf *conf = k->conf;
 
 	if (conf->retry.nlist == 0)
-		check_order(k, LOCATE(k, SL("retry"), SL("max")), "retry.max",
+		check_order(k, SPOT(k, SL("retry"), SL("max")),
 		    conf->retry.first_us, conf->retry.max_us);
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
-		const struct yaml_node *node =
-		    map != NULL ? yaml_get(map, others[i]) : NULL;
+		const struct yaml_node *node = yaml_get(map, others[i]);
 
 		if (conf->retry.nlist > 0 && node != NULL && !node->is_null)
-			complain(k->c, yaml_place(node), "retry",
-			    "either a schedule or first, max and factor",
-			    slice_str(others[i]));
+			wrong(k, SPOT(k, SL("retry"), slice_str(others[i])),
+			    "either schedule, or first, max and factor",
+			    SL("both"));
 	}
-	check_order(k, LOCATE(k, SL("dns"), SL("retry_max")), "dns.retry_max",
+	check_order(k, SPOT(k, SL("dns"), SL("retry_max")),
 	    conf->dns_retry_min_us, conf->dns_retry_max_us);
-	check_order(k, LOCATE(k, SL("client"), SL("host_retry_max")),
-	    "client.host_retry_max", conf->host_retry_min_us,
-	    conf->host_retry_max_us);
+	check_order(k, SPOT(k, SL("client"), SL("host_retry_max")),
+	    conf->host_retry_min_us, conf->host_retry_max_us);
 }
 
 static void
-check_limits(struct check *k)
+check_limits(const struct check *k)
 {
 	struct conf *conf = k->conf;
+	const struct eng_shape *dflt = &conf->shapes[0].shape;
 	bool is_all = false;
 
 	for (uint32_t i = 0; i < conf->nshapes; i++) {
-		struct conf_shape *s = &conf->shapes[i];
-		struct slice key = i == 0 ? SL("default") : s->pattern;
+		const struct eng_shape *s = &conf->shapes[i].shape;
+		struct slice key =
+		    i == 0 ? SL("default") : conf->shapes[i].pattern;
 
-		check_order(k, LOCATE(k, SL("limits"), key, SL("backoff_max")),
-		    "backoff_max", s->shape.backoff_min_us,
-		    s->shape.backoff_max_us);
+		if (i == 0 || s->backoff_min_us != dflt->backoff_min_us ||
+		    s->backoff_max_us != dflt->backoff_max_us)
+			check_order(k,
+			    SPOT(k, SL("limits"), key, SL("backoff_max")),
+			    s->backoff_min_us, s->backoff_max_us);
 		if (is_all)
-			complain_warn(k->c, LOCATE(k, SL("limits"), key),
-			    "limits", "no pattern behind \"*\"", key);
-		is_all |= i > 0 && slice_eq(key, SL("*"));
+			odd(k, SPOT(k, SL("limits"), key),
+			    "nothing behind \"*\", which matches first", key);
+		is_all |= slice_eq(key, SL("*"));
 	}
 	conf->shapes[0].pattern = SL("*");
 }
 
 static void
-check_routes(struct check *k)
+check_routes(const struct check *k)
 {
 	const struct conf *conf = k->conf;
 	bool is_all = false;
@@ -382,36 +404,26 @@ check_routes(struct check *k)
 		struct slice key = conf->routes[i].pattern;
 
 		if (is_all)
-			complain_warn(k->c, LOCATE(k, SL("route"), key),
-			    "route", "no pattern behind \"*\"", key);
+			odd(k, SPOT(k, SL("route"), key),
+			    "nothing behind \"*\", which matches first", key);
 		is_all |= slice_eq(key, SL("*"));
 	}
 }
 
 static void
-check_rest(struct check *k)
+check_spool_max(const struct check *k)
 {
-	struct conf *conf = k->conf;
+	uint64_t most = k->conf->spool_max_bytes;
+	uint64_t segment = k->conf->spool_segment_bytes;
 	char least[32], got[32], expected[64];
 
-	conf->client.wants_tls = conf->tls_out;
-	if (!conf->is_ipv4 && !conf->is_ipv6)
-		complain(k->c, LOCATE(k, SL("ipv6")), "ipv6",
-		    "true, as ipv4 is false", SL("false"));
-	if (conf->control.n > CONTROL_PATH_MAX)
-		complain(k->c, LOCATE(k, SL("control")), "control",
-		    "a path of at most 107 bytes", conf->control);
-	if (conf->spool_max_bytes > 0 &&
-	    conf->spool_max_bytes / SEGMENTS_MIN < conf->spool_segment_bytes) {
-		fmt_size_exact(least, conf->spool_segment_bytes * SEGMENTS_MIN);
-		fmt_size_exact(got, conf->spool_max_bytes);
-		snprintf(expected, sizeof(expected),
-		    "0 or at least four segments (%s)", least);
-		complain(k->c, LOCATE(k, SL("spool_max")), "spool_max",
-		    expected, slice_str(got));
-	}
-	check_file(k, LOCATE(k, SL("dns"), SL("trust_anchor")),
-	    "dns.trust_anchor", conf->dns.trust_anchor);
+	if (most == 0 || most / SEGMENTS_MIN >= segment)
+		return;
+	fmt_size_exact(least, segment * SEGMENTS_MIN);
+	fmt_size_exact(got, most);
+	snprintf(expected, sizeof(expected), "0 or at least %u segments (%s)",
+	    SEGMENTS_MIN, least);
+	wrong(k, SPOT(k, SL("spool_max")), expected, slice_str(got));
 }
 
 void
@@ -427,5 +439,14 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_retry(&k);
 	check_limits(&k);
 	check_routes(&k);
-	check_rest(&k);
+	check_spool_max(&k);
+	conf->client.wants_tls = conf->tls_out;
+	if (!conf->is_ipv4 && !conf->is_ipv6)
+		wrong(&k, SPOT(&k, SL("ipv6")), "true, as ipv4 is false",
+		    SL("false"));
+	if (conf->control.n > CONTROL_PATH_MAX)
+		wrong(&k, SPOT(&k, SL("control")),
+		    "a path of at most 107 bytes", conf->control);
+	check_file(&k, SPOT(&k, SL("dns"), SL("trust_anchor")),
+	    conf->dns.trust_anchor);
 }

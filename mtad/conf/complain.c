@@ -48,7 +48,7 @@ add(struct complaints *c, struct place at, bool is_warning, const char *what,
 
 	c->nerrors += !is_warning;
 	if (c->n == CONF_ERRORS_MAX) {
-		c->lost++;
+		c->lost += !is_warning;
 		return;
 	}
 	format_got(got, shown, sizeof(shown));
@@ -109,7 +109,8 @@ complaints_flush(struct complaints *c, struct conf_errors *errs)
 
 	qsort(c->v, c->n, sizeof(c->v[0]), by_place);
 	for (uint32_t i = 0; i < c->n; i++)
-		tell(&c->v[i], c->file, errs);
+		if (!c->v[i].is_warning || c->nerrors == 0)
+			tell(&c->v[i], c->file, errs);
 	if (c->lost > 0 && errs->report != NULL) {
 		snprintf(line, sizeof(line), "%.40s: and %u more", c->file,
 		    c->lost);
@@ -117,6 +118,20 @@ complaints_flush(struct complaints *c, struct conf_errors *errs)
 	}
 	errs->n += c->nerrors;
 	arena_free(&c->arena);
+}
+
+size_t
+option_path_add(char *path, size_t n, struct slice key)
+{
+	bool is_plain = name_is_valid(key) && slice_index(key, '.') == key.n;
+	const char *quote = is_plain ? "" : "\"";
+	char text[GOT_MAX];
+	int more;
+
+	text_escape(key, text, sizeof(text));
+	more = snprintf(path + n, CONF_WHAT_MAX - n, "%s%s%s%s",
+	    n > 0 ? "." : "", quote, text, quote);
+	return MIN(n + (size_t)MAX(more, 0), (size_t)CONF_WHAT_MAX - 1);
 }
 
 /* The last two rows and the present one of the table of edit distances

@@ -43,7 +43,7 @@ struct conf_listen {
 
 struct conf_source {
 	struct slice name;
-	struct ip address; /* family 0: the system chooses (no source given) */
+	struct ip address; /* family 0: the system chooses */
 	struct slice ehlo; /* empty: hostname */
 };
 

@@ -42,8 +42,15 @@ void complain(struct complaints *c, struct place at, const char *what,
 /* The same as a warning: shown, but no reason to refuse. */
 void complain_warn(struct complaints *c, struct place at, const char *what,
     const char *expected, struct slice got);
-/* Reports all in the order of the file, then frees. */
+/* Reports all in the order of the file, then frees. Beside errors warnings are
+ * kept back: they may be only echoes of them. */
 void complaints_flush(struct complaints *c, struct conf_errors *errs);
+
+#define CONF_WHAT_MAX 256
+/* Adds ".key" to the path of an option, "listen.in.bind", of n bytes; a key
+ * that is no plain word stands in quotes. Returns the new length; cut to
+ * CONF_WHAT_MAX - 1. */
+size_t option_path_add(char *path, size_t n, struct slice key);
 
 /* Number of single-letter edits (insert, drop, change, swap) between two
  * words, at most `max` + 1. Words over 64 bytes count as different. */

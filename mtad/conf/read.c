@@ -11,14 +11,13 @@
 
 #include "conf/conf_i.h"
 
-#define PATH_TEXT_MAX 256
 #define ARENA_MAX ((size_t)256 << 20)
 
 struct reader {
 	struct conf *conf;
 	struct complaints *c;
 	size_t path_n;
-	char path[PATH_TEXT_MAX]; /* "listen.in.bind": where the walk is */
+	char path[CONF_WHAT_MAX]; /* "listen.in.bind": where the walk is */
 };
 
 static void read_group(struct reader *r, const struct opt_group *g, void *base,
@@ -31,14 +30,8 @@ static size_t
 path_enter(struct reader *r, struct slice key)
 {
 	size_t before = r->path_n;
-	bool is_plain = name_is_valid(key) && slice_index(key, '.') == key.n;
-	char text[80];
-	int n;
 
-	text_escape(key, text, sizeof(text));
-	n = snprintf(r->path + before, sizeof(r->path) - before,
-	    is_plain ? "%s%s" : "%s\"%s\"", before > 0 ? "." : "", text);
-	r->path_n = MIN(before + (size_t)MAX(n, 0), sizeof(r->path) - 1);
+	r->path_n = option_path_add(r->path, before, key);
 	return before;
 }
 
@@ -256,8 +249,10 @@ static void
 complain_unknown(struct reader *r, const struct opt_group *g,
     const struct yaml_node *map, uint32_t i)
 {
-	const char *near = nearest_option(g, map->keys[i]);
-	char expected[PATH_TEXT_MAX + 128];
+	/* Looking for it is slow: only while complaints are still kept. */
+	const char *near =
+	    r->c->n < CONF_ERRORS_MAX ? nearest_option(g, map->keys[i]) : NULL;
+	char expected[CONF_WHAT_MAX + 128];
 
 	snprintf(expected, sizeof(expected), "an option%s%s%s%s%s",
 	    r->path_n > 0 ? " of " : "", r->path,

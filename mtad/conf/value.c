@@ -277,14 +277,15 @@ static bool
 read_mailbox(const struct value *v)
 {
 	char path[MAILBOX_MAX + 2];
-	struct slice in = slice_of(path, v->text.n + 2);
 	struct smtp_path parsed;
+	struct slice in;
 
 	if (v->text.n > MAILBOX_MAX)
 		return false;
 	path[0] = '<';
 	memcpy(path + 1, v->text.p, v->text.n);
 	path[v->text.n + 1] = '>';
+	in = slice_of(path, v->text.n + 2);
 	return smtp_path_parse(&in, false, false, &parsed) == 0 && in.n == 0 &&
 	    slice_eq(parsed.address, v->text) && parsed.domain.n > 0 && keep(v);
 }

@@ -506,7 +506,7 @@ parse_into(struct yaml_doc *doc, struct slice text, struct complaints *c)
 	} else if (yaml_parser_initialize(&b->parser)) {
 		yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);
 		yaml_parser_set_input_string(&b->parser,
-		    (const unsigned char *)text.p, text.n);
+		    (const unsigned char *)(text.n > 0 ? text.p : ""), text.n);
 		build(b);
 		ok = give_root(b);
 		yaml_parser_delete(&b->parser);

@@ -221,15 +221,13 @@ eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
 	eng_rcpt_free(e, i);
 }
 
-/* The reply that it could not get over, with the code for a delivery time
- * that is used up (RFC 3463 3.5). */
+/* With the reply that it could not get over. */
 void
 eng_rcpt_expire(struct eng *e, uint32_t i)
 {
 	struct outcome o = eng_rcpt_last(eng_rcpt(e, i));
 
 	o.klass = OUTCOME_EXPIRED;
-	o.enh = (struct enh){ 4, 4, 7 };
 	eng_rcpt_finish(e, i, ENG_LOG_EXPIRATION, &o, 0, 0);
 }
 

@@ -144,14 +144,22 @@ add_header(struct buf *out, const struct dsn_in *in, bool is_8bit)
 
 /* ---- for people ---------------------------------------------------------------- */
 
-/* "550 text", as far as there is either. */
+/* "550 5.1.1 text", as far as there is any of it. */
 static void
 add_words(struct buf *out, size_t column, const struct dsn_rcpt *r)
 {
+	char enh[16];
+	size_t n = enh_format(enh, r->outcome.enh);
+
 	if (r->outcome.code != 0) {
 		buf_addu(out, r->outcome.code);
 		buf_addc(out, ' ');
 		column += 4;
+	}
+	if (n > 0) {
+		buf_add(out, enh, n);
+		buf_addc(out, ' ');
+		column += n + 1;
 	}
 	add_text(out, column, r->text);
 }
@@ -198,6 +206,8 @@ add_human(struct buf *out, const struct dsn_in *in)
 static struct enh
 status_of(enum dsn_action action, const struct outcome *o)
 {
+	if (o->klass == OUTCOME_EXPIRED) /* what it met stands in the words */
+		return (struct enh){ 4, 4, 7 };
 	if (o->enh.klass == 4 || o->enh.klass == 5)
 		return o->enh;
 	if (o->klass == OUTCOME_EXPIRED)

@@ -105,7 +105,6 @@ cli_fall(struct smtp_cli *c, struct outcome why, struct slice text)
 	c->down_text_n = (uint16_t)MIN(text.n, sizeof(c->down_text));
 	if (c->down_text_n > 0)
 		memcpy(c->down_text, text.p, c->down_text_n);
-	c->body_is_open = false;
 	c->tells_up = false;
 	c->state = CLI_ST_DOWN;
 }
@@ -256,7 +255,7 @@ smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why, int64_t now_us)
 	/* RFC 3207 4.2: what the peer offered in clear text is forgotten. */
 	c->is_tls = true;
 	c->caps = 0;
-	reply_parser_init(&c->parser);
+	c->size_max = 0;
 	say_hello(c, CLI_ST_EHLO, now_us);
 }
 

@@ -232,8 +232,7 @@ answer_fallen(struct smtp_cli *c, const struct cli_txn *t)
 		why = (struct outcome){ .klass = OUTCOME_UNSENT,
 			.stage = c->down.stage };
 	had_some = answer_all(c, why, slice_of(c->down_text, c->down_text_n));
-	if (t->sent > step_eom(t) && t->accepted > 0)
-		c->result.in_doubt = had_some;
+	c->result.in_doubt = had_some && t->sent > step_eom(t);
 	if (t->sent > t->first)
 		c->oldest_was_hurt = true;
 }
@@ -616,7 +615,7 @@ reply_rcpt(struct smtp_cli *c, struct cli_txn *t, uint32_t i,
 
 	if (what.klass != OUTCOME_DELIVERED)
 		answer_set(result_open(c), i, what, reply_text(r));
-	else if (!t->is_dead)
+	else
 		t->accepted++;
 	if (t->answered == step_data(t) && t->accepted == 0)
 		t->is_dead = true;
@@ -690,8 +689,8 @@ cli_txn_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 		reply_data(c, t, r, now_us);
 		break;
 	default:
-		if (!t->is_dead)
-			answer_all(c, outcome_of(r, STAGE_EOM), reply_text(r));
+		/* The lone dot for nobody finds nobody without an outcome. */
+		answer_all(c, outcome_of(r, STAGE_EOM), reply_text(r));
 	}
 	if (c->state == CLI_ST_UP)
 		cli_pump(c, now_us);

@@ -288,6 +288,11 @@ group_succeeded(struct spool *s, struct group *g)
 {
 	struct list *n;
 
+	/* The footer takes over what was written here, in its order: entries
+	 * first, then the payments of the messages behind them. */
+	if (g->has_entries &&
+	    buf_adds(&s->footer_entries, buf_slice(&s->entries)))
+		s->no_footer = true;
 	while ((n = list_pop_head(&g->commits)))
 		commit_done(s, container_of(n, struct spool_commit, link));
 	s->at += (uint32_t)g->bytes;

@@ -175,9 +175,7 @@ on_entry(struct spool *s, const struct entry *e)
 	struct slot *slot = index ? pool_at(&s->slots, index) : NULL;
 	struct found_rcpt *r;
 
-	if (sc->is_newest &&
-	    (!slot || slot->segment != sc->reading || e->state.is_owed ||
-		e->is_payment))
+	if (sc->is_newest)
 		footer_note(s, e);
 	if (!slot || e->rcpt >= slot->nrcpt || !sc->found[index].rcpts)
 		return;

@@ -136,8 +136,6 @@ spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
 	if (entry_encode(&s->entries, &e))
 		log_event(LOG_ERROR, "spool", "what", "outcome not recorded",
 		    "effect", "it may be delivered again after a crash", NULL);
-	if (slot->segment != s->current || r->is_owed)
-		footer_note(s, &e);
 	if (!s->entries_since_us)
 		s->entries_since_us = s->now_us;
 	s->stats.outcomes++;

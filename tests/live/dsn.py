@@ -35,13 +35,8 @@ def send(sender, rcpts, text=b"Subject: hello\r\n\r\nbody line\r\n"):
 
 
 def drained():
-    return wait_for(lambda: status()["recipients"] == 0)
+    return wait_for(lambda: daemon.json("status")["totals"]["recipients"] == 0)
 
-
-def status():
-    s = daemon.json("status")
-    q = s.get("queued", s)
-    return q if "recipients" in q else {"recipients": -1, "is": s}
 
 
 def notice(to, failed, label):

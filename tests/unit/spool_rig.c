@@ -273,7 +273,7 @@ rig_outcome(struct rig *r, struct handle slot, uint16_t rcpt, bool final,
 		.due_us = final ? 0 : r->now_us };
 
 	x.outcome.klass = !final ? OUTCOME_TRANSIENT :
-	    owed ?		   OUTCOME_BOUNCED :
+	    owed                 ? OUTCOME_BOUNCED :
 				   OUTCOME_DELIVERED;
 	if (owed) {
 		x.text = SL("550 5.1.1 no such user");

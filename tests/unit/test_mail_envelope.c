@@ -192,6 +192,54 @@ damage_is_found(void **state)
 	assert_int_equal(decode_with(95, 65), E_CORRUPT); /* tenant's */
 }
 
+/* Encoded by hand, with lengths that env_encode would not write. */
+static int
+decode_lengths(const size_t texts[6], size_t address, size_t orcpt)
+{
+	static const char zeroes[1024];
+	struct envelope back;
+	struct cursor cur;
+	struct buf b;
+	int err;
+
+	buf_init(&b, 8192);
+	buf_add_u16(&b, 1);
+	buf_add(&b, zeroes, 70);
+	buf_add_u32(&b, 1);
+	for (int i = 0; i < 6; i++) {
+		buf_add_u16(&b, (uint16_t)texts[i]);
+		buf_add(&b, zeroes, texts[i]);
+	}
+	buf_add_u8(&b, 0);
+	buf_add_u16(&b, (uint16_t)address);
+	buf_add(&b, zeroes, address);
+	buf_add_u16(&b, (uint16_t)orcpt);
+	buf_add(&b, zeroes, orcpt);
+	err = env_decode(buf_slice(&b), &back, &cur);
+	buf_free(&b);
+	return err;
+}
+
+static void
+ceilings_hold_when_reading(void **state)
+{
+	const size_t most[6] = { MAILBOX_MAX, NAME_MAX_BYTES, NAME_MAX_BYTES,
+		NAME_MAX_BYTES, NAME_MAX_BYTES, ENVID_MAX };
+
+	(void)state;
+	assert_int_equal(decode_lengths(most, MAILBOX_MAX, ORCPT_MAX), 0);
+	assert_int_equal(decode_lengths(most, 0, 0), E_CORRUPT);
+	assert_int_equal(decode_lengths(most, MAILBOX_MAX + 1, 0), E_CORRUPT);
+	assert_int_equal(decode_lengths(most, 1, ORCPT_MAX + 1), E_CORRUPT);
+	for (int i = 0; i < 6; i++) {
+		size_t over[6];
+
+		memcpy(over, most, sizeof(over));
+		over[i]++;
+		assert_int_equal(decode_lengths(over, 1, 0), E_CORRUPT);
+	}
+}
+
 /* Whatever one byte becomes, decoding says yes or no and stays inside. */
 static void
 any_flipped_byte_is_survived(void **state)
@@ -303,6 +351,7 @@ main(void)
 		cmocka_unit_test(layout_does_not_change),
 		cmocka_unit_test(every_truncation_is_corrupt),
 		cmocka_unit_test(damage_is_found),
+		cmocka_unit_test(ceilings_hold_when_reading),
 		cmocka_unit_test(any_flipped_byte_is_survived),
 		cmocka_unit_test(ceilings_hold_when_writing),
 		cmocka_unit_test(a_full_buffer_stays_as_it_is),

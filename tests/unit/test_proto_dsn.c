@@ -229,6 +229,32 @@ hostile_inputs(void **state)
 	}
 }
 
+/* Long texts are folded at blanks, and cut where there are none. */
+static void
+long_texts_are_folded(void **state)
+{
+	static char words[3000];
+	struct dsn_rcpt r = { .address = SL("a@b.example") };
+	struct dsn_in in = sample(&r, 1);
+	struct buf out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words); i++)
+		words[i] = i > 1000 && i < 2999 ? 'x' : i % 10 ? 'w' : ' ';
+	r.text = slice_of(words, sizeof(words));
+	buf_init(&out, 1 << 20);
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_wholesome(&out, out.n);
+	assert_true(
+	    has(&out,
+		"Diagnostic-Code: x-mtad; wwwwwwwww wwwwwwwww wwwwwwwww "
+		"wwwwwwwww wwwwwwwww wwwww\r\n") ||
+	    has(&out,
+		"\r\n wwwwwwwww wwwwwwwww wwwwwwwww wwwwwwwww "
+		"wwwwwwwww wwwwwwwww wwwwwwwww wwwwwwwww\r\n"));
+	buf_free(&out);
+}
+
 static void
 without_room(void **state)
 {
@@ -249,6 +275,7 @@ main(void)
 		cmocka_unit_test(failure_notice),
 		cmocka_unit_test(delay_notice),
 		cmocka_unit_test(hostile_inputs),
+		cmocka_unit_test(long_texts_are_folded),
 		cmocka_unit_test(without_room),
 	};
 

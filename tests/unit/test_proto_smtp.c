@@ -167,6 +167,31 @@ srv_shut_behind_the_banner(void **state)
 	assert_true(srv_said("421 4.3.2 full\r\n"));
 }
 
+/* Replies that are not yet flushed are not the banner. */
+static void
+srv_shut_keeps_replies(void **state)
+{
+	(void)state;
+	assert_int_equal(step("NOOP\r\n", 0), SRV_NEED_INPUT);
+	smtp_srv_shut(&srv, SL("full"), false);
+	assert_int_equal(step("", 0), SRV_CLOSE);
+	assert_true(srv_said("220 mx.example ESMTP\r\n250 2.0.0 ok\r\n"
+			     "421 4.3.2 full\r\n"));
+}
+
+/* RFC 3207 4.2: nothing of the clear text is left. */
+static void
+srv_forgets_at_starttls(void **state)
+{
+	(void)state;
+	assert_int_equal(step("EHLO x\r\nSTARTTLS\r\n", 0), SRV_STARTTLS);
+	smtp_srv_tls_done(&srv, true, 7);
+	assert_true(srv.is_tls);
+	assert_false(srv.is_esmtp);
+	assert_int_equal(srv.helo_n, 0);
+	assert_int_equal(smtp_srv_deadline(&srv), 5 * MIN_US + 7);
+}
+
 static void
 srv_replies_are_one_line(void **state)
 {
@@ -523,6 +548,8 @@ main(void)
 		SRV(srv_shut_waits_for_the_answer),
 		SRV(srv_second_shut_is_not_gentle),
 		SRV(srv_shut_behind_the_banner),
+		SRV(srv_shut_keeps_replies),
+		SRV(srv_forgets_at_starttls),
 		SRV(srv_replies_are_one_line),
 		SRV(srv_closes_when_replies_pile_up),
 		SRV(srv_path_outlives_the_input),

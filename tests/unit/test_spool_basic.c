@@ -38,8 +38,8 @@ reopen(void)
 static void
 an_acknowledged_message_survives_every_end(void **state)
 {
-	void (*const ends[])(struct rig *) = { rig_close, rig_kill,
-		rig_power_loss };
+	void (*const ends[])(
+	    struct rig *) = { rig_close, rig_kill, rig_power_loss };
 	struct spool_commit c[3];
 
 	(void)state;
@@ -325,10 +325,11 @@ a_streaming_reader_checks(void **state)
 	(void)state;
 	assert_int_equal(rig_commit(&rig, &c, 1, 5000), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(
-		    spool_check_begin(&rig.disk, &c.ref, &c.id, &k), 0);
-		assert_int_equal(
-		    spool_read(&rig.disk, &c.ref, 0, raw, 5008), 0);
+		assert_int_equal(spool_check_begin(&rig.disk, &c.ref, &c.id,
+				     &k),
+		    0);
+		assert_int_equal(spool_read(&rig.disk, &c.ref, 0, raw, 5008),
+		    0);
 		spool_check_feed(&k, slice_of(raw, 2000));
 		spool_check_feed(&k, slice_of(raw + 2000, 3008));
 		assert_int_equal(spool_check_end(&k), i == 0);
@@ -349,8 +350,9 @@ a_real_directory_does_too(void **state)
 	rig_close(&rig);
 	snprintf(dir, sizeof(dir), "%s/spool", tmp ? tmp : "/tmp");
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(
-		    disk_posix_open(&d, dir, false, why, sizeof(why)), 0);
+		assert_int_equal(disk_posix_open(&d, dir, false, why,
+				     sizeof(why)),
+		    0);
 		rig.under = d;
 		assert_int_equal(d->ops->lock(d), 0);
 		assert_int_equal(rig_open(&rig), 0);

@@ -17,10 +17,10 @@
 
 #include "spool_rig.h"
 
-#define MSGS	2000
-#define RCPTS	3
-#define LIVES	5
-#define STEPS	120
+#define MSGS 2000
+#define RCPTS 3
+#define LIVES 5
+#define STEPS 120
 #define OPEN_MAX 40
 
 struct model_rcpt {
