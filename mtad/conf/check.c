@@ -210,6 +210,7 @@ static void
 check_default_pool(const struct check *k)
 {
 	struct conf *conf = k->conf;
+	struct spot s = SPOT(k, SL("default_pool"));
 
 	if (is_given(k, "default_pool"))
 		return;
@@ -217,10 +218,11 @@ check_default_pool(const struct check *k)
 	for (uint32_t i = 0; i < conf->npools; i++)
 		if (slice_eq(conf->pools[i].name, SL("default")))
 			conf->default_pool = conf->pools[i].name;
-	if (conf->npools > 1 && !slice_eq(conf->default_pool, SL("default")))
-		wrong(k, SPOT(k, SL("default_pool")),
-		    "the name of a pool, as none is called \"default\"",
-		    slice_str(NULL));
+	if (conf->npools == 1 || slice_eq(conf->default_pool, SL("default")))
+		return;
+	s.at = SPOT(k, SL("pool")).at;
+	wrong(k, s, "the name of a pool, as none is called \"default\"",
+	    slice_str(NULL));
 }
 
 static void

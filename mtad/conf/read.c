@@ -297,7 +297,8 @@ read_group(struct reader *r, const struct opt_group *g, void *base,
     const struct yaml_node *map)
 {
 	if (map->kind != YAML_MAP) {
-		complain(r->c, yaml_place(map), r->path, "a map of options",
+		complain(r->c, yaml_place(map),
+		    r->path_n > 0 ? r->path : "file", "a map of options",
 		    map->kind == YAML_LIST ? SL("a list") : map->text);
 		return;
 	}

@@ -401,7 +401,7 @@ opt_expects(const struct opt *o, char *dst, size_t cap)
 
 	if (o->type == OPT_CHOICE) {
 		snprintf(dst, cap, "%s or %s", o->words[0], o->words[1]);
-	} else if (o->max == 0) {
+	} else if (o->max == 0 || o->type == OPT_RATE) {
 		snprintf(dst, cap, "%s", types[o->type].expects);
 	} else {
 		opt_format_bound(o, o->min, lo);

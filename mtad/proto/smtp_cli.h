@@ -65,8 +65,9 @@ enum smtp_cli_act {
 			 * transactions gave their CLI_RESULT before */
 };
 
-/* An address with a control byte is never sent: that recipient (or, when it is
- * the sender's, every one) is bounced with STAGE_LOCAL. */
+/* An address with a control byte, or with a blank or bracket outside of quotes,
+ * is never sent: that recipient (or, when it is the sender's, every one) is
+ * bounced with STAGE_LOCAL. */
 struct smtp_cli_rcpt {
 	struct slice address; /* without <>; must outlive the transaction */
 	struct slice orcpt;   /* sent when the peer offers DSN */

@@ -3,6 +3,8 @@
  *
  * smtp_cli.c has the session: states, replies, deadlines, its end.
  * smtp_cli_txn.c has the transactions: what is written, what is answered.
+ * smtp_cli_write.c has the longer commands and the body.
+ * smtp_cli_result.c has what becomes of the recipients.
  *
  * A transaction is a list of steps: RSET (only where the peer still has the
  * last one open), MAIL, one RCPT per recipient, DATA, end of message. `sent`
@@ -102,6 +104,30 @@ cli_oldest(struct smtp_cli *c)
 	return c->ntxns > 0 ? &c->txn[c->oldest] : NULL;
 }
 
+static inline uint16_t
+cli_step_data(const struct cli_txn *t)
+{
+	return (uint16_t)(STEP_RCPT + t->t.nrcpt);
+}
+
+static inline uint16_t
+cli_step_eom(const struct cli_txn *t)
+{
+	return (uint16_t)(cli_step_data(t) + 1);
+}
+
+static inline bool
+cli_is_skipped(const struct cli_txn *t, uint32_t i)
+{
+	return (t->skip[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static inline bool
+cli_is_awaited(const struct cli_txn *t)
+{
+	return t->answered < t->sent;
+}
+
 /* Writes whatever may be written now, QUIT included. */
 void cli_pump(struct smtp_cli *c, int64_t now_us);
 /* One reply while the session is up. */
@@ -114,5 +140,30 @@ void cli_txn_finish(struct smtp_cli *c, int64_t now_us);
 enum stage cli_txn_stage(const struct smtp_cli *c);
 /* Milliseconds that the peer has for what it owes now. */
 int64_t cli_txn_patience_ms(const struct smtp_cli *c);
+
+/* ---- smtp_cli_write.c ---------------------------------------------------- */
+
+/* Can the address stand between < and > and end there? The null sender can. */
+bool cli_is_sendable(struct slice address);
+void cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t);
+void cli_write_rcpt(struct smtp_cli *c, const struct smtp_cli_rcpt *r);
+/* The body, piece by piece; its end adds the CRLF that it may lack, but not the
+ * final dot. */
+void cli_body_begin(struct smtp_cli *c);
+void cli_body_write(struct smtp_cli *c, struct slice piece, bool has_dots);
+void cli_body_end(struct smtp_cli *c);
+
+/* ---- smtp_cli_result.c --------------------------------------------------- */
+
+struct outcome cli_outcome_of(const struct reply *r, enum stage stage);
+/* For a recipient of the oldest transaction, if it has no outcome yet. */
+void cli_answer_one(struct smtp_cli *c, uint32_t i, struct outcome outcome,
+    struct slice text);
+/* For every one that has none yet. Was there any? */
+bool cli_answer_all(struct smtp_cli *c, struct outcome outcome,
+    struct slice text);
+/* Everybody has an outcome now; the result is complete. */
+void cli_result_settle(struct smtp_cli *c, const struct cli_txn *t,
+    int64_t now_us);
 
 #endif

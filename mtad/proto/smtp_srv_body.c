@@ -32,7 +32,6 @@ srv_body_begin(struct smtp_srv *s)
 	s->eol = EOL_START; /* DATA's own CRLF counts as the first */
 	s->body_line = 0;
 	s->body_bytes = 0;
-	s->body_is_over = false;
 	s->saw_8bit = s->saw_dots = false;
 }
 

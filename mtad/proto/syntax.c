@@ -210,6 +210,15 @@ mailbox_parse(struct slice *s, bool bare_postmaster, bool utf8,
 	return 0;
 }
 
+bool
+mailbox_is_valid(struct slice address, bool utf8)
+{
+	struct smtp_path path;
+
+	return mailbox_parse(&address, false, utf8, &path) == 0 &&
+	    address.n == 0;
+}
+
 int
 smtp_path_parse(struct slice *in, bool bare_postmaster, bool utf8,
     struct smtp_path *out)

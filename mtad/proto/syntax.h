@@ -22,6 +22,9 @@ struct smtp_path {
 int smtp_path_parse(struct slice *in, bool bare_postmaster, bool utf8,
     struct smtp_path *out) MUST_CHECK;
 
+/* Is it an address as it stands between < and >, with a domain? */
+bool mailbox_is_valid(struct slice address, bool utf8);
+
 /* Letters, digits, hyphens in labels of 1-63, whole 1-255; underscores are
  * let through (they are met in practice). No trailing dot. UTF-8 when utf8. */
 bool domain_is_valid(struct slice domain, bool utf8);

@@ -446,8 +446,8 @@ enumerate(struct spool *s, char *why, size_t why_cap)
 			    err_text(err));
 			return err;
 		}
-		if (err || s->seg[file].bytes < 2 * SPOOL_BLOCK ||
-		    s->seg[file].bytes > bytes) {
+		s->seg[file].file_bytes = bytes;
+		if (err || s->seg[file].bytes < 2 * SPOOL_BLOCK) {
 			s->seg[file].seq = 0;
 			s->seg[file].state = SEG_FREE;
 			s->nfree++;
@@ -581,6 +581,10 @@ read_all(struct spool *s)
 
 	for (uint32_t i = 0; !err && i < sc->norder; i++)
 		err = read_segment(s, sc->order[i], i + 1 == sc->norder);
+	/* The last group may have been written and never synced. What was read
+	 * is relied on from here on, so it must be made to stay. */
+	if (!err && sc->norder && !s->is_read_only)
+		err = disk_sync(s, sc->order[sc->norder - 1]);
 	mem_free(sc->raw);
 	sc->raw = NULL;
 	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)

@@ -119,16 +119,26 @@ fill(struct spool *s, uint32_t file, uint64_t from, uint64_t to)
 	return err ? err : disk_sync(s, file);
 }
 
+static int
+fill_all(struct spool *s, uint32_t file, uint64_t from)
+{
+	uint64_t end = s->conf.segment_bytes;
+	int err = 0;
+
+	for (uint64_t at = from; !err && at < end; at += FILL_STEP)
+		err = fill(s, file, at, MIN(at + FILL_STEP, end));
+	return err;
+}
+
 /* A new file, zero-filled to its end, ready to be begun. */
 static int
 make_file(struct spool *s)
 {
 	uint32_t file = s->nfiles + 1;
-	uint64_t end = s->conf.segment_bytes;
 	int err = disk_simple(s, DISK_CREATE, file, 0);
 
-	for (uint64_t at = 0; !err && at < end; at += FILL_STEP)
-		err = fill(s, file, at, MIN(at + FILL_STEP, end));
+	if (!err)
+		err = fill_all(s, file, 0);
 	if (!err)
 		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
 	if (err) {
@@ -139,7 +149,8 @@ make_file(struct spool *s)
 		return err;
 	}
 	s->nfiles = file;
-	s->seg[file] = (struct segment){ .state = SEG_FREE };
+	s->seg[file] = (struct segment){ .state = SEG_FREE,
+		.file_bytes = s->conf.segment_bytes };
 	list_init(&s->seg[file].link);
 	s->nfree++;
 	s->stats.segments++;
@@ -239,6 +250,13 @@ segment_begin(struct spool *s, bool reserve)
 	if (!s->nfree && (err = make_file(s)))
 		return err;
 	file = oldest_free(s);
+	/* One that a crash left short, or of a smaller size, is made whole. */
+	if (s->seg[file].file_bytes < s->conf.segment_bytes) {
+		err = fill_all(s, file, s->seg[file].file_bytes);
+		if (err)
+			return err;
+		s->seg[file].file_bytes = s->conf.segment_bytes;
+	}
 	stamp = hash_u64(s->conf.seed ^ hash_u64(s->next_seq));
 	err = header_write(s, file, s->next_seq, stamp);
 	if (err)

@@ -80,8 +80,9 @@ enum segment_state { SEG_NONE, SEG_FREE, SEG_CURRENT, SEG_SEALED };
 
 struct segment {
 	uint64_t seq;
-	uint64_t stamp; /* random: what the records of this use carry */
-	uint32_t bytes; /* size when it was begun */
+	uint64_t stamp;      /* random: what the records of this use carry */
+	uint32_t bytes;      /* size when it was begun */
+	uint64_t file_bytes; /* what the file has; a crash may leave it short */
 	uint8_t state;
 	bool must_empty; /* a sync of it failed: its records must move */
 	uint32_t live;   /* slots that lie here or are still read here */

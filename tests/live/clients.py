@@ -103,7 +103,8 @@ def by_nodemailer(port, tls, file, to):
 
 
 def by_smtp_source(port, tls, file, to):
-    # Numbers the recipients by itself; wants lines that end in LF.
+    # Numbers the recipients by itself; wants lines that end in LF, and
+    # adds an empty one.
     with open(file, "rb") as f, open(file + ".lf", "wb") as g:
         g.write(f.read().replace(b"\r\n", b"\n"))
     many = ["-r", len(to)] if len(to) > 1 else []
@@ -126,6 +127,7 @@ def compare(label, sink, data, to):
     wait_for(lambda: len(rcpts()) >= len(to))
     got = sink.got()
     want = to
+    data += b"\r\n" if "smtp_source" in label else b""
     if "smtp_source" in label and len(to) > 1:
         want = [r for r in rcpts() if r.endswith("u@to.example")]
         want = want if len(set(want)) == len(to) else to

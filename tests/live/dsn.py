@@ -137,6 +137,7 @@ if about:
     tap.ok("451 4.3.0" in (b["Diagnostic-Code"] or ""),
            "expired: the last reply", b["Diagnostic-Code"])
 tap.ok(tried["never@to.example"] >= 2, "expired: after several attempts")
+wait_for(lambda: daemon.events("Expiration"), 5)
 tap.same(len(daemon.events("Expiration")), 1, "expired: an Expiration")
 daemon.kill9()
 tap.done()

@@ -61,7 +61,7 @@ def arrived():
 
 
 sink = Sink(delay=0.001)
-daemon = Mtad(write_config(route=smart(sink), spool_segment="16M"))
+daemon = Mtad(write_config(route=smart(sink)))
 daemon.start()
 threads = [threading.Thread(target=load, args=(i,)) for i in range(THREADS)]
 for t in threads:

@@ -9,15 +9,15 @@
 #include "spool/spool.h"
 
 #define RIG_FOUND_MAX 4096
-#define RIG_TEXT_MAX  96
+#define RIG_TEXT_MAX 96
 
 struct rig_found {
 	struct msgid id;
 	struct handle slot;
 	struct spool_ref ref;
 	uint32_t nrcpt, nfinal, nowed;
-	uint16_t attempts;	  /* of recipient 0 */
-	char text[RIG_TEXT_MAX];  /* of the first recipient that is owed */
+	uint16_t attempts;       /* of recipient 0 */
+	char text[RIG_TEXT_MAX]; /* of the first recipient that is owed */
 };
 
 struct rig {

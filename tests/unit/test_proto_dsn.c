@@ -41,6 +41,7 @@ check(const struct dsn_in *in, const char *want)
 	buf_free(&out);
 }
 
+/* Long, because the notice is compared whole. */
 static void
 failure_notice(void **state)
 {

@@ -88,6 +88,23 @@ path_failures_leave_the_input(void **state)
 }
 
 static void
+mailboxes(void **state)
+{
+	static const char *const bad[] = { "", "a", "postmaster", "a@",
+		"@d.example", "a b@d.example", "a>@d.example", "a@d.example>",
+		"a@d.example x", "\"a@d.example", "\"a\"b@d.example",
+		"a@[1.2.3]" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(mailbox_is_valid(slice_str(bad[i]), true));
+	assert_true(mailbox_is_valid(SL("a@d.example"), false));
+	assert_true(mailbox_is_valid(SL("\"a > b\"@[10.0.0.1]"), false));
+	assert_false(mailbox_is_valid(SL("\xc3\xa4@d.example"), false));
+	assert_true(mailbox_is_valid(SL("\xc3\xa4@d.example"), true));
+}
+
+static void
 null_path_and_postmaster(void **state)
 {
 	struct slice in = SL("<>");
@@ -200,6 +217,7 @@ main(void)
 		cmocka_unit_test(address_literals),
 		cmocka_unit_test(path_is_cut_in_place),
 		cmocka_unit_test(path_failures_leave_the_input),
+		cmocka_unit_test(mailboxes),
 		cmocka_unit_test(null_path_and_postmaster),
 		cmocka_unit_test(path_utf8_by_option),
 		cmocka_unit_test(path_too_big),
