@@ -210,8 +210,6 @@ status_of(enum dsn_action action, const struct outcome *o)
 		return (struct enh){ 4, 4, 7 };
 	if (o->enh.klass == 4 || o->enh.klass == 5)
 		return o->enh;
-	if (o->klass == OUTCOME_EXPIRED)
-		return (struct enh){ 4, 4, 7 };
 	if (o->code >= 400 && o->code <= 599)
 		return (struct enh){ (uint8_t)(o->code / 100), 0, 0 };
 	return (struct enh){ action == DSN_FAILED ? 5 : 4, 0, 0 };

@@ -350,6 +350,10 @@ segment_seal(struct spool *s, bool with_footer)
 	struct buf messages;
 	struct cursor c = cursor_of(buf_slice(&s->draft));
 
+	/* The states that the footer gives already know the outcomes that wait
+	 * for the next group; their words must not be missing beside them. */
+	if (buf_adds(&s->footer_entries, buf_slice(&s->entries)))
+		s->no_footer = true;
 	if (with_footer && !s->no_footer && !s->draft.failed) {
 		buf_init(&messages, s->conf.segment_bytes);
 		while (c.s.n)

@@ -57,8 +57,9 @@ failure_notice(void **state)
 		},
 		{
 		    .address = SL("late@foo.example"),
-		    .outcome = { .klass = OUTCOME_EXPIRED },
-		    .text = SL("could not be delivered in 5 days"),
+		    .outcome = { OUTCOME_EXPIRED, STAGE_RCPT, 450,
+			{ 4, 2, 1 } },
+		    .text = SL("busy"),
 		},
 	};
 	struct dsn_in in = sample(r, 2);
@@ -84,10 +85,10 @@ failure_notice(void **state)
 	    "\r\n"
 	    "<jones@foo.example>\r\n"
 	    "    the host mx.foo.example said:\r\n"
-	    "    550 no such user really\r\n"
+	    "    550 5.1.1 no such user really\r\n"
 	    "\r\n"
 	    "<late@foo.example>\r\n"
-	    "    could not be delivered in 5 days\r\n"
+	    "    450 4.2.1 busy\r\n"
 	    "\r\n--mtad-" ID "\r\n"
 	    "Content-Type: message/delivery-status\r\n"
 	    "\r\n"
@@ -101,13 +102,13 @@ failure_notice(void **state)
 	    "Action: failed\r\n"
 	    "Status: 5.1.1\r\n"
 	    "Remote-MTA: dns; mx.foo.example\r\n"
-	    "Diagnostic-Code: smtp; 550 no such user really\r\n"
+	    "Diagnostic-Code: smtp; 550 5.1.1 no such user really\r\n"
 	    "Last-Attempt-Date: Thu, 01 Jan 1970 00:00:02 +0000\r\n"
 	    "\r\n"
 	    "Final-Recipient: rfc822; late@foo.example\r\n"
 	    "Action: failed\r\n"
 	    "Status: 4.4.7\r\n"
-	    "Diagnostic-Code: x-mtad; could not be delivered in 5 days\r\n"
+	    "Diagnostic-Code: x-mtad; 450 4.2.1 busy\r\n"
 	    "\r\n--mtad-" ID "\r\n"
 	    "Content-Type: text/rfc822-headers\r\n"
 	    "\r\n"
