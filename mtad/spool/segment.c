@@ -337,12 +337,15 @@ footer_write(struct spool *s, const struct buf *messages)
 	iov[0] = buf_slice(&t);
 	if (!err)
 		err = disk_write(s, s->current, end, iov, 1);
+	if (!err)
+		err = disk_sync(s, s->current);
 	buf_free(&t);
 	return err;
 }
 
-/* The footer need not be synced: without a good one the scan reads the whole
- * segment. */
+/* The footer is synced before the next segment is begun: it may know outcomes
+ * that no group has yet, and a start that has read them relies on them. Without
+ * a good footer the scan reads the whole segment. */
 void
 segment_seal(struct spool *s, bool with_footer)
 {

@@ -7,18 +7,17 @@ below our Received field. (smtp-source cannot speak TLS.)
 
 import os
 import shutil
-import smtplib
-import ssl
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
+import mtaclients
+from mtaclients import FROM, by_smtplib, has
 from mtalib import (Mtad, Sink, Tap, free_port, path, smart, wait_for,
                     write_config)
 
 SIZE_MAX = 12 << 20
-FROM = "sender@from.example"
 tap = Tap()
 cert, key = path("cert.pem"), path("key.pem")
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
@@ -51,73 +50,6 @@ MESSAGES = {
                        ["u%d@to.example" % i for i in range(100)]),
 }
 TOO_LARGE = head("too large") + large(SIZE_MAX + (1 << 20))
-MAIL_JS = """
-const nm = require('nodemailer'), fs = require('fs');
-const [, file, port, tls, from, ...to] = process.argv;
-nm.createTransport({host: '127.0.0.1', port: +port, secure: false,
-    ignoreTLS: tls == '0', requireTLS: tls == '1',
-    tls: {rejectUnauthorized: false}})
-  .sendMail({envelope: {from, to}, raw: fs.readFileSync(file)})
-  .then(r => console.log(r.response),
-        e => {console.log(e.message); process.exit(1)});
-"""
-
-
-def command(*args):
-    p = subprocess.run([str(a) for a in args], timeout=60,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT)
-    return p.returncode == 0, p.stdout.decode(errors="replace")[-2000:]
-
-
-def by_smtplib(port, tls, file, to):
-    try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=60) as c:
-            if tls:
-                c.starttls(context=ssl._create_unverified_context())
-            with open(file, "rb") as f:
-                return not c.sendmail(FROM, to, f.read(),
-                                      ["BODY=8BITMIME"]), ""
-    except smtplib.SMTPException as e:
-        return False, repr(e)
-
-
-def by_swaks(port, tls, file, to):
-    # Adds an empty line to a file without a final dot.
-    with open(file, "rb") as f, open(file + ".dot", "wb") as g:
-        g.write(f.read() + b".\r\n")
-    return command("swaks", "--server", "127.0.0.1:%d" % port, "--from", FROM,
-                   "--to", ",".join(to), "--data", "@" + file + ".dot", "--hide-send",
-                   *(["--tls"] if tls else []))
-
-
-def by_curl(port, tls, file, to):
-    return command("curl", "-sv", "--url", "smtp://127.0.0.1:%d/me" % port,
-                   "--mail-from", FROM, "--upload-file", file, "--expect100-"
-                   "timeout", 1, *(["--ssl-reqd", "-k"] if tls else []),
-                   *[a for t in to for a in ("--mail-rcpt", t)])
-
-
-def by_nodemailer(port, tls, file, to):
-    return command("node", "-e", MAIL_JS, file, port, int(tls), FROM, *to)
-
-
-def by_smtp_source(port, tls, file, to):
-    # Numbers the recipients by itself; wants lines that end in LF, and
-    # adds an empty one.
-    with open(file, "rb") as f, open(file + ".lf", "wb") as g:
-        g.write(f.read().replace(b"\r\n", b"\n"))
-    many = ["-r", len(to)] if len(to) > 1 else []
-    return command("smtp-source", "-F", file + ".lf", "-f", FROM, "-t",
-                   "u@to.example" if many else to[0], *many,
-                   "127.0.0.1:%d" % port)
-
-
-def has(name):
-    if name == "nodemailer":
-        return shutil.which("node") and command(
-            "node", "-e", "require('nodemailer')")[0]
-    return name == "smtplib" or shutil.which(name.replace("_", "-"))
 
 
 def compare(label, sink, data, to):
@@ -218,7 +150,7 @@ for tls in (False, True):
         if not has(client):
             tap.skip(client, "not installed")
             continue
-        one_client(client, globals()["by_" + client], tls, daemon, sink)
+        one_client(client, getattr(mtaclients, "by_" + client), tls, daemon, sink)
     daemon.kill9()
     sink.close()
 postfix_sink() if shutil.which("smtp-sink") else tap.skip("smtp-sink", "none")

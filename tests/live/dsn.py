@@ -38,7 +38,6 @@ def drained():
     return wait_for(lambda: daemon.json("status")["totals"]["recipients"] == 0)
 
 
-
 def notice(to, failed, label):
     """The one notice to `to`, taken apart."""
     wait_for(lambda: sink.to(to))
@@ -96,6 +95,7 @@ send("two@from.example", ["no2@to.example", "yes2@to.example",
                           "no3@to.example"])
 notice("two@from.example", ["no2@to.example", "no3@to.example"], "one of two")
 tap.same(len(sink.to("yes2@to.example")), 1, "one of two: the other arrives")
+wait_for(lambda: len(daemon.events("Bounce")) >= 3, 5)
 bounced = [e.get("recipient") for e in daemon.events("Bounce")]
 tap.same(sorted(bounced), ["no%d@to.example" % i for i in (1, 2, 3)],
          "a Bounce each")
@@ -119,6 +119,7 @@ tap.ok(wait_for(lambda: sink.to("later@to.example")), "451: tried again")
 tap.same(tried["later@to.example"], 2, "451: arrives at the second attempt")
 drained()
 tap.same(sink.to("three@from.example"), [], "451: no notice")
+wait_for(lambda: daemon.events("TransientFailure"), 5)
 tap.same(len([e for e in daemon.events("TransientFailure")
               if e["recipient"] == "later@to.example"]), 1,
          "451: a TransientFailure")

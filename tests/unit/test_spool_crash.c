@@ -410,7 +410,7 @@ promises_hold_whatever_happens(void **state)
 	const char *check = getenv("CHECK");
 	bool is_long = check != NULL && strcmp(check, "long") == 0;
 	uint64_t one = number_of("SEED", 0);
-	uint64_t n = number_of("SEEDS", is_long ? 20000 : 1500);
+	uint64_t n = number_of("SEEDS", is_long ? 10000 : 500);
 
 	(void)state;
 	for (uint64_t i = 1; i <= n; i++)
