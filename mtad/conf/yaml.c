@@ -388,7 +388,7 @@ on_document(struct builder *b)
 {
 	if (++b->ndocs == 1)
 		return true;
-	return give_up(b, event_place(b), "one document", "another \"---\"");
+	return give_up(b, event_place(b), "one document", "another");
 }
 
 static bool

@@ -43,7 +43,8 @@ def by_swaks(port, tls, file, to):
     with open(file, "rb") as f, open(file + ".dot", "wb") as g:
         g.write(f.read() + b".\r\n")
     return command("swaks", "--server", "127.0.0.1:%d" % port, "--from", FROM,
-                   "--to", ",".join(to), "--data", "@" + file + ".dot", "--hide-send",
+                   "--to", ",".join(to), "--data", "@" + file + ".dot",
+                   "--hide-send",
                    *(["--tls"] if tls else []))
 
 

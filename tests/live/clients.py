@@ -43,7 +43,8 @@ octets = bytes(i for i in range(1, 256) if i not in (10, 13))
 MESSAGES = {
     "8-bit": (head("eight") + "Grüße, 世界\r\n".encode() + octets + b"\r\n",
               ["x@to.example"]),
-    "dots": (head("dots") + b".\r\n..\r\n...\r\n.x\r\n\r\n. \r\nx.\r\n.\r\nx\r\n",
+    "dots": (head("dots") +
+             b".\r\n..\r\n...\r\n.x\r\n\r\n. \r\nx.\r\n.\r\nx\r\n",
              ["x@to.example"]),
     "10 MB": (head("large") + large(10 << 20), ["x@to.example"]),
     "100 recipients": (head("many") + b"to all\r\n",
@@ -150,7 +151,8 @@ for tls in (False, True):
         if not has(client):
             tap.skip(client, "not installed")
             continue
-        one_client(client, getattr(mtaclients, "by_" + client), tls, daemon, sink)
+        one_client(client, getattr(mtaclients, "by_" + client), tls, daemon,
+                   sink)
     daemon.kill9()
     sink.close()
 postfix_sink() if shutil.which("smtp-sink") else tap.skip("smtp-sink", "none")

@@ -19,8 +19,8 @@ struct told {
 static inline void
 told_add(struct told *t, const char *line)
 {
-	t->n += slice_copy(slice_str(line), t->text + t->n,
-	    sizeof(t->text) - t->n);
+	t->n +=
+	    slice_copy(slice_str(line), t->text + t->n, sizeof(t->text) - t->n);
 	t->n += slice_copy(SL("\n"), t->text + t->n, sizeof(t->text) - t->n);
 }
 
@@ -45,9 +45,9 @@ told_warning(void *ctx, const char *line)
 static inline void
 told_init(struct told *t)
 {
-	*t = (struct told){ .errs = { .report = told_error,
-				.ctx = t,
-				.warn = told_warning } };
+	*t = (struct told){
+		.errs = { .report = told_error, .ctx = t, .warn = told_warning }
+	};
 }
 
 /* Reads a text as "f.yml". */

@@ -11,7 +11,7 @@
 #include "test_conf.h"
 
 #define HOST "hostname: mx.example\n"
-#define IN   "listen: { in: { bind: 127.0.0.1:25, relay_from: 10.0.0.0/8 } }\n"
+#define IN "listen: { in: { bind: 127.0.0.1:25, relay_from: 10.0.0.0/8 } }\n"
 
 static struct told told;
 
@@ -48,16 +48,21 @@ assert_mistakes(const struct mistake *v, size_t n)
 /* ---- values of each type ------------------------------------------------- */
 
 static const struct mistake values[] = {
-	{ "ipv4: maybe\n", "f.yml:3:7: ipv4, expected true or false, got "
-			   "\"maybe\"\n" },
-	{ "bare_newlines: keep\n", "f.yml:3:16: bare_newlines, expected refuse "
-				   "or normalise, got \"keep\"\n" },
-	{ "node: 65536\n", "f.yml:3:7: node, expected a number from 0 to "
-			   "65535, got \"65536\"\n" },
-	{ "node: -1\n", "f.yml:3:7: node, expected a number from 0 to 65535, "
-			"got \"-1\"\n" },
-	{ "workers: 0x2\n", "f.yml:3:10: workers, expected a number from 0 to "
-			    "256, got \"0x2\"\n" },
+	{ "ipv4: maybe\n",
+	    "f.yml:3:7: ipv4, expected true or false, got "
+	    "\"maybe\"\n" },
+	{ "bare_newlines: keep\n",
+	    "f.yml:3:16: bare_newlines, expected refuse "
+	    "or normalise, got \"keep\"\n" },
+	{ "node: 65536\n",
+	    "f.yml:3:7: node, expected a number from 0 to "
+	    "65535, got \"65536\"\n" },
+	{ "node: -1\n",
+	    "f.yml:3:7: node, expected a number from 0 to 65535, "
+	    "got \"-1\"\n" },
+	{ "workers: 0x2\n",
+	    "f.yml:3:10: workers, expected a number from 0 to "
+	    "256, got \"0x2\"\n" },
 	{ "spool_segment: 64X\n",
 	    "f.yml:3:16: spool_segment, expected a size such as 64K, 10M or "
 	    "1G, from 1M to 1G, got \"64X\"\n" },
@@ -97,8 +102,9 @@ static const struct mistake values[] = {
 	{ "route: { \"caf\xc3\xa9.example\": { tenant: t } }\n",
 	    "f.yml:3:10: route, expected a domain or pattern such as "
 	    "*.example, in ASCII, got \"caf\xc3\xa9.example\"\n" },
-	{ "postmaster: me\n", "f.yml:3:13: postmaster, expected an address "
-			      "such as a@b.example, got \"me\"\n" },
+	{ "postmaster: me\n",
+	    "f.yml:3:13: postmaster, expected an address "
+	    "such as a@b.example, got \"me\"\n" },
 	{ "postmaster: a@b.example x\n",
 	    "f.yml:3:13: postmaster, expected an address such as a@b.example, "
 	    "got \"a@b.example x\"\n" },
@@ -107,13 +113,15 @@ static const struct mistake values[] = {
 	    "dots, hyphens, underscores, got \"mail daemon\"\n" },
 	{ "spool: \"a\\0b\"\n",
 	    "f.yml:3:8: spool, expected a path, got \"a\\x00b\"\n" },
-	{ "banner: \"a\\nb\"\n", "f.yml:3:9: banner, expected printable ASCII "
-				 "on one line, got \"a\\x0ab\"\n" },
+	{ "banner: \"a\\nb\"\n",
+	    "f.yml:3:9: banner, expected printable ASCII "
+	    "on one line, got \"a\\x0ab\"\n" },
 	{ "pool: { default: { sources: nobody } }\n",
 	    "f.yml:3:29: pool.default.sources, expected the name of a source, "
 	    "got \"nobody\"\n" },
-	{ "default_pool: nobody\n", "f.yml:3:15: default_pool, expected the "
-				    "name of a pool, got \"nobody\"\n" },
+	{ "default_pool: nobody\n",
+	    "f.yml:3:15: default_pool, expected the "
+	    "name of a pool, got \"nobody\"\n" },
 };
 
 static void
@@ -126,14 +134,18 @@ values_are_checked(void **state)
 /* ---- shapes -------------------------------------------------------------- */
 
 static const struct mistake shapes[] = {
-	{ "dns: 5\n", "f.yml:3:6: dns, expected a map of options, got "
-		      "\"5\"\n" },
-	{ "dns: [a]\n", "f.yml:3:6: dns, expected a map of options, got \"a "
-			"list\"\n" },
-	{ "source: x\n", "f.yml:3:9: source, expected a map from names to "
-			 "what they stand for, got \"x\"\n" },
-	{ "node: [1]\n", "f.yml:3:7: node, expected a number from 0 to 65535, "
-			 "got \"a list\"\n" },
+	{ "dns: 5\n",
+	    "f.yml:3:6: dns, expected a map of options, got "
+	    "\"5\"\n" },
+	{ "dns: [a]\n",
+	    "f.yml:3:6: dns, expected a map of options, got \"a "
+	    "list\"\n" },
+	{ "source: x\n",
+	    "f.yml:3:9: source, expected a map from names to "
+	    "what they stand for, got \"x\"\n" },
+	{ "node: [1]\n",
+	    "f.yml:3:7: node, expected a number from 0 to 65535, "
+	    "got \"a list\"\n" },
 	{ "spool: { a: b }\n",
 	    "f.yml:3:8: spool, expected a path, got \"a map\"\n" },
 	{ "dns: { servers: [1.2.3.4, ~] }\n",
@@ -172,10 +184,12 @@ a_file_is_a_map(void **state)
 /* ---- keys ---------------------------------------------------------------- */
 
 static const struct mistake keys[] = {
-	{ "spol: /x\n", "f.yml:3:1: unknown key, expected an option (did you "
-			"mean \"spool\"?), got \"spol\"\n" },
-	{ "xyzzy: /x\n", "f.yml:3:1: unknown key, expected an option, got "
-			 "\"xyzzy\"\n" },
+	{ "spol: /x\n",
+	    "f.yml:3:1: unknown key, expected an option (did you "
+	    "mean \"spool\"?), got \"spol\"\n" },
+	{ "xyzzy: /x\n",
+	    "f.yml:3:1: unknown key, expected an option, got "
+	    "\"xyzzy\"\n" },
 	{ "source: { a: { adress: 1.2.3.4 } }\n",
 	    "f.yml:3:16: unknown key, expected an option of source.a (did you "
 	    "mean \"address\"?), got \"adress\"\n" },
@@ -184,8 +198,9 @@ static const struct mistake keys[] = {
 	    "(did you mean \"ehlo\"?), got \"hleo\"\n" },
 	{ "<<: { node: 1 }\n",
 	    "f.yml:3:1: unknown key, expected an option, got \"<<\"\n" },
-	{ "~: 1\n", "f.yml:3:1: unknown key, expected an option, got "
-		    "\"~\"\n" },
+	{ "~: 1\n",
+	    "f.yml:3:1: unknown key, expected an option, got "
+	    "\"~\"\n" },
 	{ "hostname: b.example\n",
 	    "f.yml:3:1: duplicate key, expected each key once (the first is "
 	    "on line 1), got \"hostname\"\n" },
@@ -231,10 +246,12 @@ static const struct mistake wholes[] = {
 	    "f.yml:3:16: message_size_max, expected at most 31704K "
 	    "(spool_segment is 32M, and an envelope of 1000 recipients takes "
 	    "up to 1064K), got \"50M\"\n" },
-	{ "spool_max: 100M\n", "f.yml:3:12: spool_max, expected 0 or at least "
-			       "4 segments (256M), got \"100M\"\n" },
-	{ "retry: { first: 5h }\n", "f.yml:3:8: retry.max, expected at least "
-				    "the minimum (5h), got \"4h\"\n" },
+	{ "spool_max: 100M\n",
+	    "f.yml:3:12: spool_max, expected 0 or at least "
+	    "4 segments (256M), got \"100M\"\n" },
+	{ "retry: { first: 5h }\n",
+	    "f.yml:3:1: retry.max, expected at least "
+	    "the minimum (5h), got \"4h\"\n" },
 	{ "retry: { schedule: [1m], max: 5h }\n",
 	    "f.yml:3:31: retry.max, expected either schedule, or first, max "
 	    "and factor, got \"both\"\n" },
@@ -242,7 +259,7 @@ static const struct mistake wholes[] = {
 	    "f.yml:3:19: dns.retry_max, expected at least the minimum (1m), "
 	    "got \"1s\"\n" },
 	{ "client: { host_retry_min: 1h }\n",
-	    "f.yml:3:9: client.host_retry_max, expected at least the minimum "
+	    "f.yml:3:1: client.host_retry_max, expected at least the minimum "
 	    "(1h), got \"30m\"\n" },
 	{ "limits: { default: { backoff_max: 1s }, x.example: {} }\n",
 	    "f.yml:3:35: limits.default.backoff_max, expected at least the "
@@ -254,7 +271,7 @@ static const struct mistake wholes[] = {
 	  "fffffffff/ggggggggg/hhhhhhhhh/iiiiiiiii/jjjjjjjjj/kkkkkkk\n",
 	    "f.yml:3:10: control, expected a path of at most 107 bytes, got "
 	    "\"/aaaaaaaaa/bbbbbbbbb/ccccccccc/ddddddddd/eeeeeeeee/fffffffff/"
-	    "ggggggggg/hhhhhhhhh...\"\n" },
+	    "ggggggggg/hhhhhhhh...\"\n" },
 	{ "dns: { trust_anchor: /nonexistent/root.key }\n",
 	    "f.yml:3:22: dns.trust_anchor, expected a file that can be read, "
 	    "got \"No such file or directory\"\n" },
@@ -306,8 +323,9 @@ the_odd_is_only_warned_of(void **state)
 	assert_said("hostname: mx\n" IN,
 	    "f.yml:1:11: warning: hostname, expected a full name such as "
 	    "mx.example, got \"mx\"\n");
-	assert_said(HOST, "f.yml:1:1: warning: listen, expected a place where "
-			  "mail comes in, got nothing\n");
+	assert_said(HOST,
+	    "f.yml:1:1: warning: listen, expected a place where "
+	    "mail comes in, got nothing\n");
 	assert_said(HOST "listen: { in: { bind: 127.0.0.1:25 } }\n",
 	    "f.yml:2:9: warning: listen, expected relay_from in one of them, "
 	    "or only postmaster gets mail, got nothing\n");
@@ -371,10 +389,10 @@ what_is_shown_is_escaped_and_cut(void **state)
 	    "\"\\x1b[2J\"\n");
 	assert_said(HOST IN "\"a\\x07\": 1\n",
 	    "f.yml:3:1: unknown key, expected an option, got \"a\\x07\"\n");
-	assert_said(
-	    HOST IN "node: "
-		    "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffff"
-		    "ffffffgggggggggghhhhhhhhhhiiiiiiiiii\n",
+	assert_said(HOST IN
+	    "node: "
+	    "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffff"
+	    "ffffffgggggggggghhhhhhhhhhiiiiiiiiii\n",
 	    "f.yml:3:7: node, expected a number from 0 to 65535, got "
 	    "\"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffg"
 	    "ggggggggghhhhhhhhh...\"\n");

@@ -275,17 +275,18 @@ null_unsets(void **state)
 static void
 listeners_inherit_and_override(void **state)
 {
-	struct conf *c = good("hostname: mx.example\n"
-			      "listen:\n"
-			      "  a: { bind: 127.0.0.1:25, relay_from: 10.0.0.1,\n"
-			      "       recipients_max: 5, hostname: a.example,\n"
-			      "       timeouts: { body: 1s }, hops_max: ~ }\n"
-			      "  b: { bind: \"[::1]:25\", tenant: t,\n"
-			      "       bare_newlines: normalise }\n"
-			      "hops_max: 30\n"
-			      "recipients_max: 200\n"
-			      "banner: hello there\n"
-			      "timeouts: { command: 90s, body: 2m }\n");
+	struct conf *c =
+	    good("hostname: mx.example\n"
+		 "listen:\n"
+		 "  a: { bind: 127.0.0.1:25, relay_from: 10.0.0.1,\n"
+		 "       recipients_max: 5, hostname: a.example,\n"
+		 "       timeouts: { body: 1s }, hops_max: ~ }\n"
+		 "  b: { bind: \"[::1]:25\", tenant: t,\n"
+		 "       bare_newlines: normalise }\n"
+		 "hops_max: 30\n"
+		 "recipients_max: 200\n"
+		 "banner: hello there\n"
+		 "timeouts: { command: 90s, body: 2m }\n");
 	const struct conf_listen *a = &c->listen[0], *b = &c->listen[1];
 
 	(void)state;
@@ -400,9 +401,9 @@ scalars_are_read_by_type(void **state)
 static void
 schedule_replaces_growth(void **state)
 {
-	struct conf *c = accepted(
-	    "hostname: mx.example\n"
-	    "retry: { schedule: [10m, 30m, 1h30m], jitter: 0% }\n");
+	struct conf *c =
+	    accepted("hostname: mx.example\n"
+		     "retry: { schedule: [10m, 30m, 1h30m], jitter: 0% }\n");
 
 	(void)state;
 	assert_int_equal(c->retry.nlist, 3);
