@@ -370,8 +370,8 @@ static bool
 on_close(struct builder *b)
 {
 	struct frame *f = &b->frames[--b->depth];
-	struct child *v = b->children + f->first;
 	size_t n = b->nchildren - f->first;
+	struct child *v = n > 0 ? b->children + f->first : NULL;
 	uint32_t height = f->height + 1;
 
 	if (f->node->kind == YAML_MAP && n > 1 && !check_duplicates(b, v, n))

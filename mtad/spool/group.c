@@ -187,6 +187,23 @@ make_room(struct spool *s, uint64_t bytes, bool reserve)
 	return segment_begin(s, reserve);
 }
 
+/* Room for the pieces of one more commit. */
+static bool
+iov_fits(struct spool *s, uint32_t niov, uint32_t nbody)
+{
+	uint32_t need = niov + nbody + 16;
+	struct slice *v;
+
+	if (need <= s->iov_cap)
+		return true;
+	v = mem_grow(s->iov, need * sizeof(*v));
+	if (!v)
+		return false;
+	s->iov = v;
+	s->iov_cap = need;
+	return true;
+}
+
 static bool
 group_takes(const struct spool *s, const struct group *g,
     const struct spool_commit *c, uint32_t n)
@@ -210,7 +227,7 @@ gather(struct spool *s, struct group *g)
 			return;
 		list_remove(&c->link);
 		s->waiting_bytes -= commit_bytes(c);
-		if (n >= slots_left) {
+		if (n >= slots_left || !iov_fits(s, g->niov, c->nbody)) {
 			commit_fail(s, c, E_FULL);
 			continue;
 		}
@@ -259,7 +276,16 @@ static void
 commit_done(struct spool *s, struct spool_commit *c)
 {
 	struct segment *g = &s->seg[s->current];
-	struct slot *slot = slot_for(s, c);
+	struct slot *slot;
+
+	apply_payments(s, c);
+	if (c->nrcpt == 0) { /* a debt that is waived: no message */
+		c->slot = HANDLE_NONE;
+		c->err = 0;
+		list_push_tail(&s->done, &c->link);
+		return;
+	}
+	slot = slot_for(s, c);
 
 	if (!slot) { /* out of memory: durable, and found at the next start */
 		commit_fail(s, c, E_NOMEM);
@@ -278,7 +304,6 @@ commit_done(struct spool *s, struct spool_commit *c)
 	buf_add_u32(&s->draft, c->ref.offset);
 	buf_add_u32(&s->draft, (uint32_t)c->envelope.n);
 	buf_adds(&s->draft, c->envelope);
-	apply_payments(s, c);
 	c->err = 0;
 	list_push_tail(&s->done, &c->link);
 }
@@ -304,6 +329,36 @@ group_succeeded(struct spool *s, struct group *g)
 	}
 }
 
+/* What a group that failed left on the disk may be found one day: its message
+ * is called off there, and the debts that it would have paid stand again. */
+static void
+cancel(struct spool *s, const struct spool_commit *c)
+{
+	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	struct entry e = { .id = c->id };
+	int err = 0;
+
+	if (!handle_is_none(c->moves))
+		return;
+	e.state.outcome.klass = OUTCOME_DELETED;
+	e.state.outcome.stage = STAGE_LOCAL;
+	e.state.is_final = true;
+	for (uint32_t i = 0; !err && i < c->nrcpt; i++) {
+		e.rcpt = (uint16_t)i;
+		err = entry_encode(&s->entries, &e);
+	}
+	for (uint32_t i = 0; !err && paid && i < c->npays; i++) {
+		if (c->pays_rcpts[i] >= paid->nrcpt || !paid->states)
+			continue;
+		e = (struct entry){ .id = paid->id,
+			.rcpt = c->pays_rcpts[i],
+			.state = paid->states[c->pays_rcpts[i]] };
+		err = entry_encode(&s->entries, &e);
+	}
+	if (!s->entries_since_us)
+		s->entries_since_us = s->now_us;
+}
+
 /* Nothing of the group was acknowledged. Its outcomes stay queued. Messages of
  * it may be found on the disk one day: their ids are cancelled. */
 static void
@@ -314,21 +369,15 @@ group_failed(struct spool *s, struct group *g, int err, bool in_sync)
 	while ((n = list_pop_head(&g->commits))) {
 		struct spool_commit *c =
 		    container_of(n, struct spool_commit, link);
-		struct entry e = { .id = c->id };
 
-		e.state.outcome.klass = OUTCOME_DELETED;
-		e.state.outcome.stage = STAGE_LOCAL;
-		e.state.is_final = true;
-		for (uint32_t i = 0;
-		     in_sync && handle_is_none(c->moves) && i < c->nrcpt; i++) {
-			e.rcpt = (uint16_t)i;
-			if (entry_encode(&s->entries, &e))
-				break;
-		}
+		cancel(s, c);
 		commit_fail(s, c, err);
 	}
-	if (!in_sync)
+	if (!in_sync) {
+		/* Part of it may stand there: what cancels it comes behind. */
+		s->at += (uint32_t)g->bytes;
 		return;
+	}
 	/* A sync that failed is never tried again and trusted: what it lost is
 	 * unknown. The segment takes nothing more and its messages move. */
 	log_event(LOG_ERROR, "spool", "what",

@@ -331,7 +331,9 @@ read_record(struct spool *s, uint32_t at, const struct record *r)
 		    "record failed its checksum");
 		return 0;
 	}
-	if (r->type == REC_MESSAGE) {
+	if (r->type == REC_MESSAGE && r->nrcpt == 0) {
+		on_entries(s, extra); /* debts that were waived */
+	} else if (r->type == REC_MESSAGE) {
 		err = on_message(s, &r->id, at, r->body_bytes, r->nrcpt,
 		    slice_of(p, r->env_bytes), &f);
 		if (!err)

@@ -10,6 +10,7 @@
  */
 #include "spool/spool_i.h"
 
+#define HEADER_COPY 2048u    /* where the header stands a second time */
 #define FILL_STEP (4u << 20) /* zero-filled and synced at a time */
 #define ZEROES 65536u
 
@@ -29,13 +30,19 @@ int
 disk_write(struct spool *s, uint32_t file, uint64_t off,
     const struct slice *iov, uint32_t n)
 {
-	struct disk_req r = { .op = DISK_WRITE,
-		.file = file,
-		.off = off,
-		.iov = iov,
-		.niov = n };
+	struct disk_req r = { .op = DISK_WRITE, .file = file, .off = off };
+	int err = 0;
 
-	return submit(s, &r)->err;
+	while (n > 0 && !err) {
+		r.iov = iov;
+		r.niov = MIN(n, DISK_IOV_MAX);
+		err = submit(s, &r)->err;
+		for (uint32_t i = 0; i < r.niov; i++)
+			r.off += iov[i].n;
+		iov += r.niov;
+		n -= r.niov;
+	}
+	return err;
 }
 
 int
@@ -189,7 +196,7 @@ oldest_free(const struct spool *s)
 static int
 header_write(struct spool *s, uint32_t file, uint64_t seq, uint64_t stamp)
 {
-	struct slice iov[2];
+	struct slice iov[4];
 	struct buf b;
 	int err;
 
@@ -204,23 +211,26 @@ header_write(struct spool *s, uint32_t file, uint64_t seq, uint64_t stamp)
 		buf_free(&b);
 		return E_NOMEM;
 	}
-	iov[0] = buf_slice(&b);
-	iov[1] = slice_of(zeroes, SPOOL_BLOCK - b.n);
-	err = disk_write(s, file, 0, iov, 2);
+	/* Twice, in sectors of their own: a bit that rots in one leaves the
+	 * other. */
+	iov[0] = iov[2] = buf_slice(&b);
+	iov[1] = slice_of(zeroes, HEADER_COPY - b.n);
+	iov[3] = slice_of(zeroes, SPOOL_BLOCK - HEADER_COPY - b.n);
+	err = disk_write(s, file, 0, iov, 4);
 	if (!err)
 		err = disk_sync(s, file);
 	buf_free(&b);
 	return err;
 }
 
-int
-segment_header_read(struct spool *s, uint32_t file)
+static int
+header_read_at(struct spool *s, uint32_t file, uint32_t at)
 {
 	struct segment *g = &s->seg[file];
 	char raw[32];
 	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
 	uint32_t format;
-	int err = disk_read_full(s->disk, file, 0, raw, sizeof(raw));
+	int err = disk_read_full(s->disk, file, at, raw, sizeof(raw));
 
 	if (err)
 		return err;
@@ -233,6 +243,16 @@ segment_header_read(struct spool *s, uint32_t file)
 	if (cursor_u32(&c) != crc32c(0, raw, 28))
 		return E_CORRUPT;
 	return format > SPOOL_FORMAT ? E_VERSION : 0;
+}
+
+int
+segment_header_read(struct spool *s, uint32_t file)
+{
+	int err = header_read_at(s, file, 0);
+
+	if (err == E_NOTFOUND || err == E_CORRUPT)
+		err = header_read_at(s, file, HEADER_COPY);
+	return err;
 }
 
 int
@@ -290,11 +310,17 @@ footer_note(struct spool *s, const struct entry *e)
 static void
 footer_message(struct spool *s, struct cursor *c, struct buf *out)
 {
-	struct handle h = { cursor_u32(c), cursor_u32(c) };
-	uint32_t offset = cursor_u32(c), env_n = cursor_u32(c);
-	struct slice env = cursor_take(c, env_n);
-	struct slot *slot = pool_get(&s->slots, h);
+	uint32_t offset, env_n;
+	struct slice env;
+	struct handle h;
+	struct slot *slot;
 
+	h.index = cursor_u32(c);
+	h.gen = cursor_u32(c);
+	offset = cursor_u32(c);
+	env_n = cursor_u32(c);
+	env = cursor_take(c, env_n);
+	slot = pool_get(&s->slots, h);
 	if (!slot || slot->segment != s->current || slot->offset != offset)
 		return;
 	buf_add(out, slot->id.b, sizeof(slot->id.b));

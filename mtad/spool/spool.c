@@ -4,6 +4,8 @@
  */
 #include "spool/spool_i.h"
 
+#define ENTRIES_MANY (1u << 20) /* bytes of outcomes that wait for nobody */
+
 void
 spool_conf_default(struct spool_conf *c)
 {
@@ -49,6 +51,7 @@ spool_open(struct spool **out, const struct spool_conf *conf, struct disk *disk,
 	buf_init(&s->headers, GROUP_BYTES_MAX);
 	s->seg = mem_try(SPOOL_SEGMENTS * sizeof(*s->seg));
 	s->iov = mem_try(DISK_IOV_MAX * sizeof(*s->iov));
+	s->iov_cap = DISK_IOV_MAX;
 	err = s->seg && s->iov ? scan_begin(s, why, why_cap) : E_NOMEM;
 	if (err) {
 		spool_close(s);
@@ -172,8 +175,9 @@ spool_drop(struct spool *s, struct handle h)
 static bool
 entries_are_due(const struct spool *s)
 {
-	return s->entries.n &&
-	    s->now_us - s->entries_since_us >= s->conf.outcome_unsynced_us;
+	return s->entries.n > ENTRIES_MANY ||
+	    (s->entries.n &&
+		s->now_us - s->entries_since_us >= s->conf.outcome_unsynced_us);
 }
 
 bool

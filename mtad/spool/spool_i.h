@@ -115,7 +115,8 @@ struct spool {
 	struct buf footer_entries; /* and its outcomes about older ones */
 	bool no_footer;            /* one of the two is not whole */
 
-	struct slice *iov;  /* DISK_IOV_MAX */
+	struct slice *iov; /* of the group */
+	uint32_t iov_cap;
 	struct buf headers; /* record headers and small payloads of a group */
 
 	/* Compaction. */

@@ -17,7 +17,7 @@ except ImportError:
     sys.exit(0)
 
 TOP = os.environ["TOP"]
-MTAD = os.path.join(TOP, os.environ["O"], "mtad")
+MTAD = os.path.join(os.environ["BUILD"], "mtad")
 
 # A file, and whether it is one.
 FILES = [

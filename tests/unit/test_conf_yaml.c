@@ -114,6 +114,20 @@ an_empty_file_is_a_null(void **state)
 }
 
 static void
+collections_may_be_empty(void **state)
+{
+	static const char *const texts[] = { "[]", "{}", "# x\n []\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct yaml_doc *d = good(texts[i]);
+
+		assert_int_equal(yaml_root(d)->n, 0);
+		yaml_doc_free(d);
+	}
+}
+
+static void
 json_is_read_too(void **state)
 {
 	struct yaml_doc *d = good("{\"a\": [1, true, null],\n \"b\": {}}");
@@ -382,6 +396,7 @@ main(void)
 		cmocka_unit_test(nodes_know_their_places),
 		cmocka_unit_test(only_plain_words_are_null),
 		cmocka_unit_test(an_empty_file_is_a_null),
+		cmocka_unit_test(collections_may_be_empty),
 		cmocka_unit_test(json_is_read_too),
 		cmocka_unit_test(an_alias_is_the_node_itself),
 		cmocka_unit_test(what_is_refused),
