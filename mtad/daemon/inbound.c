@@ -424,7 +424,11 @@ inbound_committed(struct worker *w, struct parcel *p)
 		COUNT(w, messages_in, 1);
 		COUNT(w, bytes_in, p->pieces[0].n + p->pieces[1].n);
 	}
-	ASSERT(s && s->is_committing);
+	if (!s) { /* the worker has closed its doors meanwhile */
+		parcel_give(w, p);
+		return;
+	}
+	ASSERT(s->is_committing);
 	s->is_committing = false;
 	if (s->is_dead) {
 		/* Nobody is there to hear it; the message is ours if it is

@@ -93,10 +93,13 @@ static void
 op_down(void *ctx, const struct outcome *o, struct slice text)
 {
 	struct out_session *s = ctx;
+	struct outcome end = *o;
 
+	if (end.klass == OUTCOME_NONE) /* in good order, says the machine */
+		end.klass = OUTCOME_DELIVERED;
 	if (s->conn && courier_out(s->courier)->n)
 		conn_send(s->conn, courier_out(s->courier)); /* QUIT */
-	go_down(s, o, text);
+	go_down(s, &end, text);
 }
 
 static const struct courier_ops courier_ops = {

@@ -238,8 +238,12 @@ worker_run(struct worker *w)
 			w->is_done = true;
 	}
 	outbound_stop(w, true);
+	inbound_close(w);
 	work(w);
 	flush(w);
 	flush_book(w, true);
+	/* Last replies on their way: each has at most its linger time. */
+	while (!loop_is_idle(w->loop))
+		loop_turn(w->loop, loop_now(w->loop) + 50 * US_PER_MS);
 	atomic_fetch_add(&w->d->stopped_workers, 1);
 }

@@ -149,6 +149,12 @@ run_all(struct list *from)
 	}
 }
 
+bool
+loop_is_idle(const struct loop *l)
+{
+	return l->timers.n == 0;
+}
+
 void
 loop_free(struct loop *l)
 {

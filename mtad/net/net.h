@@ -19,6 +19,8 @@ struct event_base;
 struct loop *loop_new(void);
 /* Everything made on it must have been closed or freed before. */
 void loop_free(struct loop *l);
+/* No connection has a deadline: none is lingering either. */
+bool loop_is_idle(const struct loop *l);
 struct event_base *loop_base(struct loop *l);
 /* Monotonic microseconds, read once at the start of the turn. */
 int64_t loop_now(const struct loop *l);
