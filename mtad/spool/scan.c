@@ -587,6 +587,9 @@ read_all(struct spool *s)
 	 * is relied on from here on, so it must be made to stay. */
 	if (!err && sc->norder && !s->is_read_only)
 		err = disk_sync(s, sc->order[sc->norder - 1]);
+	/* A file that a crash left behind may be in no synced directory. */
+	if (!err && s->nfiles && !s->is_read_only)
+		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
 	mem_free(sc->raw);
 	sc->raw = NULL;
 	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)
