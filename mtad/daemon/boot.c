@@ -254,7 +254,7 @@ report(void *ctx, const char *line)
 const struct conf *
 boot_conf(const char *path)
 {
-	struct conf_errors errs = { .report = report };
+	struct conf_errors errs = { .report = report, .warn = report };
 
 	return conf_load(path, &errs);
 }

@@ -9,7 +9,6 @@
  */
 #include "daemon/daemon_i.h"
 
-#define CONNECT_US (30 * US_PER_S)
 #define TLS_US (30 * US_PER_S)
 
 struct out_session {
@@ -331,7 +330,8 @@ outbound_open(struct worker *w, struct post_open *o)
 	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
 	mem_free(o);
 	if (s->conn) {
-		conn_set_deadline(s->conn, loop_now(w->loop) + CONNECT_US);
+		conn_set_deadline(s->conn,
+		    loop_now(w->loop) + w->conf->connect_timeout_us);
 		return;
 	}
 	connect_failed(s, strerror_r(err, text, sizeof(text)));

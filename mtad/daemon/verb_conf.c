@@ -36,7 +36,7 @@ verb_check(int argc, char **argv)
 	static const struct option longs[] = { { "help", no_argument, NULL,
 						   'h' },
 		{ "config", required_argument, NULL, 'c' }, { 0 } };
-	struct conf_errors errs = { .report = report };
+	struct conf_errors errs = { .report = report, .warn = report };
 	const char *path = "/etc/mtad/mtad.yml";
 	struct conf *c;
 	int o;

@@ -408,7 +408,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	m->nrcpt = env->nrcpt;
 	m->tenant = tag_id(c, env->tenant);
 	m->campaign = tag_id(c, env->campaign);
-	m->pool = tag_id(c, pool.n ? pool : SL("default"));
+	m->pool = tag_id(c, pool.n ? pool : c->conf->default_pool);
 	m->is_null_sender = env->sender.n == 0;
 	ev.message = (struct ev_message){
 		.msg = h.index,

@@ -44,7 +44,7 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 		for (uint32_t k = 0; k < out->nsources; k++)
 			out->sources[k] = in->sources[k];
 	}
-	p->default_pool = name_of(c, SL("default"));
+	p->default_pool = name_of(c, conf->default_pool);
 }
 
 struct eng_policy *
@@ -62,5 +62,9 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	for (uint32_t i = 0; i < p->nshapes; i++)
 		p->shapes[i] = conf->shapes[i].shape;
 	p->retry = conf->retry;
+	p->dns_retry_min_us = conf->dns_retry_min_us;
+	p->dns_retry_max_us = conf->dns_retry_max_us;
+	p->host_retry_min_us = conf->host_retry_min_us;
+	p->host_retry_max_us = conf->host_retry_max_us;
 	return p;
 }
