@@ -185,9 +185,11 @@ sleep_until(struct spooler *s, int64_t until_us)
 	ts.tv_sec = left / US_PER_S;
 	ts.tv_nsec = (left % US_PER_S) * 1000;
 	atomic_store(&s->is_asleep, true);
-	/* Only what wakes counts: outcomes that came without a wake wait for
-	 * company. A wake between the store and here is seen in the fd. */
-	if (!atomic_load(&s->is_stopping) && ppoll(&pf, 1, &ts, NULL) > 0 &&
+	/* What was pushed before that store found nobody asleep and woke nobody,
+	 * so the mailbox is looked into once more; what comes later writes the
+	 * descriptor. */
+	if (!atomic_load(&s->is_stopping) && mailbox_is_empty(&s->box) &&
+	    ppoll(&pf, 1, &ts, NULL) > 0 &&
 	    read(s->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		log_msg(LOG_ERROR, "spooler", "reading the wake: errno %d",
 		    errno);
@@ -211,7 +213,7 @@ run(void *arg)
 		until = spool_deadline(s->spool);
 		pthread_mutex_unlock(&s->lock);
 		post_answers(s, &a);
-		if (!more && !atomic_load(&s->box.head))
+		if (!more)
 			sleep_until(s, until);
 	}
 	return NULL;

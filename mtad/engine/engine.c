@@ -247,7 +247,7 @@ timers_run(struct eng *e)
 		t = container_of(heap_pop(&e->timers), struct timer, node);
 		switch (t->kind) {
 		case TIMER_DOM:
-			eng_dom_retry(e, t->index);
+			eng_dom_timer(e, t->index);
 			break;
 		case TIMER_PATH:
 			eng_path_pump(e, t->index);

@@ -87,14 +87,7 @@ void eng_policy_default(struct eng_policy *p);
 void eng_shape_default(struct eng_shape *s);
 
 struct eng_limits {
-	/* Message indices are 1..messages_max. The driver announces no more
-	 * recipients than eng_rcpts_free says. */
-	uint32_t messages_max, rcpts_max;
-	uint32_t domains_max; /* remembered without having mail */
-	uint32_t sites_max;   /* follows from the domains: unused */
-	uint32_t sessions_max;
-	/* An earlier life may have spent every rate: buckets begin empty. */
-	bool is_restart;
+	uint32_t messages_max, rcpts_max, domains_max, sites_max, sessions_max;
 };
 
 /* ---- events ----------------------------------------------------------------- */

@@ -467,8 +467,7 @@ void eng_dom_drop(struct eng *e, uint32_t dom);
 /* Somebody needs its answer: asks when there is none or it is old. */
 void eng_dom_touch(struct eng *e, uint32_t dom);
 void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
-/* A failed look-up is tried again now; its timer, or an operator. */
-void eng_dom_retry(struct eng *e, uint32_t dom);
+void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);
 struct outcome eng_dns_outcome(enum eng_dns status);
