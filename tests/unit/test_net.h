@@ -21,7 +21,7 @@
 
 /* How long anything may take before a test fails: only then is it reached. */
 #define PATIENCE_US (30 * US_PER_S)
-#define TURN_US	    (20 * US_PER_MS)
+#define TURN_US (20 * US_PER_MS)
 
 /* Turns the loop until cond holds. */
 #define RUN_UNTIL(l, cond)                                                     \

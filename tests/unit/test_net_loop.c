@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #define WAKERS 3
-#define POSTS  4000 /* of each waker */
+#define POSTS 4000 /* of each waker */
 
 static struct loop *l;
 
@@ -67,8 +67,9 @@ no_wake_is_lost(void **state)
 	atomic_store(&taken, 0);
 	loop_set_idle_check(l, has_posts, NULL);
 	for (intptr_t i = 0; i < WAKERS; i++)
-		assert_int_equal(
-		    pthread_create(&t[i], NULL, waker, (void *)(1 + 3 * i)), 0);
+		assert_int_equal(pthread_create(&t[i], NULL, waker,
+				     (void *)(1 + 3 * i)),
+		    0);
 	/* Without a limit: a lost wake is a sleep without an end. */
 	while (atomic_load(&taken) < WAKERS * POSTS) {
 		loop_turn(l, TIME_NEVER);
