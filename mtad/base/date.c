@@ -92,25 +92,80 @@ date_of(int64_t unix_us, struct date *d)
 	d->us = (int)(us % US_PER_S);
 }
 
+/* The n last decimal digits of v; returns what is behind them. */
+static char *
+put_digits(char *dst, unsigned v, int n)
+{
+	for (int i = n - 1; i >= 0; i--, v /= 10)
+		dst[i] = (char)('0' + v % 10);
+	return dst + n;
+}
+
+/* Years of four digits; others are for snprintf. Both stand in every line of
+ * the books and every trace field, hence not printf throughout. */
+static char *
+put_year(char *dst, int year)
+{
+	if (year >= 0 && year <= 9999)
+		return put_digits(dst, (unsigned)year, 4);
+	return dst + snprintf(dst, 12, "%04d", year);
+}
+
+static char *
+put_text(char *dst, const char *text, size_t n)
+{
+	memcpy(dst, text, n);
+	return dst + n;
+}
+
+static char *
+put_time(char *dst, const struct date *d)
+{
+	dst = put_digits(dst, (unsigned)d->hour, 2);
+	*dst++ = ':';
+	dst = put_digits(dst, (unsigned)d->min, 2);
+	*dst++ = ':';
+	return put_digits(dst, (unsigned)d->sec, 2);
+}
+
 size_t
 date_rfc5322(char *dst, int64_t unix_us)
 {
 	struct date d;
+	char *p = dst;
 
 	date_of(unix_us, &d);
-	return (size_t)snprintf(dst, 40,
-	    "%s, %02d %s %04d %02d:%02d:%02d +0000", day_names[d.wday], d.day,
-	    month_names[d.mon - 1], d.year, d.hour, d.min, d.sec);
+	p = put_text(p, day_names[d.wday], 3);
+	p = put_text(p, ", ", 2);
+	p = put_digits(p, (unsigned)d.day, 2);
+	*p++ = ' ';
+	p = put_text(p, month_names[d.mon - 1], 3);
+	*p++ = ' ';
+	p = put_year(p, d.year);
+	*p++ = ' ';
+	p = put_time(p, &d);
+	p = put_text(p, " +0000", 7);
+	return (size_t)(p - dst) - 1;
 }
 
 size_t
 date_iso(char *dst, int64_t unix_us)
 {
 	struct date d;
+	char *p = dst;
 
 	date_of(unix_us, &d);
-	return (size_t)snprintf(dst, 32, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-	    d.year, d.mon, d.day, d.hour, d.min, d.sec, d.us);
+	p = put_year(p, d.year);
+	*p++ = '-';
+	p = put_digits(p, (unsigned)d.mon, 2);
+	*p++ = '-';
+	p = put_digits(p, (unsigned)d.day, 2);
+	*p++ = 'T';
+	p = put_time(p, &d);
+	*p++ = '.';
+	p = put_digits(p, (unsigned)d.us, 6);
+	p = put_text(p, "Z", 2);
+	return (size_t)(p - dst) - 1;
 }
 
 /* Takes exactly n digits off the front of *s: 0 and *out <= max, or error. */

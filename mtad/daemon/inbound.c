@@ -265,13 +265,10 @@ session_flush(struct in_session *s)
 {
 	struct buf *out = &s->intake.srv.out;
 	int64_t now = loop_now(s->w->loop);
-	bool all = out->n == 0 || conn_send(s->conn, out);
+	bool all = out->n == 0 || conn_post(s->conn, out);
 
 	if (s->intake.is_closing) {
-		if (all)
-			conn_close_gently(s->conn, LINGER_US);
-		else
-			conn_close(s->conn);
+		conn_close_gently(s->conn, LINGER_US);
 		s->conn = NULL;
 		s->door->connections--;
 		client_count(s->w, s->client_key, -1);

@@ -123,7 +123,7 @@ session_flush(struct out_session *s)
 		out = courier_out(s->courier);
 		if (out->n == 0)
 			break;
-		if (!conn_send(s->conn, out))
+		if (!conn_post(s->conn, out))
 			break; /* on_drained goes on */
 		courier_pump(s->courier, loop_now(s->w->loop));
 	}

@@ -19,6 +19,9 @@
 
 #include "daemon/daemon_i.h"
 
+/* Lone messages synced in a row between two turns of the spooler. */
+#define INLINE_RUN 64
+
 /* Answers of one turn, to be posted when the lock is free again. */
 struct answers {
 	struct posts to_core;
@@ -148,6 +151,7 @@ keep_answers(struct spooler *s, struct answers *a, struct worker *self)
 
 	while ((p = posts_shift(own)))
 		inbound_committed(self, container_of(p, struct parcel, post));
+	loop_send(self->loop);
 	if (self != s->d->core_worker)
 		while ((p = posts_shift(&a->to_core)))
 			posts_push(&self->to_core, p);
@@ -196,6 +200,39 @@ sleep_until(struct spooler *s, int64_t until_us)
 	atomic_store(&s->is_asleep, false);
 }
 
+/* One group; true when more is queued. */
+static bool
+write_group(struct spooler *s)
+{
+	struct answers a = { 0 };
+	bool more;
+
+	pthread_mutex_lock(&s->lock);
+	take_posts(s);
+	more = spool_turn(s->spool, clock_mono_us());
+	take_answers(s, &a);
+	pthread_mutex_unlock(&s->lock);
+	post_answers(s, &a);
+	return more;
+}
+
+/* A step of what keeps no client waiting; true when there is more of it. */
+static bool
+tidy(struct spooler *s, int64_t *until)
+{
+	struct answers a = { 0 };
+	bool more;
+
+	pthread_mutex_lock(&s->lock);
+	s->ninline = 0;
+	more = spool_tidy(s->spool, clock_mono_us());
+	take_answers(s, &a);
+	*until = spool_deadline(s->spool);
+	pthread_mutex_unlock(&s->lock);
+	post_answers(s, &a);
+	return more;
+}
+
 static void *
 run(void *arg)
 {
@@ -204,15 +241,8 @@ run(void *arg)
 	bool more;
 
 	while (!atomic_load(&s->is_stopping)) {
-		struct answers a = { 0 };
-
-		pthread_mutex_lock(&s->lock);
-		take_posts(s);
-		more = spool_turn(s->spool, clock_mono_us());
-		take_answers(s, &a);
-		until = spool_deadline(s->spool);
-		pthread_mutex_unlock(&s->lock);
-		post_answers(s, &a);
+		more = write_group(s);
+		more |= tidy(s, &until);
 		if (!more)
 			sleep_until(s, until);
 	}
@@ -235,6 +265,10 @@ spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p)
 
 	if (!atomic_load(&s->is_asleep) || pthread_mutex_trylock(&s->lock))
 		return false;
+	if (s->ninline++ >= INLINE_RUN) { /* its turn to tidy */
+		pthread_mutex_unlock(&s->lock);
+		return false;
+	}
 	take_posts(s);
 	spool_commit(s->spool, &p->commit);
 	more = spool_turn(s->spool, clock_mono_us());

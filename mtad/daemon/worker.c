@@ -185,6 +185,7 @@ work(struct worker *w)
 			handle(w, p);
 		if (w->roles & ROLE_CORE)
 			corehost_turn(w);
+		loop_send(w->loop);
 	} while (has_work(w));
 }
 

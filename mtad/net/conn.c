@@ -103,6 +103,7 @@ conn_make(struct loop *l, int fd, enum conn_state state,
 	c->user = user;
 	buf_init(&c->kept, KEPT_MAX);
 	buf_init(&c->last, 0);
+	list_init(&c->posted);
 	loop_task_init(&c->later, on_later, c);
 	if (loop_timer_init(l, &c->timer, on_timer, c) != 0)
 		goto out;
@@ -252,6 +253,17 @@ conn_linger(struct conn *c)
 }
 
 void
+conn_run_out(struct conn *c)
+{
+	if (c->state == CONN_LINGER)
+		conn_linger(c);
+	else
+		conn_out(c);
+	if (c->state == CONN_OPEN && c->err != 0)
+		loop_later(c->loop, &c->later); /* to tell it */
+}
+
+void
 conn_run(struct conn *c)
 {
 	if (c->state == CONN_CONNECTING)
@@ -273,6 +285,7 @@ conn_close(struct conn *c)
 {
 	conn_enter(c, CONN_CLOSED);
 	event_del(&c->ev);
+	list_remove(&c->posted);
 	close(c->fd);
 	c->fd = -1;
 	c->out = NULL;

@@ -118,6 +118,19 @@ conn_resume(struct conn *c)
 	loop_later(c->loop, &c->later);
 }
 
+void
+conn_sent(struct conn *c, ssize_t n)
+{
+	if (n > 0) {
+		buf_consume(c->out, (size_t)n);
+		c->sends++;
+	} else if (n == -EAGAIN) {
+		c->can_write = false;
+	} else if (n != -EINTR) {
+		c->err = n == 0 ? EPIPE : (int)-n;
+	}
+}
+
 /* Writes until all is out, or the socket is full, or broken (c->err). */
 static void
 conn_write(struct conn *c)
@@ -125,7 +138,7 @@ conn_write(struct conn *c)
 	struct slice s;
 	ssize_t n;
 
-	while (c->out->n > 0) {
+	while (c->out->n > 0 && c->err == 0) {
 		s = buf_slice(c->out);
 		if (c->is_tls_open) {
 			n = tls_send(c, s.p, s.n);
@@ -133,16 +146,9 @@ conn_write(struct conn *c)
 			n = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
 			n = n < 0 ? -errno : n;
 		}
-		if (n > 0) {
-			buf_consume(c->out, (size_t)n);
-			c->sends++;
-		} else if (n == -EAGAIN) {
-			c->can_write = false;
+		conn_sent(c, n);
+		if (n == -EAGAIN)
 			return;
-		} else if (n != -EINTR) {
-			c->err = n == 0 ? EPIPE : (int)-n;
-			break;
-		}
 	}
 	c->out = NULL;
 	c->is_clearing = false;
@@ -175,6 +181,18 @@ conn_send(struct conn *c, struct buf *b)
 	if (c->err != 0)
 		loop_later(c->loop, &c->later); /* to tell it */
 	return c->out == NULL && c->err == 0;
+}
+
+bool
+conn_post(struct conn *c, struct buf *b)
+{
+	if (c->state != CONN_OPEN || c->is_tls_open || !c->can_write ||
+	    c->out != NULL || c->err != 0 || b->n == 0)
+		return conn_send(c, b);
+	c->out = b;
+	c->sends++; /* it will be tried within this turn */
+	loop_post(c->loop, c);
+	return false;
 }
 
 bool

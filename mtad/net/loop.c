@@ -31,6 +31,7 @@ struct loop {
 	struct list tasks, graves;
 	bool (*has_work)(void *ctx);
 	void *has_work_ctx;
+	struct outbox *outbox;
 	int64_t now_us, wall_us;
 	int64_t armed_us; /* when ev_timer fires; TIME_NEVER: it is not set */
 	int wake_fd;
@@ -113,9 +114,10 @@ loop_new(void)
 	l->armed_us = TIME_NEVER;
 	clocks_read(l);
 	l->read_buf = mem_get(LOOP_READ_BYTES);
+	l->outbox = outbox_new();
 	l->base = base_new();
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (l->base == NULL || l->wake_fd < 0)
+	if (l->base == NULL || l->wake_fd < 0 || l->outbox == NULL)
 		goto out;
 	event_assign(&l->ev_wake, l->base, l->wake_fd,
 	    EV_READ | EV_ET | EV_PERSIST, on_wake, l);
@@ -127,6 +129,7 @@ out:
 		event_base_free(l->base);
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
+	outbox_free(l->outbox);
 	mem_free(l->read_buf);
 	free(l);
 	return NULL;
@@ -167,6 +170,7 @@ loop_free(struct loop *l)
 	event_base_free(l->base);
 	close(l->wake_fd);
 	heap_free(&l->timers);
+	outbox_free(l->outbox);
 	mem_free(l->read_buf);
 	free(l);
 }
@@ -273,13 +277,26 @@ loop_turn(struct loop *l, int64_t until_us)
 	int flags = EVLOOP_ONCE;
 
 	l->is_awake = false;
-	if (!may_sleep(l, until_us))
+	/* What it leads to (on_drained) has not been seen by the owner yet. */
+	if (outbox_send(l->outbox) || !may_sleep(l, until_us))
 		flags |= EVLOOP_NONBLOCK;
 	event_base_loop(l->base, flags);
 	loop_awake(l);
 	expire(l);
 	run_all(&l->tasks);
 	run_all(&l->graves);
+}
+
+void
+loop_post(struct loop *l, struct conn *c)
+{
+	outbox_add(l->outbox, c);
+}
+
+void
+loop_send(struct loop *l)
+{
+	outbox_send(l->outbox);
 }
 
 int

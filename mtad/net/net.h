@@ -32,6 +32,9 @@ int64_t loop_wall(const struct loop *l);
  * returns. The owner then does its own work and calls again.
  */
 void loop_turn(struct loop *l, int64_t until_us);
+/* Sends now what connections have posted in this turn (loop_turn does it too,
+ * when it begins). */
+void loop_send(struct loop *l);
 /*
  * From any thread: makes a sleeping loop return from loop_turn. Costs a system
  * call only when the loop sleeps (or is about to): the caller first publishes
@@ -98,6 +101,9 @@ void conn_close_gently(struct conn *c, int64_t linger_us);
  * May be called while connecting or during a handshake: it goes out behind. A
  * broken connection is told by on_gone, from the loop. */
 bool conn_send(struct conn *c, struct buf *b);
+/* The same, but at the end of the turn, together with what other connections
+ * post: one system call and one wake of a peer for all. on_drained follows. */
+bool conn_post(struct conn *c, struct buf *b);
 bool conn_is_sending(const struct conn *c);
 /* Offers kept bytes again (from the loop, not from inside this call) and goes
  * on reading. Inside on_data it means: offer what I leave next turn. */

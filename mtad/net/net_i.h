@@ -54,6 +54,8 @@ void loop_bury(struct loop *l, struct loop_task *t);
  * and reads the clock, once a turn. */
 void loop_awake(struct loop *l);
 char *loop_read_buf(struct loop *l);
+/* Into the loop's outbox. */
+void loop_post(struct loop *l, struct conn *c);
 
 /* ---- conn.c, conn_io.c ------------------------------------------------------- */
 
@@ -77,6 +79,7 @@ struct conn {
 	struct event ev; /* read, write and close, edge-triggered, for life */
 	struct loop_timer timer;
 	struct loop_task later; /* runs conn_run; buries when CLOSED */
+	struct list posted;     /* in the loop's outbox */
 	const struct conn_ops *ops;
 	void *user;
 	struct buf *out;     /* what is being sent, or NULL */
@@ -106,10 +109,24 @@ void conn_run(struct conn *c);
 void conn_gone(struct conn *c, int err_no);
 /* Writes what is waiting; on_drained when that ends it. */
 void conn_out(struct conn *c);
+/* The same for what was posted: it is never told from inside but by a task. */
+void conn_run_out(struct conn *c);
+/* Accounts for a send that gave n: bytes or -errno. */
+void conn_sent(struct conn *c, ssize_t n);
 /* Reads and offers, a bounded number of times. */
 void conn_in(struct conn *c);
 /* One read into the loop's buffer: bytes, 0 at the end, or -errno. */
 ssize_t conn_recv(struct conn *c);
+
+/* ---- outbox.c -------------------------------------------------------------- */
+
+struct outbox;
+struct outbox *outbox_new(void);
+void outbox_free(struct outbox *o);
+/* A conn with unsent bytes; once is enough. */
+void outbox_add(struct outbox *o, struct conn *c);
+/* Sends what was added, and what its callbacks add; false: there was none. */
+bool outbox_send(struct outbox *o);
 
 /* ---- tls.c ----------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include "spool/spool_i.h"
 
 #define HEADER_COPY 2048u    /* where the header stands a second time */
-#define FILL_STEP (4u << 20) /* zero-filled and synced at a time */
+#define FILL_STEP (1u << 20) /* zero-filled and synced at a time */
 #define ZEROES 65536u
 
 static const char zeroes[ZEROES];
@@ -137,45 +137,92 @@ fill_all(struct spool *s, uint32_t file, uint64_t from)
 	return err;
 }
 
-/* A new file, zero-filled to its end, ready to be begun. */
 static int
-make_file(struct spool *s)
+file_begin(struct spool *s)
 {
-	uint32_t file = s->nfiles + 1;
-	int err = disk_simple(s, DISK_CREATE, file, 0);
+	int err = disk_simple(s, DISK_CREATE, s->nfiles + 1, 0);
 
-	if (!err)
-		err = fill_all(s, file, 0);
-	if (!err)
-		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
-	if (err) {
-		if (disk_simple(s, DISK_REMOVE, file, 0))
-			log_event(LOG_ERROR, "spool", "what",
-			    "cannot remove a file that could not be made",
-			    NULL);
+	if (err)
 		return err;
-	}
-	s->nfiles = file;
-	s->seg[file] = (struct segment){ .state = SEG_FREE,
+	s->making = s->nfiles + 1;
+	s->made_bytes = 0;
+	return 0;
+}
+
+/* Ready to be begun as a segment. */
+static int
+file_end(struct spool *s)
+{
+	int err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
+
+	if (err)
+		return err;
+	s->nfiles = s->making;
+	s->making = 0;
+	s->seg[s->nfiles] = (struct segment){ .state = SEG_FREE,
 		.file_bytes = s->conf.segment_bytes };
-	list_init(&s->seg[file].link);
+	list_init(&s->seg[s->nfiles].link);
 	s->nfree++;
 	s->stats.segments++;
 	return 0;
 }
 
-void
-segment_prepare(struct spool *s)
+static void
+file_give_up(struct spool *s)
+{
+	if (disk_simple(s, DISK_REMOVE, s->making, 0))
+		log_event(LOG_ERROR, "spool", "what",
+		    "cannot remove a file that could not be made", NULL);
+	s->making = 0;
+}
+
+/* One step of making a file: created, zero-filled and synced piece by piece,
+ * known to the directory. */
+static int
+file_step(struct spool *s)
+{
+	uint64_t end = s->conf.segment_bytes, to;
+	int err;
+
+	if (!s->making) {
+		err = file_begin(s);
+		if (err)
+			return err;
+	}
+	to = MIN(s->made_bytes + FILL_STEP, end);
+	err = fill(s, s->making, s->made_bytes, to);
+	s->made_bytes = to;
+	if (!err && to == end)
+		err = file_end(s);
+	if (err)
+		file_give_up(s);
+	return err;
+}
+
+/* The file that is being made, or a new one, to its end. */
+static int
+make_file(struct spool *s)
 {
 	int err;
 
-	if (s->nfree || !s->current || s->now_us < s->full_until_us ||
-	    s->at < s->conf.segment_bytes / 4)
-		return;
-	if (growable(s) == 0 || (err = make_file(s))) {
+	do
+		err = file_step(s);
+	while (!err && s->making);
+	return err;
+}
+
+/* The next file is made in steps between the groups, so that no 250 waits for
+ * all of it; it is whole long before the current segment is full. */
+bool
+segment_prepare(struct spool *s)
+{
+	if (!s->making &&
+	    (s->nfree || !s->current || s->now_us < s->full_until_us ||
+		s->at < s->conf.segment_bytes / 4))
+		return false;
+	if ((!s->making && growable(s) == 0) || file_step(s))
 		s->full_until_us = s->now_us + US_PER_S;
-		return;
-	}
+	return s->making != 0;
 }
 
 /* The free file whose old number is lowest. */

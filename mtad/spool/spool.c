@@ -183,16 +183,22 @@ entries_are_due(const struct spool *s)
 bool
 spool_turn(struct spool *s, int64_t now_us)
 {
-	bool more;
-
 	s->now_us = now_us;
 	if (!list_is_empty(&s->waiting) || entries_are_due(s))
 		group_write(s);
+	return !list_is_empty(&s->waiting);
+}
+
+bool
+spool_tidy(struct spool *s, int64_t now_us)
+{
+	bool more = false;
+
+	s->now_us = now_us;
 	segment_recycle(s);
-	more = !list_is_empty(&s->waiting);
-	if (!more) {
-		segment_prepare(s);
-		more = compact_step(s);
+	if (list_is_empty(&s->waiting)) {
+		more = segment_prepare(s);
+		more |= compact_step(s);
 	}
 	segment_room(s);
 	return more;

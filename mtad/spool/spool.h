@@ -128,9 +128,12 @@ void spool_outcome(struct spool *s, struct handle slot, uint16_t rcpt,
 void spool_drop(struct spool *s, struct handle slot);
 
 /* Forms a group of what is queued, writes and syncs it (through the disk: with
- * the real disk, before this returns), seals, recycles and compacts within its
- * budget. Returns true when there is more to do at once. */
+ * the real disk, before this returns). Returns true when more is queued. */
 bool spool_turn(struct spool *s, int64_t now_us);
+/* What can wait until the answers of a turn are out, a step at a time: recycles
+ * segments, makes the next one ready, compacts within its budget, and counts
+ * what room is left. Returns true when there is more to do at once. */
+bool spool_tidy(struct spool *s, int64_t now_us);
 /* Commits that are done, oldest first, or NULL. */
 struct spool_commit *spool_take_done(struct spool *s);
 /* When the next turn must happen though nothing is queued; TIME_NEVER. */

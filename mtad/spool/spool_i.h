@@ -98,6 +98,8 @@ struct spool {
 
 	struct segment *seg; /* by file number, SPOOL_SEGMENTS */
 	uint32_t nfiles;     /* highest file number */
+	uint32_t making;     /* file that is being made, 0 = none */
+	uint64_t made_bytes; /* of it */
 	uint32_t nfree;
 	struct list sealed; /* struct segment.link */
 	uint32_t current;   /* file, 0 = none */
@@ -150,7 +152,7 @@ int segment_begin(struct spool *s, bool reserve) MUST_CHECK;
 void segment_seal(struct spool *s, bool with_footer);
 /* Recycles what is empty, oldest first. */
 void segment_recycle(struct spool *s);
-void segment_prepare(struct spool *s); /* one ahead of need */
+bool segment_prepare(struct spool *s); /* one ahead of need */
 void segment_room(struct spool *s);    /* recomputes s->room */
 /* Fills seq, stamp and bytes of s->seg[file]. E_NOTFOUND: never begun. */
 int segment_header_read(struct spool *s, uint32_t file) MUST_CHECK;

@@ -145,6 +145,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (uint64_t i = 1; i <= 4; i++)
 		ASSERT(commit(s, i, 700 * (uint32_t)i) == 0);
 	spool_turn(s, 10 * US_PER_S);
+	spool_tidy(s, 10 * US_PER_S);
 	spool_close(s);
 	disk_memory_power_loss(d);      /* unlocks */
 	if (n > 0 && (data[n - 1] & 1)) /* no trailer: record by record */

@@ -26,6 +26,7 @@ rows() {
 		libcurl4-openssl-dev	pc libcurl
 		libzstd-dev		pc libzstd
 		libidn2-dev		pc libidn2
+		liburing-dev		pc liburing
 	EOF
 	test) cat <<-'EOF' ;;
 		clang			cmd clang

@@ -189,6 +189,8 @@ rig_turn(struct rig *r)
 	r->now_us += US_PER_MS;
 	while (spool_turn(r->s, r->now_us) && n++ < 1000)
 		;
+	while (spool_tidy(r->s, r->now_us) && n++ < 1000)
+		;
 }
 
 void
