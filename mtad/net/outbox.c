@@ -78,11 +78,13 @@ gather(struct outbox *o, struct conn **v)
 	return k;
 }
 
-/* One call for all of them. What it leaves undone is done one by one. */
+/* One call for all of them. What it leaves undone is done one by one; a ring
+ * that did not take everything is not used again, for what it still holds. */
 static void
 send_together(struct outbox *o, struct conn **v, uint32_t n)
 {
 	struct io_uring_cqe *cqe;
+	int taken, err;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&o->ring);
@@ -92,11 +94,18 @@ send_together(struct outbox *o, struct conn **v, uint32_t n)
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 		io_uring_sqe_set_data64(sqe, i);
 	}
-	if (io_uring_submit_and_wait(&o->ring, n) < 0)
-		return;
-	while (io_uring_peek_cqe(&o->ring, &cqe) == 0) {
+	taken = io_uring_submit_and_wait(&o->ring, n);
+	for (int i = 0; i < taken; i++) {
+		do
+			err = io_uring_wait_cqe(&o->ring, &cqe);
+		while (err == -EINTR);
+		ASSERT(err == 0);
 		conn_sent(v[io_uring_cqe_get_data64(cqe)], cqe->res);
 		io_uring_cqe_seen(&o->ring, cqe);
+	}
+	if (taken != (int)n) {
+		io_uring_queue_exit(&o->ring);
+		o->has_ring = false;
 	}
 }
 
