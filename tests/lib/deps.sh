@@ -45,6 +45,8 @@ rows() {
 		openssl			cmd openssl
 		procps			cmd ps
 		nodejs			cmd node
+		node-nodemailer		node nodemailer
+		stunnel4		cmd stunnel
 	EOF
 	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
 	esac
@@ -59,6 +61,7 @@ there() {
 	pc) pkg-config --exists "$@" 2>/dev/null ;;
 	file) test -e "$1" ;;
 	perl) perl "-M$1" -e 1 2>/dev/null ;;
+	node) NODE_PATH=/usr/share/nodejs node -e "require('$1')" 2>/dev/null ;;
 	fuzzer)
 		dir=$(clang -print-runtime-dir 2>/dev/null) &&
 		    ls "$dir"/libclang_rt.fuzzer*.a >/dev/null 2>&1
@@ -105,8 +108,8 @@ if [ "$(id -u)" != 0 ]; then
 	as_root=sudo
 fi
 
-# Postfix and haproxy come with services that would start at once. A test
-# starts its own copies on its own ports, so nothing may be started here:
+# Postfix, haproxy and stunnel come with services that would start at once. A
+# test starts its own copies on its own ports, so nothing may be started here:
 # policy-rc.d says no for the time of the installation.
 echo "Installing: $missing"
 # shellcheck disable=SC2086

@@ -1,12 +1,18 @@
 """Mail clients that nobody here wrote, each as by_NAME(port, tls, file,
 recipients): (was all accepted, what it said)."""
 
+import os
 import shutil
 import smtplib
+import socket
 import ssl
 import subprocess
+import time
 
 FROM = "sender@from.example"
+NAMES = ("smtplib", "swaks", "curl", "nodemailer", "smtp-source")
+# What has no TLS of its own speaks it through stunnel, which knows STARTTLS.
+TUNNELLED = {"smtp-source"}
 MAIL_JS = """
 const nm = require('nodemailer'), fs = require('fs');
 const [, file, port, tls, from, ...to] = process.argv;
@@ -17,6 +23,9 @@ nm.createTransport({host: '127.0.0.1', port: +port, secure: false,
   .then(r => console.log(r.response),
         e => {console.log(e.message); process.exit(1)});
 """
+# Where Debian keeps modules; a node from elsewhere does not look there.
+os.environ.setdefault("NODE_PATH", "/usr/share/nodejs")
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 
 def command(*args):
@@ -24,6 +33,42 @@ def command(*args):
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT)
     return p.returncode == 0, p.stdout.decode(errors="replace")[-2000:]
+
+
+class Tunnel:
+    """stunnel between a plain client and a server that has STARTTLS, or, with
+    a certificate, between a client that wants STARTTLS and a plain server."""
+
+    def __init__(self, to, file, cert=None, key=None):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        lines = ["foreground = yes", "pid =", "syslog = no", "[t]",
+                 "protocol = smtp", "accept = 127.0.0.1:%d" % self.port,
+                 "connect = 127.0.0.1:%d" % to]
+        lines += ["cert = " + cert, "key = " + key] if cert else \
+                 ["client = yes"]
+        with open(file, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        with open(file + ".log", "w") as log:
+            self.p = subprocess.Popen(["stunnel", file], stdout=log,
+                                      stderr=log, stdin=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        while not self.listens():
+            if self.p.poll() is not None or time.monotonic() > until:
+                raise SystemExit("stunnel: " + open(file + ".log").read())
+            time.sleep(0.02)
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def close(self):
+        self.p.terminate()
+        self.p.wait()
 
 
 def by_smtplib(port, tls, file, to):
@@ -61,7 +106,7 @@ def by_nodemailer(port, tls, file, to):
 
 def by_smtp_source(port, tls, file, to):
     # Numbers the recipients by itself; wants lines that end in LF, and
-    # adds an empty one.
+    # adds an empty one. `port` is a tunnel's when tls is set.
     with open(file, "rb") as f, open(file + ".lf", "wb") as g:
         g.write(f.read().replace(b"\r\n", b"\n"))
     many = ["-r", len(to)] if len(to) > 1 else []
@@ -70,8 +115,12 @@ def by_smtp_source(port, tls, file, to):
                    "127.0.0.1:%d" % port)
 
 
+def by(name):
+    return globals()["by_" + name.replace("-", "_")]
+
+
 def has(name):
     if name == "nodemailer":
         return shutil.which("node") and command(
             "node", "-e", "require('nodemailer')")[0]
-    return name == "smtplib" or shutil.which(name.replace("_", "-"))
+    return name == "smtplib" or shutil.which(name)
