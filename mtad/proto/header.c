@@ -40,6 +40,12 @@ is_line_end(char c)
 	return c == '\r' || c == '\n';
 }
 
+static bool
+is_white(char c)
+{
+	return is_blank(c) || is_line_end(c);
+}
+
 bool
 hdr_next(struct slice *rest, struct hdr *h)
 {
@@ -91,7 +97,12 @@ hdr_unfold(struct slice value, char *dst, size_t cap)
 	size_t n = 0;
 
 	ASSERT(cap > 0);
-	value = slice_trim(value);
+	/* A fold may stand before the first word, and blanks alone behind the
+	 * last one. */
+	while (value.n > 0 && is_white(value.p[value.n - 1]))
+		value.n--;
+	while (value.n > 0 && is_white(value.p[0]))
+		value = slice_skip(value, 1);
 	for (size_t i = 0; i < value.n && n + 1 < cap; i++)
 		if (!is_line_end(value.p[i]))
 			dst[n++] = value.p[i];

@@ -98,6 +98,9 @@ unfolded(void **state)
 	(void)state;
 	assert_int_equal(hdr_unfold(SL(" one\r\n two \t"), text, 16), 7);
 	assert_string_equal(text, "one two");
+	assert_int_equal(hdr_unfold(SL("\r\n\tone\r\n\t\r\n "), text, 16), 3);
+	assert_string_equal(text, "one");
+	assert_int_equal(hdr_unfold(SL("\r\n \r\n"), text, 16), 0);
 	assert_int_equal(hdr_unfold(SL("0123456789"), text, 5), 4);
 	assert_string_equal(text, "0123");
 	assert_int_equal(hdr_unfold(SL(" "), text, 1), 0);
