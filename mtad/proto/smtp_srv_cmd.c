@@ -354,6 +354,19 @@ is_too_early(const struct smtp_srv *s, const struct verb *v)
 		v->run == cmd_starttls);
 }
 
+/* The reply to a line with bytes that commands do not have. An address with
+ * some is told apart: SMTPUTF8 (RFC 6531) is not offered here. */
+static struct slice
+no_ascii(const struct verb *v, struct slice line)
+{
+	bool is_utf8 = v != NULL && (v->run == cmd_mail || v->run == cmd_rcpt);
+
+	for (size_t i = 0; i < line.n; i++)
+		is_utf8 &= (unsigned char)line.p[i] >= ' ' && line.p[i] != 0x7f;
+	return is_utf8 ? SL("553 5.6.7 addresses are ASCII only here\r\n") :
+			 SL("500 5.5.2 no command in this line\r\n");
+}
+
 enum smtp_srv_act
 srv_command(struct smtp_srv *s, struct slice line)
 {
@@ -362,10 +375,10 @@ srv_command(struct smtp_srv *s, struct slice line)
 
 	/* RFC 5321 4.1.1: blanks before the CRLF are to be tolerated. */
 	line = slice_trim(line);
-	if (line.n == 0 || !scan_is_printable(line.p, line.n))
-		return fail(s, SL("500 5.5.2 no command in this line\r\n"));
 	name = slice_of(line.p, slice_index(line, ' '));
 	v = verb_find(name);
+	if (line.n == 0 || !scan_is_printable(line.p, line.n))
+		return fail(s, no_ascii(v, line));
 	if (v == NULL)
 		return fail(s, SL("500 5.5.1 command not recognised\r\n"));
 	if (is_too_early(s, v))
