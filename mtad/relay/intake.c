@@ -64,6 +64,10 @@ drop_transaction(struct intake *in)
 {
 	struct parcel *p = in->parcel;
 
+	/* A client that is told of a time-out meanwhile changes nothing about
+	 * a message that the spool has: intake_committed ends it. */
+	if (in->is_committing)
+		return;
 	if (in->nrcpt)
 		gate_give(&in->gate->rcpts_free, in->nrcpt);
 	in->nrcpt = 0;
@@ -137,13 +141,21 @@ on_mail(struct intake *in)
 		smtp_srv_reply(&in->srv, 250, "2.1.0", SL("Sender ok"));
 }
 
+/* The name that this door goes by. */
+static struct slice
+our_name(const struct intake *in)
+{
+	return in->door->smtp.hostname;
+}
+
 /* Is this mail for the postmaster of this host? RFC 5321 4.5.1. */
 static bool
 is_our_postmaster(const struct intake *in, const struct smtp_path *p)
 {
 	if (!slice_ieq(p->local, SL("postmaster")))
 		return false;
-	return p->domain.n == 0 || slice_ieq(p->domain, in->conf->hostname);
+	return p->domain.n == 0 || slice_ieq(p->domain, in->conf->hostname) ||
+	    slice_ieq(p->domain, our_name(in));
 }
 
 static void
@@ -178,7 +190,7 @@ put_trace(struct intake *in, struct parcel *p)
 {
 	struct trace_field t = {
 		.helo = slice_of(in->srv.helo, in->srv.helo_n),
-		.by = in->conf->hostname,
+		.by = our_name(in),
 		.tls = slice_str(in->tls),
 		.client = in->peer.ip,
 		.id = p->id,
@@ -229,49 +241,77 @@ static const struct tag tags[] = {
 	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool) },
 };
 
-/* Takes a tag's value over; true when h is one. */
-static bool
-take_tag(struct intake *in, const struct hdr *h)
+static const struct tag *
+tag_of(struct slice name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
-		if (!slice_ieq(h->name, tags[i].name))
-			continue;
-		hdr_unfold(h->value, (char *)in + tags[i].at,
-		    NAME_MAX_BYTES + 1);
-		return true;
-	}
-	return false;
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+		if (slice_ieq(name, tags[i].name))
+			return &tags[i];
+	return NULL;
 }
+
+/* Takes a tag's value over; false when it is no name. What is too long is not
+ * cut: two tenants must not become one. */
+static bool
+take_tag(struct intake *in, const struct tag *t, struct slice value)
+{
+	char text[NAME_MAX_BYTES + 2];
+	size_t n = hdr_unfold(value, text, sizeof(text));
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			return false;
+	if (n > NAME_MAX_BYTES)
+		return false;
+	memcpy((char *)in + t->at, text, n + 1);
+	return true;
+}
+
+enum header_fault { HEADER_FINE, HEADER_LOOPS, HEADER_BAD_TAG };
+
+static const struct refusal {
+	int code;
+	const char *enh;
+	struct slice text;
+} header_refusal[] = {
+	[HEADER_LOOPS] = { 554, "5.4.6", SL("Too many hops") },
+	[HEADER_BAD_TAG] = { 550, "5.6.0",
+	    SL("An X-MTA- field is no name of up to 64 characters") },
+};
 
 /*
  * The header section stands whole at body[trace_n ..): counts hops, and reads
- * and removes the tags of a client that we trust. 0, or a reply code.
+ * and removes the tags of a client that we trust. One pass: what stays is moved
+ * up behind what stayed before it.
  */
-static int
+static enum header_fault
 read_header(struct intake *in, struct buf *b)
 {
-	char *base = b->p + b->off;
-	struct slice rest = slice_of(base + in->trace_n, b->n - in->trace_n);
-	struct hdr h;
+	char *base = b->p + b->off, *to = base + in->trace_n;
+	struct slice rest = slice_of(to, b->n - in->trace_n);
+	enum header_fault fault = HEADER_FINE;
 	uint32_t hops = 0;
-	size_t cut = 0;
-	char *end;
+	struct hdr h;
 
+	in->header_done = true;
 	while (hdr_next(&rest, &h)) {
+		const struct tag *t = in->may_relay ? tag_of(h.name) : NULL;
+
 		if (slice_ieq(h.name, SL("Received")))
 			hops++;
-		if (!in->may_relay || !take_tag(in, &h))
+		if (t && !take_tag(in, t, h.value))
+			fault = HEADER_BAD_TAG;
+		if (t)
 			continue;
-		/* Close the gap; what follows moves up. */
-		end = base + b->n - cut;
-		memmove((char *)(uintptr_t)h.whole.p, h.whole.p + h.whole.n,
-		    (size_t)(end - (h.whole.p + h.whole.n)));
-		rest.p = h.whole.p;
-		cut += h.whole.n;
+		if (to != h.whole.p)
+			memmove(to, h.whole.p, h.whole.n);
+		to += h.whole.n;
 	}
-	buf_cut(b, b->n - cut);
-	in->header_done = true;
-	return hops > in->door->hops_max ? 554 : 0;
+	if (to != rest.p) {
+		memmove(to, rest.p, rest.n);
+		buf_cut(b, (size_t)(to - base) + rest.n);
+	}
+	return hops > in->door->hops_max ? HEADER_LOOPS : fault;
 }
 
 /* Has the blank line after the header come? Searches only what is new. */
@@ -302,8 +342,11 @@ refuse_body(struct intake *in, int code, const char *enh, struct slice text)
 static void
 finish_header(struct intake *in)
 {
-	if (read_header(in, &in->parcel->body))
-		refuse_body(in, 554, "5.4.6", SL("Too many hops"));
+	const struct refusal *r =
+	    &header_refusal[read_header(in, &in->parcel->body)];
+
+	if (r->code)
+		refuse_body(in, r->code, r->enh, r->text);
 }
 
 /* Accounts for the parcel's growth to n bytes in memory. */
@@ -321,29 +364,52 @@ stage_more(struct intake *in, struct parcel *p, size_t n)
 	return true;
 }
 
+/* Puts the front of a piece into memory, as much as the message's share and
+ * the budget of all messages allow. Returns how much. */
+static size_t
+stage(struct intake *in, struct slice piece)
+{
+	struct parcel *p = in->parcel;
+	struct buf *b = &p->body;
+
+	if (p->spill || b->n >= INTAKE_SHARE)
+		return 0;
+	piece.n = MIN(piece.n, INTAKE_SHARE - b->n);
+	if (!stage_more(in, p, b->n + piece.n) || buf_adds(b, piece))
+		return 0;
+	return piece.n;
+}
+
+/* Does a line that is no field end the header, without a blank one? Looks at
+ * all of it: to be asked once. */
+static bool
+header_is_cut(const struct intake *in, const struct buf *b)
+{
+	struct slice all = slice_skip(buf_slice(b), in->trace_n);
+	bool is_none;
+
+	return hdr_section(all, &is_none) > 0 || is_none;
+}
+
 static void
 on_body(struct intake *in, struct slice piece)
 {
 	struct parcel *p = in->parcel;
-	struct buf *b = &p->body;
-	bool fits;
+	size_t n = stage(in, piece);
 
-	fits = !p->spill && b->n + piece.n <= INTAKE_SHARE &&
-	    stage_more(in, p, b->n + piece.n);
-	if (fits && buf_adds(b, piece) == 0) {
-		if (!in->header_done && header_is_whole(in, b))
-			finish_header(in);
+	piece = slice_skip(piece, n);
+	if (!in->header_done &&
+	    (header_is_whole(in, &p->body) ||
+		(piece.n > 0 && header_is_cut(in, &p->body))))
+		finish_header(in);
+	if (piece.n == 0 || in->parcel == NULL)
 		return;
-	}
-	if (!in->header_done && b->n + piece.n > INTAKE_SHARE) {
+	if (!in->header_done && p->body.n >= HEADER_MAX)
 		refuse_body(in, 552, "5.3.4", SL("Message header too big"));
-		return;
-	}
-	if (!in->header_done) {
+	else if (!in->header_done)
 		refuse_body(in, 452, "4.3.1", SL("Busy, try again later"));
-		return;
-	}
-	if (!in->ops->spill_add(in->ctx, &p->spill, piece))
+	else if (!in->ops->has_room(in->ctx, piece.n) ||
+	    !in->ops->spill_add(in->ctx, &p->spill, piece))
 		refuse_body(in, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 }
@@ -402,10 +468,12 @@ on_eom(struct intake *in)
 {
 	struct parcel *p = in->parcel;
 	struct slice rest = { NULL, 0 };
+	const struct refusal *r;
 
-	if (!in->header_done && read_header(in, &p->body)) {
-		refuse(in, slice_of("", 0), STAGE_EOM, 554, "5.4.6",
-		    SL("Too many hops"));
+	if (!in->header_done &&
+	    (r = &header_refusal[read_header(in, &p->body)])->code) {
+		refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
+		    r->text);
 		drop_transaction(in);
 		return;
 	}
@@ -430,6 +498,7 @@ on_eom(struct intake *in)
 	};
 	p->session = in->self;
 	in->parcel = NULL;
+	in->is_committing = true;
 	in->ops->commit(in->ctx, p);
 }
 
@@ -527,6 +596,7 @@ intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
 
 	(void)now_us;
 	in->wall_us = wall_us;
+	in->is_committing = false;
 	if (p->commit.err) {
 		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
 		    SL("Insufficient system storage"));

@@ -84,6 +84,7 @@ struct intake {
 	size_t trace_n; /* length of our Received field in the body */
 	size_t scanned; /* body bytes searched for the header's end */
 	bool header_done;
+	bool is_committing; /* the spool has the parcel */
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1];
 	int64_t wall_us; /* of the present call */
