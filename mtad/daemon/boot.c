@@ -219,6 +219,31 @@ boot_become_user(const struct conf *c)
 	return 0;
 }
 
+/* Can what STARTTLS needs be read, by the user that we are now? */
+int
+boot_certificates(const struct conf *c)
+{
+	char why[256];
+	int err = 0;
+
+	for (uint32_t i = 0; i < c->nlisten; i++) {
+		const struct conf_listen *lc = &c->listen[i];
+		struct tls_ctx *tls;
+
+		if (lc->tls.cert.n == 0)
+			continue;
+		tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,
+		    sizeof(why));
+		if (!tls) {
+			log_event(LOG_ERROR, "boot", "what", why, "listener",
+			    lc->name.p, NULL);
+			err = E_IO;
+		}
+		tls_ctx_free(tls);
+	}
+	return err;
+}
+
 /* sd_notify(3)'s protocol, three lines of it: a datagram to $NOTIFY_SOCKET. */
 void
 boot_notify(const char *state)

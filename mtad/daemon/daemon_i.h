@@ -200,7 +200,6 @@ struct worker {
 	/* IN */
 	struct pool in_sessions;
 	struct list in_list; /* of in_session.link */
-	struct map per_client;
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
 	struct posts commits; /* of this turn */
@@ -258,9 +257,17 @@ struct clerk {
 	int64_t complained_us;
 };
 
+/* Who is connected; guests.c. */
+struct guests {
+	pthread_mutex_t lock;
+	struct map by_client; /* hash of an address: connections */
+	uint32_t by_door[CONF_LISTEN_MAX];
+};
+
 struct daemon {
 	const struct conf *_Atomic conf;
 	struct gate gate;
+	struct guests guests;
 	struct disk *disk;
 	uint32_t nworkers;
 	struct worker worker[WORKERS_MAX];
@@ -297,6 +304,15 @@ bool inbound_is_idle(const struct worker *w);
 void inbound_close(struct worker *w);
 struct parcel *parcel_take(struct worker *w);
 void parcel_give(struct worker *w, struct parcel *p);
+
+/* guests.c */
+void guests_init(struct guests *g);
+void guests_free(struct guests *g);
+/* One more connection of a client at a door; or, when a limit is reached, the
+ * reply that says so. */
+const char *guests_enter(struct guests *g, uint32_t door, uint64_t client,
+    const struct conf_listen *limits) MUST_CHECK;
+void guests_leave(struct guests *g, uint32_t door, uint64_t client);
 
 /* outbound.c */
 void outbound_open(struct worker *w, struct post_open *o);
@@ -346,6 +362,7 @@ int boot_limits(const struct conf *conf);
 int boot_directories(const struct conf *conf);
 int boot_sources(const struct conf *conf);
 int boot_become_user(const struct conf *conf);
+int boot_certificates(const struct conf *conf);
 void boot_notify(const char *state);
 const struct conf *boot_conf(const char *path);
 

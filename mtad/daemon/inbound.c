@@ -20,10 +20,10 @@
 
 struct door {
 	struct worker *w;
-	uint32_t at; /* in conf.listen */
+	uint32_t at;     /* in conf.listen */
+	uint32_t number; /* among the doors, the same in every worker */
 	struct listener *listener;
 	struct tls_ctx *tls;
-	uint32_t connections;
 	struct endpoint bind;
 };
 
@@ -36,6 +36,7 @@ struct in_session {
 	struct list link;
 	uint64_t client_key;
 	bool is_committing, is_dead;
+	bool is_last; /* the client has shut its side behind a message */
 };
 
 struct spill {
@@ -226,18 +227,6 @@ static const struct intake_ops intake_ops = {
 
 /* ---- sessions --------------------------------------------------------------------- */
 
-static void
-client_count(struct worker *w, uint64_t key, int by)
-{
-	uint32_t n = map_get(&w->per_client, key);
-
-	n = (uint32_t)((int)n + by);
-	if (n == 0)
-		map_del(&w->per_client, key);
-	else if (map_put(&w->per_client, key, n))
-		return; /* no memory: the limit is not enforced for it */
-}
-
 /* Frees a session once nobody needs it: its connection is closed and no commit
  * of its is under way. */
 static void
@@ -248,8 +237,7 @@ session_end(struct in_session *s)
 	if (s->conn) {
 		conn_close(s->conn);
 		s->conn = NULL;
-		s->door->connections--;
-		client_count(w, s->client_key, -1);
+		guests_leave(&w->d->guests, s->door->number, s->client_key);
 	}
 	s->is_dead = true;
 	if (s->is_committing)
@@ -264,22 +252,22 @@ static void
 session_flush(struct in_session *s)
 {
 	struct buf *out = &s->intake.srv.out;
-	int64_t now = loop_now(s->w->loop);
 	bool all = out->n == 0 || conn_post(s->conn, out);
 
 	if (s->intake.is_closing) {
 		conn_close_gently(s->conn, LINGER_US);
 		s->conn = NULL;
-		s->door->connections--;
-		client_count(s->w, s->client_key, -1);
+		guests_leave(&s->w->d->guests, s->door->number, s->client_key);
 		session_end(s);
 		return;
 	}
 	if (all && s->intake.wants_tls) {
 		s->intake.wants_tls = false;
+		if (!s->door->tls) { /* a reload found no certificate */
+			session_end(s);
+			return;
+		}
 		conn_tls_accept(s->conn, s->door->tls);
-		conn_set_deadline(s->conn, now + 60 * US_PER_S);
-		return;
 	}
 	conn_set_deadline(s->conn, smtp_srv_deadline(&s->intake.srv));
 }
@@ -326,9 +314,15 @@ on_drained(void *user, struct conn *c)
 static void
 on_gone(void *user, struct conn *c, int err)
 {
+	struct in_session *s = user;
+
 	(void)c;
-	(void)err;
-	session_end(user);
+	/* A client that shut its side without QUIT still reads, and the answer
+	 * to its message spares everybody a second copy. */
+	if (err == 0 && s->is_committing)
+		s->is_last = true;
+	else
+		session_end(s);
 }
 
 static void
@@ -374,21 +368,24 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	struct worker *w = d->w;
 	const struct conf_listen *lc = &w->conf->listen[d->at];
 	uint64_t key = ip_hash(&peer->ip);
+	const char *refusal;
 	struct in_session *s;
 	struct handle h;
 
-	if (d->connections >= lc->connections_max ||
-	    map_get(&w->per_client, key) >= lc->connections_per_client_max) {
-		turn_away(d, fd, "421 4.7.0 Too many connections\r\n");
+	refusal = guests_enter(&w->d->guests, d->number, key, lc);
+	if (refusal) {
+		turn_away(d, fd, refusal);
 		return;
 	}
 	s = pool_take(&w->in_sessions, &h);
 	if (!s) {
+		guests_leave(&w->d->guests, d->number, key);
 		turn_away(d, fd, "421 4.3.2 Busy, try again later\r\n");
 		return;
 	}
 	s->conn = conn_new(w->loop, fd, &conn_ops, s);
 	if (!s->conn) {
+		guests_leave(&w->d->guests, d->number, key);
 		pool_give(&w->in_sessions, h.index);
 		close(fd);
 		return;
@@ -398,8 +395,6 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	s->self = h;
 	s->client_key = key;
 	list_push_tail(&w->in_list, &s->link);
-	d->connections++;
-	client_count(w, key, 1);
 	COUNT(w, connections_in, 1);
 	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate, h,
 	    peer, loop_now(w->loop));
@@ -427,17 +422,15 @@ inbound_committed(struct worker *w, struct parcel *p)
 	}
 	ASSERT(s->is_committing);
 	s->is_committing = false;
+	/* The books have it even when nobody is there to hear of it: what is
+	 * durable will be delivered. */
+	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
+	parcel_give(w, p);
 	if (s->is_dead) {
-		/* Nobody is there to hear it; the message is ours if it is
-		 * durable, and its recipients' credits are the core's. */
-		if (!p->commit.err)
-			s->intake.nrcpt = 0;
-		parcel_give(w, p);
 		session_end(s);
 		return;
 	}
-	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
-	parcel_give(w, p);
+	s->intake.is_closing |= s->is_last;
 	session_flush(s);
 	if ((s = pool_get(&w->in_sessions, s->self)) && s->conn)
 		conn_resume(s->conn);
@@ -479,6 +472,7 @@ door_open(struct worker *w, uint32_t at)
 		return false;
 	d->w = w;
 	d->at = at;
+	d->number = at;
 	d->bind = lc->bind;
 	if (lc->tls.cert.n) {
 		d->tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,

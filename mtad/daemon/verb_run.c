@@ -134,8 +134,10 @@ start(struct daemon *d)
 	int err;
 
 	plan_workers(d, c);
+	guests_init(&d->guests);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
-	    bind_doors(d, c) || clerk_open(&d->clerk, d) || boot_become_user(c))
+	    bind_doors(d, c) || clerk_open(&d->clerk, d) ||
+	    boot_become_user(c) || boot_certificates(c))
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);
 	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
@@ -177,28 +179,35 @@ same_doors(const struct conf *a, const struct conf *b)
 	return a->nlisten == b->nlisten;
 }
 
-/* What needs a restart must be as it was; then every worker gets the new one.
- * The old stays: sessions under way read it (a few KB a reload). */
+/* What speaks against a new configuration, or NULL. What needs a restart must
+ * be as it was. */
+static const char *
+why_not(const struct conf *old, const struct conf *c)
+{
+	if (!c)
+		return "configuration has errors, nothing changed";
+	if (!same_doors(old, c) || !slice_eq(old->spool, c->spool) ||
+	    !slice_eq(old->control, c->control))
+		return "listen, spool and control change only by a restart; "
+		       "nothing changed";
+	if (boot_certificates(c))
+		return "a certificate cannot be used, nothing changed";
+	return NULL;
+}
+
+/* Every worker gets the new one. The old stays: sessions under way read it (a
+ * few KB a reload). */
 static void
 reload(struct daemon *d, const char *path)
 {
-	const struct conf *old = d->conf, *c;
+	const struct conf *c;
+	const char *why;
 
 	boot_notify("RELOADING=1");
 	c = boot_conf(path);
-	if (!c) {
-		log_event(LOG_ERROR, "reload", "what",
-		    "configuration has errors, nothing changed", "file", path,
-		    NULL);
-		boot_notify("READY=1");
-		return;
-	}
-	if (!same_doors(old, c) || !slice_eq(old->spool, c->spool) ||
-	    !slice_eq(old->control, c->control)) {
-		log_event(LOG_ERROR, "reload", "what",
-		    "listen, spool and control change only by a restart; "
-		    "nothing changed",
-		    "file", path, NULL);
+	why = why_not(d->conf, c);
+	if (why) {
+		log_event(LOG_ERROR, "reload", "what", why, "file", path, NULL);
 		conf_free((struct conf *)(uintptr_t)c);
 		boot_notify("READY=1");
 		return;
@@ -282,6 +291,7 @@ finish(struct daemon *d)
 	clerk_stop(&d->clerk);
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		worker_free(&d->worker[i]);
+	guests_free(&d->guests);
 	d->disk->ops->close(d->disk);
 	conf_free((struct conf *)(uintptr_t)d->conf);
 }

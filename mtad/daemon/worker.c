@@ -40,7 +40,6 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	loop_set_idle_check(w->loop, has_work, w);
 	list_init(&w->in_list);
 	list_init(&w->touched);
-	map_init(&w->per_client, (uint64_t)clock_wall_us(), 1u << 20);
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
 	if (roles & ROLE_OUT) {
@@ -60,7 +59,6 @@ worker_free(struct worker *w)
 	outbound_close(w);
 	if (w->tls_client)
 		tls_ctx_free(w->tls_client);
-	map_free(&w->per_client);
 	buf_free(&w->book);
 	if (w->loop)
 		loop_free(w->loop);
