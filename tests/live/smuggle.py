@@ -6,54 +6,18 @@ ones."""
 
 import os
 import re
-import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
 from mtalib import (Mtad, Sink, Tap, free_port, smart, wait_for,
                     write_config)
+from mtatalk import Talk, is_reply
 
 tap = Tap()
 
 
-class Talk:
-    """Says octets, reads replies; b"" once the other side has closed."""
-
-    def __init__(self, port, hello=True):
-        self.s = socket.create_connection(("127.0.0.1", port), 10)
-        self.f = self.s.makefile("rb")
-        self.banner = self.reply()
-        if hello:
-            self.ehlo = self.say("EHLO client.example")
-
-    def reply(self):
-        lines = []
-        while True:
-            line = self.f.readline().decode()
-            lines.append(line.rstrip("\r\n"))
-            if line[3:4] != "-":
-                return "\n".join(lines)
-
-    def say(self, line):
-        self.s.sendall(line.encode() + b"\r\n")
-        return self.reply()
-
-    def begin(self, rcpt="a@to.example", sender="s@from.example"):
-        return [self.say(x) for x in ("MAIL FROM:<%s>" % sender,
-                                      "RCPT TO:<%s>" % rcpt, "DATA")]
-
-    def close(self):
-        self.f.close()
-        self.s.close()
-
-
 def is_code(got, want, name):
-    """Like "550 5.7.1"; "550 5" is any enhanced code of class 5."""
-    code, _, more = want.partition(" ")
-    tap.ok(got.startswith(code) and (" " + more in got[3:14] if "." in more
-                                     else re.match(r"\d{3}[ -]%s\.\d+\.\d+ "
-                                                   % more, got)),
-           "%s: %s" % (name, want), got)
+    tap.ok(is_reply(got, want), "%s: %s" % (name, want), got)
 
 
 second = (b"MAIL FROM:<evil@from.example>%sRCPT TO:<victim@to.example>%s"
@@ -133,14 +97,14 @@ t.close()
 t = Talk(daemon.port, hello=False)
 tap.ok(re.match(r"220 mta1\.example .*ESMTP", t.banner), "banner", t.banner)
 is_code(t.say("MAIL FROM:<s@from.example>"), "503 5.5.1", "MAIL before EHLO")
-is_code(t.say("EHLO"), "501 5.5.", "EHLO without a name")
+is_code(t.say("EHLO"), "501 5.5.2", "EHLO without a name")
 offers = t.say("EHLO c.example")
 for word in ("PIPELINING", "SIZE 100000", "8BITMIME", "ENHANCEDSTATUSCODES"):
     tap.ok(re.search(r"250[- ]%s$" % word, offers, re.M), word, offers)
 tap.ok("STARTTLS" not in offers, "no STARTTLS without a certificate")
 for line, want in (
         ("RCPT TO:<a@to.example>", "503 5.5.1"), ("DATA", "503 5.5.1"),
-        ("FOO", "500 5.5."), ("STARTTLS", "50"), ("VRFY a", "252 2"),
+        ("FOO", "500 5.5.1"), ("STARTTLS", "50"), ("VRFY a", "252 2"),
         ("NOOP", "250 2.0.0"), ("RSET", "250 2.0.0")):
     got = t.say(line)
     if want == "50":
