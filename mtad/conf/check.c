@@ -399,12 +399,14 @@ check_limits(const struct check *k)
 static void
 check_routes(const struct check *k)
 {
-	const struct conf *conf = k->conf;
+	struct conf *conf = k->conf;
 	bool is_all = false;
 
 	for (uint32_t i = 0; i < conf->nroutes; i++) {
-		struct slice key = conf->routes[i].pattern;
+		const struct conf_route *r = &conf->routes[i];
+		struct slice key = r->pattern;
 
+		conf->routes_steer |= r->tenant.n || r->campaign.n || r->pool.n;
 		if (is_all)
 			odd(k, SPOT(k, SL("route"), key),
 			    "nothing behind \"*\", which matches first", key);

@@ -84,6 +84,7 @@ struct conf {
 	struct slice default_pool; /* names one of pools */
 	uint32_t nroutes;
 	struct conf_route *routes; /* first match wins, in file order */
+	bool routes_steer;         /* one gives a tenant, campaign or pool */
 	uint32_t nshapes;
 	/* [0] is the default ("*"), for domains that match no other; the others
 	 * stand in file order, and the first match wins. At least 1. */
@@ -135,6 +136,9 @@ struct conf *conf_load(const char *path, struct conf_errors *errs);
 struct conf *conf_parse(const char *name, struct slice text,
     struct conf_errors *errs);
 void conf_free(struct conf *c);
+/* The route of a domain: the first whose pattern matches, or NULL. */
+const struct conf_route *conf_route_find(const struct conf *c,
+    struct slice domain);
 /* JSON Schema (draft 2020-12) of the configuration, made from the table. */
 int conf_schema(struct buf *out) MUST_CHECK;
 /* The options as a reference page (Markdown), made from the table. */

@@ -196,7 +196,10 @@ static const struct opt route[] = {
 	    .help = "Smart hosts to use instead of the domain's MX, tried in "
 		    "this order. Without a port: `smtp_port`." },
 	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
-	    .help = "Tenant of mail to these domains that has none yet." },
+	    .help =
+		"Tenant of mail to these domains that has none yet, neither "
+		"by a header field nor by the listener. A message with "
+		"several recipients gets it when all are of this route." },
 	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
 	    .help = "The same for the campaign." },
 	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),

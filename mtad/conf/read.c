@@ -392,6 +392,15 @@ conf_free(struct conf *c)
 	mem_free(c);
 }
 
+const struct conf_route *
+conf_route_find(const struct conf *c, struct slice domain)
+{
+	for (uint32_t i = 0; i < c->nroutes; i++)
+		if (slice_glob(c->routes[i].pattern, domain))
+			return &c->routes[i];
+	return NULL;
+}
+
 static void
 read_document(struct conf *conf, const struct yaml_node *root,
     struct complaints *c)

@@ -237,7 +237,7 @@ struct spooler {
 	int wake_fd;
 	_Atomic bool is_asleep;
 	_Atomic bool is_stopping;
-	uint32_t ninline; /* since the last tidying; under lock */
+	uint32_t ninline;        /* since the last tidying; under lock */
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
 };
 

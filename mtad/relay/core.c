@@ -90,15 +90,6 @@ core_msg(const struct core *c, uint32_t index)
 	return pool_is_live(&c->msgs, index) ? pool_at(&c->msgs, index) : NULL;
 }
 
-const struct conf_route *
-core_route(const struct core *c, struct slice domain)
-{
-	for (uint32_t i = 0; i < c->conf->nroutes; i++)
-		if (slice_glob(c->conf->routes[i].pattern, domain))
-			return &c->conf->routes[i];
-	return NULL;
-}
-
 uint16_t
 core_shape(const struct core *c, struct slice domain)
 {
@@ -134,7 +125,7 @@ static void
 do_resolve(struct core *c, uint32_t domain)
 {
 	struct slice name = names_text(&c->names, domain);
-	const struct conf_route *r = core_route(c, name);
+	const struct conf_route *r = conf_route_find(c->conf, name);
 
 	if (!r) {
 		c->ops->resolve(c->ctx, domain, name, false);
@@ -510,7 +501,7 @@ void
 core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 {
 	struct slice name = names_text(&c->names, domain);
-	const struct conf_route *r = core_route(c, name);
+	const struct conf_route *r = conf_route_find(c->conf, name);
 	struct eng_event ev = { .kind = EV_RESOLVED };
 	struct ev_resolved *v = &ev.resolved;
 

@@ -86,7 +86,6 @@ int64_t core_wall(const struct core *c, int64_t mono_us);
 int64_t core_mono(const struct core *c, int64_t wall_us);
 /* The index of the policy's shape for a domain. */
 uint16_t core_shape(const struct core *c, struct slice domain);
-const struct conf_route *core_route(const struct core *c, struct slice domain);
 
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,

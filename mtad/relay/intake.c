@@ -414,6 +414,46 @@ on_body(struct intake *in, struct slice piece)
 		    SL("Insufficient system storage"));
 }
 
+/* The route that all recipients have in common, or NULL. */
+static const struct conf_route *
+common_route(const struct intake *in)
+{
+	const char *at = in->rcpts.p + in->rcpts.off;
+	const struct conf_route *common = NULL, *r;
+	struct slice last = SL("");
+
+	for (uint32_t i = 0; i < in->nrcpt; i++) {
+		struct slice to = slice_str(at), domain = mailbox_domain(to);
+
+		at += to.n + 1;
+		if (i > 0 && slice_ieq(domain, last))
+			continue;
+		r = conf_route_find(in->conf, domain);
+		if (r == NULL || (i > 0 && r != common))
+			return NULL;
+		common = r;
+		last = domain;
+	}
+	return common;
+}
+
+/* What neither a header field nor the listener says, the route does. */
+static void
+steer_by_route(struct intake *in)
+{
+	const struct conf_listen *door = in->door;
+	const struct conf_route *r;
+
+	if (!in->conf->routes_steer || (r = common_route(in)) == NULL)
+		return;
+	if (!in->tenant[0] && !door->tenant.n)
+		slice_copy(r->tenant, in->tenant, sizeof(in->tenant));
+	if (!in->campaign[0] && !door->campaign.n)
+		slice_copy(r->campaign, in->campaign, sizeof(in->campaign));
+	if (!in->pool[0] && !door->pool.n)
+		slice_copy(r->pool, in->pool, sizeof(in->pool));
+}
+
 static struct slice
 first_of(const char *tag, struct slice from_door)
 {
@@ -477,6 +517,7 @@ on_eom(struct intake *in)
 		drop_transaction(in);
 		return;
 	}
+	steer_by_route(in);
 	if (p->spill)
 		rest = in->ops->spill_map(in->ctx, p->spill);
 	if (p->body.failed || (p->spill && !rest.p) ||

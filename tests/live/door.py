@@ -244,6 +244,7 @@ def steering():
     e = event("Delivery", "both@to.example")
     tap.same([e.get(k) for k in ("tenant", "campaign", "pool")],
              ["mine", "dc", "second"], "header before listener")
+    by_route()
     for value in ("t" * 65, "a\tb", "\xe4"):
         got = Talk(daemon.port).mail(b"X-MTA-Tenant: %s\r\n\r\nx\r\n" %
                                      value.encode("latin-1"))
@@ -257,6 +258,36 @@ def steering():
            "left alone", m.data)
     e = event("Delivery", "ops@mta1.example")
     tap.same(e.get("tenant"), None, "and not obeyed")
+
+
+def by_route():
+    fields = ("tenant", "campaign", "pool", "source")
+    deliver(daemon.port, "x@a.route.example")
+    e = event("Delivery", "x@a.route.example")
+    tap.same([e.get(k) for k in fields], ["rt", "rc", "second", "b"],
+             "by the route")
+    tap.same(event("Reception", "x@a.route.example").get("tenant"), "rt",
+             "and the books say so from the first")
+    deliver(daemon.port, "y@A.ROUTE.example",
+            "X-MTA-Tenant: mine\r\n\r\nx\r\n")
+    e = event("Delivery", "y@A.ROUTE.example")
+    tap.same([e.get(k) for k in fields], ["mine", "rc", "second", "b"],
+             "header before route")
+    deliver(port_of(daemon, "steers"), "z@a.route.example")
+    e = event("Delivery", "z@a.route.example")
+    tap.same([e.get(k) for k in fields], ["dt", "dc", "second", "b"],
+             "listener before route")
+    for other, want in (("b.route.example", ["rt", "rc", "second", "b"]),
+                        ("to.example", [None, None, "default", "a"])):
+        t = Talk(daemon.port)
+        t.say("MAIL FROM:<s@from.example>")
+        t.say("RCPT TO:<1@%s>" % other)
+        said(t, "RCPT TO:<with-%s@a.route.example>" % other, "250 2.1.5")
+        t.say("DATA")
+        t.say("\r\nx\r\n.")
+        t.close()
+        e = event("Delivery", "with-%s@a.route.example" % other)
+        tap.same([e.get(k) for k in fields], want, "beside " + other)
 
 
 def headers():
@@ -404,7 +435,9 @@ daemon = Mtad(write_config(
     source={"a": {"address": "127.0.0.10", "ehlo": "a.mta.example"},
             "b": {"address": "127.0.0.11"}},
     pool={"default": {"sources": ["a"]}, "second": {"sources": ["b"]}},
-    route=smart(sink), errors_max=1000, listen={
+    route={"*.route.example": {"tenant": "rt", "campaign": "rc",
+                               "pool": "second", **smart(sink)["*"]},
+           **smart(sink)}, errors_max=1000, listen={
         "in": door(tls=TLS, message_size_max=SIZE_MAX),
         "mx": {"bind": "127.0.0.1:%d" % free_port(),
                "hostname": "mx.example"},
