@@ -349,15 +349,24 @@ finish_header(struct intake *in)
 		refuse_body(in, r->code, r->enh, r->text);
 }
 
-/* Accounts for the parcel's growth to n bytes in memory. */
+/*
+ * Accounts for the parcel's growth to n bytes in memory. The last quarter of
+ * the budget is for messages that begin and for headers: large ones that stand
+ * still in their midst must not turn away the small ones beside them.
+ */
 static bool
 stage_more(struct intake *in, struct parcel *p, size_t n)
 {
 	int64_t more = (int64_t)n - (int64_t)p->staged;
+	int64_t spare = (int64_t)(in->conf->staging_bytes / 4);
 
 	if (more <= 0)
 		return true;
 	more = MAX(more, (int64_t)p->staged); /* doubling */
+	if (in->header_done &&
+	    atomic_load_explicit(&in->gate->staging_free,
+		memory_order_relaxed) < spare + more)
+		return false;
 	if (!gate_take(&in->gate->staging_free, more))
 		return false;
 	p->staged += (uint64_t)more;

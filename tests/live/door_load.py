@@ -47,7 +47,11 @@ def serves(label):
     got = t.mail(rcpt="beside@to.example")
     t.close()
     tap.ok(is_reply(got, "250 2.0.0"), label + ": another is served", got)
-    tap.ok(time.monotonic() - begin < 5, label + ": at once")
+    spent = time.monotonic() - begin
+    # Six turns of the loop, each of which reads up to 256 KB of every client;
+    # the disk takes 500 such at its own pace.
+    tap.ok(spent < (30 if LONG else 5), label + ": soon", "%.1f s" % spent)
+    print("# %s: %.2f s" % (label, spent))
 
 
 def reset(t):
@@ -91,6 +95,11 @@ def large(count, size):
         count, size / MB), "%d MB, want less than %d" % (
             peak / MB, most / MB))
     serves("large ones")
+    beside = [Talk(daemon.port) for _ in range(100)]
+    got = [t.begin("beside@to.example")[2][:4] for t in beside]
+    tap.same(got, ["354 "] * 100, "large ones: many begin beside them")
+    for t in beside:
+        t.close()
     half = talks[:count // 50]
     for t in half:
         t.send(b".\r\n")
