@@ -427,6 +427,10 @@ void eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
 void eng_rcpt_expire(struct eng *e, uint32_t i);
 void eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
     const struct outcome *o, uint32_t src, int64_t due_us, uint32_t job);
+/* A failure of a path, host or look-up: no attempt of the recipient's, who
+ * only stands for all that wait for the same. */
+void eng_log_shared(struct eng *e, uint32_t i, const struct outcome *o,
+    uint32_t src, int64_t due_us);
 void eng_persist(struct eng *e, uint32_t i, const struct outcome *o,
     bool is_final, bool is_owed, int64_t due_us);
 void eng_wheel_run(struct eng *e);

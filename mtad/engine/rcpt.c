@@ -173,6 +173,14 @@ eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
 }
 
 void
+eng_log_shared(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
+    int64_t due_us)
+{
+	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due_us, 0);
+	e->cmds->v[e->cmds->n - 1].log.attempts = 0;
+}
+
+void
 eng_persist(struct eng *e, uint32_t i, const struct outcome *o, bool is_final,
     bool is_owed, int64_t due_us)
 {

@@ -139,8 +139,8 @@ log_failure(struct eng *e, const struct dom *d)
 		q = pool_at(&e->queues, i);
 		if (q->fifo.n != 0) {
 			e->totals.transient_total++;
-			eng_log(e, q->fifo.head, ENG_LOG_TRANSIENT, &o, 0,
-			    d->timer.node.key, 0);
+			eng_log_shared(e, q->fifo.head, &o, 0,
+			    d->timer.node.key);
 			return;
 		}
 		i = q->link.next;

@@ -104,7 +104,7 @@ settle(struct eng *e, uint32_t i, const struct outcome *o, enum level level,
 		return;
 	case LEVEL_PATH:
 		eng_rcpt_remember(eng_rcpt(e, i), o);
-		eng_log(e, i, ENG_LOG_TRANSIENT, o, src, 0, 0);
+		eng_log_shared(e, i, o, src, 0);
 		again(e, i);
 		return;
 	case LEVEL_RCPT:

@@ -268,7 +268,7 @@ log_failure(struct eng *e, const struct sess *x, const struct outcome *o)
 	due = MAX(h->dead_until_us, p->backoff_until_us);
 	e->totals.transient_total++;
 	eng_rcpt_remember(eng_rcpt(e, q->fifo.head), &t);
-	eng_log(e, q->fifo.head, ENG_LOG_TRANSIENT, &t, p->src, due, 0);
+	eng_log_shared(e, q->fifo.head, &t, p->src, due);
 }
 
 static void

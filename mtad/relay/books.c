@@ -4,7 +4,10 @@
  * Empty and zero fields are left out, so that a line is short; the order of
  * fields is fixed. The event_id is a hash of what the event is about (message,
  * recipient, kind, attempt), so a crash that makes a record appear twice
- * repeats its event_id too.
+ * repeats its event_id too. Events that these do not name (a refusal at the
+ * door, an operator's action, a failure that stands for a whole path) happen
+ * once and carry a serial number instead, or equal ids would hide them from
+ * who drops doubles; damage in the spool is named by the place it is at.
  */
 #include "relay/relay.h"
 
@@ -35,7 +38,8 @@ put_event_id(struct jsonw *w, const struct book_entry *e)
 		int32_t rcpt;
 		uint16_t attempt;
 		uint8_t kind, pad;
-		int64_t wall_us; /* only where no message names the event */
+		int64_t wall_us; /* with serial only */
+		uint64_t serial, place;
 	} key;
 	char text[16];
 	uint64_t h;
@@ -46,8 +50,11 @@ put_event_id(struct jsonw *w, const struct book_entry *e)
 	key.rcpt = e->rcpt;
 	key.attempt = e->attempt;
 	key.kind = (uint8_t)e->kind;
-	if (!e->has_id)
+	if (e->serial) {
 		key.wall_us = e->wall_us;
+		key.serial = e->serial;
+	} else if (!e->has_id)
+		key.place = hash_bytes(0, e->text.p, e->text.n);
 	h = hash_bytes(UINT64_C(0x6d7461642d626f6f), &key, sizeof(key));
 	n = fmt_base32(text, &h, sizeof(h));
 	jw_kstr(w, "event_id", slice_of(text, n));

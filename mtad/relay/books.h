@@ -53,6 +53,9 @@ struct book_entry {
 	int64_t next_us;           /* wall clock of the next attempt */
 	struct slice user, reason; /* of an operator's action */
 	bool is_dsn;
+	/* Tells apart events that message, recipient, kind and attempt do not:
+	 * what is never written twice for one happening. 0 = they do. */
+	uint64_t serial;
 };
 
 void book_entry_init(struct book_entry *e, enum book_kind kind);

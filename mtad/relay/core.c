@@ -24,6 +24,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		.sessions_max = conf->sessions_out_max,
 	};
 
+	c->started_us = now_us;
 	c->conf = conf;
 	c->disk = disk;
 	c->gate = gate;
@@ -699,107 +700,4 @@ core_reload(struct core *c, const struct conf *conf, int64_t now_us)
 	c->conf = conf;
 	ev.conf = p;
 	core_step(c, &ev);
-}
-
-/* ---- operators ---------------------------------------------------------------------------- */
-
-/* Looks a selector's names up. E_NOTFOUND: one is not known, nothing can
- * match. */
-int
-core_selector_compile(struct core *c, const struct core_selector *s,
-    struct eng_selector *out)
-{
-	const struct {
-		struct slice text;
-		uint32_t *id;
-	} v[] = {
-		{ s->domain, &out->domain },
-		{ s->tenant, &out->tenant },
-		{ s->campaign, &out->campaign },
-		{ s->pool, &out->pool },
-	};
-	struct msgid id;
-
-	memset(out, 0, sizeof(*out));
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		if (v[i].text.n == 0)
-			continue;
-		*v[i].id = names_find(&c->names, v[i].text);
-		if (!*v[i].id)
-			return E_NOTFOUND;
-	}
-	if (s->older_than_us)
-		out->arrived_before_us = c->now_us - s->older_than_us;
-	out->everything = s->everything;
-	if (s->id.n == 0)
-		return 0;
-	if (msgid_parse(s->id, &id))
-		return E_NOTFOUND;
-	for (uint32_t i = 1; i < c->msgs.next_new; i++) {
-		struct core_msg *m = core_msg(c, i);
-
-		if (m && msgid_eq(&m->id, &id)) {
-			out->msg = i;
-			return 0;
-		}
-	}
-	return E_NOTFOUND;
-}
-
-static void
-book_action(struct core *c, const struct core_job *j,
-    const struct core_selector *s)
-{
-	struct buf *book = c->ops->book(c->ctx);
-	struct book_entry e;
-	char text[256];
-
-	book_entry_init(&e, BOOK_ADMIN);
-	e.wall_us = c->wall_us;
-	snprintf(text, sizeof(text),
-	    "%d id=%.*s domain=%.*s tenant=%.*s campaign=%.*s pool=%.*s",
-	    (int)j->verb, SLF(s->id), SLF(s->domain), SLF(s->tenant),
-	    SLF(s->campaign), SLF(s->pool));
-	e.text = slice_str(text);
-	e.user = slice_str(j->user);
-	e.reason = slice_str(j->reason);
-	if (!book || book_write(book, &e))
-		c->books_dropped++;
-}
-
-int
-core_admin(struct core *c, enum eng_verb verb, bool dry_run,
-    const struct core_selector *s, struct slice user, struct slice reason,
-    void (*done)(void *ctx, uint64_t arg, uint32_t n), void *ctx, uint64_t arg)
-{
-	struct eng_event ev = { .kind = EV_ADMIN };
-	struct core_job *j = NULL;
-	uint32_t at;
-	int err;
-
-	for (at = 0; at < CORE_JOBS_MAX && !j; at++)
-		if (!c->jobs[at].is_used)
-			j = &c->jobs[at];
-	if (!j)
-		return E_BUSY;
-	err = core_selector_compile(c, s, &ev.admin.sel);
-	if (err == E_NOTFOUND) {
-		done(ctx, arg, 0);
-		return 0;
-	}
-	*j = (struct core_job){ .is_used = true,
-		.verb = verb,
-		.dry_run = dry_run,
-		.done = done,
-		.ctx = ctx,
-		.arg = arg };
-	slice_copy(user, j->user, sizeof(j->user));
-	slice_copy(reason, j->reason, sizeof(j->reason));
-	if (!dry_run && verb != VERB_COUNT)
-		book_action(c, j, s);
-	ev.admin.job = at; /* from 1 */
-	ev.admin.verb = verb;
-	ev.admin.dry_run = dry_run;
-	core_step(c, &ev);
-	return 0;
 }

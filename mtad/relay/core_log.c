@@ -125,6 +125,22 @@ fill_from_facts(const struct core *c, struct book_entry *e)
 	e->has_peer = true;
 }
 
+/* Does it happen once, so that only a serial number tells it from its like? */
+static bool
+is_single(const struct book_entry *e)
+{
+	switch (e->kind) {
+	case BOOK_ADMIN_HOLD:
+	case BOOK_ADMIN_RELEASE:
+	case BOOK_ADMIN_RETRY:
+		return true;
+	case BOOK_TRANSIENT:
+		return e->attempt == 0;
+	default:
+		return false;
+	}
+}
+
 void
 core_log(struct core *c, const struct eng_cmd *cmd)
 {
@@ -141,6 +157,8 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	e.has_id = e.has_sender = true;
 	e.rcpt = cmd->log.rcpt;
 	e.attempt = cmd->log.attempts;
+	if (is_single(&e))
+		e.serial = c->ops->sequence(c->ctx);
 	e.tenant = names_text(&c->names, m->tenant);
 	e.campaign = names_text(&c->names, m->campaign);
 	e.pool = names_text(&c->names, m->pool);

@@ -98,6 +98,7 @@ book_rejection(struct intake *in, struct slice recipient, int code,
 		return;
 	book_entry_init(&e, BOOK_REJECTION);
 	e.wall_us = in->wall_us;
+	e.serial = in->ops->sequence(in->ctx);
 	e.sender = slice_of(in->sender, in->sender_n);
 	e.has_sender = true;
 	e.recipient = recipient;
