@@ -43,6 +43,16 @@ complain(struct clerk *c, const char *what)
 	    "event lines are lost, mail goes on", NULL);
 }
 
+/* Does the file end within a line? A full disk or a crash cut it short. */
+static bool
+is_torn(int fd, uint64_t n)
+{
+	char last = '\n';
+
+	return n > 0 && pread(fd, &last, 1, (off_t)(n - 1)) == 1 &&
+	    last != '\n';
+}
+
 static bool
 log_open(struct clerk *c)
 {
@@ -53,12 +63,13 @@ log_open(struct clerk *c)
 		return true;
 	snprintf(path, sizeof(path), "%s/" LOG_NAME, c->conf->log.p);
 	c->log_fd = open(path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	    O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (c->log_fd < 0) {
 		complain(c, "cannot open the event log");
 		return false;
 	}
 	c->log_bytes = fstat(c->log_fd, &st) ? 0 : (uint64_t)st.st_size;
+	c->is_torn = is_torn(c->log_fd, c->log_bytes);
 	return true;
 }
 
@@ -111,15 +122,31 @@ rotate(struct clerk *c)
 	prune(c);
 }
 
-/* Writes whole lines. A line that a full disk cut short is finished by the
- * newline that the next write begins with. */
-static void
-write_lines(struct clerk *c, struct buf *b)
+/* Ends a line that was cut short, so that it spoils no other. */
+static bool
+mend(struct clerk *c)
+{
+	if (!c->is_torn)
+		return true;
+	if (write(c->log_fd, "\n", 1) != 1) {
+		complain(c, "cannot write the event log");
+		return false;
+	}
+	c->log_bytes++;
+	c->is_torn = false;
+	return true;
+}
+
+/* Writes as far as the disk lets us; returns what is left. */
+static struct slice
+write_some(struct clerk *c, struct slice left)
 {
 	ssize_t n;
 
-	while (b->n && log_open(c)) {
-		n = write(c->log_fd, b->p + b->off, b->n);
+	if (!log_open(c) || !mend(c))
+		return left;
+	while (left.n) {
+		n = write(c->log_fd, left.p, left.n);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -127,10 +154,36 @@ write_lines(struct clerk *c, struct buf *b)
 			break;
 		}
 		c->log_bytes += (uint64_t)n;
-		buf_consume(b, (size_t)n);
+		left = slice_skip(left, (size_t)n);
 	}
-	if (b->n)
-		atomic_fetch_add(&c->lost_bytes, b->n);
+	return left;
+}
+
+/* Takes the beginning of a line back out of the file; where that cannot be
+ * done the next write ends it. */
+static void
+cut_line(struct clerk *c, uint64_t torn)
+{
+	if (torn == 0)
+		return;
+	c->is_torn = ftruncate(c->log_fd, (off_t)(c->log_bytes - torn)) != 0;
+	if (!c->is_torn)
+		c->log_bytes -= torn;
+}
+
+static void
+write_lines(struct clerk *c, struct buf *b)
+{
+	struct slice all = buf_slice(b), left = write_some(c, all);
+	const char *end;
+	size_t done = all.n - left.n;
+
+	if (left.n) {
+		end = done ? memrchr(all.p, '\n', done) : NULL;
+		done -= end ? (size_t)(end + 1 - all.p) : 0;
+		cut_line(c, done);
+		atomic_fetch_add(&c->lost_bytes, left.n + done);
+	}
 	if (c->log_fd >= 0 && c->log_bytes >= c->conf->log_rotate_bytes)
 		rotate(c);
 }
@@ -202,14 +255,14 @@ clerk_open(struct clerk *c, struct daemon *d)
 		log_event(LOG_ERROR, "control", "what", why, NULL);
 		return E_IO;
 	}
-	if (!log_open(c))
-		return E_IO;
 	return 0;
 }
 
 int
 clerk_start(struct clerk *c)
 {
+	if (!log_open(c))
+		return E_IO;
 	return pthread_create(&c->thread, NULL, run, c) ? E_NOMEM : 0;
 }
 
