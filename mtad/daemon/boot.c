@@ -192,6 +192,32 @@ boot_sources(const struct conf *c)
 	return c->nsources && !good ? E_NOTFOUND : 0;
 }
 
+/* Can every listener's certificate and key be used? */
+int
+boot_tls(const struct conf *c)
+{
+	char why[256];
+	int err = 0;
+
+	for (uint32_t i = 0; i < c->nlisten; i++) {
+		const struct conf_listen *l = &c->listen[i];
+		struct tls_ctx *t;
+
+		if (!l->tls.cert.n)
+			continue;
+		t = tls_server_new(l->tls.cert.p, l->tls.key.p, why,
+		    sizeof(why));
+		if (t) {
+			tls_ctx_free(t);
+			continue;
+		}
+		log_event(LOG_ERROR, "tls", "listener", l->name.p, "what", why,
+		    NULL);
+		err = E_IO;
+	}
+	return err;
+}
+
 int
 boot_become_user(const struct conf *c)
 {
@@ -210,6 +236,9 @@ boot_become_user(const struct conf *c)
 		    c->user.p, NULL);
 		return E_NOTFOUND;
 	}
+	if (lchown(c->control.p, pw->pw_uid, pw->pw_gid))
+		log_event(LOG_WARN, "boot", "what", "cannot change the owner",
+		    "path", c->control.p, NULL);
 	if (initgroups(pw->pw_name, pw->pw_gid) || setgid(pw->pw_gid) ||
 	    setuid(pw->pw_uid) || setuid(0) == 0) {
 		log_event(LOG_ERROR, "boot", "what", "cannot become user",
@@ -217,31 +246,6 @@ boot_become_user(const struct conf *c)
 		return E_DENIED;
 	}
 	return 0;
-}
-
-/* Can what STARTTLS needs be read, by the user that we are now? */
-int
-boot_certificates(const struct conf *c)
-{
-	char why[256];
-	int err = 0;
-
-	for (uint32_t i = 0; i < c->nlisten; i++) {
-		const struct conf_listen *lc = &c->listen[i];
-		struct tls_ctx *tls;
-
-		if (lc->tls.cert.n == 0)
-			continue;
-		tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,
-		    sizeof(why));
-		if (!tls) {
-			log_event(LOG_ERROR, "boot", "what", why, "listener",
-			    lc->name.p, NULL);
-			err = E_IO;
-		}
-		tls_ctx_free(tls);
-	}
-	return err;
 }
 
 /* sd_notify(3)'s protocol, three lines of it: a datagram to $NOTIFY_SOCKET. */

@@ -424,16 +424,37 @@ corehost_open(struct worker *w)
 	return w->core ? 0 : E_NOMEM;
 }
 
-/* A reload that changes DNS answers what is under way with "try again" and
- * goes on with the new servers. */
-void
-corehost_reload(struct worker *w)
+/* Would the two make the same look-ups? */
+static bool
+same_dns(const struct conf *a, const struct conf *b)
 {
-	struct dns *fresh = make_dns(w), *old = w->dns;
+	for (uint32_t i = 0; i < a->dns.nservers; i++)
+		if (!ip_eq(&a->dns.servers[i].ip, &b->dns.servers[i].ip) ||
+		    a->dns.servers[i].port != b->dns.servers[i].port)
+			return false;
+	return a->dns.nservers == b->dns.nservers &&
+	    slice_eq(a->dns.trust_anchor, b->dns.trust_anchor) &&
+	    a->dns.timeout_us == b->dns.timeout_us &&
+	    a->dns.inflight_max == b->dns.inflight_max &&
+	    a->dns.per_parent_max == b->dns.per_parent_max &&
+	    a->dns.queue_max == b->dns.queue_max &&
+	    a->dns.cache_bytes == b->dns.cache_bytes &&
+	    a->is_ipv4 == b->is_ipv4 &&
+	    some_source_is_v6(a) == some_source_is_v6(b) &&
+	    a->smtp_port == b->smtp_port;
+}
+
+/* A reload that changes DNS answers what is under way with "try again" and
+ * goes on with the new servers; any other leaves look-ups and cache alone. */
+void
+corehost_reload(struct worker *w, const struct conf *old)
+{
+	struct dns *fresh = same_dns(old, w->conf) ? NULL : make_dns(w);
+	struct dns *stale = w->dns;
 
 	if (fresh) {
-		w->dns = fresh;
-		dns_free(old);
+		w->dns = fresh; /* the answers lead to new questions */
+		dns_free(stale);
 	}
 	core_reload(w->core, w->conf, loop_now(w->loop));
 }

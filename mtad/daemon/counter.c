@@ -19,23 +19,48 @@ take_text(const struct control_params *params, const char *key, char *dst,
 	*out = slice_of(dst, slice_copy(v, dst, cap));
 }
 
+/* A word that is neither is no "false": it may have been meant for true. */
 static bool
-is_true(const struct control_params *params, const char *key)
+take_bool(const struct control_params *params, const char *key, bool *out)
 {
 	struct slice v = control_param(params, key);
 
-	return v.p &&
-	    (v.n == 0 || slice_ieq(v, SL("true")) || slice_eq(v, SL("1")));
+	*out = slice_eq(v, SL("true")) || slice_eq(v, SL("1"));
+	return *out || v.n == 0 || slice_eq(v, SL("false")) ||
+	    slice_eq(v, SL("0"));
 }
 
-/* Reads the parameters; false with an error answered. */
+/* A selector that is misspelt must not widen what an order is about. */
 static bool
+knows_all(const struct control_params *params)
+{
+	static const char *const keys[] = { "id", "domain", "tenant",
+		"campaign", "pool", "older_than", "all", "dry_run", "verb",
+		"reason", "sort", "n", "cursor" };
+
+	for (uint32_t i = 0; i < params->n; i++) {
+		size_t k = 0;
+
+		while (k < ARRAY_LEN(keys) &&
+		    !slice_eq(params->v[i].key, slice_str(keys[k])))
+			k++;
+		if (k == ARRAY_LEN(keys))
+			return false;
+	}
+	return true;
+}
+
+/* Reads the parameters; NULL, or what is wrong with them. */
+static const char *
 ask_fill(struct ask *a, const struct control_params *params)
 {
+	static const char bad_number[] = "n, cursor or older_than is malformed";
 	struct core_selector *s = &a->sel;
 	struct slice v, unused;
 	int64_t us;
 
+	if (!knows_all(params))
+		return "no such parameter; see control.md";
 	take_text(params, "id", a->texts[0], sizeof(a->texts[0]), &s->id);
 	take_text(params, "domain", a->texts[1], sizeof(a->texts[1]),
 	    &s->domain);
@@ -47,22 +72,23 @@ ask_fill(struct ask *a, const struct control_params *params)
 	take_text(params, "sort", a->sort, sizeof(a->sort), &unused);
 	take_text(params, "verb", a->verb, sizeof(a->verb), &unused);
 	take_text(params, "reason", a->reason, sizeof(a->reason), &unused);
-	s->everything = is_true(params, "all");
-	a->dry_run = is_true(params, "dry_run");
+	if (!take_bool(params, "all", &s->everything) ||
+	    !take_bool(params, "dry_run", &a->dry_run))
+		return "all, dry_run: expected true or false";
 	a->n = 100;
 	v = control_param(params, "n");
 	if (v.n && slice_u64(v, ROWS_MAX, &a->n))
-		return false;
+		return bad_number;
 	v = control_param(params, "cursor");
 	if (v.n && slice_u64(v, UINT32_MAX, &a->cursor))
-		return false;
+		return bad_number;
 	v = control_param(params, "older_than");
 	if (v.n) {
 		if (parse_duration(v, &us))
-			return false;
+			return bad_number;
 		s->older_than_us = us;
 	}
-	return true;
+	return NULL;
 }
 
 static bool
@@ -84,6 +110,7 @@ counter_handle(void *ctx, struct control_req *req, bool is_post,
     struct slice path, const struct control_params *params, struct slice user)
 {
 	struct daemon *d = ctx;
+	const char *why;
 	struct ask *a;
 
 	if (!is_known(path, is_post)) {
@@ -101,8 +128,9 @@ counter_handle(void *ctx, struct control_req *req, bool is_post,
 	slice_copy(path, a->path, sizeof(a->path));
 	slice_copy(user, a->user, sizeof(a->user));
 	buf_init(&a->out, ASK_OUT_MAX);
-	if (!ask_fill(a, params)) {
-		control_error(req, 400, "n, cursor or older_than is malformed");
+	why = ask_fill(a, params);
+	if (why) {
+		control_error(req, 400, why);
 		mem_free(a);
 		return;
 	}
@@ -185,51 +213,6 @@ ask_admin(struct worker *w, struct ask *a)
 		refuse(w, a, 503, "too many actions under way, try again");
 }
 
-/* What the core does not know: the spool's and the workers' counters. */
-static void
-other_metrics(struct worker *w, struct buf *out)
-{
-	struct daemon *d = w->d;
-	struct spool_stats st;
-	struct dns_stats dn;
-
-	pthread_mutex_lock(&d->spooler.lock);
-	spool_stats_get(d->spooler.spool, &st);
-	pthread_mutex_unlock(&d->spooler.lock);
-#define X(name)                                                                \
-	buf_addf(out,                                                          \
-	    "# TYPE mtad_spool_" #name " gauge\nmtad_spool_" #name " %llu\n",  \
-	    (unsigned long long)st.name);
-	SPOOL_COUNTERS(X)
-#undef X
-#define X(name, help)                                                          \
-	do {                                                                   \
-		uint64_t sum = 0;                                              \
-		for (uint32_t i = 0; i < d->nworkers; i++)                     \
-			sum += atomic_load(&d->worker[i].counters.name);       \
-		buf_addf(out,                                                  \
-		    "# HELP mtad_" #name "_total " help "\n# TYPE mtad_" #name \
-		    "_total counter\n"                                         \
-		    "mtad_" #name "_total %llu\n",                             \
-		    (unsigned long long)sum);                                  \
-	} while (0);
-	WORKER_COUNTERS(X)
-#undef X
-	dns_stats_get(w->dns, &dn);
-	buf_addf(out,
-	    "# TYPE mtad_dns_lookups_total counter\n"
-	    "mtad_dns_lookups_total %llu\n"
-	    "# TYPE mtad_dns_inflight gauge\nmtad_dns_inflight %llu\n"
-	    "# TYPE mtad_dns_queued gauge\nmtad_dns_queued %llu\n",
-	    (unsigned long long)dn.lookups, (unsigned long long)dn.inflight,
-	    (unsigned long long)dn.queued);
-	buf_addf(out,
-	    "# HELP mtad_book_lost_bytes_total Event log bytes that could not "
-	    "be written\n# TYPE mtad_book_lost_bytes_total counter\n"
-	    "mtad_book_lost_bytes_total %llu\n",
-	    (unsigned long long)atomic_load(&d->clerk.lost_bytes));
-}
-
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -243,18 +226,18 @@ counter_ask(struct worker *w, struct ask *a)
 	}
 	if (slice_eq(path, SL("/metrics"))) {
 		core_view_metrics(w->core, &a->out);
-		other_metrics(w, &a->out);
+		daemon_metrics(w, &a->out);
 		answer(w, a, 200, "text/plain; version=0.0.4");
 		return;
 	}
 	if (slice_eq(path, SL("/v1/status")))
 		core_view_status(w->core, &a->out);
 	else if (slice_eq(path, SL("/v1/queues")))
-		err = core_view_queues(w->core,
-		    slice_str(a->sort[0] ? a->sort : "depth"), (uint32_t)a->n,
-		    &a->out);
+		err = core_view_queues(w->core, slice_str(a->sort),
+		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/sources")))
-		core_view_sources(w->core, (uint32_t)a->n, &a->out);
+		err = core_view_sources(w->core, slice_str(a->sort),
+		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/message")))
 		err = core_view_message(w->core, a->sel.id, &a->out);
 	else if (core_list(w->core, &a->sel, a->cursor, (uint32_t)a->n,

@@ -167,7 +167,7 @@ struct ask {
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
-	X(book_lines_lost, "Event log bytes dropped: the clerk was behind")
+	X(book_bytes_dropped, "Event log bytes dropped, the clerk being behind")
 struct worker_counters {
 #define X(name, help) _Atomic uint64_t name;
 	WORKER_COUNTERS(X)
@@ -250,6 +250,7 @@ struct clerk {
 	const struct conf *conf;
 	int log_fd;
 	uint64_t log_bytes;
+	bool is_torn;                  /* the log ends within a line */
 	_Atomic uint64_t queued_bytes; /* book bytes on their way */
 	_Atomic uint64_t lost_bytes;
 	_Atomic bool is_stopping;
@@ -274,7 +275,7 @@ struct daemon {
 	struct worker *core_worker;
 	struct spooler spooler;
 	struct clerk clerk;
-	int64_t started_wall_us;
+	int64_t started_us;
 	_Atomic uint32_t stopped_workers;
 	_Atomic uint64_t reloads;
 	int listen_fd[WORKERS_MAX][CONF_LISTEN_MAX];
@@ -328,7 +329,7 @@ void corehost_post(struct worker *w, struct post *p); /* from its thread */
 void corehost_turn(struct worker *w);
 int64_t corehost_deadline(const struct worker *w);
 void corehost_flush(struct worker *w);
-void corehost_reload(struct worker *w);
+void corehost_reload(struct worker *w, const struct conf *old);
 void corehost_close(struct worker *w);
 
 /* spooler.c */
@@ -343,7 +344,8 @@ void spooler_post(struct spooler *s, struct posts *l, bool wake);
  * has nothing to do; false when it could not (then post it). */
 bool spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p);
 
-/* clerk.c */
+/* clerk.c: the control socket is made while we may be root, the log opened as
+ * the user who will go on writing it. */
 int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
 int clerk_start(struct clerk *c) MUST_CHECK;
 void clerk_stop(struct clerk *c);
@@ -357,12 +359,18 @@ void counter_answer(struct daemon *d, struct ask *a);
 /* The core's side of a request. */
 void counter_ask(struct worker *w, struct ask *a);
 
+/* metrics.c: what the core does not know. */
+void daemon_metrics(struct worker *w, struct buf *out);
+
+/* reload.c */
+void reload(struct daemon *d, const char *path);
+
 /* boot.c */
 int boot_limits(const struct conf *conf);
 int boot_directories(const struct conf *conf);
 int boot_sources(const struct conf *conf);
 int boot_become_user(const struct conf *conf);
-int boot_certificates(const struct conf *conf);
+int boot_tls(const struct conf *conf); /* as that user */
 void boot_notify(const char *state);
 const struct conf *boot_conf(const char *path);
 

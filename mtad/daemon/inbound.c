@@ -263,7 +263,7 @@ session_flush(struct in_session *s)
 	}
 	if (all && s->intake.wants_tls) {
 		s->intake.wants_tls = false;
-		if (!s->door->tls) { /* a reload found no certificate */
+		if (!s->door->tls) { /* taken away by a reload */
 			session_end(s);
 			return;
 		}
@@ -372,6 +372,10 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	struct in_session *s;
 	struct handle h;
 
+	if (w->is_stopping) {
+		turn_away(d, fd, "421 4.3.2 Shutting down\r\n");
+		return;
+	}
 	refusal = guests_enter(&w->d->guests, d->number, key, lc);
 	if (refusal) {
 		turn_away(d, fd, refusal);
@@ -430,6 +434,9 @@ inbound_committed(struct worker *w, struct parcel *p)
 		session_end(s);
 		return;
 	}
+	if (w->is_stopping) /* that was its last: 421 */
+		intake_feed(&s->intake, slice_of("", 0), loop_now(l),
+		    loop_wall(l));
 	s->intake.is_closing |= s->is_last;
 	session_flush(s);
 	if ((s = pool_get(&w->in_sessions, s->self)) && s->conn)
@@ -527,8 +534,12 @@ inbound_reload(struct worker *w)
 
 		w->doors[i]->at = door_place(w, w->doors[i]);
 		lc = &w->conf->listen[w->doors[i]->at];
-		if (!lc->tls.cert.n)
+		if (!lc->tls.cert.n) {
+			if (w->doors[i]->tls)
+				tls_ctx_free(w->doors[i]->tls);
+			w->doors[i]->tls = NULL;
 			continue;
+		}
 		tls = tls_server_new(lc->tls.cert.p, lc->tls.key.p, why,
 		    sizeof(why));
 		if (!tls) {
@@ -541,14 +552,11 @@ inbound_reload(struct worker *w)
 	}
 }
 
+/* The doors stay open as long as a session needs us, so that new clients are
+ * told (turn_away) what a closed port would leave them to guess. */
 void
 inbound_stop(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->ndoors; i++)
-		if (w->doors[i]->listener) {
-			listener_free(w->doors[i]->listener);
-			w->doors[i]->listener = NULL;
-		}
 	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
 		struct in_session *s = container_of(n, struct in_session, link);
 		struct slice none = { "", 0 };

@@ -84,6 +84,10 @@ verb_schema(int argc, char **argv)
 		}
 		reference = true;
 	}
+	if (optind < argc) {
+		fputs(schema_usage, stderr);
+		return 2;
+	}
 	buf_init(&out, 4u << 20);
 	err = reference ? conf_reference(&out) : conf_schema(&out);
 	if (!err)

@@ -69,16 +69,25 @@ find_verb(const char *name)
 	return NULL;
 }
 
-static int
-print_help(const struct verb *v)
+static void
+print_selectors(void)
 {
-	printf("usage: mtad %s [SELECTOR ...] [OPTION ...]\n%s\n\n", v->name,
-	    v->help);
 	printf("Which mail; all that is given must match:\n"
 	       "  ID, --id ID        one message\n"
 	       "  --domain NAME      recipients' domain\n"
 	       "  --tenant NAME, --campaign NAME, --pool NAME\n"
 	       "  --older-than TIME  arrived before that, such as 90m or 2d\n");
+}
+
+static int
+print_help(const struct verb *v)
+{
+	bool is_show = v->kind == KIND_SHOW;
+
+	printf("usage: mtad %s %s [OPTION ...]\n%s\n\n", v->name,
+	    is_show ? "ID" : "[SELECTOR ...]", v->help);
+	if (!is_show)
+		print_selectors();
 	if (v->kind == KIND_ACT)
 		printf(
 		    "  --all              everything; wanted when nothing else "

@@ -137,7 +137,7 @@ start(struct daemon *d)
 	guests_init(&d->guests);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
 	    bind_doors(d, c) || clerk_open(&d->clerk, d) ||
-	    boot_become_user(c) || boot_certificates(c))
+	    boot_become_user(c) || boot_tls(c))
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);
 	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
@@ -158,74 +158,6 @@ start(struct daemon *d)
 			&d->worker[i]))
 			return E_NOMEM;
 	return 0;
-}
-
-static bool
-has_door(const struct conf *c, const struct endpoint *at)
-{
-	for (uint32_t i = 0; i < c->nlisten; i++)
-		if (ip_eq(&c->listen[i].bind.ip, &at->ip) &&
-		    c->listen[i].bind.port == at->port)
-			return true;
-	return false;
-}
-
-static bool
-same_doors(const struct conf *a, const struct conf *b)
-{
-	for (uint32_t i = 0; i < a->nlisten; i++)
-		if (!has_door(b, &a->listen[i].bind))
-			return false;
-	return a->nlisten == b->nlisten;
-}
-
-/* What speaks against a new configuration, or NULL. What needs a restart must
- * be as it was. */
-static const char *
-why_not(const struct conf *old, const struct conf *c)
-{
-	if (!c)
-		return "configuration has errors, nothing changed";
-	if (!same_doors(old, c) || !slice_eq(old->spool, c->spool) ||
-	    !slice_eq(old->control, c->control))
-		return "listen, spool and control change only by a restart; "
-		       "nothing changed";
-	if (boot_certificates(c))
-		return "a certificate cannot be used, nothing changed";
-	return NULL;
-}
-
-/* Every worker gets the new one. The old stays: sessions under way read it (a
- * few KB a reload). */
-static void
-reload(struct daemon *d, const char *path)
-{
-	const struct conf *c;
-	const char *why;
-
-	boot_notify("RELOADING=1");
-	c = boot_conf(path);
-	why = why_not(d->conf, c);
-	if (why) {
-		log_event(LOG_ERROR, "reload", "what", why, "file", path, NULL);
-		conf_free((struct conf *)(uintptr_t)c);
-		boot_notify("READY=1");
-		return;
-	}
-	d->conf = c;
-	atomic_fetch_add(&d->reloads, 1);
-	atomic_store(&d->clerk.must_reopen, true);
-	for (uint32_t i = 0; i < d->nworkers; i++) {
-		struct post_conf *p = mem_get(sizeof(*p));
-
-		p->post.kind = POST_CONF;
-		p->conf = c;
-		worker_post(&d->worker[i], &p->post);
-	}
-	boot_sources(c);
-	log_event(LOG_INFO, "reload", "what", "configuration taken over",
-	    "file", path, NULL);
-	boot_notify("READY=1");
 }
 
 static void
@@ -306,7 +238,9 @@ run_daemon(const char *path)
 	d->conf = boot_conf(path);
 	if (!d->conf)
 		return 1;
-	d->started_wall_us = clock_wall_us();
+	if (d->conf->log_level_debug)
+		log_setup(log_sink, LOG_DEBUG);
+	d->started_us = clock_mono_us();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

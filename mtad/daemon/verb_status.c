@@ -9,6 +9,7 @@
 #include "daemon/verbs.h"
 
 #define ROWS_DEFAULT "50"
+#define ROWS_MAX "1000"
 #define NO_BODY slice_of("", 0)
 
 struct options {
@@ -36,7 +37,6 @@ read_options(int argc, char **argv, const char *shorts, const char *help,
 	};
 	int c;
 
-	*o = (struct options){ .sort = "depth", .rows = ROWS_DEFAULT };
 	optind = 1;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
@@ -80,6 +80,26 @@ ask_and_show(struct options *o, const char *path,
 	buf_free(&answer);
 	if (fflush(stdout) != 0)
 		return VERB_FAILED;
+	return status;
+}
+
+/* The same with the sort key and the number of rows. */
+static int
+ask_rows(const char *verb, struct options *o, const char *resource,
+    void (*show)(const json_t *root))
+{
+	struct buf path;
+	int status;
+
+	buf_init(&path, 1024);
+	buf_addz(&path, resource);
+	control_query_add(&path, "sort", slice_str(o->sort));
+	control_query_add(&path, "n", slice_str(o->rows));
+	if (buf_addc(&path, '\0') != 0 || path.failed)
+		status = verb_usage(verb, "the options are too long", NULL);
+	else
+		status = ask_and_show(o, path.p, show);
+	buf_free(&path);
 	return status;
 }
 
@@ -138,7 +158,7 @@ verb_status(int argc, char **argv)
 	static const char help[] =
 	    "usage: mtad status [-c FILE | -H SOCKET] [--json]\n"
 	    "What the daemon has to do and has done.\n";
-	struct options o;
+	struct options o = { 0 };
 	int status = read_options(argc, argv, "c:H:h", help, &o);
 
 	if (status >= 0)
@@ -203,22 +223,12 @@ verb_queues(int argc, char **argv)
 	    "for how long.\n"
 	    "  -s, --sort KEY  depth, due, rate, defer, conns or oldest\n"
 	    "  -n N       so many rows\n";
-	struct options o;
-	struct buf path;
+	struct options o = { .sort = "depth", .rows = ROWS_DEFAULT };
 	int status = read_options(argc, argv, "c:H:s:n:h", help, &o);
 
 	if (status >= 0)
 		return status;
-	buf_init(&path, 1024);
-	buf_addz(&path, "/v1/queues");
-	control_query_add(&path, "sort", slice_str(o.sort));
-	control_query_add(&path, "n", slice_str(o.rows));
-	if (buf_addc(&path, '\0') != 0 || path.failed)
-		status = verb_usage(argv[0], "the options are too long", NULL);
-	else
-		status = ask_and_show(&o, path.p, show_queues);
-	buf_free(&path);
-	return status;
+	return ask_rows(argv[0], &o, "/v1/queues", show_queues);
 }
 
 /* ---- sources ---------------------------------------------------------------- */
@@ -254,12 +264,18 @@ int
 verb_sources(int argc, char **argv)
 {
 	static const char help[] =
-	    "usage: mtad sources [-c FILE | -H SOCKET] [--json]\n"
-	    "The addresses that mail leaves from, and how each is doing.\n";
-	struct options o;
-	int status = read_options(argc, argv, "c:H:h", help, &o);
+	    "usage: mtad sources [-s KEY] [-n N] [-c FILE | -H SOCKET] "
+	    "[--json]\n"
+	    "N of the addresses that mail leaves from, and how each is "
+	    "doing.\n"
+	    "  -s, --sort KEY  order (as configured), rate, defer, conns, "
+	    "paths\n"
+	    "             or refused\n"
+	    "  -n N       so many rows (" ROWS_MAX ")\n";
+	struct options o = { .sort = "order", .rows = ROWS_MAX };
+	int status = read_options(argc, argv, "c:H:s:n:h", help, &o);
 
 	if (status >= 0)
 		return status;
-	return ask_and_show(&o, "/v1/sources?n=1000", show_sources);
+	return ask_rows(argv[0], &o, "/v1/sources", show_sources);
 }

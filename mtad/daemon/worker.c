@@ -97,7 +97,7 @@ flush_book(struct worker *w, bool now)
 	if (atomic_load(&k->queued_bytes) + n <= BOOK_QUEUED_MAX)
 		b = mem_try(sizeof(*b));
 	if (!b) {
-		COUNT(w, book_lines_lost, n);
+		COUNT(w, book_bytes_dropped, n);
 		buf_reset(&w->book);
 		return;
 	}
@@ -111,11 +111,13 @@ flush_book(struct worker *w, bool now)
 static void
 change_conf(struct worker *w, struct post_conf *p)
 {
+	const struct conf *old = w->conf;
+
 	w->conf = p->conf;
 	if (w->roles & ROLE_IN)
 		inbound_reload(w);
 	if (w->roles & ROLE_CORE)
-		corehost_reload(w);
+		corehost_reload(w, old);
 	mem_free(p);
 }
 
@@ -204,10 +206,14 @@ flush(struct worker *w)
 	flush_book(w, false);
 }
 
+/* The core outlives the other workers: it answers questions to the last, and
+ * hears of every message that they still take. */
 static bool
 is_quiet(const struct worker *w)
 {
-	return inbound_is_idle(w) && w->out_live == 0;
+	return inbound_is_idle(w) && w->out_live == 0 &&
+	    (!(w->roles & ROLE_CORE) ||
+		atomic_load(&w->d->stopped_workers) + 1 >= w->d->nworkers);
 }
 
 static int64_t

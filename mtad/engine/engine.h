@@ -435,8 +435,22 @@ struct eng_source_row {
 	enum eng_why why;
 	int64_t until_us;
 };
-uint32_t eng_source_rows(struct eng *e, int64_t now_us,
-    struct eng_source_row *rows, uint32_t n);
+/* clang-format off */
+#define ENG_SOURCE_SORT_TABLE(X) \
+	X(SOURCE_SORT_ORDER, "order") \
+	X(SOURCE_SORT_RATE, "rate") \
+	X(SOURCE_SORT_DEFER, "defer") \
+	X(SOURCE_SORT_CONNS, "conns") \
+	X(SOURCE_SORT_PATHS, "paths") \
+	X(SOURCE_SORT_REFUSED, "refused")
+/* clang-format on */
+#define X(name, text) name,
+enum eng_source_sort { ENG_SOURCE_SORT_TABLE(X) ENG_SOURCE_SORT_N };
+#undef X
+/* The same of sources; SOURCE_SORT_ORDER is that of the policy. Cost: one pass over the paths and one over the
+ * sources. */
+uint32_t eng_top_sources(struct eng *e, enum eng_source_sort key,
+    int64_t now_us, struct eng_source_row *rows, uint32_t n);
 
 /* Messages: one row a recipient that is not final. */
 struct eng_rcpt_row {

@@ -166,77 +166,144 @@ sift_down(struct best *v, uint32_t n, uint32_t at)
 	}
 }
 
+/* One more to a heap of at most n. */
+static void
+best_add(struct best *v, uint32_t *have, uint32_t n, struct best b)
+{
+	if (*have < n) {
+		v[(*have)++] = b;
+		if (*have == n)
+			for (uint32_t k = n / 2 + 1; k-- > 0;)
+				sift_down(v, n, k);
+	} else if (is_worse(&v[0], &b)) {
+		v[0] = b;
+		sift_down(v, n, 0);
+	}
+}
+
+/* From a heap, that was full or not, to an array with the best first. */
+static void
+best_sort(struct best *v, uint32_t have, uint32_t n)
+{
+	for (uint32_t k = have / 2 + 1; have < n && k-- > 0;)
+		sift_down(v, have, k);
+	for (uint32_t left = have; left > 1; left--) {
+		struct best t = v[0];
+
+		v[0] = v[left - 1];
+		v[left - 1] = t;
+		sift_down(v, left - 1, 0);
+	}
+}
+
 uint32_t
 eng_top_queues(struct eng *e, enum eng_sort key, int64_t now_us,
     struct eng_queue_row *rows, uint32_t n)
 {
-	struct best *v = n ? mem_try(n * sizeof(*v)) : NULL, b;
+	struct best *v = n ? mem_try(n * sizeof(*v)) : NULL;
 	uint32_t have = 0;
 
 	if (v == NULL)
 		return 0;
-	for (uint32_t i = 1; i < e->queues.next_new; i++) {
-		if (!pool_is_live(&e->queues, i))
-			continue;
-		b = (struct best){ sort_key(e, i, key, now_us), i };
-		if (have < n) {
-			v[have++] = b;
-			if (have == n)
-				for (uint32_t k = n / 2 + 1; k-- > 0;)
-					sift_down(v, n, k);
-		} else if (is_worse(&v[0], &b)) {
-			v[0] = b;
-			sift_down(v, n, 0);
-		}
-	}
-	for (uint32_t k = have / 2 + 1; have < n && k-- > 0;)
-		sift_down(v, have, k);
-	for (uint32_t left = have; left > 0; left--) {
-		row_fill(e, v[0].index, now_us, &rows[left - 1]);
-		v[0] = v[left - 1];
-		sift_down(v, left - 1, 0);
-	}
+	for (uint32_t i = 1; i < e->queues.next_new; i++)
+		if (pool_is_live(&e->queues, i))
+			best_add(v, &have, n,
+			    (struct best){ sort_key(e, i, key, now_us), i });
+	best_sort(v, have, n);
+	for (uint32_t k = 0; k < have; k++)
+		row_fill(e, v[k].index, now_us, &rows[k]);
 	mem_free(v);
 	return have;
 }
 
-uint32_t
-eng_source_rows(struct eng *e, int64_t now_us, struct eng_source_row *rows,
-    uint32_t n)
+/* What keeps a source's paths shut. */
+struct refusals {
+	uint32_t n;
+	int64_t until_us; /* the last of them */
+};
+
+static void
+refusals_count(const struct eng *e, int64_t now_us, struct refusals *v)
 {
-	uint32_t have = 0;
-
-	for (uint32_t i = 1; i < e->nsrcs && have < n; i++) {
-		const struct src *s = &e->srcs[i];
-		struct eng_source_row *r = &rows[have];
-
-		if (s->conf == SRC_NONE && s->npaths == 0)
-			continue;
-		have++;
-		*r = (struct eng_source_row){ .name = s->name,
-			.conns = s->nsess,
-			.paths = s->npaths,
-			.delivered = s->delivered,
-			.transient = s->transient,
-			.bounced = s->bounced,
-			.rate_milli = eng_pace_rate_milli(&s->pace, now_us),
-			.defer_milli = eng_pace_defer_milli(&s->pace, now_us),
-			.why = s->conf == SRC_NONE ? WHY_NO_SOURCE : WHY_NONE };
-	}
 	for (uint32_t i = 1; i < e->paths.next_new; i++) {
 		const struct path *p = pool_at(&e->paths, i);
 
 		if (!pool_is_live(&e->paths, i) ||
 		    p->backoff_until_us <= now_us)
 			continue;
-		for (uint32_t k = 0; k < have; k++)
-			if (rows[k].name == e->srcs[p->src].name) {
-				rows[k].paths_backoff++;
-				rows[k].why = WHY_BACKOFF;
-				rows[k].until_us =
-				    MAX(rows[k].until_us, p->backoff_until_us);
-			}
+		v[p->src].n++;
+		v[p->src].until_us =
+		    MAX(v[p->src].until_us, p->backoff_until_us);
 	}
+}
+
+static uint64_t
+source_key(const struct src *s, const struct refusals *r,
+    enum eng_source_sort key, int64_t now)
+{
+	switch (key) {
+	case SOURCE_SORT_DEFER:
+		return eng_pace_defer_milli(&s->pace, now);
+	case SOURCE_SORT_CONNS:
+		return s->nsess;
+	case SOURCE_SORT_PATHS:
+		return s->npaths;
+	case SOURCE_SORT_REFUSED:
+		return r->n;
+	case SOURCE_SORT_RATE:
+		return eng_pace_rate_milli(&s->pace, now);
+	case SOURCE_SORT_ORDER:
+	case ENG_SOURCE_SORT_N:
+		break;
+	}
+	return 0; /* ties: the first made is the best */
+}
+
+static void
+source_fill(const struct src *s, const struct refusals *r, int64_t now_us,
+    struct eng_source_row *row)
+{
+	*row = (struct eng_source_row){ .name = s->name,
+		.conns = s->nsess,
+		.paths = s->npaths,
+		.paths_backoff = r->n,
+		.delivered = s->delivered,
+		.transient = s->transient,
+		.bounced = s->bounced,
+		.rate_milli = eng_pace_rate_milli(&s->pace, now_us),
+		.defer_milli = eng_pace_defer_milli(&s->pace, now_us),
+		.why = r->n             ? WHY_BACKOFF :
+		    s->conf == SRC_NONE ? WHY_NO_SOURCE :
+					  WHY_NONE,
+		.until_us = r->until_us };
+}
+
+uint32_t
+eng_top_sources(struct eng *e, enum eng_source_sort key, int64_t now_us,
+    struct eng_source_row *rows, uint32_t n)
+{
+	struct refusals *r = mem_try(SRC_SLOTS * sizeof(*r));
+	struct best *v = n ? mem_try(n * sizeof(*v)) : NULL;
+	uint32_t have = 0;
+
+	if (r == NULL || v == NULL)
+		goto out;
+	refusals_count(e, now_us, r);
+	for (uint32_t i = 1; i < e->nsrcs; i++) {
+		const struct src *s = &e->srcs[i];
+
+		if (s->conf != SRC_NONE || s->npaths != 0)
+			best_add(v, &have, n,
+			    (struct best){ source_key(s, &r[i], key, now_us),
+				i });
+	}
+	best_sort(v, have, n);
+	for (uint32_t k = 0; k < have; k++)
+		source_fill(&e->srcs[v[k].index], &r[v[k].index], now_us,
+		    &rows[k]);
+out:
+	mem_free(v);
+	mem_free(r);
 	return have;
 }
 

@@ -110,10 +110,12 @@ void core_stop(struct core *c);
 /* ---- questions, answered as JSON or metrics into out ---------------------- */
 
 void core_view_status(struct core *c, struct buf *out);
-/* key as in ENG_SORT_TABLE; n rows. E_RANGE for an unknown key. */
+/* key as in ENG_SORT_TABLE, ENG_SOURCE_SORT_TABLE (empty: its first); n rows.
+ * E_RANGE for an unknown key. */
 int core_view_queues(struct core *c, struct slice key, uint32_t n,
     struct buf *out) MUST_CHECK;
-void core_view_sources(struct core *c, uint32_t n, struct buf *out);
+int core_view_sources(struct core *c, struct slice key, uint32_t n,
+    struct buf *out) MUST_CHECK;
 void core_view_metrics(struct core *c, struct buf *out);
 /* One message: its envelope, read from the spool, and its recipients.
  * E_NOTFOUND: there is none of that id; or what the disk says. */

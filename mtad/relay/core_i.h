@@ -57,6 +57,7 @@ struct core {
 	struct pool msgs;   /* struct core_msg */
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */
+	int64_t started_us;
 	bool is_stopping;
 	struct core_job jobs[CORE_JOBS_MAX];
 

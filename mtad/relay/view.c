@@ -77,6 +77,8 @@ core_view_status(struct core *c, struct buf *out)
 	jw_ku64(&w, "node", c->conf->node);
 	jw_ku64(&w, "generation", c->generation);
 	jw_kbool(&w, "is_stopping", c->is_stopping);
+	jw_key(&w, "uptime_s");
+	jw_milli(&w, (c->now_us - c->started_us) / US_PER_MS);
 	jw_ku64(&w, "sessions_max", c->conf->sessions_out_max);
 	jw_ku64(&w, "recipients_max", c->conf->rcpts_max);
 	jw_ku64(&w, "recipients_free", eng_rcpts_free(c->eng));
@@ -119,17 +121,13 @@ view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q)
 	jw_close(w, '}');
 }
 
-/* -1: no such key. */
+/* The first is the default; -1: no such key. */
 static int
-sort_key(struct slice key)
+sort_key(struct slice key, const char *const *names, int n)
 {
-	static const char *const names[ENG_SORT_N] = {
-#define X(sort, text) [sort] = text,
-		ENG_SORT_TABLE(X)
-#undef X
-	};
-
-	for (int i = 0; i < ENG_SORT_N; i++)
+	if (key.n == 0)
+		return 0;
+	for (int i = 0; i < n; i++)
 		if (slice_eq(key, slice_str(names[i])))
 			return i;
 	return -1;
@@ -138,7 +136,12 @@ sort_key(struct slice key)
 int
 core_view_queues(struct core *c, struct slice key, uint32_t n, struct buf *out)
 {
-	int sort = sort_key(key.n > 0 ? key : SL("depth"));
+	static const char *const names[ENG_SORT_N] = {
+#define X(sort, text) [sort] = text,
+		ENG_SORT_TABLE(X)
+#undef X
+	};
+	int sort = sort_key(key, names, ENG_SORT_N);
 	struct eng_queue_row *rows;
 	struct eng_totals t;
 	struct jsonw w;
@@ -209,15 +212,26 @@ view_source(const struct core *c, struct jsonw *w,
 	jw_close(w, '}');
 }
 
-void
-core_view_sources(struct core *c, uint32_t n, struct buf *out)
+int
+core_view_sources(struct core *c, struct slice key, uint32_t n, struct buf *out)
 {
+	static const char *const names[ENG_SOURCE_SORT_N] = {
+#define X(sort, text) [sort] = text,
+		ENG_SOURCE_SORT_TABLE(X)
+#undef X
+	};
+	int sort = sort_key(key, names, ENG_SOURCE_SORT_N);
 	struct eng_source_row *rows;
 	struct jsonw w;
 
-	n = MIN(MAX(n, 1), ENG_SOURCES_MAX);
+	if (sort < 0)
+		return E_RANGE;
+	n = MIN(MAX(n, 1), VIEW_ROWS_MAX);
 	rows = mem_try(n * sizeof(*rows));
-	n = rows ? eng_source_rows(c->eng, c->now_us, rows, n) : 0;
+	if (rows == NULL)
+		return E_NOMEM;
+	n = eng_top_sources(c->eng, (enum eng_source_sort)sort, c->now_us, rows,
+	    n);
 	jw_init(&w, out);
 	jw_open(&w, '{');
 	view_now(c, &w);
@@ -229,6 +243,7 @@ core_view_sources(struct core *c, uint32_t n, struct buf *out)
 	jw_close(&w, ']');
 	jw_close(&w, '}');
 	mem_free(rows);
+	return 0;
 }
 
 /* ---- messages --------------------------------------------------------------- */

@@ -309,7 +309,8 @@ metrics_sources(struct core *c, struct buf *out)
 	rows = mem_try(VIEW_METRIC_SOURCES * sizeof(*rows));
 	if (rows == NULL)
 		return;
-	n = eng_source_rows(c->eng, c->now_us, rows, VIEW_METRIC_SOURCES);
+	n = eng_top_sources(c->eng, SOURCE_SORT_ORDER, c->now_us, rows,
+	    VIEW_METRIC_SOURCES);
 	for (size_t k = 0; k < ARRAY_LEN(source_series); k++) {
 		const struct series *s = &source_series[k];
 

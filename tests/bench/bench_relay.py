@@ -92,6 +92,7 @@ def through_postfix(peer):
 sink = Server("sink", "--listen", "127.0.0.1:0", "--quiet", name="sink")
 m = Mtad(int(sink.ready.rsplit(":", 1)[1]))
 m.start()
+SPOOL = "mtad_spool_syncs_total", "mtad_spool_commits_total"
 peer, peer_port, ratios = None, free_port(), []
 if postfix_peer.is_there():
     peer = postfix_peer.Postfix(path("postfix"), free_port(), peer_port)
@@ -109,10 +110,10 @@ for mode in MODES:
 print("postfix %s" % ("not measured (needs Debian's postfix and root)"
                       if not ratios else "mtad is %.1f times as fast"
                       % statistics.median(ratios)), flush=True)
-syncs, commits = metric("mtad_spool_syncs"), metric("mtad_spool_commits")
+syncs, commits = map(metric, SPOOL)
 relayed("chain", 100)
-print("sync    %.3f a message" % ((metric("mtad_spool_syncs") - syncs) /
-                                  (metric("mtad_spool_commits") - commits)),
+print("sync    %.3f a message" % ((metric(SPOOL[0]) - syncs) /
+                                  (metric(SPOOL[1]) - commits)),
       flush=True)
 host, port = m.target.rsplit(":", 1)
 subprocess.run([sys.executable, os.path.join(

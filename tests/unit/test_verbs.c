@@ -245,9 +245,11 @@ sources_are_a_table_too(void **state)
 		      "\"paths\":3,\"paths_backoff\":1,"
 		      "\"why\":\"backoff\",\"until_s\":61}]}";
 	assert_int_equal(run(s, verb_sources, "sources"), 0);
-	assert_string_equal(s->request, "GET /v1/sources n=1000");
+	assert_string_equal(s->request, "GET /v1/sources sort=order n=1000");
 	has(s->out, "a       10.0.0.1  a.example");
 	has(s->out, "backoff   1m\n");
+	assert_int_equal(run(s, verb_sources, "sources|-s|refused|-n|3"), 0);
+	assert_string_equal(s->request, "GET /v1/sources sort=refused n=3");
 }
 
 static void

@@ -373,7 +373,7 @@ sources_have_their_address_and_name(void **state)
 	struct buf out;
 
 	buf_init(&out, OUT_MAX);
-	core_view_sources(st->core, 100, &out);
+	assert_int_equal(core_view_sources(st->core, SL(""), 100, &out), 0);
 	root = parse(&out);
 	rows = json_object_get(root, "sources");
 	assert_int_equal(json_array_size(rows), 2);

@@ -1,0 +1,102 @@
+/*
+ * daemon/metrics.c - the metrics of what stands around the core: spool, DNS,
+ * connections, event log. One row of a table is one series with its HELP and
+ * TYPE. On the core's thread.
+ */
+#include "daemon/daemon_i.h"
+
+static void
+metric(struct buf *out, const char *name, const char *help)
+{
+	bool is_counter = slice_has_isuffix(slice_str(name), SL("_total"));
+
+	buf_addf(out, "# HELP mtad_%s %s\n# TYPE mtad_%s %s\nmtad_%s ", name,
+	    help, name, is_counter ? "counter" : "gauge", name);
+}
+
+static void
+metric_u64(struct buf *out, const char *name, const char *help, uint64_t v)
+{
+	metric(out, name, help);
+	buf_addf(out, "%llu\n", (unsigned long long)v);
+}
+
+static void
+metric_seconds(struct buf *out, const char *name, const char *help, uint64_t us)
+{
+	metric(out, name, help);
+	buf_addf(out, "%llu.%06llu\n",
+	    (unsigned long long)(us / (uint64_t)US_PER_S),
+	    (unsigned long long)(us % (uint64_t)US_PER_S));
+}
+
+/* clang-format off */
+#define SPOOL_METRICS(U, SEC) \
+	U(messages, "messages", "Messages in the spool.") \
+	U(bytes, "bytes", "Bytes of these messages.") \
+	U(segments, "segments", "Segment files.") \
+	U(segments_free, "segments_free", "Of these, ready to be used again.") \
+	U(commits, "commits_total", "Messages made durable.") \
+	U(outcomes, "outcomes_total", "Outcomes of recipients written.") \
+	U(syncs, "syncs_total", "Calls of fdatasync.") \
+	SEC(sync_us, "sync_seconds_total", "Time spent in them.") \
+	SEC(sync_us_max, "sync_seconds_max", "The longest of them.") \
+	U(written_bytes, "written_bytes_total", "Bytes written.") \
+	U(recycled, "recycled_total", "Segments used again.") \
+	U(compacted, "compacted_total", "Records moved by compaction.") \
+	U(compacted_bytes, "compacted_bytes_total", "Bytes of these records.") \
+	U(quarantined, "quarantined_total", "Damaged records set aside.") \
+	U(sync_failures, "sync_failures_total", "Calls of fdatasync that failed.") \
+	U(disk_free_bytes, "disk_free_bytes", "Space left on the spool's disk.")
+/* clang-format on */
+
+static void
+spool_metrics(const struct spool_stats *st, struct buf *out)
+{
+#define U(name, metric_name, help)                                             \
+	metric_u64(out, "spool_" metric_name, help, st->name);
+#define SEC(name, metric_name, help)                                           \
+	metric_seconds(out, "spool_" metric_name, help, st->name);
+	SPOOL_METRICS(U, SEC)
+#undef SEC
+#undef U
+}
+
+static void
+worker_metrics(const struct daemon *d, struct buf *out)
+{
+#define X(name, help)                                                          \
+	do {                                                                   \
+		uint64_t sum = 0;                                              \
+		for (uint32_t i = 0; i < d->nworkers; i++)                     \
+			sum += atomic_load(&d->worker[i].counters.name);       \
+		metric_u64(out, #name "_total", help ".", sum);                \
+	} while (0);
+	WORKER_COUNTERS(X)
+#undef X
+}
+
+void
+daemon_metrics(struct worker *w, struct buf *out)
+{
+	struct daemon *d = w->d;
+	struct spool_stats st;
+	struct dns_stats dn;
+
+	pthread_mutex_lock(&d->spooler.lock);
+	spool_stats_get(d->spooler.spool, &st);
+	pthread_mutex_unlock(&d->spooler.lock);
+	spool_metrics(&st, out);
+	worker_metrics(d, out);
+	dns_stats_get(w->dns, &dn);
+	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
+	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);
+	metric_u64(out, "dns_queued", "Look-ups that wait.", dn.queued);
+	metric_u64(out, "book_lost_bytes_total",
+	    "Event log bytes that could not be written.",
+	    atomic_load(&d->clerk.lost_bytes));
+	metric_u64(out, "reloads_total", "Configurations taken over.",
+	    atomic_load(&d->reloads));
+	metric_seconds(out, "uptime_seconds", "Time since the start.",
+	    (uint64_t)(clock_mono_us() - d->started_us));
+}

@@ -1,0 +1,145 @@
+/*
+ * daemon/reload.c - SIGHUP: the configuration is read again and, when nothing
+ * speaks against it, taken over by every worker.
+ *
+ * A file with errors changes nothing, and neither does one that asks for what
+ * only a restart can do: half a change would leave the operator guessing. The
+ * log names what it was. Main's thread.
+ */
+#include <stdio.h>
+
+#include "daemon/daemon_i.h"
+
+/* Options that are looked at once, when the daemon starts. */
+#define AT(name, field)                                                        \
+	{                                                                      \
+		name, offsetof(struct conf, field),                            \
+		    sizeof(((struct conf *)NULL)->field)                       \
+	}
+static const struct fixed {
+	const char *name;
+	size_t at, n; /* n: of a number */
+} texts[] = {
+	AT("user", user),
+	AT("spool", spool),
+	AT("control", control),
+}, numbers[] = {
+	AT("workers", workers),
+	AT("log_level", log_level_debug),
+	AT("spool_segment", spool_segment_bytes),
+	AT("spool_min_free", spool_min_free_bytes),
+	AT("spool_max", spool_max_bytes),
+	AT("messages_max", messages_max),
+	AT("queue_recipients_max", rcpts_max),
+	AT("domains_max", domains_max),
+	AT("sessions_max", sessions_out_max),
+	AT("staging_max", staging_bytes),
+};
+#undef AT
+
+static bool
+has_door(const struct conf *c, const struct endpoint *at)
+{
+	for (uint32_t i = 0; i < c->nlisten; i++)
+		if (ip_eq(&c->listen[i].bind.ip, &at->ip) &&
+		    c->listen[i].bind.port == at->port)
+			return true;
+	return false;
+}
+
+static bool
+same_doors(const struct conf *a, const struct conf *b)
+{
+	for (uint32_t i = 0; i < a->nlisten; i++)
+		if (!has_door(b, &a->listen[i].bind))
+			return false;
+	return a->nlisten == b->nlisten;
+}
+
+/* Names what differs between the two and cannot be taken over. */
+static void
+put_fixed(struct buf *out, const struct conf *a, const struct conf *b)
+{
+	const char *pa = (const char *)a, *pb = (const char *)b;
+
+	if (!same_doors(a, b))
+		buf_addz(out, " listen");
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (!slice_eq(*(const struct slice *)(pa + texts[i].at),
+			*(const struct slice *)(pb + texts[i].at)))
+			buf_addf(out, " %s", texts[i].name);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		if (memcmp(pa + numbers[i].at, pb + numbers[i].at,
+			numbers[i].n) != 0)
+			buf_addf(out, " %s", numbers[i].name);
+}
+
+/* The new configuration, or NULL after a word about why not. */
+static const struct conf *
+read_again(const struct conf *old, const char *path)
+{
+	const struct conf *c = boot_conf(path);
+	struct buf fixed;
+
+	if (!c) {
+		log_event(LOG_ERROR, "reload", "what",
+		    "configuration has errors, nothing changed", "file", path,
+		    NULL);
+		return NULL;
+	}
+	if (boot_tls(c)) {
+		log_event(LOG_ERROR, "reload", "what",
+		    "a certificate cannot be used, nothing changed", "file",
+		    path, NULL);
+		conf_free((struct conf *)(uintptr_t)c);
+		return NULL;
+	}
+	buf_init(&fixed, 1024);
+	put_fixed(&fixed, old, c);
+	if (fixed.n) {
+		buf_addc(&fixed, '\0');
+		log_event(LOG_ERROR, "reload", "what",
+		    "these change only by a restart; nothing changed",
+		    "options", fixed.p + fixed.off + 1, "file", path, NULL);
+		conf_free((struct conf *)(uintptr_t)c);
+		c = NULL;
+	}
+	buf_free(&fixed);
+	return c;
+}
+
+/* The old one stays: sessions under way read it (a few KB a reload). */
+static void
+take_over(struct daemon *d, const struct conf *c)
+{
+	d->conf = c;
+	atomic_fetch_add(&d->reloads, 1);
+	for (uint32_t i = 0; i < d->nworkers; i++) {
+		struct post_conf *p = mem_get(sizeof(*p));
+
+		p->post.kind = POST_CONF;
+		p->conf = c;
+		worker_post(&d->worker[i], &p->post);
+	}
+	boot_sources(c);
+}
+
+void
+reload(struct daemon *d, const char *path)
+{
+	const struct conf *c;
+	char state[80];
+
+	/* The time is for Type=notify-reload. */
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)clock_mono_us());
+	boot_notify(state);
+	c = read_again(d->conf, path);
+	if (c) {
+		take_over(d, c);
+		log_event(LOG_INFO, "reload", "what",
+		    "configuration taken over", "file", path, NULL);
+	}
+	atomic_store(&d->clerk.must_reopen, true);
+	boot_notify("READY=1");
+}
