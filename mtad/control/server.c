@@ -1,8 +1,9 @@
 /*
  * control/server.c - the counter: HTTP by evhttp, on its owner's event base.
  *
- * Bounds: CONNS_MAX connections (more wait in the kernel's backlog), each
- * dropped after IDLE_S without a byte; HEAD_MAX of request head; a body over
+ * Bounds: CONNS_MAX connections (more wait in the kernel's backlog, and while
+ * there are so many the oldest that ask nothing make room), each dropped after
+ * IDLE_S without a byte; HEAD_MAX of request head; a body over
  * CONTROL_BODY_MAX is answered 413 here, and by evhttp, in its own words, when
  * it is over BODY_READ_MAX. Answers wait in their connection's buffer, one at
  * a time (evhttp reads the next request only when the last answer has left),
@@ -32,7 +33,8 @@
 #define HEAD_MAX (16u * 1024)
 #define BODY_READ_MAX (4u * CONTROL_BODY_MAX)
 #define BACKLOG 64
-#define TICK_MS 500 /* to accept again after an error */
+#define EVICT_MAX 32 /* at a tick */
+#define TICK_MS 500  /* to accept again after an error */
 #define ERROR_MAX 1024
 #define USERS_MAX 16
 #define USER_BYTES 64
@@ -242,12 +244,49 @@ reap(struct control *c)
 	update_accept(c);
 }
 
+/* Is an answer owed, or on its way, to this connection? */
+static bool
+is_served(struct control *c, struct bufferevent *b)
+{
+	if (evbuffer_get_length(bufferevent_get_output(b)) > 0)
+		return true;
+	LIST_FOREACH_SAFE(n, tmp, &c->open) {
+		struct control_req *r =
+		    container_of(n, struct control_req, node);
+
+		if (r->http != NULL &&
+		    evhttp_connection_get_bufferevent(
+			evhttp_request_get_connection(r->http)) == b)
+			return true;
+	}
+	return false;
+}
+
+/* When no more are let in: those make room that ask nothing, the oldest first,
+ * or a crowd of them would shut the operator out. evhttp reads the end of the
+ * connection, as if the client had gone. */
+static void
+evict(struct control *c)
+{
+	uint32_t left = EVICT_MAX;
+
+	if (c->nconns < CONNS_MAX)
+		return;
+	for (uint32_t i = 0; i < c->nconns && left > 0; i++) {
+		if (is_served(c, c->conns[i]))
+			continue;
+		shutdown(bufferevent_getfd(c->conns[i]), SHUT_RDWR);
+		left--;
+	}
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
 	reap(arg);
+	evict(arg);
 }
 
 /* No descriptors are left, most likely: wait for the next tick rather than be

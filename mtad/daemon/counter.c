@@ -64,6 +64,8 @@ ask_fill(struct ask *a, const struct control_params *params)
 	take_text(params, "id", a->texts[0], sizeof(a->texts[0]), &s->id);
 	take_text(params, "domain", a->texts[1], sizeof(a->texts[1]),
 	    &s->domain);
+	for (size_t i = 0; i < s->domain.n; i++) /* as the queues have it */
+		a->texts[1][i] = ascii_lower(a->texts[1][i]);
 	take_text(params, "tenant", a->texts[2], sizeof(a->texts[2]),
 	    &s->tenant);
 	take_text(params, "campaign", a->texts[3], sizeof(a->texts[3]),
