@@ -8,7 +8,7 @@
  * pools and the limits of receiving before listeners).
  *
  * Defaults of time-outs and of path limits repeat those of proto/ and
- * engine/; tests/unit/test_conf_options.c compares them.
+ * engine/; tests/unit/test_conf_example.c compares them.
  */
 #include "conf/conf_i.h"
 
