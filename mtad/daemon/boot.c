@@ -48,10 +48,12 @@ errno_text(char *dst, size_t cap)
 int
 boot_limits(const struct conf *c)
 {
-	uint64_t need = FDS_SPARE + c->sessions_out_max + c->dns.inflight_max;
+	uint64_t need = FDS_SPARE + c->sessions_out_max;
 	char have[32], want[32];
 	struct rlimit r;
 
+	/* Look-ups, and those that have become slow. */
+	need += MIN(5 * (uint64_t)c->dns.inflight_max, 4096);
 	for (uint32_t i = 0; i < c->nlisten; i++)
 		need += c->listen[i].connections_max;
 	if (clock_wall_us() < INT64_C(1767225600) * US_PER_S) {

@@ -2,11 +2,16 @@
  * net/dns.c - MX and address look-ups through libunbound on the loop's event
  * base; owned by the loop's thread.
  *
- * One context, with our own bounded queue before it: at most inflight_max
- * look-ups run, at most per_parent_max of them below one parent domain, so a
- * zone that is dead cannot take all places. A look-up has one deadline for all
- * of its questions. libunbound may call back from inside its own call, so a
- * callback only notes what came; answers are given from the deferred event.
+ * One context, with our own bounded queue before it. At most inflight_max
+ * look-ups run, at most per_parent_max of them below one parent domain. Those
+ * that wait stand in a line for each parent, and parents that may start one
+ * take turns, so a dead zone takes neither the places nor the time of others.
+ * A look-up that has run for SLOW_US gives its place back (SLOW_FACTOR times
+ * inflight_max may do so): many dead servers do not hold up those that answer.
+ *
+ * A look-up has one deadline for all of its questions. libunbound may call back
+ * from inside its own call, so a callback only notes what came; answers are
+ * given from the deferred event.
  */
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -18,8 +23,10 @@
 
 #define TTL_NEGATIVE_S 300
 #define TTL_MAX_S 86400
-#define QUERIES_MAX (2 * DNS_HOSTS_MAX)
-#define SKIP_MAX 256 /* of the queue, looking for one that may start */
+#define SLOW_US (300 * US_PER_MS)
+#define SLOW_FACTOR 4
+#define QUERIES_MAX 4096u
+#define TIMER_US 100000
 
 struct query {
 	struct lookup *lookup; /* NULL: nobody waits for it any more */
@@ -30,13 +37,26 @@ struct query {
 	int async_id;
 };
 
+/* Who runs the zones of some look-ups, as far as names tell. */
+struct parent {
+	struct list turn;    /* in dns->turns while it may start one */
+	struct list waiting; /* its look-ups */
+	uint64_t key;
+	uint32_t nrunning;
+};
+
+enum lookup_state { WAITING, RUNNING, SLOW, READY };
+
 struct lookup {
-	struct list link; /* waiting, running or ready */
+	struct list link; /* its parent's waiting, dns->running, slow, ready */
+	struct list age;  /* dns->all: in the order of deadlines */
 	struct dns *dns;
 	struct query *queries;
 	uint32_t pending; /* questions without an answer */
-	bool is_host, is_running, is_ready, had_temp;
-	uint64_t parent;
+	enum lookup_state state;
+	bool is_host, is_ready, had_temp;
+	uint32_t parent; /* index; 0 = none any more */
+	int64_t started_us;
 	void (*on_answer)(void *, uint64_t, const struct dns_answer *);
 	void *user;
 	uint64_t cookie;
@@ -50,9 +70,10 @@ struct dns {
 	struct dns_conf conf;
 	struct ub_ctx *ctx;
 	struct event *defer, *timer;
-	struct list waiting, running, ready;
-	uint32_t nwaiting, nrunning;
-	struct map parents; /* hash of parent -> running below it */
+	struct list all, running, slow, ready, turns;
+	uint32_t nwaiting, nrunning, nslow;
+	struct pool parents;
+	struct map parent_map; /* hash of a name to index */
 	struct dns_stats stats;
 	struct dns_rrs rrs; /* scratch */
 };
@@ -60,13 +81,89 @@ struct dns {
 static void ask(struct lookup *l, const char *name, uint16_t type,
     uint8_t host);
 
+/* ---- parents --------------------------------------------------------------------- */
+
+/* The last two labels stand for who runs the zone. */
+static uint64_t
+parent_key(const char *domain)
+{
+	struct slice s = slice_str(domain);
+	int dots = 0;
+
+	for (size_t i = s.n; i > 0; i--)
+		if (s.p[i - 1] == '.' && ++dots == 2)
+			return hash_bytes(1, s.p + i, s.n - i);
+	return hash_bytes(1, s.p, s.n);
+}
+
+/* The parent of a domain, made when there is none; 0 without memory. */
+static uint32_t
+parent_get(struct dns *d, const char *domain)
+{
+	uint64_t key = parent_key(domain);
+	uint32_t i = map_get(&d->parent_map, key);
+	struct parent *p;
+	struct handle h;
+
+	if (i)
+		return i;
+	p = pool_take(&d->parents, &h);
+	if (!p)
+		return 0;
+	if (map_put(&d->parent_map, key, h.index)) {
+		pool_give(&d->parents, h.index);
+		return 0;
+	}
+	p->key = key;
+	list_init(&p->turn);
+	list_init(&p->waiting);
+	return h.index;
+}
+
+/* Something about it has changed: takes its turn, or is not needed any more. */
+static void
+parent_settle(struct dns *d, uint32_t i)
+{
+	struct parent *p = pool_at(&d->parents, i);
+
+	list_remove(&p->turn);
+	if (!list_is_empty(&p->waiting)) {
+		if (p->nrunning < d->conf.per_parent_max)
+			list_push_tail(&d->turns, &p->turn);
+	} else if (p->nrunning == 0) {
+		map_del(&d->parent_map, p->key);
+		pool_give(&d->parents, i);
+	}
+}
+
 /* ---- ends ------------------------------------------------------------------------ */
+
+/* Gives back the place that a look-up has. */
+static void
+leave(struct lookup *l)
+{
+	struct dns *d = l->dns;
+	uint32_t parent = l->parent;
+
+	list_remove(&l->link);
+	list_remove(&l->age);
+	d->nwaiting -= l->state == WAITING;
+	d->nrunning -= l->state == RUNNING;
+	d->nslow -= l->state == SLOW;
+	l->parent = 0;
+	if (!parent)
+		return;
+	if (l->state != WAITING)
+		((struct parent *)pool_at(&d->parents, parent))->nrunning--;
+	parent_settle(d, parent);
+}
 
 static void
 make_ready(struct lookup *l)
 {
+	leave(l);
 	l->is_ready = true;
-	list_remove(&l->link);
+	l->state = READY;
 	list_push_tail(&l->dns->ready, &l->link);
 	event_active(l->dns->defer, EV_TIMEOUT, 0);
 }
@@ -264,33 +361,21 @@ ask(struct lookup *l, const char *name, uint16_t type, uint8_t host)
 
 /* ---- the queue ----------------------------------------------------------------------- */
 
-/* The last two labels stand for who runs the zone. */
-static uint64_t
-parent_of(const char *domain)
-{
-	struct slice s = slice_str(domain);
-	int dots = 0;
-
-	for (size_t i = s.n; i > 0; i--)
-		if (s.p[i - 1] == '.' && ++dots == 2)
-			return hash_bytes(1, s.p + i, s.n - i);
-	return hash_bytes(1, s.p, s.n);
-}
-
 static void
 start(struct lookup *l)
 {
 	struct dns *d = l->dns;
+	struct parent *p = pool_at(&d->parents, l->parent);
 
 	list_remove(&l->link);
 	list_push_tail(&d->running, &l->link);
 	d->nwaiting--;
 	d->nrunning++;
-	l->is_running = true;
-	if (map_put(&d->parents, l->parent,
-		map_get(&d->parents, l->parent) + 1))
-		l->parent = 0; /* no memory: not counted */
+	p->nrunning++;
+	l->state = RUNNING;
+	l->started_us = loop_now(d->loop);
 	l->answer.ttl_s = TTL_MAX_S;
+	parent_settle(d, l->parent);
 	l->pending++;
 	if (l->is_host) {
 		l->answer.nhosts = 1;
@@ -307,18 +392,12 @@ start(struct lookup *l)
 static void
 start_more(struct dns *d)
 {
-	uint32_t skipped = 0;
+	while (
+	    d->nrunning < d->conf.inflight_max && !list_is_empty(&d->turns)) {
+		struct parent *p =
+		    container_of(d->turns.next, struct parent, turn);
 
-	LIST_FOREACH_SAFE(n, tmp, &d->waiting) {
-		struct lookup *l = container_of(n, struct lookup, link);
-
-		if (d->nrunning >= d->conf.inflight_max || skipped >= SKIP_MAX)
-			return;
-		if (map_get(&d->parents, l->parent) >= d->conf.per_parent_max) {
-			skipped++;
-			continue;
-		}
-		start(l);
+		start(container_of(p->waiting.next, struct lookup, link));
 	}
 }
 
@@ -328,18 +407,8 @@ lookup_free(struct lookup *l)
 {
 	struct dns *d = l->dns;
 	struct query *q;
-	uint32_t n;
 
 	list_remove(&l->link);
-	if (l->is_running) {
-		d->nrunning--;
-		n = l->parent ? map_get(&d->parents, l->parent) : 0;
-		if (n == 1)
-			map_del(&d->parents, l->parent);
-		else if (n > 1 && map_put(&d->parents, l->parent, n - 1))
-			n = 0; /* cannot fail: the key is there */
-	}
-	l->is_running = false;
 	while ((q = l->queries)) {
 		l->queries = q->next;
 		if (!q->is_done && ub_cancel(d->ctx, q->async_id) != 0)
@@ -371,22 +440,43 @@ on_defer(evutil_socket_t fd, short what, void *arg)
 	start_more(d);
 }
 
-/* Looks over the deadlines. Waiting and running are each in the order of their
- * deadlines, for all look-ups have the same time. */
+/* Looks over the deadlines: all look-ups have the same time. */
 static void
-expire(struct dns *d, struct list *from)
+expire(struct dns *d)
 {
-	int64_t now = loop_now(d->loop);
-
-	while (from->next != from) {
+	while (!list_is_empty(&d->all)) {
 		struct lookup *l =
-		    container_of(from->next, struct lookup, link);
+		    container_of(d->all.next, struct lookup, age);
 
-		if (l->deadline_us > now)
+		if (l->deadline_us > loop_now(d->loop))
 			return;
-		if (!l->is_running)
-			d->nwaiting--;
 		fail(l, "DNS look-up timed out");
+	}
+}
+
+/* Both kinds together must not be more than libunbound takes at once. */
+static uint32_t
+slow_max(const struct dns *d)
+{
+	uint32_t n = d->conf.inflight_max;
+
+	return MIN(SLOW_FACTOR * n, QUERIES_MAX - MIN(n, QUERIES_MAX));
+}
+
+static void
+retire_slow(struct dns *d)
+{
+	while (!list_is_empty(&d->running) && d->nslow < slow_max(d)) {
+		struct lookup *l =
+		    container_of(d->running.next, struct lookup, link);
+
+		if (l->started_us + SLOW_US > loop_now(d->loop))
+			return;
+		list_remove(&l->link);
+		list_push_tail(&d->slow, &l->link);
+		l->state = SLOW;
+		d->nrunning--;
+		d->nslow++;
 	}
 }
 
@@ -397,8 +487,34 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	expire(d, &d->running);
-	expire(d, &d->waiting);
+	expire(d);
+	retire_slow(d);
+	start_more(d);
+}
+
+/* Puts a look-up into its parent's line. */
+static void
+wait_turn(struct dns *d, struct lookup *l)
+{
+	struct parent *p;
+
+	l->parent = parent_get(d, l->domain);
+	if (!l->parent || d->nwaiting >= d->conf.queue_max) {
+		d->stats.refused++;
+		if (l->parent)
+			parent_settle(d, l->parent);
+		l->parent = 0;
+		fail(l, "too many DNS look-ups wait");
+		return;
+	}
+	p = pool_at(&d->parents, l->parent);
+	l->state = WAITING;
+	d->nwaiting++;
+	list_push_tail(&p->waiting, &l->link);
+	list_push_tail(&d->all, &l->age);
+	if (list_is_empty(&p->turn))
+		parent_settle(d, l->parent);
+	event_active(d->defer, EV_TIMEOUT, 0);
 }
 
 void
@@ -416,8 +532,9 @@ dns_lookup(struct dns *d, struct slice domain, bool is_host,
 	l->cookie = cookie;
 	l->deadline_us = loop_now(d->loop) + d->conf.timeout_us;
 	slice_copy(domain, l->domain, sizeof(l->domain));
-	l->parent = parent_of(l->domain);
+	l->state = READY; /* not counted anywhere */
 	list_init(&l->link);
+	list_init(&l->age);
 	d->stats.lookups++;
 	if (domain.n > 2 && domain.p[0] == '[') { /* RFC 5321 4.1.3 */
 		struct slice in = slice_of(domain.p + 1, domain.n - 2);
@@ -436,14 +553,7 @@ dns_lookup(struct dns *d, struct slice domain, bool is_host,
 		make_ready(l);
 		return;
 	}
-	if (d->nwaiting >= d->conf.queue_max) {
-		d->stats.refused++;
-		fail(l, "too many DNS look-ups wait");
-		return;
-	}
-	list_push_tail(&d->waiting, &l->link);
-	d->nwaiting++;
-	event_active(d->defer, EV_TIMEOUT, 0);
+	wait_turn(d, l);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -467,8 +577,15 @@ set_options(struct dns *d)
 	set(d->ctx, "rrset-cache-size:", bytes);
 	set(d->ctx, "outgoing-range:", "8192");
 	set(d->ctx, "num-queries-per-thread:", "4096");
-	set(d->ctx, "infra-cache-max-rtt:", "3000");
-	set(d->ctx, "outbound-msg-retry:", "2");
+	/*
+	 * A resolver that gives no answer for one name must not be taken for
+	 * dead, or all names fail at once: what is known about servers is
+	 * forgotten within a second, before its time-out can grow to what
+	 * marks it so. A name gets 1.5 s and then up to 3 s.
+	 */
+	set(d->ctx, "infra-host-ttl:", "0");
+	set(d->ctx, "infra-cache-min-rtt:", "1500");
+	set(d->ctx, "outbound-msg-retry:", "1");
 	set(d->ctx, "do-ip6:", d->conf.is_ipv6 ? "yes" : "no");
 	set(d->ctx, "module-config:",
 	    d->conf.trust_anchor ? "validator iterator" : "iterator");
@@ -504,7 +621,7 @@ struct dns *
 dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 {
 	struct dns *d = mem_try(sizeof(*d));
-	struct timeval every = { .tv_usec = 100000 };
+	struct timeval every = { .tv_usec = TIMER_US };
 
 	if (!d) {
 		snprintf(why, why_cap, "out of memory");
@@ -512,10 +629,13 @@ dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 	}
 	d->loop = l;
 	d->conf = *conf;
-	list_init(&d->waiting);
+	list_init(&d->all);
 	list_init(&d->running);
+	list_init(&d->slow);
 	list_init(&d->ready);
-	map_init(&d->parents, 0, 1u << 20);
+	list_init(&d->turns);
+	pool_init(&d->parents, sizeof(struct parent), 1u << 24);
+	map_init(&d->parent_map, 0, 1u << 24);
 	d->ctx = ub_ctx_create_event(loop_base(l));
 	d->defer = event_new(loop_base(l), -1, 0, on_defer, d);
 	d->timer = event_new(loop_base(l), -1, EV_PERSIST, on_timer, d);
@@ -533,19 +653,12 @@ dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 	return d;
 }
 
-static void
-answer_all(struct list *from)
-{
-	while (from->next != from)
-		fail(container_of(from->next, struct lookup, link),
-		    "the resolver was replaced");
-}
-
 void
 dns_free(struct dns *d)
 {
-	answer_all(&d->running);
-	answer_all(&d->waiting);
+	while (!list_is_empty(&d->all))
+		fail(container_of(d->all.next, struct lookup, age),
+		    "the resolver was replaced");
 	d->conf.inflight_max = 0;
 	if (d->defer)
 		on_defer(-1, 0, d);
@@ -555,7 +668,8 @@ dns_free(struct dns *d)
 		event_free(d->defer);
 	if (d->timer)
 		event_free(d->timer);
-	map_free(&d->parents);
+	map_free(&d->parent_map);
+	pool_free(&d->parents);
 	mem_free(d);
 }
 
@@ -563,6 +677,6 @@ void
 dns_stats_get(const struct dns *d, struct dns_stats *out)
 {
 	*out = d->stats;
-	out->inflight = d->nrunning;
+	out->inflight = d->nrunning + d->nslow;
 	out->queued = d->nwaiting;
 }
