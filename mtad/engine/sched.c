@@ -100,7 +100,9 @@ node_has_room(struct eng *e)
 {
 	if (e->sessions.live < e->limits.sessions_max)
 		return true;
-	if (e->idle_sessions.n != 0 && e->nclosing < 8)
+	/* Some may be slow to say goodbye. */
+	if (e->idle_sessions.n != 0 &&
+	    e->nclosing < MAX(e->limits.sessions_max / 8, 8u))
 		eng_sess_close(e, e->idle_sessions.head);
 	return false;
 }
@@ -217,17 +219,23 @@ lane_pump(struct eng *e, uint32_t lane)
 	}
 }
 
+/* A lane that was woken for a free session and did not open one leaves it to
+ * the next: no more are woken than there is room for. */
 void
 eng_kicks_run(struct eng *e)
 {
-	while (e->kicks.n != 0 && e->budget != 0) {
-		uint32_t i = e->kicks.head;
-		struct lane *l = pool_at(&e->lanes, i);
+	do {
+		while (e->kicks.n != 0 && e->budget != 0) {
+			uint32_t i = e->kicks.head;
+			struct lane *l = pool_at(&e->lanes, i);
 
-		il_remove(K_KICK(e), &e->kicks, i);
-		l->is_kicked = false;
-		lane_pump(e, i);
-	}
+			il_remove(K_KICK(e), &e->kicks, i);
+			l->is_kicked = false;
+			lane_pump(e, i);
+		}
+		if (e->kicks.n == 0)
+			eng_limit_wake(e);
+	} while (e->kicks.n != 0 && e->budget != 0);
 }
 
 /* Something about the path changed for the better, or its time has come: fills
@@ -269,9 +277,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 void
 eng_limit_wake(struct eng *e)
 {
-	uint32_t left = e->limit.n;
+	uint32_t max = e->limits.sessions_max, live = e->sessions.live;
 
-	while (left-- > 0 && e->limit.n != 0 &&
-	    e->sessions.live < e->limits.sessions_max)
+	for (; live < max && e->limit.n != 0; live++)
 		eng_lane_unpark(e, e->limit.head);
 }
