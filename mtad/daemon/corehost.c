@@ -98,6 +98,7 @@ op_open(void *ctx, const struct core_open *o)
 	p->session = o->session;
 	p->from = src->address;
 	p->to = o->to;
+	p->is_clear = o->is_clear;
 	slice_copy(src->ehlo.n ? src->ehlo : w->conf->hostname, p->ehlo,
 	    sizeof(p->ehlo));
 	slice_copy(o->host, p->host, sizeof(p->host));

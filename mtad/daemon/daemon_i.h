@@ -74,6 +74,7 @@ struct post_open {
 	char host[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
+	bool is_clear;
 };
 
 /* Of a session between worker and core: close, up, down, free. */

@@ -9,8 +9,6 @@
  */
 #include "daemon/daemon_i.h"
 
-#define TLS_US (30 * US_PER_S)
-
 struct out_session {
 	struct worker *w;
 	struct handle self;
@@ -20,7 +18,7 @@ struct out_session {
 	struct smtp_cli_conf conf;
 	char ehlo[DOMAIN_MAX + 1];
 	struct posts early; /* jobs that came before the connection */
-	bool is_down, is_flushing, must_quit;
+	bool is_down, is_flushing, must_quit, is_shaking;
 };
 
 static void
@@ -130,11 +128,11 @@ session_flush(struct out_session *s)
 	s->is_flushing = false;
 	if (s->is_down || !s->conn)
 		return;
-	if (courier_wants_tls(s->courier) && courier_out(s->courier)->n == 0) {
+	if (courier_wants_tls(s->courier) && !s->is_shaking &&
+	    courier_out(s->courier)->n == 0) {
+		s->is_shaking = true;
 		conn_tls_connect(s->conn, s->w->tls_client,
 		    slice_str(s->facts.host));
-		conn_set_deadline(s->conn, loop_now(s->w->loop) + TLS_US);
-		return;
 	}
 	conn_set_deadline(s->conn, courier_deadline(s->courier));
 }
@@ -308,7 +306,8 @@ fill(struct out_session *s, const struct post_open *o)
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = slice_str(s->ehlo);
-	s->conf.wants_tls = s->w->conf->tls_out && s->w->tls_client;
+	s->conf.wants_tls =
+	    s->w->conf->tls_out && s->w->tls_client && !o->is_clear;
 }
 
 void
@@ -392,7 +391,7 @@ outbound_stop(struct worker *w, bool now)
 
 		if (!s || s->is_down)
 			continue;
-		if (now || !s->courier) {
+		if (now || !s->courier || !courier_is_up(s->courier)) {
 			if (s->courier)
 				courier_gone(s->courier, SL("shutdown"),
 				    loop_now(w->loop));

@@ -271,6 +271,7 @@ struct eng_cmd {
 			uint32_t domain; /* TLS policy belongs to it */
 			uint32_t site;
 			struct eng_target target;
+			bool is_clear; /* its TLS does not work: without */
 		} open;
 		/* n recipients of one message and domain, the first here, the
 		 * n - 1 others in CMD_ASSIGN_RCPT right behind. */

@@ -28,6 +28,9 @@
 #define IDLE_US (60 * US_PER_S) /* what has no mail is given back */
 #define SLICE 2000              /* recipients that one step looks at */
 #define PUMP_MAX 256            /* assignments and openings of one step */
+/* Sessions of a path that have not shown yet that the peer takes mail: so many,
+ * or as many as have. A host that says nothing holds no more than these. */
+#define UNPROVEN_MAX 4
 #define SRC_SLOTS (2 * ENG_SOURCES_MAX)
 #define SRC_NONE UINT16_MAX
 #define POOL_NONE UINT16_MAX
@@ -236,9 +239,11 @@ struct host {
 	struct ip ip;
 	uint16_t port;
 	uint32_t twin;
-	uint32_t nrefs; /* targets of sites, sessions */
-	uint32_t fails; /* in a row */
-	uint32_t probe; /* the one session that tries it again */
+	uint32_t nrefs;     /* targets of sites, sessions */
+	uint32_t fails;     /* in a row */
+	uint32_t probe;     /* the one session that tries it again */
+	uint32_t tls_fails; /* handshakes in a row */
+	int64_t tls_fail_us, clear_until_us; /* in clear text until then */
 	int64_t dead_until_us, fail_us;
 	struct ilist waiters; /* lanes */
 };
@@ -268,6 +273,7 @@ struct lane {
 struct path {
 	uint32_t site, src;
 	uint32_t nsess;    /* in any state */
+	uint32_t nproven;  /* of them, with a reply about a recipient */
 	uint32_t inflight; /* transactions */
 	uint32_t fails;    /* refusals in a row */
 	uint32_t shun;     /* host that refused the last session */
@@ -486,6 +492,8 @@ void eng_host_drop(struct eng *e, uint32_t host);
 void eng_host_up(struct eng *e, uint32_t host);
 void eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us);
 void eng_host_wake(struct eng *e, uint32_t host);
+/* A handshake failed: no death, but mail goes in clear text for a while. */
+void eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us);
 /* Which address a session of this source should try: index into targets, or
  * -1 with *why, *until_us (0 = unknown) and *host to wait for (0 = none). */
 int eng_site_pick(struct eng *e, const struct site *s, const struct src *src,

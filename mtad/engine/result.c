@@ -187,8 +187,8 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	}
 	if (unsent && !ev->is_sent)
 		eng_path_unspend(e, p);
-	if (!unsent)
-		x->ndone++;
+	if (!unsent && x->ndone++ == 0)
+		p->nproven++;
 	txn_free(e, ev->txn.index);
 	if (works)
 		eng_path_works(p, began);

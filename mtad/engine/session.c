@@ -96,6 +96,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 		.pref = t->pref,
 		.ip = h->ip,
 		.port = h->port };
+	c->open.is_clear = h->clear_until_us > e->now;
 }
 
 void
@@ -218,10 +219,16 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 {
 	struct sess *x = pool_get(&e->sessions, ev->session);
 	uint32_t path;
+	struct host *h;
 
 	if (x == NULL || x->state != SESS_OPENING)
 		return;
 	x->state = SESS_UP;
+	h = pool_at(&e->hosts, x->host);
+	if (ev->is_tls) {
+		h->tls_fails = 0;
+		h->clear_until_us = 0;
+	}
 	path = x->path;
 	eng_host_up(e, x->host);
 	eng_sess_relist(e, ev->session.index);
@@ -240,6 +247,12 @@ never_up(struct eng *e, struct sess *x, const struct outcome *o)
 	    (o->stage == STAGE_BANNER || o->stage == STAGE_EHLO);
 
 	e->totals.sessions_failed_total++;
+	if (o->stage == STAGE_STARTTLS || o->stage == STAGE_TLS) {
+		eng_host_up(e, x->host); /* but for its TLS */
+		h->probe = 0;
+		eng_host_tls_failed(e, x->host, x->opened_us);
+		return;
+	}
 	if (!refused) {
 		eng_host_failed(e, x->host, x->opened_us);
 		return;
@@ -283,6 +296,7 @@ sess_free(struct eng *e, uint32_t i)
 	eng_path_relist(e, x->path);
 	il_remove(K_SESS(e), &p->sessions, i);
 	p->nsess--;
+	p->nproven -= x->ndone != 0;
 	s->nsess--;
 	e->srcs[p->src].nsess--;
 	if (x->is_closing)

@@ -147,6 +147,8 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 		return why;
 	if (s->conns_max && p->nsess >= s->conns_max)
 		return WHY_CONN;
+	if (p->nsess - p->nproven >= MAX(p->nproven, UNPROVEN_MAX))
+		return WHY_CONN;
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;

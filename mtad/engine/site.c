@@ -98,6 +98,20 @@ eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
 		e->policy->host_retry_max_us, x->fails);
 }
 
+void
+eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us)
+{
+	struct host *x = pool_at(&e->hosts, host);
+
+	if (x->tls_fails != 0 && opened_us < x->tls_fail_us)
+		return; /* began before the failure that is known */
+	x->tls_fails++;
+	x->tls_fail_us = e->now;
+	x->clear_until_us = e->now +
+	    eng_doubled(e->policy->host_retry_min_us,
+		e->policy->host_retry_max_us, x->tls_fails);
+}
+
 /* ---- sites --------------------------------------------------------------------- */
 
 static uint64_t

@@ -131,6 +131,9 @@ fall_silent(struct smtp_cli *c, struct slice text)
 
 	if (c->state == CLI_ST_QUIT || (c->state == CLI_ST_UP && c->ntxns == 0))
 		why.klass = OUTCOME_NONE;
+	/* A peer may refuse a handshake after our side of it is over. */
+	if (c->state == CLI_ST_EHLO && c->is_tls)
+		why.stage = STAGE_TLS;
 	cli_fall(c, why, text);
 }
 

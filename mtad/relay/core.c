@@ -152,6 +152,7 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 		.host = names_text(&c->names, t->host),
 		.domain = names_text(&c->names, cmd->open.domain),
 		.source_name = c->conf->sources[cmd->open.source].name,
+		.is_clear = cmd->open.is_clear,
 	};
 
 	o.site = o.host.n ? o.host : o.domain;

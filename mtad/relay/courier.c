@@ -482,6 +482,12 @@ courier_timeout(struct courier *c, int64_t now_us)
 }
 
 bool
+courier_is_up(const struct courier *c)
+{
+	return c->is_up;
+}
+
+bool
 courier_is_down(const struct courier *c)
 {
 	return c->is_down;

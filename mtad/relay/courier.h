@@ -76,6 +76,8 @@ void courier_gone(struct courier *c, struct slice why, int64_t now_us);
 void courier_quit(struct courier *c, bool at_once, int64_t now_us);
 int64_t courier_deadline(const struct courier *c);
 void courier_timeout(struct courier *c, int64_t now_us);
+/* EHLO is done; jobs may be under way. */
+bool courier_is_up(const struct courier *c);
 bool courier_is_down(const struct courier *c);
 
 #endif
