@@ -581,10 +581,11 @@ set_options(struct dns *d)
 	 * A resolver that gives no answer for one name must not be taken for
 	 * dead, or all names fail at once: what is known about servers is
 	 * forgotten within a second, before its time-out can grow to what
-	 * marks it so. A name gets 1.5 s and then up to 3 s.
+	 * marks it so. A question is sent twice and has 2 s, or 4, each time:
+	 * a resolver that works on it shall not be hurried.
 	 */
 	set(d->ctx, "infra-host-ttl:", "0");
-	set(d->ctx, "infra-cache-min-rtt:", "1500");
+	set(d->ctx, "infra-cache-min-rtt:", "2000");
 	set(d->ctx, "outbound-msg-retry:", "1");
 	set(d->ctx, "do-ip6:", d->conf.is_ipv6 ? "yes" : "no");
 	set(d->ctx, "module-config:",

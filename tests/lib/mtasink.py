@@ -11,7 +11,7 @@ class Sink:
     """Listens at once; .messages is what it took."""
 
     def __init__(self, rule=None, tls=None, pipelining=True, delay=0,
-                 host="127.0.0.1"):
+                 host="127.0.0.1", port=0):
         self.rule = rule
         self.delay = delay
         self.pipelining = pipelining
@@ -23,9 +23,10 @@ class Sink:
         if tls:                   # (certificate, key)
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*tls)
-        self.sock = socket.socket()
+        self.sock = socket.socket(socket.AF_INET6 if ":" in host
+                                  else socket.AF_INET)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind((host, 0))
+        self.sock.bind((host, port))
         self.sock.listen(500)
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
