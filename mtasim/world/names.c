@@ -13,6 +13,7 @@
 #include "world/sock.h"
 
 #define UDP_BATCH 64
+#define PICKS_MAX 32
 #define LATE_MAX 65536
 #define TCP_MAX 1024
 #define TCP_IDLE_US (10 * US_PER_S)
@@ -270,18 +271,33 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 
 /* ---- the server ---------------------------------------------------------------- */
 
+/* A port for UDP and TCP. One that was picked for UDP may be in use by TCP:
+ * then another is. Returns the listening descriptor, or -1. */
+static int
+bind_both(struct nameserver *s, struct endpoint *at, char *why, size_t why_cap)
+{
+	const struct endpoint wanted = *at;
+	int fd;
+
+	for (int left = wanted.port == 0 ? PICKS_MAX : 1;; left--) {
+		*at = wanted;
+		s->fd = sock_udp(at, why, why_cap);
+		if (s->fd < 0 || sock_bound(s->fd, at) != 0)
+			return -1;
+		fd = net_listen(at, false, why, why_cap);
+		if (fd >= 0 || left == 1)
+			return fd;
+		close(s->fd);
+		s->fd = -1;
+	}
+}
+
 static int
 listen_both(struct nameserver *s, struct endpoint *at, char *why,
     size_t why_cap)
 {
-	int fd;
+	int fd = bind_both(s, at, why, why_cap);
 
-	s->fd = sock_udp(at, why, why_cap);
-	if (s->fd < 0)
-		return E_IO;
-	if (sock_bound(s->fd, at) != 0)
-		return E_IO;
-	fd = net_listen(at, false, why, why_cap);
 	if (fd < 0)
 		return E_IO;
 	s->listener = listener_new(s->loop, fd, on_accept, s);
