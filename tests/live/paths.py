@@ -103,10 +103,10 @@ def reuse():
 
 
 def connections():
-    sink = Counted(Watch(hold=0.02))
+    sink = Counted(Watch(hold=0.2))
     daemon = start(sink, "conns", {"connections": 7}, **BOTH)
-    send(daemon, 300)
-    tap.ok(arrived(sink, 300), "connections: all arrive")
+    send(daemon, 150)
+    tap.ok(arrived(sink, 150), "connections: all arrive")
     tap.same(dict(sink.rule.most), {"127.0.0.10": 7, "127.0.0.11": 7},
              "connections: as many as configured, for each source")
     daemon.kill9()
