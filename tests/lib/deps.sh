@@ -6,7 +6,8 @@
 #
 # --list only prints what is missing. A row is a package and the way to see
 # that it, or something as good, is there: a command, a pkg-config module,
-# a file, or a test of its own.
+# a file, or a test of its own. libunbound-dev does not bring what its own
+# pkg-config module asks for, so nettle-dev has a row.
 
 rows() {
 	case $1 in
@@ -20,6 +21,7 @@ rows() {
 		libsqlite3-dev		pc sqlite3
 		libpcre2-dev		pc libpcre2-8
 		libncurses-dev		pc ncursesw
+		nettle-dev		pc hogweed nettle
 		libunbound-dev		pc libunbound
 		libyaml-dev		pc yaml-0.1
 		libjansson-dev		pc jansson
