@@ -116,6 +116,7 @@ question_begin(struct live *l, int64_t now_us)
 {
 	char target[TARGET_MAX];
 	struct buf *answer = &l->answer[l->question];
+	int error;
 
 	if (l->question == ASK_STATUS)
 		snprintf(target, sizeof(target), "/v1/status");
@@ -126,8 +127,12 @@ question_begin(struct live *l, int64_t now_us)
 		snprintf(target, sizeof(target), "/v1/sources?n=%d", SNAP_ROWS);
 	buf_reset(answer);
 	l->deadline_us = now_us + ANSWER_US;
-	l->ask = control_ask_new(l->socket, target, slice_of("", 0), answer,
-	    &l->error);
+	l->ask =
+	    control_ask_new(l->socket, target, slice_of("", 0), answer, &error);
+	/* A question that could be asked has not been answered yet: what went
+	 * wrong before it stands until then. */
+	if (l->ask == NULL)
+		l->error = error;
 	return l->ask != NULL;
 }
 
