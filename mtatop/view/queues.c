@@ -149,18 +149,33 @@ detail_why(const struct snap *s, uint32_t row, struct line *l)
 	line_add(l, STYLE_NORMAL, ": %s", why_find(Q->why)->means);
 }
 
+/* A name and what leads to it, if they take less than a third of the rest. */
+static void
+detail_name(struct line *l, const char *lead, struct slice name)
+{
+	int room = (l->end - l->x) / 3, w = (int)strlen(lead);
+
+	if (name.n == 0 || grid_name_width(l->g, name) + w >= room)
+		return;
+	line_add(l, STYLE_TITLE, "%s", lead);
+	l->x += grid_name(l->g, l->x, l->y, l->end - l->x, STYLE_TITLE, name);
+}
+
 static void
 detail_numbers(const struct snap *s, uint32_t row, struct line *l)
 {
 	char n[32];
 
-	line_add(l, STYLE_NORMAL, " depth %s", word_count(n, Q->depth));
-	line_add(l, STYLE_NORMAL, "  due %s", word_count(n, Q->due));
-	line_add(l, STYLE_NORMAL, "  deferred %s", word_count(n, Q->deferred));
-	line_add(l, STYLE_NORMAL, "  held %s", word_count(n, Q->held));
-	line_add(l, STYLE_NORMAL, "  delivered %s",
+	/* A narrow table has no columns for these two, and may hold queues
+	 * that differ in nothing else. */
+	detail_name(l, " ", Q->tenant);
+	detail_name(l, Q->tenant.n > 0 ? "/" : " /", Q->campaign);
+	line_add(l, STYLE_NORMAL, "%sdelivered %s", l->x > 0 ? "  " : " ",
 	    word_count(n, Q->delivered));
 	line_add(l, STYLE_NORMAL, "  bounced %s", word_count(n, Q->bounced));
+	line_add(l, STYLE_NORMAL, "  deferred %s", word_count(n, Q->deferred));
+	line_add(l, STYLE_NORMAL, "  held %s", word_count(n, Q->held));
+	line_add(l, STYLE_NORMAL, "  due %s", word_count(n, Q->due));
 }
 
 static void
@@ -176,12 +191,7 @@ detail(const struct snap *s, uint32_t row, int line, struct line *l)
 	w = grid_name(l->g, l->x + 1, l->y, (l->end - l->x) / 2, STYLE_TITLE,
 	    Q->domain);
 	l->x += w + 1;
-	if (Q->pool.n > 0 &&
-	    grid_name_width(l->g, Q->pool) + 1 < (l->end - l->x) / 3) {
-		line_add(l, STYLE_TITLE, "@");
-		l->x += grid_name(l->g, l->x, l->y, l->end - l->x, STYLE_TITLE,
-		    Q->pool);
-	}
+	detail_name(l, "@", Q->pool);
 	detail_why(s, row, l);
 }
 
