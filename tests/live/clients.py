@@ -160,10 +160,8 @@ def dumped(where):
 def into_smtp_sink(tls):
     where = tempfile.mkdtemp()
     port = free_port()
-    user = []
-    if os.getuid() == 0:
-        shutil.chown(where, "postfix")
-        user = ["-u", "postfix"]
+    # It wants a name when it is root, and another user may not reach us.
+    user = ["-u", "root"] if os.getuid() == 0 else []
     p = subprocess.Popen(["smtp-sink", *user, "-d", where + "/%M.",
                           "127.0.0.1:%d" % port, "100"])
     tunnel = Tunnel(port, path("stunnel"), cert, key) if tls else None
