@@ -49,6 +49,8 @@ rows() {
 		nodejs			cmd node
 		node-nodemailer		node nodemailer
 		stunnel4		cmd stunnel
+		python3-yaml		python yaml
+		python3-jsonschema	python jsonschema
 	EOF
 	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
 	esac
@@ -63,6 +65,7 @@ there() {
 	pc) pkg-config --exists "$@" 2>/dev/null ;;
 	file) test -e "$1" ;;
 	perl) perl "-M$1" -e 1 2>/dev/null ;;
+	python) python3 -c "import $1" 2>/dev/null ;;
 	node) NODE_PATH=/usr/share/nodejs node -e "require('$1')" 2>/dev/null ;;
 	fuzzer)
 		dir=$(clang -print-runtime-dir 2>/dev/null) &&
