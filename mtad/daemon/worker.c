@@ -206,14 +206,20 @@ flush(struct worker *w)
 	flush_book(w, false);
 }
 
-/* The core outlives the other workers: it answers questions to the last, and
- * hears of every message that they still take. */
+/*
+ * May a worker that is to stop end? The core ends last: it answers questions to
+ * the end, the others' sessions wait for its word, and it for their results.
+ */
 static bool
-is_quiet(const struct worker *w)
+may_end(const struct worker *w)
 {
-	return inbound_is_idle(w) && w->out_live == 0 &&
-	    (!(w->roles & ROLE_CORE) ||
-		atomic_load(&w->d->stopped_workers) + 1 >= w->d->nworkers);
+	bool is_last =
+	    atomic_load(&w->d->stopped_workers) + 1 >= w->d->nworkers;
+
+	if (w->roles & ROLE_CORE && !is_last)
+		return false;
+	return (inbound_is_idle(w) && w->out_live == 0) ||
+	    loop_now(w->loop) >= w->stop_at_us;
 }
 
 static int64_t
@@ -238,8 +244,7 @@ worker_run(struct worker *w)
 		loop_turn(w->loop, deadline(w));
 		work(w);
 		flush(w);
-		if (w->is_stopping &&
-		    (is_quiet(w) || loop_now(w->loop) >= w->stop_at_us))
+		if (w->is_stopping && may_end(w))
 			w->is_done = true;
 	}
 	outbound_stop(w, true);
