@@ -164,10 +164,15 @@ sess_answer(struct sess *s, enum sim_stage stage, const struct verdict *v)
 	}
 	s->r->n.dropped++;
 	take_refusal(s, stage, v);
-	if (v->kind == VERDICT_SILENT)
+	if (v->kind == VERDICT_SILENT) {
 		sess_hush(s);
-	else
-		sess_drop(s);
+		return false;
+	}
+	/* What was answered before stands: a 250 that is lost here would make
+	 * a duplicate that nobody is to blame for. */
+	if (stage == AT_CONNECT)
+		buf_reset(&s->srv.out);
+	sess_end(s);
 	return false;
 }
 
