@@ -214,15 +214,26 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 }
 
 static void
-do_drop(struct core *c, uint32_t index)
+msg_free(struct core *c, uint32_t index, struct core_msg *m)
 {
-	struct core_msg *m = core_msg(c, index);
-
-	ASSERT(m && m->reading == 0);
 	gate_give(&c->gate->rcpts_free, m->nrcpt);
 	map_del(&c->by_slot, m->slot.index);
 	c->ops->drop(c->ctx, m->slot);
 	pool_give(&c->msgs, index);
+}
+
+/* A session that went down may have a job still on its way, while another one
+ * delivers: then the message stays until that job is back. */
+static void
+do_drop(struct core *c, uint32_t index)
+{
+	struct core_msg *m = core_msg(c, index);
+
+	ASSERT(m && !m->is_dropped);
+	if (m->reading > 0)
+		m->is_dropped = true;
+	else
+		msg_free(c, index, m);
 }
 
 static void
@@ -591,6 +602,12 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 
 	ASSERT(m && m->reading > 0);
 	m->reading--;
+	if (m->is_dropped) { /* the engine has forgotten this transaction */
+		if (m->reading == 0)
+			msg_free(c, j->msg, m);
+		job_free(j);
+		return;
+	}
 	if (m->reading == 0 && m->moved.env_bytes) {
 		m->ref = m->moved;
 		memset(&m->moved, 0, sizeof(m->moved));

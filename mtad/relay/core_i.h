@@ -15,6 +15,7 @@ struct core_msg {
 	uint32_t tenant, campaign, pool; /* names */
 	uint32_t nrcpt;
 	uint16_t reading; /* jobs out with it */
+	bool is_dropped;  /* when the last of them is back */
 	bool is_null_sender;
 };
 
