@@ -15,6 +15,8 @@ SIZE_MAX = 4 << 20
 def main():
     report = Report("outside")
     for path in walk("."):
+        if path == ".git":  # a file, in a second working tree
+            continue
         try:
             with open(path, "rb") as f:
                 data = f.read(SIZE_MAX)
