@@ -95,6 +95,7 @@ daemon_stop(struct world *w, int sig)
 	if (w->daemon == 0)
 		return;
 	kill(w->daemon, sig);
+	kill(w->daemon, SIGCONT); /* a failed test may have stopped it */
 	waitpid(w->daemon, NULL, 0);
 	w->daemon = 0;
 }
