@@ -32,10 +32,14 @@ struct scan {
 	uint32_t emit; /* slot index to emit next */
 	bool is_read;
 	struct spool_rcpt *out; /* of the message being emitted */
-	char *raw;              /* a segment */
+	char *raw;              /* a window on the segment that is read */
+	uint32_t raw_at, raw_n, raw_cap;
+	int raw_err;
 	bool is_newest;
 	uint32_t reading; /* file */
 };
+
+#define WINDOW (1u << 20) /* read at a time; a larger record is read whole */
 
 /* ---- the table ------------------------------------------------------------------ */
 
@@ -279,6 +283,38 @@ read_footer(struct spool *s, uint32_t file)
 
 /* ---- record by record ------------------------------------------------------------------- */
 
+/* n bytes of the segment, good until the next call; zeroes where the file is
+ * short. NULL: raw_err tells why, and stays. */
+static const char *
+bytes_at(struct spool *s, uint32_t at, uint32_t n)
+{
+	struct scan *sc = s->scan;
+	uint32_t want = MIN(MAX(n, WINDOW), s->seg[sc->reading].bytes - at);
+	int64_t got;
+	char *p;
+
+	if (at >= sc->raw_at && at + n <= sc->raw_at + sc->raw_n)
+		return sc->raw + (at - sc->raw_at);
+	sc->raw_n = 0;
+	if (!sc->raw_err && want > sc->raw_cap) {
+		p = mem_grow(sc->raw, want);
+		sc->raw_err = p ? 0 : E_NOMEM;
+		sc->raw = p ? p : sc->raw;
+		sc->raw_cap = p ? want : sc->raw_cap;
+	}
+	if (sc->raw_err)
+		return NULL;
+	got = s->disk->ops->read(s->disk, sc->reading, at, sc->raw, want);
+	if (got < 0) {
+		sc->raw_err = (int)got;
+		return NULL;
+	}
+	memset(sc->raw + got, 0, want - (size_t)got);
+	sc->raw_at = at;
+	sc->raw_n = want;
+	return sc->raw;
+}
+
 static void
 damaged(struct spool *s, uint32_t from, uint32_t to, const struct msgid *id,
     const char *what)
@@ -287,12 +323,15 @@ damaged(struct spool *s, uint32_t from, uint32_t to, const struct msgid *id,
 		.offset = from,
 		.length = to - from,
 		.what = what };
+	const char *p = bytes_at(s, from, to - from);
 
+	if (!p)
+		return; /* the start fails */
 	if (id) {
 		d.has_id = true;
 		d.id = *id;
 	}
-	damage_add(s, &d, slice_of(s->scan->raw + from, to - from));
+	damage_add(s, &d, slice_of(p, to - from));
 }
 
 /* A header of this segment at `at`, whole inside it? */
@@ -300,31 +339,37 @@ static bool
 header_at(struct spool *s, uint32_t at, struct record *r)
 {
 	struct segment *g = &s->seg[s->scan->reading];
+	const char *p = NULL;
 
-	return (uint64_t)at + RECORD_HEADER <= g->bytes &&
-	    record_decode(s->scan->raw + at, r) == 0 && r->stamp == g->stamp &&
+	if ((uint64_t)at + RECORD_HEADER <= g->bytes)
+		p = bytes_at(s, at, RECORD_HEADER);
+	return p && record_decode(p, r) == 0 && r->stamp == g->stamp &&
 	    (uint64_t)at + record_bytes(r) <= g->bytes;
 }
 
 static uint32_t
 word_at(struct spool *s, uint32_t at)
 {
-	struct cursor c = cursor_of(slice_of(s->scan->raw + at, 4));
+	const char *p = bytes_at(s, at, 4);
+	struct cursor c = cursor_of(slice_of(p, p ? 4 : 0));
 
 	return cursor_u32(&c);
 }
 
-/* One good header's record. 0, or E_NOMEM. */
+/* One good header's record. 0, E_NOMEM, E_IO. */
 static int
 read_record(struct spool *s, uint32_t at, const struct record *r)
 {
-	const char *p = s->scan->raw + at + RECORD_HEADER;
 	uint32_t n = r->env_bytes + r->body_bytes + r->extra_bytes;
-	struct slice extra =
-	    slice_of(p + r->env_bytes + r->body_bytes, r->extra_bytes);
+	const char *p = bytes_at(s, at, RECORD_HEADER + n);
+	struct slice extra;
 	struct found *f;
 	int err = 0;
 
+	if (!p)
+		return s->scan->raw_err;
+	p += RECORD_HEADER;
+	extra = slice_of(p + r->env_bytes + r->body_bytes, r->extra_bytes);
 	if (crc32c(0, p, n) != r->crc) {
 		damaged(s, at, at + record_bytes(r),
 		    r->type == REC_MESSAGE ? &r->id : NULL,
@@ -367,11 +412,13 @@ looks_ours(struct spool *s, uint32_t at)
 {
 	struct segment *g = &s->seg[s->scan->reading];
 	struct cursor c;
+	const char *p;
 
-	if ((uint64_t)at + RECORD_HEADER > g->bytes)
+	if ((uint64_t)at + RECORD_HEADER > g->bytes ||
+	    !(p = bytes_at(s, at, RECORD_HEADER)))
 		return false;
-	c = cursor_of(slice_of(s->scan->raw + at + 32, 8));
-	return word_at(s, at) == RECORD_MAGIC || cursor_u64(&c) == g->stamp;
+	c = cursor_of(slice_of(p + 32, 8));
+	return cursor_u64(&c) == g->stamp || word_at(s, at) == RECORD_MAGIC;
 }
 
 static uint32_t
@@ -380,21 +427,28 @@ block_up(uint32_t at)
 	return (at + SPOOL_BLOCK - 1) & ~(SPOOL_BLOCK - 1);
 }
 
+/* A record of an earlier use of the file: none of ours ever stood there. */
+static bool
+is_stale(struct spool *s, uint32_t at)
+{
+	const struct segment *g = &s->seg[s->scan->reading];
+	const char *p = bytes_at(s, at, RECORD_HEADER);
+	struct record r;
+
+	return p && record_decode(p, &r) == 0 && r.stamp != g->stamp;
+}
+
 /* Reads a whole segment; *end is where its log ends, *group its last group. */
 static int
 read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 {
 	struct segment *g = &s->seg[file];
 	uint32_t at = SPOOL_BLOCK, next;
-	struct record r, stale;
-	int64_t got;
+	struct record r;
 	int err = 0;
 
 	*group = 0;
-	got = s->disk->ops->read(s->disk, file, 0, s->scan->raw, g->bytes);
-	if (got < 0)
-		return (int)got;
-	memset(s->scan->raw + got, 0, g->bytes - (size_t)got);
+	s->scan->raw_n = 0; /* of another file */
 	while (!err && (uint64_t)at + RECORD_HEADER <= g->bytes) {
 		if (header_at(s, at, &r)) {
 			if (r.type == REC_FOOTER)
@@ -412,8 +466,7 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 		if (next)
 			damaged(s, at, next, NULL, "bytes that are no record");
 		else if ((at % SPOOL_BLOCK || looks_ours(s, at)) &&
-		    !(record_decode(s->scan->raw + at, &stale) == 0 &&
-			stale.stamp != g->stamp)) {
+		    !is_stale(s, at)) {
 			damaged(s, at, MIN(block_up(at + 1), g->bytes), NULL,
 			    "end of the log is torn or damaged");
 			at = block_up(at + 1);
@@ -423,7 +476,7 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 		at = next;
 	}
 	*end = block_up(at);
-	return err;
+	return err ? err : s->scan->raw_err;
 }
 
 /* ---- the whole scan ------------------------------------------------------------------------- */
@@ -524,10 +577,6 @@ read_segment(struct spool *s, uint32_t file, bool is_newest)
 	err = read_footer(s, file);
 	if (err != E_NOTFOUND && err != E_CORRUPT && err != E_IO)
 		return err;
-	mem_free(sc->raw);
-	sc->raw = mem_try(s->seg[file].bytes);
-	if (!sc->raw)
-		return E_NOMEM;
 	sc->is_newest = is_newest;
 	err = read_records(s, file, &end, &group);
 	if (!err && is_newest)
@@ -592,6 +641,7 @@ read_all(struct spool *s)
 		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);
 	mem_free(sc->raw);
 	sc->raw = NULL;
+	sc->raw_n = sc->raw_cap = 0;
 	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)
 		if (pool_is_live(&s->slots, i))
 			err = settle(s, i);
