@@ -42,6 +42,7 @@ smtp_cli_free(struct smtp_cli *c)
 	if (c == NULL)
 		return;
 	buf_free(&c->out);
+	mem_free(c->result.text);
 	mem_free(c);
 }
 

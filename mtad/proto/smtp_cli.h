@@ -16,7 +16,8 @@
 #include "mail/mail.h"
 #include "proto/reply.h"
 
-#define SMTP_TXN_RCPTS_MAX 100 /* recipients of one transaction */
+#define SMTP_TXN_RCPTS_MAX 100  /* recipients of one transaction */
+#define SMTP_CLI_TEXTS_MAX 8192 /* bytes of one transaction's answers */
 
 /* Deadlines, RFC 5321 4.5.3.2, in ms. */
 #define SMTP_CLI_TIMEOUTS(X)                                                   \
@@ -97,8 +98,8 @@ struct smtp_cli_result {
 	bool is_sent;  /* MAIL was written to the peer */
 	bool in_doubt; /* final dot written, answer never seen */
 	int64_t began_us, ended_us;
-	uint32_t text_n;
-	char text[8192]; /* texts, equal ones once; cut when full */
+	uint32_t text_n, text_cap;
+	char *text; /* texts, equal ones once; cut at SMTP_CLI_TEXTS_MAX */
 };
 
 /*
@@ -117,7 +118,7 @@ struct smtp_cli_result {
  * - A message over the peer's SIZE is bounced with 552 5.3.4 STAGE_LOCAL, one
  *   that needs SMTPUTF8 of a peer without it with 550 5.6.7.
  */
-struct smtp_cli; /* opaque; about 16 KB */
+struct smtp_cli; /* opaque; about 5 KB, and what it has to send */
 
 /* A session over a fresh connection; waits for the banner. Returns NULL
  * without memory. conf must outlive it. */

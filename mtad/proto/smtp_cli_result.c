@@ -32,13 +32,32 @@ outcome_local(uint16_t code, uint16_t subject, uint16_t detail)
 		.enh = { 5, subject, detail } };
 }
 
+/* Room for n bytes more, fewer at the ceiling or without memory. Most peers
+ * say one short line: what a session holds while it is idle grows with what
+ * its peer says. */
+static size_t
+text_room(struct smtp_cli_result *res, size_t n)
+{
+	size_t want = MIN(res->text_n + n, (size_t)SMTP_CLI_TEXTS_MAX);
+	size_t cap = res->text_cap ? res->text_cap : 128;
+	char *p;
+
+	while (cap < want)
+		cap *= 2;
+	if (cap > res->text_cap && (p = mem_grow(res->text, cap)) != NULL) {
+		res->text = p;
+		res->text_cap = (uint32_t)cap;
+	}
+	return MIN(n, (size_t)res->text_cap - res->text_n);
+}
+
 /* Keeps a text, once for all recipients that have it. */
 static void
 text_keep(struct smtp_cli_result *res, struct smtp_cli_answer *a,
     struct slice text)
 {
-	size_t room = sizeof(res->text) - res->text_n;
-
+	if (text.n == 0)
+		return; /* there may be no text at all yet */
 	for (const struct smtp_cli_answer *b = res->rcpt; b < a; b++) {
 		if (b->text_n != text.n ||
 		    !slice_eq(slice_of(res->text + b->text_at, b->text_n),
@@ -49,7 +68,7 @@ text_keep(struct smtp_cli_result *res, struct smtp_cli_answer *a,
 		return;
 	}
 	a->text_at = (uint16_t)res->text_n;
-	a->text_n = (uint16_t)MIN(text.n, room);
+	a->text_n = (uint16_t)text_room(res, text.n);
 	if (a->text_n > 0)
 		memcpy(res->text + a->text_at, text.p, a->text_n);
 	res->text_n += a->text_n;

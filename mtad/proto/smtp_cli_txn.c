@@ -216,6 +216,10 @@ cli_txn_finish(struct smtp_cli *c, int64_t now_us)
 	c->since_us = now_us;
 	if (c->state == CLI_ST_UP)
 		cli_pump(c, now_us);
+	/* With nothing more to send it holds no room for a message: there may
+	 * be thousands that are idle. */
+	if (c->ntxns == 0 && c->out.n == 0)
+		buf_free(&c->out);
 }
 
 void

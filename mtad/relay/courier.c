@@ -14,6 +14,12 @@
 #define OUT_LOW (128u * 1024)   /* read more only below this */
 #define WHOLE_MAX (128u * 1024) /* records up to this are read whole */
 
+/* What streaming needs; most sessions never do. */
+struct reading {
+	struct spool_check check;
+	char window[WINDOW];
+};
+
 struct courier {
 	struct smtp_cli *cli;
 	struct disk *disk;
@@ -23,8 +29,7 @@ struct courier {
 	struct posts running;  /* begun, oldest first */
 	struct job *streaming; /* large body under way */
 	uint32_t stream_at;
-	struct spool_check check;
-	char *window;
+	struct reading *reading; /* of large ones; made for the first */
 	bool wants_tls, is_up, is_down, is_quitting, in_tls;
 };
 
@@ -107,7 +112,7 @@ courier_free(struct courier *c, int64_t now_us)
 	while ((j = shift(&c->waiting)))
 		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
 	smtp_cli_free(c->cli);
-	mem_free(c->window);
+	mem_free(c->reading);
 	mem_free(c);
 }
 
@@ -196,22 +201,18 @@ static void
 stream(struct courier *c, int64_t now_us)
 {
 	struct job *j = c->streaming;
+	struct reading *r = c->reading;
 	uint32_t end = j->ref.env_bytes + j->ref.body_bytes;
 	uint32_t n = MIN(end - c->stream_at, WINDOW);
 	bool last = c->stream_at + n == end;
 	struct slice piece;
 
-	if (!c->window && !(c->window = mem_try(WINDOW))) {
-		smtp_cli_body_broken(c->cli);
-		c->streaming = NULL;
-		return;
-	}
-	piece = slice_of(c->window, n);
-	if (spool_read(c->disk, &j->ref, c->stream_at, c->window, n)) {
+	piece = slice_of(r->window, n);
+	if (spool_read(c->disk, &j->ref, c->stream_at, r->window, n)) {
 		j->is_damaged = true;
 	} else {
-		spool_check_feed(&c->check, piece);
-		j->is_damaged = last && !spool_check_end(&c->check);
+		spool_check_feed(&r->check, piece);
+		j->is_damaged = last && !spool_check_end(&r->check);
 	}
 	if (j->is_damaged) {
 		smtp_cli_body_broken(c->cli);
@@ -229,6 +230,7 @@ static void
 give_body(struct courier *c, int64_t now_us)
 {
 	struct job *j = job_of(c->running.head);
+	struct spool_check *check;
 
 	if (c->streaming) {
 		if (smtp_cli_out(c->cli)->n < OUT_LOW)
@@ -241,12 +243,17 @@ give_body(struct courier *c, int64_t now_us)
 		    true, now_us);
 		return;
 	}
-	if (spool_check_begin(c->disk, &j->ref, &j->id, &c->check)) {
+	if (!c->reading && !(c->reading = mem_try(sizeof(*c->reading)))) {
+		smtp_cli_body_broken(c->cli);
+		return;
+	}
+	check = &c->reading->check;
+	if (spool_check_begin(c->disk, &j->ref, &j->id, check)) {
 		j->is_damaged = true;
 		smtp_cli_body_broken(c->cli);
 		return;
 	}
-	spool_check_feed(&c->check, slice_of(j->record, j->ref.env_bytes));
+	spool_check_feed(check, slice_of(j->record, j->ref.env_bytes));
 	c->streaming = j;
 	c->stream_at = j->ref.env_bytes;
 	stream(c, now_us);

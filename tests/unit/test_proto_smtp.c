@@ -417,8 +417,7 @@ cli_texts(void **state)
 		assert_int_equal(cli_step(line, 0), CLI_NEED_INPUT);
 	}
 	assert_int_equal(cli_step("554 no\r\n", 0), CLI_RESULT);
-	assert_int_equal(smtp_cli_result(cli)->text_n,
-	    sizeof(smtp_cli_result(cli)->text));
+	assert_int_equal(smtp_cli_result(cli)->text_n, SMTP_CLI_TEXTS_MAX);
 	for (i = 0; i < 32; i++) {
 		snprintf(line, sizeof(line), "%0*u", 500, i / 2);
 		assert_true(slice_eq(answer_text(i), slice_str(line)));
