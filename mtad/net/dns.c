@@ -61,7 +61,8 @@ struct lookup {
 	void *user;
 	uint64_t cookie;
 	int64_t deadline_us;
-	struct dns_answer answer;
+	struct dns_answer *answer; /* large; NULL while it waits */
+	const char *failed;        /* instead of an answer: why */
 	char domain[DOMAIN_TEXT_MAX];
 };
 
@@ -171,9 +172,7 @@ make_ready(struct lookup *l)
 static void
 fail(struct lookup *l, const char *why)
 {
-	l->answer.status = DNS_TEMP;
-	l->answer.why = why;
-	l->answer.ttl_s = 0;
+	l->failed = why;
 	make_ready(l);
 }
 
@@ -181,7 +180,7 @@ fail(struct lookup *l, const char *why)
 static void
 conclude(struct lookup *l)
 {
-	struct dns_answer *a = &l->answer;
+	struct dns_answer *a = l->answer;
 
 	if (a->naddrs)
 		a->status = DNS_OK;
@@ -199,7 +198,7 @@ conclude(struct lookup *l)
 static void
 ask_host(struct lookup *l, uint8_t host)
 {
-	const char *name = l->answer.hosts[host].name;
+	const char *name = l->answer->hosts[host].name;
 	struct ip ip;
 
 	if (ip_parse(slice_str(name), &ip) == 0)
@@ -215,7 +214,7 @@ static void
 ask_hosts(struct lookup *l)
 {
 	l->pending++;
-	for (uint32_t i = 0; i < l->answer.nhosts; i++)
+	for (uint32_t i = 0; i < l->answer->nhosts; i++)
 		ask_host(l, (uint8_t)i);
 	if (--l->pending == 0 && !l->is_ready)
 		conclude(l);
@@ -226,7 +225,7 @@ ask_hosts(struct lookup *l)
 static void
 take_mx(struct lookup *l, const struct dns_rrs *r)
 {
-	struct dns_answer *a = &l->answer;
+	struct dns_answer *a = l->answer;
 
 	if (r->ttl_s != UINT32_MAX)
 		a->ttl_s = MIN(a->ttl_s, r->ttl_s);
@@ -265,7 +264,7 @@ take_mx(struct lookup *l, const struct dns_rrs *r)
 static void
 take_addresses(struct lookup *l, const struct query *q, const struct dns_rrs *r)
 {
-	struct dns_answer *a = &l->answer;
+	struct dns_answer *a = l->answer;
 
 	if (r->ttl_s != UINT32_MAX)
 		a->ttl_s = MIN(a->ttl_s, r->ttl_s);
@@ -293,17 +292,17 @@ take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 	temp = temp || (r->rcode != 0 && r->rcode != 3);
 	if (temp) {
 		l->had_temp = true;
-		l->answer.why = sec == 1 ? "DNSSEC validation failed" :
-					   "no answer from the name servers";
+		l->answer->why = sec == 1 ? "DNSSEC validation failed" :
+					    "no answer from the name servers";
 		if (q->type == DNS_TYPE_MX)
-			fail(l, l->answer.why);
+			fail(l, l->answer->why);
 		else if (l->pending == 0)
 			conclude(l);
 		return;
 	}
 	if (r->rcode == 3 && (q->type == DNS_TYPE_MX || l->is_host)) {
-		l->answer.status = DNS_NXDOMAIN;
-		l->answer.ttl_s = TTL_NEGATIVE_S;
+		l->answer->status = DNS_NXDOMAIN;
+		l->answer->ttl_s = TTL_NEGATIVE_S;
 		if (q->type == DNS_TYPE_MX)
 			make_ready(l);
 		else if (l->pending == 0)
@@ -374,13 +373,14 @@ start(struct lookup *l)
 	p->nrunning++;
 	l->state = RUNNING;
 	l->started_us = loop_now(d->loop);
-	l->answer.ttl_s = TTL_MAX_S;
+	l->answer = mem_get(sizeof(*l->answer));
+	l->answer->ttl_s = TTL_MAX_S;
 	parent_settle(d, l->parent);
 	l->pending++;
 	if (l->is_host) {
-		l->answer.nhosts = 1;
-		slice_copy(slice_str(l->domain), l->answer.hosts[0].name,
-		    sizeof(l->answer.hosts[0].name));
+		l->answer->nhosts = 1;
+		slice_copy(slice_str(l->domain), l->answer->hosts[0].name,
+		    sizeof(l->answer->hosts[0].name));
 		ask_host(l, 0);
 	} else
 		ask(l, l->domain, DNS_TYPE_MX, 0);
@@ -416,12 +416,15 @@ lookup_free(struct lookup *l)
 		else
 			mem_free(q);
 	}
+	mem_free(l->answer);
 	mem_free(l);
 }
 
 static void
 on_defer(evutil_socket_t fd, short what, void *arg)
 {
+	struct dns_answer none = { .status = DNS_TEMP };
+	const struct dns_answer *a;
 	struct dns *d = arg;
 	struct list *n;
 
@@ -431,10 +434,12 @@ on_defer(evutil_socket_t fd, short what, void *arg)
 		struct lookup *l = container_of(n, struct lookup, link);
 
 		list_remove(&l->link);
+		a = l->failed ? &none : l->answer;
+		none.why = l->failed;
 		d->stats.answers++;
-		d->stats.temp += l->answer.status == DNS_TEMP;
-		d->stats.nxdomain += l->answer.status == DNS_NXDOMAIN;
-		l->on_answer(l->user, l->cookie, &l->answer);
+		d->stats.temp += a->status == DNS_TEMP;
+		d->stats.nxdomain += a->status == DNS_NXDOMAIN;
+		l->on_answer(l->user, l->cookie, a);
 		lookup_free(l);
 	}
 	start_more(d);
@@ -541,14 +546,15 @@ dns_lookup(struct dns *d, struct slice domain, bool is_host,
 
 		if (slice_has_iprefix(in, SL("IPv6:")))
 			in = slice_skip(in, 5);
-		l->answer.status = DNS_NO_ADDRESS;
-		l->answer.ttl_s = TTL_MAX_S;
+		l->answer = mem_get(sizeof(*l->answer));
+		l->answer->status = DNS_NO_ADDRESS;
+		l->answer->ttl_s = TTL_MAX_S;
 		if (ip_parse(in, &ip) == 0) {
-			l->answer.status = DNS_OK;
-			l->answer.nhosts = l->answer.naddrs = 1;
-			l->answer.addrs[0].ip = ip;
-			slice_copy(domain, l->answer.hosts[0].name,
-			    sizeof(l->answer.hosts[0].name));
+			l->answer->status = DNS_OK;
+			l->answer->nhosts = l->answer->naddrs = 1;
+			l->answer->addrs[0].ip = ip;
+			slice_copy(domain, l->answer->hosts[0].name,
+			    sizeof(l->answer->hosts[0].name));
 		}
 		make_ready(l);
 		return;
