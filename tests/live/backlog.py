@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""All receivers refuse, and mail keeps coming: memory stays within its bound,
+intake keeps its pace, a wave of retries does not hold up a 250, and a restart
+(in order, and after SIGKILL under load) soon takes new mail and tries the old.
+
+Refusing is: nothing listens; 451 to RCPT; 421 instead of a banner; 451 to the
+final dot. One domain or many, one recipient of a message or ten.
+"""
+# timeout: 60 400
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
+from mtalib import LONG, MTASIM, Mtad, Tap, free_port, path, wait_for
+from mtalib import write_config
+
+RCPTS = 200000 if LONG else 20000
+SPEED = 0.9 if LONG else 0.5     # of the last tenths, against the first
+TENTHS = 1 if LONG else 3        # so many: a stretch too short tells nothing
+SOON_S = 2.0
+tap = Tap()
+
+
+def memory_mb(daemon, key):
+    with open("/proc/%d/status" % daemon.p.pid) as f:
+        return int(re.search(key + r":\s+(\d+) kB", f.read()).group(1)) / 1024
+
+
+def cpu_s(daemon):
+    with open("/proc/%d/stat" % daemon.p.pid) as f:
+        field = f.read().rsplit(")", 1)[1].split()
+    return (int(field[11]) + int(field[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(daemon, count, domains, recipients=1):
+    return subprocess.Popen(
+        [MTASIM, "load", "--target", "127.0.0.1:%d" % daemon.port, "--count",
+         str(count), "--connections", "20", "--recipients", str(recipients),
+         "--domains", domains, "--json"], text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL)
+
+
+def report(p):
+    return json.loads(p.communicate(timeout=200)[0])
+
+
+def one_message(daemon):
+    """Speaks SMTP until the 250 to a message."""
+    with socket.create_connection(("127.0.0.1", daemon.port), 10) as s:
+        f = s.makefile("rb")
+        for line in (b"", b"HELO x", b"MAIL FROM:<a@from.example>",
+                     b"RCPT TO:<new@fresh.example>", b"DATA",
+                     b"Subject: new\r\n\r\nnew\r\n."):
+            if line:
+                s.sendall(line + b"\r\n")
+            reply = f.readline()
+        return reply[:3] == b"250"
+
+
+class FirstConnection(threading.Thread):
+    """When somebody first connects to a port; then all are refused."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.s = socket.socket()
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.s.bind(("127.0.0.1", port))
+        self.s.listen(10)
+        self.at = None
+        self.start()
+
+    def run(self):
+        c, _ = self.s.accept()
+        self.at = time.monotonic()
+        c.close()
+        self.s.close()
+
+
+def restart(daemon, how, mx=None):
+    """Starts anew; a 250 and (if mx is given) an attempt must come soon."""
+    seen = mx and FirstConnection(mx)
+    began = time.monotonic()
+    daemon.start(wait=0)
+
+    def listens():
+        try:
+            return one_message(daemon)
+        except OSError:
+            return False
+    wait_for(listens, 20, 0.005)
+    took = time.monotonic() - began
+    tap.ok(took < SOON_S, "%s: a 250 to new mail soon" % how, "%.2f s" % took)
+    if mx:
+        wait_for(lambda: seen.at, 10, 0.005)
+        took = (seen.at or time.monotonic()) - began
+        tap.ok(seen.at and took < SOON_S, "%s: what is due is tried soon" %
+               how, "%.2f s" % took)
+
+
+def bound_mb(base, rcpts):
+    """What 200,000 recipients may take; fewer have their part of it above
+    what an empty daemon takes, and room for buffers."""
+    if LONG:
+        return 64 + rcpts * 150 / 2**20
+    return base + 8 + rcpts * 500 / 2**20
+
+
+def backlog(name, reply, domains, recipients, mx):
+    """Fills a spool by tenths; the daemon stays."""
+    sink = None
+    if reply:
+        sink = subprocess.Popen(
+            [MTASIM, "sink", "--listen", "127.0.0.1:%d" % mx, "--quiet",
+             "--reply", reply], stdout=subprocess.PIPE)
+        sink.stdout.readline()
+    daemon = Mtad(write_config(
+        name, source={"a": {"address": "127.0.0.10"}}, client=None,
+        limits=None, retry=None,
+        route={"*": {"hosts": ["127.0.0.1:%d" % mx]}}))
+    daemon.start()
+    base, paces, cpus = memory_mb(daemon, "VmRSS"), [], []
+    for _ in range(10):
+        cpu = cpu_s(daemon)
+        r = report(load(daemon, RCPTS // recipients // 10, domains,
+                        recipients))
+        paces.append(r["acked_per_s"])
+        cpus.append(cpu_s(daemon) - cpu)
+    queued = daemon.json("status")["totals"]["recipients"]
+    tap.same(queued, RCPTS, "%s: all are queued" % name)
+    most, bound = memory_mb(daemon, "VmHWM"), bound_mb(base, RCPTS)
+    tap.ok(most <= bound, "%s: memory" % name,
+           "%.1f MB, bound %.1f" % (most, bound))
+    # The machine may be busy with other things: then its time tells.
+    kept = max(sum(paces[-TENTHS:]) / sum(paces[:TENTHS]),
+               sum(cpus[:TENTHS]) / max(sum(cpus[-TENTHS:]), 0.01))
+    tap.ok(kept >= SPEED, "%s: intake keeps its pace" % name,
+           "%.2f: %s" % (kept, [round(p) for p in paces]))
+    print("# %s: %.1f MB of %.1f, pace %.2f" % (name, most, bound, kept))
+    return daemon, sink
+
+
+def wave(daemon, name):
+    """All retries fall due at once while new mail comes."""
+    before = daemon.json("status")["totals"]["transient_total"]
+    retry = threading.Thread(target=daemon.verb, args=("retry", "--all"))
+    retry.start()
+    r = report(load(daemon, RCPTS // 10, "one.example"))
+    retry.join()
+    tap.ok(wait_for(lambda: daemon.json("status")["totals"]["transient_total"]
+                    >= before + RCPTS, 60), "%s: all are tried again" % name)
+    print("# %s: p99 %s during the wave" % (name, r["from_actual_ms"]["p99"]))
+    tap.ok(r["from_actual_ms"]["p99"] < 500, "%s: a 250 does not wait for a wave "
+           "of retries" % name, r["from_actual_ms"])
+
+
+mx = free_port()      # nothing listens
+daemon, _ = backlog("refused", None, "one.example", 1, mx)
+daemon.stop()
+restart(daemon, "in order", mx)
+p = load(daemon, RCPTS // 10, "two.example")
+wait_for(lambda: daemon.json("status")["totals"]["recipients"] >
+         RCPTS + RCPTS // 100, 20)
+daemon.kill9()
+p.kill()
+p.communicate()
+restart(daemon, "after SIGKILL", mx)
+most = memory_mb(daemon, "VmHWM")
+bound = bound_mb(12, RCPTS * 1.1)
+tap.ok(most <= bound, "after SIGKILL: memory",
+       "%.1f MB, bound %.1f" % (most, bound))
+daemon.stop()
+
+many = "d{1..%d}.example" % (10000 if LONG else 500)
+for name, reply, domains, recipients in (
+        ("rcpt", "rcpt:100%:451 4.2.1 later", many, 10),
+        ("banner", "connect:100%:421 4.3.2 not now", many, 1),
+        ("dot", "eom:100%:451 4.7.1 later", "one.example", 1)):
+    daemon, sink = backlog(name, reply, domains, recipients, free_port())
+    if name == "dot":
+        wave(daemon, name)
+    daemon.stop()
+    restart(daemon, name)
+    daemon.kill9()
+    sink.kill()
+    sink.wait()
+tap.done()
