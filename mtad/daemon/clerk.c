@@ -193,6 +193,7 @@ take_book(struct clerk *c, struct post_book *b)
 {
 	atomic_fetch_sub(&c->queued_bytes, b->lines.n);
 	write_lines(c, &b->lines);
+	atomic_store(&b->from->books_written, b->number);
 	buf_free(&b->lines);
 	mem_free(b);
 }

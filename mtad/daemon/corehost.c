@@ -4,9 +4,10 @@
  *
  * The core never speaks from inside a call of ours into another: what its
  * commands ask for becomes posts, and what these lead to comes back as posts.
- * Outcomes for the spooler gather in batches and ride with the next group; if
- * none comes the spooler is woken for them within OUTCOME_WAKE_US, well inside
- * the 200 ms in which an outcome may be unsynced.
+ * Outcomes for the spooler gather in batches, wait for their lines in the event
+ * log, and ride with the next group; if none comes the spooler is woken for them
+ * within OUTCOME_WAKE_US, well inside the 200 ms in which an outcome may be
+ * unsynced.
  */
 #include "daemon/daemon_i.h"
 
@@ -146,8 +147,8 @@ item(struct worker *w, enum outcome_item_kind kind, struct handle slot)
 		w->outcomes = mem_get(sizeof(*w->outcomes));
 		w->outcomes->post.kind = POST_OUTCOMES;
 	}
-	if (!w->outcomes_since_us)
-		w->outcomes_since_us = loop_now(w->loop);
+	if (!w->fresh_since_us)
+		w->fresh_since_us = loop_now(w->loop);
 	it = &w->outcomes->v[w->outcomes->n++];
 	it->kind = (uint8_t)kind;
 	it->slot = slot;
@@ -209,7 +210,8 @@ op_commit(void *ctx, struct parcel *p)
 	p->origin = NULL;
 	p->post.kind = POST_COMMIT;
 	posts_push(&w->to_spool, &p->post);
-	w->outcomes_since_us = 1; /* long ago: wake at the end of the turn */
+	if (!w->fresh_since_us)
+		w->fresh_since_us = loop_now(w->loop);
 }
 
 static struct parcel *
@@ -350,26 +352,67 @@ corehost_deadline(const struct worker *w)
 {
 	int64_t at = core_deadline(w->core);
 
-	if (w->outcomes_since_us)
-		at = MIN(at, w->outcomes_since_us + OUTCOME_WAKE_US);
+	if (w->given_since_us)
+		at = MIN(at, w->given_since_us + OUTCOME_WAKE_US);
+	if (w->held_since_us)
+		at = MIN(at, w->held_since_us + OUTCOME_WAKE_US);
 	return at;
 }
 
+static bool
+is_late(const struct worker *w, int64_t since_us)
+{
+	return since_us &&
+	    (w->is_stopping || loop_now(w->loop) - since_us >= OUTCOME_WAKE_US);
+}
+
+/* Fresh ones are held from when the clerk has got all the lines there are. */
+static void
+hold(struct worker *w)
+{
+	if (w->held.head || w->book.n)
+		return;
+	w->held = w->to_spool;
+	w->held_since_us = w->fresh_since_us;
+	w->held_for = w->books_sent;
+	w->to_spool = (struct posts){ NULL, NULL };
+	w->fresh_since_us = 0;
+}
+
+static void
+give(struct worker *w)
+{
+	if (!w->given_since_us)
+		w->given_since_us = w->held_since_us;
+	spooler_post(&w->d->spooler, &w->held, false);
+	w->held_since_us = 0;
+}
+
+/*
+ * An outcome goes to the spool behind its line: a crash between the two makes
+ * the line appear twice, with the same event_id, and never not at all. Where
+ * the clerk does not come to it in time the outcome goes alone.
+ */
 void
 corehost_flush(struct worker *w)
 {
-	bool wake = w->outcomes_since_us &&
-	    (w->is_stopping ||
-		loop_now(w->loop) - w->outcomes_since_us >= OUTCOME_WAKE_US);
+	struct posts none = { NULL, NULL };
 
 	if (w->outcomes) {
 		posts_push(&w->to_spool, &w->outcomes->post);
 		w->outcomes = NULL;
 	}
-	if (wake)
-		w->outcomes_since_us = 0;
-	if (w->to_spool.head || wake)
-		spooler_post(&w->d->spooler, &w->to_spool, wake);
+	if (w->held.head &&
+	    (atomic_load(&w->books_written) >= w->held_for ||
+		is_late(w, w->held_since_us)))
+		give(w);
+	hold(w);
+	if (w->held.head && w->is_stopping)
+		give(w);
+	if (is_late(w, w->given_since_us)) {
+		spooler_post(&w->d->spooler, &none, true);
+		w->given_since_us = 0;
+	}
 }
 
 /* ---- its life ------------------------------------------------------------------------------ */

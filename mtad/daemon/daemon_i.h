@@ -135,8 +135,11 @@ struct post_outcomes {
 	struct outcome_item v[OUTCOMES_PER_POST];
 };
 
+struct worker;
 struct post_book {
 	struct post post;
+	struct worker *from;
+	uint64_t number; /* of its books, counted from 1 */
 	struct buf lines;
 };
 
@@ -222,11 +225,17 @@ struct worker {
 	struct dns *dns;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
-	struct posts to_spool;
-	int64_t outcomes_since_us; /* 0: none unannounced */
+	/* For the spooler: fresh, and held until the books that tell of it are
+	 * written, up to number held_for. Of each the oldest outcome's time, and
+	 * of what was given without a wake; 0 = none. */
+	struct posts to_spool, held;
+	uint64_t held_for;
+	int64_t fresh_since_us, held_since_us, given_since_us;
 
 	struct buf book;
 	int64_t book_since_us;
+	uint64_t books_sent;
+	_Atomic uint64_t books_written; /* the clerk's word */
 };
 
 struct spooler {

@@ -12,7 +12,8 @@
 #include "daemon/daemon_i.h"
 
 #define BOOK_FLUSH_BYTES (64u * 1024)
-#define BOOK_FLUSH_US (100 * US_PER_MS)
+/* Outcomes wait for their lines (corehost.c), hence soon. */
+#define BOOK_FLUSH_US (30 * US_PER_MS)
 #define BOOK_QUEUED_MAX (64u << 20) /* bytes on their way to the clerk */
 
 static bool
@@ -102,6 +103,8 @@ flush_book(struct worker *w, bool now)
 		return;
 	}
 	b->post.kind = POST_BOOK;
+	b->from = w;
+	b->number = ++w->books_sent;
 	b->lines = w->book;
 	buf_init(&w->book, 4u << 20);
 	atomic_fetch_add(&k->queued_bytes, n);
@@ -201,9 +204,9 @@ flush(struct worker *w)
 		mailbox_push(&c->box, &w->to_core);
 		loop_wake(c->loop);
 	}
+	flush_book(w, w->is_stopping);
 	if (w->roles & ROLE_CORE)
 		corehost_flush(w);
-	flush_book(w, false);
 }
 
 /*
@@ -251,7 +254,6 @@ worker_run(struct worker *w)
 	inbound_close(w);
 	work(w);
 	flush(w);
-	flush_book(w, true);
 	/* Last replies on their way: each has at most its linger time. */
 	while (!loop_is_idle(w->loop))
 		loop_turn(w->loop, loop_now(w->loop) + 50 * US_PER_MS);

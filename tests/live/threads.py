@@ -145,7 +145,7 @@ def shape(workers, world, journal):
     tap.same((code, sums.get("lost"), sums.get("duplicated"),
               sums.get("corrupted")), (0, [], [], []),
              name + ": the ledger balances")
-    tap.ok(sums["total"]["delivered"] > RATE * ROUNDS,
+    tap.ok(sums["total"]["delivered"] > sums["total"]["acked"] / 2,
            name + ": mail was delivered", json.dumps(sums["total"]))
 
 
