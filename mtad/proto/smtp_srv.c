@@ -380,6 +380,10 @@ step_due(struct smtp_srv *s, struct slice *in)
 	if (s->shuts && s->state != SRV_ST_CLOSED &&
 	    !(s->shuts_gently && smtp_srv_in_transaction(s)))
 		shut_now(s);
+	if (s->refuses) { /* first: the transaction is still known */
+		s->refuses = false;
+		return SRV_REFUSED;
+	}
 	if (s->aborts) {
 		s->aborts = false;
 		return SRV_ABORT;

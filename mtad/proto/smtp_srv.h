@@ -65,6 +65,8 @@ enum smtp_srv_act {
 	SRV_EOM,        /* (answer) the message is whole; s->body_bytes */
 	SRV_ABORT,      /* forget the transaction: RSET, EHLO, QUIT, a refused
 			 * body (smtp_srv_refuse_body too), or the session ends */
+	SRV_REFUSED,    /* MAIL, RCPT or a body was refused by the machine: for
+			 * the books; s->refused, s->refused_at */
 	SRV_STARTTLS,   /* (answer) flush, handshake, smtp_srv_tls_done */
 	SRV_CLOSE,      /* flush, then close */
 };
@@ -100,11 +102,14 @@ struct smtp_srv {
 			      * next step */
 	uint64_t body_bytes; /* unstuffed, so far */
 	bool saw_8bit, saw_dots; /* in the body: for the envelope's flags */
+	struct slice refused;    /* at SRV_REFUSED: the reply, with its CRLF */
+	enum stage refused_at;
 
 	/* Private to smtp_srv*.c. */
 	bool has_begun; /* the peer has said something */
 	bool has_txn;   /* the caller knows of a transaction */
 	bool aborts;    /* SRV_ABORT is due */
+	bool refuses;   /* SRV_REFUSED is due */
 	bool renews;    /* the deadline counts from the next step on */
 	bool shuts, shuts_gently;
 	uint8_t line_fault; /* the command line is swallowed to its CRLF */

@@ -49,11 +49,23 @@ srv_body_refuse(struct smtp_srv *s, struct slice reply)
 	}
 }
 
+/* The machine's own refusal, of which the caller is told. */
+static void
+deny(struct smtp_srv *s, struct slice reply)
+{
+	if (s->state != SRV_ST_BODY)
+		return;
+	srv_body_refuse(s, reply);
+	s->refused = reply;
+	s->refused_at = STAGE_EOM;
+	s->refuses = true;
+}
+
 void
 srv_body_settle(struct smtp_srv *s)
 {
 	if (s->body_is_over)
-		srv_body_refuse(s, too_big);
+		deny(s, too_big);
 	s->body_is_over = false;
 }
 
@@ -203,7 +215,7 @@ body_bare(struct smtp_srv *s, struct slice as_crlf)
 {
 	s->eol = EOL_MID;
 	if (!s->conf->normalises_bare)
-		srv_body_refuse(s, has_bare);
+		deny(s, has_bare);
 	if (s->state == SRV_ST_SWALLOW)
 		return SRV_NEED_INPUT;
 	s->eol = EOL_BARE;
@@ -233,7 +245,7 @@ body_stop(struct smtp_srv *s, char c)
 	case '\n':
 		return body_bare(s, SL("\r\n"));
 	case '\0':
-		srv_body_refuse(s, has_nul);
+		deny(s, has_nul);
 		break;
 	case '.':
 		if (s->eol == EOL_START) {
@@ -242,7 +254,7 @@ body_stop(struct smtp_srv *s, char c)
 		}
 		/* fallthrough */
 	default:
-		srv_body_refuse(s, has_long_line);
+		deny(s, has_long_line);
 	}
 	s->eol = EOL_MID;
 	return SRV_NEED_INPUT;

@@ -23,6 +23,16 @@ fail(struct smtp_srv *s, struct slice reply)
 	return SRV_NEED_INPUT;
 }
 
+/* Nobody else hears of mail that is refused here. */
+static enum smtp_srv_act
+refuse(struct smtp_srv *s, enum stage at, struct slice reply)
+{
+	srv_fail(s, reply);
+	s->refused = reply;
+	s->refused_at = at;
+	return SRV_REFUSED;
+}
+
 static enum smtp_srv_act
 say(struct smtp_srv *s, struct slice reply)
 {
@@ -190,16 +200,18 @@ cmd_mail(struct smtp_srv *s, struct slice args)
 		return say_and_close(s,
 		    SL("421 4.7.0 too many messages in one connection\r\n"));
 	if (!slice_has_iprefix(args, SL("FROM:")))
-		return fail(s, SL("501 5.5.2 MAIL FROM:<address>\r\n"));
+		return refuse(s, STAGE_MAIL,
+		    SL("501 5.5.2 MAIL FROM:<address>\r\n"));
 	args = keep(s, args);
 	if (path_argument(&args, SL("FROM:"), false, &s->path) != 0)
-		return fail(s, SL("501 5.1.7 sender address is malformed\r\n"));
+		return refuse(s, STAGE_MAIL,
+		    SL("501 5.1.7 sender address is malformed\r\n"));
 	s->size = 0;
 	s->is_8bit = s->is_utf8 = false;
 	s->rcpts = 0;
 	wrong = mail_params(s, args);
 	if (wrong.n > 0)
-		return fail(s, wrong);
+		return refuse(s, STAGE_MAIL, wrong);
 	return srv_ask(s, SRV_MAIL);
 }
 
@@ -211,18 +223,23 @@ cmd_rcpt(struct smtp_srv *s, struct slice args)
 	if (s->state != SRV_ST_MAIL && s->state != SRV_ST_RCPT)
 		return fail(s, bad_sequence);
 	if (!slice_has_iprefix(args, SL("TO:")))
-		return fail(s, SL("501 5.5.2 RCPT TO:<address>\r\n"));
+		return refuse(s, STAGE_RCPT,
+		    SL("501 5.5.2 RCPT TO:<address>\r\n"));
 	args = keep(s, args);
 	/* The null path is a sender only (4.1.1.3). */
 	if (path_argument(&args, SL("TO:"), true, &s->path) != 0 ||
 	    s->path.address.n == 0)
-		return fail(s,
+		return refuse(s, STAGE_RCPT,
 		    SL("501 5.1.3 recipient address is malformed\r\n"));
 	if (args.n > 0)
-		return fail(s, bad_param);
+		return refuse(s, STAGE_RCPT, bad_param);
 	/* 4.5.3.1.10. No fault of a client that sends the rest afterwards. */
-	if (s->rcpts >= s->conf->rcpts_max)
-		return say(s, SL("452 4.5.3 too many recipients\r\n"));
+	if (s->rcpts >= s->conf->rcpts_max) {
+		s->refused = SL("452 4.5.3 too many recipients\r\n");
+		s->refused_at = STAGE_RCPT;
+		srv_say(s, s->refused);
+		return SRV_REFUSED;
+	}
 	return srv_ask(s, SRV_RCPT);
 }
 

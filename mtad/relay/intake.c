@@ -116,6 +116,25 @@ book_rejection(struct intake *in, struct slice recipient, int code,
 		return; /* no room: counted by the owner of the book */
 }
 
+/* The machine has refused by itself: "CODE ENHANCED TEXT" CRLF. */
+static void
+on_refused(struct intake *in)
+{
+	struct slice text = slice_trim(in->srv.refused), code, enh;
+	char enh_text[16];
+	uint64_t n = 0;
+
+	code = slice_cut(&text, ' ');
+	enh = slice_cut(&text, ' ');
+	if (in->srv.refused_at == STAGE_MAIL)
+		in->sender_n = 0; /* that of the message before */
+	if (slice_u64(code, 999, &n))
+		return;
+	slice_copy(enh, enh_text, sizeof(enh_text));
+	book_rejection(in, slice_of("", 0), (int)n, enh_text, text,
+	    in->srv.refused_at);
+}
+
 static void
 refuse(struct intake *in, struct slice recipient, enum stage stage, int code,
     const char *enh, struct slice text)
@@ -578,6 +597,9 @@ act(struct intake *in, enum smtp_srv_act what)
 		return true;
 	case SRV_ABORT:
 		drop_transaction(in);
+		return true;
+	case SRV_REFUSED:
+		on_refused(in);
 		return true;
 	case SRV_STARTTLS:
 		in->wants_tls = true;

@@ -249,6 +249,8 @@ sess_act(struct sess *s, enum smtp_srv_act act)
 	case SRV_ABORT:
 		take_reset(s);
 		return true;
+	case SRV_REFUSED:
+		return true;
 	case SRV_STARTTLS:
 		sess_flush(s);
 		conn_tls_accept(s->c, s->r->conf.tls);

@@ -259,6 +259,8 @@ on_act(struct srv_drive *d, enum smtp_srv_act what, struct slice in)
 	case SRV_ABORT:
 		on_abort(d);
 		break;
+	case SRV_REFUSED:
+		break; /* told by the reply */
 	case SRV_STARTTLS:
 		act(d, "starttls");
 		ASSERT(in.n == 0);

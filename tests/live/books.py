@@ -68,6 +68,19 @@ def refused_at_once(d, n):
         return [f.readline() for _ in range(n + 1)]
 
 
+def refused_by_the_machine(d):
+    """A size that is declared too large, a malformed recipient, a bare LF."""
+    with socket.create_connection(("127.0.0.1", d.port), 10) as s:
+        s.sendall(b"EHLO client.example\r\n"
+                  b"MAIL FROM:<a@b.example> SIZE=99999999999\r\n"
+                  b"MAIL FROM:<a@b.example>\r\n"
+                  b"RCPT TO:<not an address>\r\n"
+                  b"RCPT TO:<yes@x.example>\r\nDATA\r\n"
+                  b"Subject: x\r\n\r\na\nb\r\n.\r\nQUIT\r\n")
+        while s.recv(65536):
+            pass
+
+
 def kinds():
     cert, key = path("cert"), path("key")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
@@ -108,6 +121,7 @@ def kinds():
     tap.ok(all(r.startswith(b"550 5.7.1") for r in replies[1:]),
            "no relay for strangers", replies)
     d.port = was
+    refused_by_the_machine(d)
     tap.ok(wait_for(lambda: len(d.events("Expiration")) >= 3, 15),
            "Expiration", d.verb("list"))
     wait_for(lambda: d.json("status")["totals"]["recipients"] == 0)
@@ -137,7 +151,7 @@ WANT = {
     "AdminRetry": "id sender recipient queued user reason",
     "AdminDelete": "id sender recipient queued user",
     "AdminAction": "text user",
-    "Rejection": "sender recipient listener peer helo code enhanced text "
+    "Rejection": "sender listener peer helo code enhanced text "
                  "stage",
 }
 
@@ -169,6 +183,11 @@ def check(d):
              e["recipient"].startswith("hostile")]
     tap.ok(words and words[0].startswith('"q\\ ') and
            words[0].endswith(" end"), "hostile words are kept", words)
+    said = [(e["stage"], e["code"], e["enhanced"]) for e in events
+            if e["type"] == "Rejection"]
+    tap.ok({("mail", 552, "5.3.4"), ("rcpt", 501, "5.1.3"),
+            ("eom", 550, "5.6.0")} <= set(said),
+           "what the machine refuses by itself is told", said)
     acts = [e["text"] for e in events if e["type"] == "AdminAction"]
     tap.ok("hold domain=hold.example" in acts and
            "delete domain=gone.example older_than=0s" in acts,

@@ -19,8 +19,12 @@ static enum smtp_srv_act
 step(const char *text, int64_t now_us)
 {
 	struct slice in = slice_str(text);
+	enum smtp_srv_act act;
 
-	return smtp_srv_step(&srv, &in, now_us);
+	do
+		act = smtp_srv_step(&srv, &in, now_us);
+	while (act == SRV_REFUSED);
+	return act;
 }
 
 static int
@@ -60,6 +64,35 @@ go_to_data(void)
 	assert_int_equal(step("RCPT TO:<c@d.example>\r\n", 0), SRV_RCPT);
 	smtp_srv_reply(&srv, 250, "2.1.5", SL("ok"));
 	assert_int_equal(step("DATA\r\n", 0), SRV_DATA);
+}
+
+/* What the machine refuses by itself is told, with its stage, one by one. */
+static void
+srv_tells_what_it_refuses(void **state)
+{
+	struct slice in = SL("EHLO x\r\nMAIL FROM:<a@b.example> SIZE=99\r\n"
+			     "MAIL FROM:<bad\r\nNOOP x\r\n");
+	enum smtp_srv_act act;
+
+	(void)state;
+	srv_conf.size_max = 10;
+	assert_int_equal(smtp_srv_step(&srv, &in, 0), SRV_REFUSED);
+	assert_int_equal(srv.refused_at, STAGE_MAIL);
+	assert_true(slice_has_prefix(srv.refused, SL("552 5.3.4 ")));
+	assert_int_equal(smtp_srv_step(&srv, &in, 0), SRV_REFUSED);
+	assert_true(slice_has_prefix(srv.refused, SL("501 5.1.7 ")));
+	assert_int_equal(smtp_srv_step(&srv, &in, 0), SRV_NEED_INPUT);
+	go_to_data();
+	smtp_srv_go_ahead(&srv);
+	in = SL("far too long\r\n.\r\nNOOP\r\n");
+	do
+		act = smtp_srv_step(&srv, &in, 0);
+	while (act == SRV_BODY);
+	assert_int_equal(act, SRV_REFUSED);
+	assert_int_equal(srv.refused_at, STAGE_EOM);
+	assert_true(slice_has_prefix(srv.refused, SL("552 5.3.4 ")));
+	assert_int_equal(smtp_srv_step(&srv, &in, 0), SRV_ABORT);
+	assert_int_equal(smtp_srv_step(&srv, &in, 0), SRV_NEED_INPUT);
 }
 
 /* Only whole commands renew the patience for the next one. */
@@ -540,6 +573,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SRV(srv_tells_what_it_refuses),
 		SRV(srv_drips_do_not_renew),
 		SRV(srv_deadlines_of_acts),
 		SRV(srv_answer_after_timeout_is_dropped),
