@@ -109,7 +109,7 @@ assert_heard(struct sayer *p, const char *text)
 static void
 many_posts_leave_together_and_each_is_told(void **state)
 {
-	char text[32];
+	char text[64];
 
 	(void)state;
 	for (int i = 0; i < MANY; i++)
