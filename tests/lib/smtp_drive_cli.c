@@ -153,7 +153,8 @@ on_result(struct cli_drive *d)
 		check_answer(d, r, a);
 		buf_addz(&d->acts, "  ");
 		add_outcome(&d->acts, &a->outcome,
-		    slice_of(r->text + a->text_at, a->text_n));
+		    a->text_n ? slice_of(r->text + a->text_at, a->text_n) :
+				slice_of("", 0));
 	}
 	d->done++;
 	d->body_at = 0;

@@ -126,7 +126,10 @@ def common_name(d):
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        c.starttls(context=context)
+        try:
+            c.starttls(context=context)
+        except OSError:         # a reload came between offer and handshake
+            return ""
         der = c.sock.getpeercert(True)
     p = subprocess.run(["openssl", "x509", "-inform", "der", "-noout",
                         "-subject"], input=der, stdout=subprocess.PIPE)
