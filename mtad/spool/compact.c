@@ -12,6 +12,16 @@
 #include "spool/spool_i.h"
 
 #define STEP_BYTES (1u << 20)
+#define MOVES_MAX 256u
+#define LOOKS_MAX 65536u /* slots looked at in one step: a millisecond */
+#define READS_MAX 120u   /* a second apart */
+
+/* A message on its way. */
+struct move {
+	struct spool_commit commit;
+	struct slice body;
+	char *raw;
+};
 
 /* Is the spool so sparse that the oldest segment should be emptied? */
 static uint32_t
@@ -62,52 +72,104 @@ moved_note(struct spool *s, struct handle h)
 	return true;
 }
 
-/* Writes one message again. Returns its bytes, 0 when it must wait. */
-static uint64_t
-move(struct spool *s, uint32_t index)
+/* Cannot be read: tried again for minutes, for disks recover; then set aside,
+ * for its segment and all after it would never be used again. */
+static void
+cannot_read(struct spool *s, uint32_t index, int err)
+{
+	struct slot *slot = pool_at(&s->slots, index);
+
+	if (err == E_IO && ++slot->read_failures < READS_MAX)
+		return;
+	if (err == E_IO || err == E_CORRUPT)
+		set_aside(s, pool_handle(&s->slots, index));
+}
+
+/* Reads one message for the move. 0, or E_*. */
+static int
+load(struct spool *s, uint32_t index, struct move *m)
 {
 	struct slot *slot = pool_at(&s->slots, index);
 	struct spool_ref ref = { slot->segment, slot->offset, slot->env_bytes,
 		slot->body_bytes };
-	struct spool_commit c = { .id = slot->id,
-		.nrcpt = slot->nrcpt,
-		.uses_reserve = true };
-	uint32_t n = spool_record_bytes(&ref);
-	struct slice env, body;
-	char *raw;
+	int err = E_NOMEM;
+
+	*m = (struct move){ .commit = { .id = slot->id,
+				.nrcpt = slot->nrcpt,
+				.body = &m->body,
+				.nbody = 1,
+				.uses_reserve = true,
+				.moves = pool_handle(&s->slots, index) } };
+	m->raw = mem_try(spool_record_bytes(&ref));
+	if (m->raw)
+		err = spool_read_whole(s->disk, &ref, &slot->id, m->raw,
+		    &m->commit.envelope, &m->body);
+	if (err)
+		mem_free(m->raw);
+	return err;
+}
+
+/* Gathers messages from where the last step ended. Returns how many; *bytes
+ * is what they take, *waits whether some must come later. */
+static uint32_t
+gather(struct spool *s, struct move *v, uint64_t *bytes, bool *waits)
+{
+	uint32_t n = 0, looks = 0;
+	struct slot *slot;
 	int err;
 
-	if (is_owed(slot) || !(raw = mem_try(n)))
-		return 0;
-	err = spool_read_whole(s->disk, &ref, &slot->id, raw, &env, &body);
-	if (err) {
-		mem_free(raw);
-		if (err == E_CORRUPT)
-			spool_report_damage(s, pool_handle(&s->slots, index));
-		return 0;
+	for (; s->emptying_next < s->slots.next_new && n < MOVES_MAX &&
+	     *bytes < STEP_BYTES && looks++ < LOOKS_MAX;
+	     s->emptying_next++) {
+		if (!pool_is_live(&s->slots, s->emptying_next))
+			continue;
+		slot = pool_at(&s->slots, s->emptying_next);
+		if (slot->segment != s->emptying || slot->moving_from ||
+		    slot->is_over)
+			continue;
+		err =
+		    is_owed(slot) ? E_AGAIN : load(s, s->emptying_next, &v[n]);
+		if (err) {
+			cannot_read(s, s->emptying_next, err);
+			*waits = true;
+			continue;
+		}
+		*bytes += RECORD_HEADER + slot->env_bytes + slot->body_bytes;
+		n++;
 	}
-	c.envelope = env;
-	c.body = &body;
-	c.nbody = 1;
-	c.moves = pool_handle(&s->slots, index);
-	list_push_tail(&s->waiting, &c.link);
-	group_write(s);
-	if (list_is_empty(&c.link)) /* cannot be: group_write answers it */
-		ASSERT(!"a move without an answer");
-	list_remove(&c.link);
-	mem_free(raw);
-	if (c.err || !moved_note(s, c.moves))
-		return 0;
-	s->stats.compacted++;
-	s->stats.compacted_bytes += n;
 	return n;
+}
+
+/* Writes them again: a group or two, as with any other mail. */
+static void
+write_moves(struct spool *s, struct move *v, uint32_t n, bool *waits)
+{
+	for (uint32_t i = 0; i < n; i++)
+		list_push_tail(&s->waiting, &v[i].commit.link);
+	while (!list_is_empty(&s->waiting))
+		group_write(s);
+	for (uint32_t i = 0; i < n; i++) {
+		struct spool_commit *c = &v[i].commit;
+
+		list_remove(&c->link);
+		mem_free(v[i].raw);
+		if (c->err || !moved_note(s, c->moves)) {
+			*waits = true;
+			continue;
+		}
+		s->stats.compacted++;
+		s->stats.compacted_bytes +=
+		    RECORD_HEADER + c->ref.env_bytes + c->ref.body_bytes;
+	}
 }
 
 bool
 compact_step(struct spool *s)
 {
-	uint64_t done = 0, n;
-	struct slot *slot;
+	uint64_t bytes = 0;
+	bool waits = false;
+	struct move *v;
+	uint32_t n;
 
 	if (s->is_read_only)
 		return false;
@@ -115,29 +177,22 @@ compact_step(struct spool *s)
 		s->emptying = choose(s);
 		s->emptying_next = 1;
 	}
-	if (!s->emptying || s->now_us < s->compact_after_us)
+	if (!s->emptying || s->now_us < s->compact_after_us ||
+	    !(v = mem_try(MOVES_MAX * sizeof(*v))))
 		return false;
-	for (; s->emptying_next < s->slots.next_new && done < STEP_BYTES;
-	     s->emptying_next++) {
-		if (!pool_is_live(&s->slots, s->emptying_next))
-			continue;
-		slot = pool_at(&s->slots, s->emptying_next);
-		if (slot->segment != s->emptying || slot->moving_from)
-			continue;
-		n = move(s, s->emptying_next);
-		if (!n) { /* not now: go round again later */
-			s->compact_after_us = s->now_us + US_PER_S;
-			continue;
-		}
-		done += n;
-	}
+	n = gather(s, v, &bytes, &waits);
+	if (n)
+		write_moves(s, v, n, &waits);
+	mem_free(v);
+	s->compact_after_us = s->now_us +
+	    (int64_t)(bytes * US_PER_S / s->conf.compact_bytes_per_s);
 	if (s->emptying_next >= s->slots.next_new) {
 		s->emptying = 0;
+		s->compact_after_us += 100 * US_PER_MS;
+	}
+	if (waits) /* not now: go round again later */
 		s->compact_after_us =
-		    MAX(s->compact_after_us, s->now_us + 100 * US_PER_MS);
-	} else
-		s->compact_after_us = s->now_us +
-		    (int64_t)(done * US_PER_S / s->conf.compact_bytes_per_s);
+		    MAX(s->compact_after_us, s->now_us + US_PER_S);
 	return false;
 }
 

@@ -21,7 +21,7 @@
 
 struct posix {
 	struct disk disk;
-	int dir, lock;
+	int dir;
 	bool read_only;
 	struct list done;
 	_Atomic int fd[FILES_MAX]; /* descriptor + 1 */
@@ -89,22 +89,39 @@ write_all(int fd, uint64_t off, const struct slice *v, uint32_t n)
 }
 
 static int
-save(struct posix *p, const struct disk_req *r)
+save_in(int dir, const struct disk_req *r)
 {
-	char path[96];
-	int fd, err;
+	int err,
+	    fd = openat(dir, r->name,
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	if (mkdirat(p->dir, "quarantine", 0700) && errno != EEXIST)
-		return err_from_errno(errno);
-	snprintf(path, sizeof(path), "quarantine/%s", r->name);
-	fd = openat(p->dir, path,
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_from_errno(errno);
 	err = write_all(fd, 0, r->iov, r->niov);
-	if (!err && fsync(fd))
+	if (!err && (fsync(fd) || fsync(dir)))
 		err = err_from_errno(errno);
 	close(fd);
+	return err;
+}
+
+/* The original may be overwritten after this, so the copy must stay, with the
+ * names that lead to it. */
+static int
+save(struct posix *p, const struct disk_req *r)
+{
+	int dir, err;
+
+	if (mkdirat(p->dir, "quarantine", 0700) == 0) {
+		if (fsync(p->dir))
+			return err_from_errno(errno);
+	} else if (errno != EEXIST)
+		return err_from_errno(errno);
+	dir = openat(p->dir, "quarantine",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return err_from_errno(errno);
+	err = save_in(dir, r);
+	close(dir);
 	return err;
 }
 
@@ -224,18 +241,16 @@ posix_free_bytes(struct disk *d)
 	return fstatvfs(p->dir, &v) ? 0 : (uint64_t)v.f_bavail * v.f_frsize;
 }
 
+/* The directory itself is locked: a lock file could be removed by somebody who
+ * takes it for a stale one, and then two would write the same log. */
 static int
 posix_lock(struct disk *d)
 {
 	struct posix *p = container_of(d, struct posix, disk);
 
-	p->lock = openat(p->dir, "lock",
-	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (p->lock < 0)
-		return err_from_errno(errno);
-	return flock(p->lock, LOCK_EX | LOCK_NB) ?
-	    (errno == EWOULDBLOCK ? E_BUSY : err_from_errno(errno)) :
-	    0;
+	if (flock(p->dir, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? E_BUSY : err_from_errno(errno);
 }
 
 static int64_t
@@ -256,8 +271,6 @@ posix_close(struct disk *d)
 	for (uint32_t i = 0; i < FILES_MAX; i++)
 		if (p->fd[i])
 			close(p->fd[i] - 1);
-	if (p->lock >= 0)
-		close(p->lock);
 	close(p->dir);
 	mem_free(p);
 }
@@ -273,16 +286,37 @@ static const struct disk_ops posix_ops = {
 	.close = posix_close,
 };
 
+/* Makes the directory where it is not yet, and its name durable: mail that was
+ * acknowledged in it must be found after a loss of power. 0 or errno. */
+static int
+make_dir(const char *dir)
+{
+	char parent[4096];
+	size_t n = strlen(dir);
+	int fd, err;
+
+	if (mkdir(dir, 0700))
+		return errno == EEXIST ? 0 : errno;
+	if (n + 4 > sizeof(parent))
+		return ENAMETOOLONG;
+	snprintf(parent, sizeof(parent), "%s/..", dir);
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = fsync(fd) ? errno : 0;
+	close(fd);
+	return err;
+}
+
 int
 disk_posix_open(struct disk **out, const char *dir, bool read_only, char *why,
     size_t why_cap)
 {
 	struct posix *p;
-	int fd, err;
+	int fd, err = read_only ? 0 : make_dir(dir);
 
 	*out = NULL;
-	if (!read_only && mkdir(dir, 0700) && errno != EEXIST) {
-		err = errno;
+	if (err) {
 		snprintf(why, why_cap, "cannot make directory %s (errno %d)",
 		    dir, err);
 		return err_from_errno(err);
@@ -302,7 +336,6 @@ disk_posix_open(struct disk **out, const char *dir, bool read_only, char *why,
 	}
 	p->disk.ops = &posix_ops;
 	p->dir = fd;
-	p->lock = -1;
 	p->read_only = read_only;
 	*out = &p->disk;
 	return 0;

@@ -74,6 +74,23 @@ record_decode(const char src[RECORD_HEADER], struct record *r)
 	return record_bytes(r) == UINT32_MAX ? E_CORRUPT : 0;
 }
 
+int
+record_repair(const char src[RECORD_HEADER], struct record *r)
+{
+	char try[RECORD_HEADER];
+
+	memcpy(try, src, sizeof(try));
+	for (uint32_t bit = 0; bit < RECORD_HEADER * 8; bit++) {
+		char *p = &try[bit / 8];
+
+		*p = (char)(*p ^ 1 << bit % 8);
+		if (record_decode(try, r) == 0)
+			return 0;
+		*p = src[bit / 8];
+	}
+	return E_CORRUPT;
+}
+
 enum { STATE_FINAL = 1, STATE_OWED = 2, STATE_PAYMENT = 4 };
 
 static uint8_t

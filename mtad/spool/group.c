@@ -2,17 +2,20 @@
  * spool/group.c - one group: what is queued, as one write and one sync.
  *
  * Order inside a group: outcomes first, then messages, so that a payment never
- * stands before its debt. A group begins on a block and is padded with zeroes
+ * stands before its debt; outcomes that are too many for one group go alone. A
+ * group begins on a block and is padded with zeroes
  * to a block. Its commits are reported only after its sync succeeded.
  */
 #include "spool/spool_i.h"
+
+#define HEADERS_MAX (GROUP_BYTES_MAX / 8)
 
 static const char zeroes[SPOOL_BLOCK];
 
 struct group {
 	uint32_t niov;
 	uint64_t bytes;
-	bool has_entries;
+	uint32_t entries; /* bytes of outcomes */
 	struct list commits;
 };
 
@@ -58,13 +61,19 @@ payments(struct spool *s, const struct spool_commit *c)
 	return slice_of(s->headers.p + before, s->headers.n - before);
 }
 
+/* Bytes that it takes in s->headers, at most. */
+static uint32_t
+commit_headers(const struct spool_commit *c)
+{
+	return RECORD_HEADER + c->npays * 64 +
+	    (handle_is_none(c->moves) ? 0 : c->nrcpt * 64);
+}
+
 /* Bytes that a commit's record takes, at most. */
 static uint64_t
 commit_bytes(const struct spool_commit *c)
 {
-	uint64_t n = RECORD_HEADER + 8 + c->envelope.n +
-	    (uint64_t)c->npays * 64 +
-	    (handle_is_none(c->moves) ? 0 : (uint64_t)c->nrcpt * 64);
+	uint64_t n = commit_headers(c) + 8 + c->envelope.n;
 
 	for (uint32_t i = 0; i < c->nbody; i++)
 		n += c->body[i].n;
@@ -103,7 +112,7 @@ header_room(struct spool *s)
 static void
 add_entries(struct spool *s, struct group *g)
 {
-	struct slice payload = buf_slice(&s->entries);
+	struct slice payload = slice_of(buf_slice(&s->entries).p, g->entries);
 	struct record r = { .type = REC_OUTCOMES,
 		.stamp = s->seg[s->current].stamp,
 		.group = s->group };
@@ -115,7 +124,6 @@ add_entries(struct spool *s, struct group *g)
 	iov_add(s, g, slice_of(h, RECORD_HEADER));
 	iov_add(s, g, payload);
 	pad(s, g, 8);
-	g->has_entries = true;
 }
 
 static void
@@ -167,7 +175,7 @@ static bool
 fits(const struct spool *s, uint64_t bytes)
 {
 	uint64_t footer = (uint64_t)s->draft.n * 2 + s->footer_entries.n +
-	    s->entries.n + 4 * SPOOL_BLOCK;
+	    MIN(s->entries.n, entries_max(s)) + 4 * SPOOL_BLOCK;
 
 	return s->at + bytes + SPOOL_BLOCK + footer <= s->seg[s->current].bytes;
 }
@@ -178,7 +186,7 @@ make_room(struct spool *s, uint64_t bytes, bool reserve)
 {
 	if (s->current && fits(s, bytes))
 		return 0;
-	if (bytes + 8 * SPOOL_BLOCK + s->entries.n > s->conf.segment_bytes)
+	if (bytes + 8 * SPOOL_BLOCK > s->conf.segment_bytes)
 		return E_TOOBIG;
 	if (s->current) {
 		segment_seal(s, true);
@@ -211,6 +219,7 @@ group_takes(const struct spool *s, const struct group *g,
 	if (n == 0)
 		return true;
 	return g->niov + c->nbody + 6 < DISK_IOV_MAX - 4 &&
+	    s->headers.n + commit_headers(c) <= HEADERS_MAX &&
 	    g->bytes + commit_bytes(c) <= GROUP_BYTES_MAX &&
 	    fits(s, g->bytes + commit_bytes(c));
 }
@@ -218,20 +227,23 @@ group_takes(const struct spool *s, const struct group *g,
 static void
 gather(struct spool *s, struct group *g)
 {
-	uint32_t n = 0, slots_left = s->slots.max - s->slots.live;
+	uint32_t n = 0, nnew = 0;
 	struct spool_commit *c;
+	bool is_full;
 
 	while (!list_is_empty(&s->waiting)) {
 		c = container_of(s->waiting.next, struct spool_commit, link);
 		if (!group_takes(s, g, c, n))
 			return;
 		list_remove(&c->link);
-		s->waiting_bytes -= commit_bytes(c);
-		if (n >= slots_left || !iov_fits(s, g->niov, c->nbody)) {
+		is_full = handle_is_none(c->moves) && c->nrcpt &&
+		    s->slots.live + nnew >= s->conf.max_messages;
+		if (is_full || !iov_fits(s, g->niov, c->nbody)) {
 			commit_fail(s, c, E_FULL);
 			continue;
 		}
 		add_commit(s, g, c);
+		nnew += handle_is_none(c->moves);
 		n++;
 	}
 }
@@ -296,7 +308,7 @@ commit_done(struct spool *s, struct spool_commit *c)
 	slot->offset = c->ref.offset;
 	slot->env_bytes = c->ref.env_bytes;
 	slot->body_bytes = c->ref.body_bytes;
-	slot->nrcpt = c->nrcpt;
+	slot->nrcpt = (uint16_t)c->nrcpt;
 	g->live++;
 	g->live_bytes += c->ref.env_bytes + c->ref.body_bytes;
 	buf_add_u32(&s->draft, c->slot.index);
@@ -315,18 +327,19 @@ group_succeeded(struct spool *s, struct group *g)
 
 	/* The footer takes over what was written here, in its order: entries
 	 * first, then the payments of the messages behind them. */
-	if (g->has_entries &&
-	    buf_adds(&s->footer_entries, buf_slice(&s->entries)))
+	if (g->entries &&
+	    buf_add(&s->footer_entries, buf_slice(&s->entries).p, g->entries))
 		s->no_footer = true;
 	while ((n = list_pop_head(&g->commits)))
 		commit_done(s, container_of(n, struct spool_commit, link));
 	s->at += (uint32_t)g->bytes;
 	s->group++;
 	s->stats.written_bytes += g->bytes;
-	if (g->has_entries) {
-		buf_reset(&s->entries);
+	s->failures = 0;
+	s->entries_after_us = 0;
+	buf_consume(&s->entries, g->entries);
+	if (s->entries.n == 0)
 		s->entries_since_us = 0;
-	}
 }
 
 /* What a group that failed left on the disk may be found one day: its message
@@ -394,44 +407,95 @@ fail_waiting(struct spool *s, int err)
 
 	while ((n = list_pop_head(&s->waiting)))
 		commit_fail(s, container_of(n, struct spool_commit, link), err);
-	s->waiting_bytes = 0;
+}
+
+/* Bytes of outcomes for this group: whole ones, and all if that can be. */
+static uint32_t
+entries_now(const struct spool *s)
+{
+	struct cursor c = cursor_of(buf_slice(&s->entries));
+	size_t all = c.s.n, taken = 0;
+	struct entry e;
+
+	if (all <= entries_max(s))
+		return (uint32_t)all;
+	while (entry_next(&c, &e) && all - c.s.n <= entries_max(s))
+		taken = all - c.s.n;
+	return (uint32_t)taken;
+}
+
+/* What failed twice waits a little: a disk that is full or broken is not asked
+ * without a pause. */
+static void
+failed(struct spool *s)
+{
+	if (s->failures++)
+		s->entries_after_us = s->now_us + US_PER_S;
+}
+
+/* Puts the group into s->iov: what waits and fits. */
+static int
+compose(struct spool *s, struct group *g)
+{
+	struct spool_commit *first = NULL;
+	uint64_t outcomes = g->entries ? g->entries + RECORD_HEADER + 8 : 0;
+	uint64_t need = outcomes;
+	bool reserve = true;
+	int err;
+
+	if (!list_is_empty(&s->waiting) && g->entries == s->entries.n) {
+		first =
+		    container_of(s->waiting.next, struct spool_commit, link);
+		need += commit_bytes(first);
+		reserve = first->uses_reserve;
+		/* One that fills a segment goes in the next group. */
+		if (g->entries &&
+		    need + 8 * SPOOL_BLOCK > s->conf.segment_bytes) {
+			first = NULL;
+			need = outcomes;
+			reserve = true;
+		}
+	}
+	err = make_room(s, need, reserve);
+	if (err == E_TOOBIG && first) {
+		list_remove(&first->link);
+		commit_fail(s, first, err);
+		return 0;
+	}
+	if (err && first) {
+		fail_waiting(s, err);
+		first = NULL;
+		/* Outcomes may have what commits may not. */
+		err = g->entries ? make_room(s, outcomes, true) : 0;
+	}
+	if (err)
+		return err;
+	if (g->entries)
+		add_entries(s, g);
+	if (first)
+		gather(s, g);
+	pad(s, g, SPOOL_BLOCK);
+	return 0;
 }
 
 void
 group_write(struct spool *s)
 {
-	struct group g = { 0 };
-	struct spool_commit *first = NULL;
-	uint64_t need = s->entries.n + 2 * RECORD_HEADER + 16;
-	bool reserve = true, in_sync = false;
+	struct group g = { .entries = entries_now(s) };
+	bool in_sync = false, has_commits;
 	int err;
 
 	list_init(&g.commits);
-	if (!list_is_empty(&s->waiting)) {
-		first =
-		    container_of(s->waiting.next, struct spool_commit, link);
-		need += commit_bytes(first);
-		reserve = first->uses_reserve;
-	}
 	buf_reset(&s->headers);
-	if (!buf_room(&s->headers, GROUP_BYTES_MAX / 8))
-		return;
-	err = make_room(s, need, reserve);
-	if (err && first && err == E_TOOBIG) {
-		list_remove(&first->link);
-		commit_fail(s, first, err);
-		return;
-	}
+	/* Pieces of a group point into it, so it must not move. */
+	err = buf_room(&s->headers, HEADERS_MAX + RECORD_HEADER) ?
+	    compose(s, &g) :
+	    E_NOMEM;
 	if (err) {
 		fail_waiting(s, err);
-		/* Outcomes may have what commits may not. */
-		if (!s->entries.n || make_room(s, s->entries.n + 256, true))
-			return;
+		failed(s);
+		return;
 	}
-	if (s->entries.n)
-		add_entries(s, &g);
-	gather(s, &g);
-	pad(s, &g, SPOOL_BLOCK);
 	if (g.bytes == 0)
 		return;
 	err = disk_write(s, s->current, s->at, s->iov, g.niov);
@@ -439,8 +503,13 @@ group_write(struct spool *s)
 		in_sync = true;
 		err = disk_sync(s, s->current);
 	}
-	if (err)
-		group_failed(s, &g, err, in_sync);
-	else
+	if (!err) {
 		group_succeeded(s, &g);
+		return;
+	}
+	has_commits = !list_is_empty(&g.commits);
+	group_failed(s, &g, err, in_sync);
+	if (!has_commits) /* none shall wait for outcomes that fail and fail */
+		fail_waiting(s, err);
+	failed(s);
 }

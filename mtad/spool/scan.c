@@ -35,6 +35,8 @@ struct scan {
 	char *raw;              /* a window on the segment that is read */
 	uint32_t raw_at, raw_n, raw_cap;
 	int raw_err;
+	uint32_t seen; /* how far the segment was read */
+	uint32_t gap;  /* its last block that cannot be read, 0: all can */
 	bool is_newest;
 	uint32_t reading; /* file */
 };
@@ -160,7 +162,7 @@ on_message(struct spool *s, const struct msgid *id, uint32_t offset,
 	slot->offset = offset;
 	slot->env_bytes = (uint32_t)env.n;
 	slot->body_bytes = body_bytes;
-	slot->nrcpt = nrcpt;
+	slot->nrcpt = (uint16_t)nrcpt;
 	g->live++;
 	g->live_bytes += (uint64_t)env.n + body_bytes;
 	f->slot = h;
@@ -283,35 +285,82 @@ read_footer(struct spool *s, uint32_t file)
 
 /* ---- record by record ------------------------------------------------------------------- */
 
+/* Fills the window block by block. What cannot be read is zero. */
+static int
+read_blocks(struct spool *s, uint32_t at, uint32_t n)
+{
+	struct scan *sc = s->scan;
+	struct disk *d = s->disk;
+	uint32_t step, off;
+	int64_t got;
+
+	for (uint32_t i = 0; i < n; i += step) {
+		off = (at + i) % SPOOL_BLOCK;
+		step = MIN(SPOOL_BLOCK - off, n - i);
+		got = d->ops->read(d, sc->reading, at + i, sc->raw + i, step);
+		if (got == E_IO) {
+			sc->gap = MAX(sc->gap, at + i - off);
+			got = 0;
+		}
+		if (got < 0)
+			return (int)got;
+		memset(sc->raw + i + got, 0, step - (size_t)got);
+	}
+	return 0;
+}
+
+static int
+window_fits(struct scan *sc, uint32_t n)
+{
+	char *p;
+
+	if (n <= sc->raw_cap)
+		return 0;
+	p = mem_grow(sc->raw, n);
+	if (!p)
+		return E_NOMEM;
+	sc->raw = p;
+	sc->raw_cap = n;
+	return 0;
+}
+
+static int
+window_fill(struct spool *s, uint32_t at, uint32_t n)
+{
+	struct scan *sc = s->scan;
+	int err = window_fits(sc, n);
+	int64_t got;
+
+	if (err)
+		return err;
+	got = s->disk->ops->read(s->disk, sc->reading, at, sc->raw, n);
+	if (got == E_IO)
+		return read_blocks(s, at, n);
+	if (got < 0)
+		return (int)got;
+	memset(sc->raw + got, 0, n - (size_t)got);
+	return 0;
+}
+
 /* n bytes of the segment, good until the next call; zeroes where the file is
- * short. NULL: raw_err tells why, and stays. */
+ * short or cannot be read. NULL: raw_err tells why, and stays. */
 static const char *
 bytes_at(struct spool *s, uint32_t at, uint32_t n)
 {
 	struct scan *sc = s->scan;
 	uint32_t want = MIN(MAX(n, WINDOW), s->seg[sc->reading].bytes - at);
-	int64_t got;
-	char *p;
 
+	if (sc->raw_err)
+		return NULL;
 	if (at >= sc->raw_at && at + n <= sc->raw_at + sc->raw_n)
 		return sc->raw + (at - sc->raw_at);
 	sc->raw_n = 0;
-	if (!sc->raw_err && want > sc->raw_cap) {
-		p = mem_grow(sc->raw, want);
-		sc->raw_err = p ? 0 : E_NOMEM;
-		sc->raw = p ? p : sc->raw;
-		sc->raw_cap = p ? want : sc->raw_cap;
-	}
+	sc->raw_err = window_fill(s, at, want);
 	if (sc->raw_err)
 		return NULL;
-	got = s->disk->ops->read(s->disk, sc->reading, at, sc->raw, want);
-	if (got < 0) {
-		sc->raw_err = (int)got;
-		return NULL;
-	}
-	memset(sc->raw + got, 0, want - (size_t)got);
 	sc->raw_at = at;
 	sc->raw_n = want;
+	sc->seen = MAX(sc->seen, at + want);
 	return sc->raw;
 }
 
@@ -356,7 +405,53 @@ word_at(struct spool *s, uint32_t at)
 	return cursor_u32(&c);
 }
 
-/* One good header's record. 0, E_NOMEM, E_IO. */
+/* Is there something at the log's end that once was ours? */
+static bool
+looks_ours(struct spool *s, uint32_t at)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+	struct cursor c;
+	const char *p;
+
+	if ((uint64_t)at + RECORD_HEADER > g->bytes ||
+	    !(p = bytes_at(s, at, RECORD_HEADER)))
+		return false;
+	c = cursor_of(slice_of(p + 32, 8));
+	return cursor_u64(&c) == g->stamp || word_at(s, at) == RECORD_MAGIC;
+}
+
+/* A header where one bit went wrong, so that the record is known by its name
+ * and its length. */
+static bool
+rotten_header_at(struct spool *s, uint32_t at, struct record *r)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+	const char *p = NULL;
+
+	if (looks_ours(s, at))
+		p = bytes_at(s, at, RECORD_HEADER);
+	return p && record_repair(p, r) == 0 && r->stamp == g->stamp &&
+	    (uint64_t)at + record_bytes(r) <= g->bytes;
+}
+
+/* What stands behind a header that could be told. A message is set aside: its
+ * readers would stumble over it. */
+static void
+read_rotten(struct spool *s, uint32_t at, const struct record *r)
+{
+	const char *p = NULL;
+
+	if (r->type == REC_OUTCOMES)
+		p = bytes_at(s, at + RECORD_HEADER, r->env_bytes);
+	if (p && crc32c(0, p, r->env_bytes) == r->crc)
+		on_entries(s, slice_of(p, r->env_bytes));
+	else
+		damaged(s, at, at + record_bytes(r),
+		    r->type == REC_MESSAGE ? &r->id : NULL,
+		    "record header is damaged");
+}
+
+/* One good header's record. 0, E_NOMEM, or what the disk said. */
 static int
 read_record(struct spool *s, uint32_t at, const struct record *r)
 {
@@ -406,21 +501,6 @@ resync(struct spool *s, uint32_t at)
 	return 0;
 }
 
-/* Is there something at the log's end that once was ours? */
-static bool
-looks_ours(struct spool *s, uint32_t at)
-{
-	struct segment *g = &s->seg[s->scan->reading];
-	struct cursor c;
-	const char *p;
-
-	if ((uint64_t)at + RECORD_HEADER > g->bytes ||
-	    !(p = bytes_at(s, at, RECORD_HEADER)))
-		return false;
-	c = cursor_of(slice_of(p + 32, 8));
-	return cursor_u64(&c) == g->stamp || word_at(s, at) == RECORD_MAGIC;
-}
-
 static uint32_t
 block_up(uint32_t at)
 {
@@ -438,17 +518,48 @@ is_stale(struct spool *s, uint32_t at)
 	return p && record_decode(p, &r) == 0 && r.stamp != g->stamp;
 }
 
+/* No record stands at `at`. Sets aside what does and returns where the next
+ * one is, 0 at the end of the log, which moves behind what was set aside. */
+static uint32_t
+skip_damage(struct spool *s, uint32_t *at)
+{
+	struct segment *g = &s->seg[s->scan->reading];
+	uint32_t next = resync(s, *at), end = block_up(*at + 1);
+
+	if (next)
+		damaged(s, *at, next, NULL, "bytes that are no record");
+	else if ((*at % SPOOL_BLOCK || looks_ours(s, *at)) &&
+	    !is_stale(s, *at)) {
+		damaged(s, *at, MIN(end, g->bytes), NULL,
+		    "end of the log is torn or damaged");
+		*at = end;
+	}
+	return next;
+}
+
+/* Reads what the scan had no need of, for gaps. */
+static void
+read_rest(struct spool *s)
+{
+	struct scan *sc = s->scan;
+	uint32_t bytes = s->seg[sc->reading].bytes;
+
+	while (sc->seen < bytes && bytes_at(s, sc->seen, 1))
+		;
+}
+
 /* Reads a whole segment; *end is where its log ends, *group its last group. */
 static int
 read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 {
 	struct segment *g = &s->seg[file];
 	uint32_t at = SPOOL_BLOCK, next;
+	struct scan *sc = s->scan;
 	struct record r;
 	int err = 0;
 
 	*group = 0;
-	s->scan->raw_n = 0; /* of another file */
+	sc->raw_n = sc->seen = sc->gap = 0; /* of another file */
 	while (!err && (uint64_t)at + RECORD_HEADER <= g->bytes) {
 		if (header_at(s, at, &r)) {
 			if (r.type == REC_FOOTER)
@@ -456,30 +567,74 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 			err = read_record(s, at, &r);
 			*group = r.group;
 			at += record_bytes(&r);
-			continue;
-		}
-		if (at % SPOOL_BLOCK && word_at(s, at) == 0) {
+		} else if (at % SPOOL_BLOCK && word_at(s, at) == 0) {
 			at = block_up(at);
-			continue;
-		}
-		next = resync(s, at);
-		if (next)
-			damaged(s, at, next, NULL, "bytes that are no record");
-		else if ((at % SPOOL_BLOCK || looks_ours(s, at)) &&
-		    !is_stale(s, at)) {
-			damaged(s, at, MIN(block_up(at + 1), g->bytes), NULL,
-			    "end of the log is torn or damaged");
-			at = block_up(at + 1);
-		}
-		if (!next)
+		} else if (rotten_header_at(s, at, &r)) {
+			read_rotten(s, at, &r);
+			at += record_bytes(&r);
+		} else if ((next = skip_damage(s, &at)))
+			at = next;
+		else
 			break;
-		at = next;
 	}
 	*end = block_up(at);
-	return err ? err : s->scan->raw_err;
+	read_rest(s);
+	if (!err && !sc->raw_err && sc->gap >= *end) {
+		damaged(s, sc->gap, g->bytes, NULL, "cannot be read");
+		*end = g->bytes; /* nothing is written behind it */
+	}
+	return err ? err : sc->raw_err;
 }
 
 /* ---- the whole scan ------------------------------------------------------------------------- */
+
+/* Damage of whole segments: nothing of it can be saved. */
+static void
+segment_damage(struct spool *s, uint32_t file, uint64_t from, uint64_t to,
+    const char *what)
+{
+	struct spool_damage d = { .file = file,
+		.offset = (uint32_t)from,
+		.length = (uint32_t)(to - from),
+		.what = what };
+
+	damage_add(s, &d, slice_of("", 0));
+}
+
+/* A file without a header: made and not yet begun, or the header is lost. Then
+ * it is left as it is. */
+static void
+without_header(struct spool *s, uint32_t file, int err)
+{
+	struct segment *g = &s->seg[file];
+
+	g->seq = 0;
+	if (err == E_NOTFOUND) {
+		g->state = SEG_FREE;
+		s->nfree++;
+		return;
+	}
+	g->state = SEG_NONE;
+	segment_damage(s, file, 0, MIN(g->file_bytes, UINT32_MAX),
+	    "segment header is lost; the file is left alone");
+}
+
+/* One that a crash left half made is last; on a full disk it would stand in
+ * the way of those that are whole. */
+static void
+remove_half_made(struct spool *s)
+{
+	struct segment *g = &s->seg[s->nfiles];
+
+	if (s->is_read_only || s->nfiles == 0 || g->state != SEG_FREE ||
+	    g->file_bytes >= s->conf.segment_bytes ||
+	    disk_simple(s, DISK_REMOVE, s->nfiles, 0))
+		return;
+	g->state = SEG_NONE;
+	s->nfiles--;
+	s->nfree--;
+	s->stats.segments--;
+}
 
 static int
 enumerate(struct spool *s, char *why, size_t why_cap)
@@ -495,18 +650,16 @@ enumerate(struct spool *s, char *why, size_t why_cap)
 		s->nfiles = file;
 		s->stats.segments++;
 		list_init(&s->seg[file].link);
-		err = segment_header_read(s, file);
-		if (err == E_VERSION || err == E_IO) {
+		s->seg[file].file_bytes = bytes;
+		err = segment_header_read(s, file, bytes);
+		if (err == E_NOTFOUND || err == E_CORRUPT) {
+			without_header(s, file, err);
+			continue;
+		}
+		if (err) {
 			snprintf(why, why_cap, "segment file %u: %s", file,
 			    err_text(err));
 			return err;
-		}
-		s->seg[file].file_bytes = bytes;
-		if (err || s->seg[file].bytes < 2 * SPOOL_BLOCK) {
-			s->seg[file].seq = 0;
-			s->seg[file].state = SEG_FREE;
-			s->nfree++;
-			continue;
 		}
 		s->seg[file].state = SEG_SEALED;
 		s->next_seq = MAX(s->next_seq, s->seg[file].seq + 1);
@@ -516,18 +669,44 @@ enumerate(struct spool *s, char *why, size_t why_cap)
 			sc->order[k] = sc->order[k - 1];
 		sc->order[k] = file;
 	}
+	remove_half_made(s);
 	return 0;
+}
+
+/* Segments are begun one after the other and used again in that order, so
+ * their numbers have no gap, and each is as long as it says. */
+static void
+check_row(struct spool *s)
+{
+	struct scan *sc = s->scan;
+
+	for (uint32_t i = 0; i < sc->norder; i++) {
+		uint32_t file = sc->order[i];
+		struct segment *g = &s->seg[file];
+
+		if (i && g->seq != s->seg[sc->order[i - 1]].seq + 1)
+			segment_damage(s, file, 0, 0,
+			    "segments before this one are missing");
+		if (g->file_bytes < g->bytes)
+			segment_damage(s, file, g->file_bytes, g->bytes,
+			    "segment file is cut short");
+	}
 }
 
 int
 scan_begin(struct spool *s, char *why, size_t why_cap)
 {
+	int err;
+
 	s->scan = mem_try(sizeof(*s->scan));
 	if (!s->scan ||
 	    !(s->scan->order = mem_try(SPOOL_SEGMENTS * sizeof(uint32_t))))
 		return E_NOMEM;
-	map_init(&s->scan->by_id, s->conf.seed, s->conf.max_messages);
-	return enumerate(s, why, why_cap);
+	map_init(&s->scan->by_id, s->conf.seed, SLOTS_MAX);
+	if ((err = enumerate(s, why, why_cap)))
+		return err;
+	check_row(s);
+	return 0;
 }
 
 void
@@ -554,7 +733,10 @@ scan_free(struct spool *s)
 static void
 go_on_with(struct spool *s, uint32_t file, uint32_t end, uint32_t group)
 {
+	/* Nor with one that holds nothing yet: a crash may have left it with one
+	 * new header and old copies of it. */
 	if (s->is_read_only || s->seg[file].bytes != s->conf.segment_bytes ||
+	    s->seg[file].file_bytes < s->conf.segment_bytes || group == 0 ||
 	    (uint64_t)end + 16 * SPOOL_BLOCK > s->conf.segment_bytes)
 		return;
 	list_remove(&s->seg[file].link);

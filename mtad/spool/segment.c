@@ -10,7 +10,9 @@
  */
 #include "spool/spool_i.h"
 
-#define HEADER_COPY 2048u    /* where the header stands a second time */
+#define HEADER_BYTES 32u
+/* Where the header stands again: so far from the front, and from the end. */
+#define HEADER_COPY 2048u
 #define FILL_STEP (1u << 20) /* zero-filled and synced at a time */
 #define ZEROES 65536u
 
@@ -79,17 +81,16 @@ disk_read_full(struct disk *d, uint32_t file, uint64_t off, void *dst, size_t n)
 	return (uint64_t)got == n ? 0 : E_CORRUPT;
 }
 
-/* Segments' worth of space that may still be taken from the file system. */
+/* Segments' worth of space that may still be taken from the file system down
+ * to the floor. */
 static uint64_t
-growable(struct spool *s)
+growable(struct spool *s, uint64_t floor)
 {
 	uint64_t seg = s->conf.segment_bytes, n, used;
 	uint64_t avail = s->disk->ops->free_bytes(s->disk);
 
 	s->stats.disk_free_bytes = avail;
-	n = avail > s->conf.min_free_bytes ?
-	    (avail - s->conf.min_free_bytes) / seg :
-	    0;
+	n = avail > floor ? (avail - floor) / seg : 0;
 	if (s->conf.max_bytes) {
 		used = s->stats.segments * seg;
 		n = MIN(n,
@@ -103,7 +104,7 @@ growable(struct spool *s)
 void
 segment_room(struct spool *s)
 {
-	uint64_t n = s->nfree + growable(s), left = 0;
+	uint64_t n = s->nfree + growable(s, s->conf.min_free_bytes), left = 0;
 
 	n = n > s->conf.reserve_segments ? n - s->conf.reserve_segments : 0;
 	if (s->current)
@@ -220,7 +221,7 @@ segment_prepare(struct spool *s)
 	    (s->nfree || !s->current || s->now_us < s->full_until_us ||
 		s->at < s->conf.segment_bytes / 4))
 		return false;
-	if ((!s->making && growable(s) == 0) || file_step(s))
+	if ((!s->making && growable(s, s->conf.min_free_bytes) == 0) || file_step(s))
 		s->full_until_us = s->now_us + US_PER_S;
 	return s->making != 0;
 }
@@ -265,18 +266,34 @@ header_write(struct spool *s, uint32_t file, uint64_t seq, uint64_t stamp)
 	iov[3] = slice_of(zeroes, SPOOL_BLOCK - HEADER_COPY - b.n);
 	err = disk_write(s, file, 0, iov, 4);
 	if (!err)
+		err = disk_write(s, file, s->conf.segment_bytes - HEADER_COPY,
+		    iov, 1);
+	if (!err)
 		err = disk_sync(s, file);
 	buf_free(&b);
 	return err;
 }
 
+/* Would the checksum be right if this were our format? Then it is ours, with a
+ * bit gone wrong; a newer one may compute it in any way. */
+static bool
+is_rotten_format(const char raw[HEADER_BYTES], uint32_t crc)
+{
+	char ours[HEADER_BYTES] = { 0 };
+
+	memcpy(ours, raw, HEADER_BYTES);
+	memcpy(ours + 4, "\1\0\0\0", 4);
+	return crc32c(0, ours, 28) == crc;
+}
+
 static int
-header_read_at(struct spool *s, uint32_t file, uint32_t at)
+header_read_at(struct spool *s, uint32_t file, uint64_t at)
 {
 	struct segment *g = &s->seg[file];
-	char raw[32];
+	char raw[HEADER_BYTES];
 	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
-	uint32_t format;
+	uint32_t format, crc;
+	struct segment h;
 	int err = disk_read_full(s->disk, file, at, raw, sizeof(raw));
 
 	if (err)
@@ -284,22 +301,52 @@ header_read_at(struct spool *s, uint32_t file, uint32_t at)
 	if (cursor_u32(&c) != SEGMENT_MAGIC)
 		return E_NOTFOUND;
 	format = cursor_u32(&c);
-	g->seq = cursor_u64(&c);
-	g->stamp = cursor_u64(&c);
-	g->bytes = cursor_u32(&c);
-	if (cursor_u32(&c) != crc32c(0, raw, 28))
+	h.seq = cursor_u64(&c);
+	h.stamp = cursor_u64(&c);
+	h.bytes = cursor_u32(&c);
+	crc = cursor_u32(&c);
+	if (format > SPOOL_FORMAT && !is_rotten_format(raw, crc))
+		return E_VERSION;
+	if (crc != crc32c(0, raw, 28) || h.bytes < 4 * SPOOL_BLOCK)
 		return E_CORRUPT;
-	return format > SPOOL_FORMAT ? E_VERSION : 0;
+	g->seq = h.seq;
+	g->stamp = h.stamp;
+	g->bytes = h.bytes;
+	return 0;
+}
+
+/* Nothing was ever written where a header and a first record stand? */
+static bool
+is_blank(struct spool *s, uint32_t file)
+{
+	char raw[2 * SPOOL_BLOCK];
+	int64_t n = s->disk->ops->read(s->disk, file, 0, raw, sizeof(raw));
+
+	for (int64_t i = 0; i < n; i++)
+		if (raw[i])
+			return false;
+	return n >= 0;
 }
 
 int
-segment_header_read(struct spool *s, uint32_t file)
+segment_header_read(struct spool *s, uint32_t file, uint64_t file_bytes)
 {
-	int err = header_read_at(s, file, 0);
+	const uint64_t at[] = { 0, HEADER_COPY, file_bytes - HEADER_COPY,
+		s->conf.segment_bytes - HEADER_COPY };
+	int err = E_NOTFOUND, worst = E_NOTFOUND;
 
-	if (err == E_NOTFOUND || err == E_CORRUPT)
-		err = header_read_at(s, file, HEADER_COPY);
-	return err;
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		if (at[i] + HEADER_BYTES > file_bytes)
+			continue;
+		err = header_read_at(s, file, at[i]);
+		if (err == 0 || err == E_VERSION)
+			return err;
+		if (err == E_IO)
+			worst = E_IO;
+	}
+	if (worst == E_IO)
+		return E_IO;
+	return is_blank(s, file) ? E_NOTFOUND : E_CORRUPT;
 }
 
 int
@@ -307,15 +354,22 @@ segment_begin(struct spool *s, bool reserve)
 {
 	uint32_t spare = reserve ? 0 : s->conf.reserve_segments;
 	struct segment *g;
-	uint64_t stamp;
+	uint64_t stamp, n;
 	uint32_t file;
 	int err;
 
 	ASSERT(!s->current);
-	if (s->nfree + growable(s) <= spare)
+	/* The floor is for commits; what may use the reserve may go below. */
+	n = s->nfree + growable(s, reserve ? 0 : s->conf.min_free_bytes) +
+	    (s->making != 0);
+	if (n <= spare)
 		return E_NOSPC;
-	if (!s->nfree && (err = make_file(s)))
+	if (!s->nfree && s->now_us < s->full_until_us)
+		return E_NOSPC;
+	if (!s->nfree && (err = make_file(s))) {
+		s->full_until_us = s->now_us + US_PER_S;
 		return err;
+	}
 	file = oldest_free(s);
 	/* One that a crash left short, or of a smaller size, is made whole. */
 	if (s->seg[file].file_bytes < s->conf.segment_bytes) {
@@ -428,7 +482,8 @@ segment_seal(struct spool *s, bool with_footer)
 
 	/* The states that the footer gives already know the outcomes that wait
 	 * for the next group; their words must not be missing beside them. */
-	if (buf_adds(&s->footer_entries, buf_slice(&s->entries)))
+	if (s->entries.n > entries_max(s) ||
+	    buf_adds(&s->footer_entries, buf_slice(&s->entries)))
 		s->no_footer = true;
 	if (with_footer && !s->no_footer && !s->draft.failed) {
 		buf_init(&messages, s->conf.segment_bytes);

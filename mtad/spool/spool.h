@@ -105,8 +105,9 @@ struct spool_damage {
 	uint32_t file, offset, length;
 	bool has_id;
 	struct msgid id;
-	const char *what;  /* a literal */
-	char saved_as[64]; /* file in the quarantine folder, or "" */
+	struct handle slot; /* of the message, when it is still in its slot */
+	const char *what;   /* a literal */
+	char saved_as[64];  /* file in the quarantine folder, or "" */
 };
 /*
  * One bounded step of the scan. 1: *f is the next live message (its slices are
@@ -146,8 +147,9 @@ int spool_take_moved(struct spool *s, struct handle *slot,
 void spool_moved_ack(struct spool *s, struct handle slot);
 /* Damage met after the scan (by spool_report_damage or compaction). */
 int spool_take_damage(struct spool *s, struct spool_damage *d) MUST_CHECK;
-/* A reader found the record's checksum wrong: sets it aside; the message is
- * dropped from the spool by the owner after its accounting. */
+/* A reader found the record's checksum wrong, or the spool did and told: sets
+ * it aside, if it is not yet, and ends it; the owner has it in its accounts
+ * and drops it. */
 void spool_report_damage(struct spool *s, struct handle slot);
 
 /* May a commit of this many bytes be taken now? (452 at the door otherwise.)

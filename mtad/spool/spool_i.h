@@ -21,6 +21,7 @@
 #define FOOTER_MAGIC 0x31544f46u  /* "FOT1" */
 #define RECORD_HEADER 64u
 #define GROUP_BYTES_MAX (8u << 20)
+#define SLOTS_MAX (1u << 30) /* a scan may find more than max_messages */
 
 enum record_type {
 	REC_MESSAGE = 1, /* payload: envelope, body, states, payments */
@@ -44,6 +45,8 @@ uint32_t record_bytes(const struct record *r); /* with header, 8-aligned */
 void record_encode(char dst[RECORD_HEADER], const struct record *r);
 /* 0, E_CORRUPT (header's own checksum, magic, or lengths). */
 int record_decode(const char src[RECORD_HEADER], struct record *r);
+/* The same where one bit is wrong: the checksum says which. */
+int record_repair(const char src[RECORD_HEADER], struct record *r);
 
 /* The state of a recipient in memory and, 28 bytes long, on disk. */
 struct rcpt_state {
@@ -71,8 +74,12 @@ struct slot {
 	struct msgid id;
 	uint32_t segment; /* file number */
 	uint32_t offset, env_bytes, body_bytes;
-	uint32_t nrcpt;
-	uint32_t moving_from; /* file that readers may still use, 0 = none */
+	uint16_t nrcpt;
+	/* Its end is told, or it is set aside: it is not worth a move. The states
+	 * need not say so. */
+	bool is_over;
+	uint8_t read_failures; /* of compaction */
+	uint32_t moving_from;  /* file that readers may still use, 0 = none */
 	struct rcpt_state *states; /* NULL: nothing has happened */
 };
 
@@ -109,10 +116,11 @@ struct spool {
 
 	struct pool slots;
 	struct list waiting; /* commits for the next group */
-	uint64_t waiting_bytes;
 	struct list done;
 	struct buf entries; /* outcomes for the next group */
 	int64_t entries_since_us;
+	uint32_t failures;        /* of groups, in a row */
+	int64_t entries_after_us; /* they could not be written: not before */
 	struct buf draft; /* footer of the current segment: live messages */
 	struct buf footer_entries; /* and its outcomes about older ones */
 	bool no_footer;            /* one of the two is not whole */
@@ -146,6 +154,10 @@ int disk_simple(struct spool *s, enum disk_op op, uint32_t file,
 int disk_read_full(struct disk *d, uint32_t file, uint64_t off, void *dst,
     size_t n) MUST_CHECK;
 
+/* spool.c */
+/* Outcomes that one group takes: a part of a segment, however many wait. */
+uint32_t entries_max(const struct spool *s);
+
 /* segment.c */
 /* Begins a new current segment. reserve: the last ones may be used. */
 int segment_begin(struct spool *s, bool reserve) MUST_CHECK;
@@ -154,8 +166,10 @@ void segment_seal(struct spool *s, bool with_footer);
 void segment_recycle(struct spool *s);
 bool segment_prepare(struct spool *s); /* one ahead of need */
 void segment_room(struct spool *s);    /* recomputes s->room */
-/* Fills seq, stamp and bytes of s->seg[file]. E_NOTFOUND: never begun. */
-int segment_header_read(struct spool *s, uint32_t file) MUST_CHECK;
+/* Fills seq, stamp and bytes of s->seg[file], which has so many bytes.
+ * E_NOTFOUND: never begun; E_CORRUPT: it was, and nothing tells when. */
+int segment_header_read(struct spool *s, uint32_t file,
+    uint64_t file_bytes) MUST_CHECK;
 /* Notes an outcome for the footer of the current segment. */
 void footer_note(struct spool *s, const struct entry *e);
 
@@ -169,7 +183,9 @@ bool compact_step(struct spool *s);
 void scan_free(struct spool *s);
 int scan_begin(struct spool *s, char *why, size_t why_cap) MUST_CHECK;
 
-void slot_free_states(struct slot *slot);
+/* Saves a message's record and reports it as damaged; its owner calls
+ * spool_report_damage when that is in the books. */
+void set_aside(struct spool *s, struct handle h);
 void slot_leave(struct spool *s, uint32_t file, uint64_t bytes);
 void damage_add(struct spool *s, const struct spool_damage *d,
     struct slice bytes);

@@ -48,9 +48,11 @@ rig_take(struct disk *d)
 static int64_t
 rig_read(struct disk *d, uint32_t file, uint64_t off, void *dst, size_t n)
 {
-	struct disk *u = rig_of(d)->under;
+	struct rig *r = rig_of(d);
 
-	return u->ops->read(u, file, off, dst, n);
+	if (r->bad_file == file && off < r->bad_to && off + n > r->bad_from)
+		return E_IO;
+	return r->under->ops->read(r->under, file, off, dst, n);
 }
 
 static uint32_t
@@ -137,15 +139,16 @@ note_found(struct rig *r, const struct spool_found *f)
 	}
 }
 
-int
-rig_open(struct rig *r)
+static int
+open_as(struct rig *r, bool read_only)
 {
 	struct spool_found f;
 	char why[200];
 	int k, err;
 
 	r->nfound = r->ndamaged = 0;
-	err = spool_open(&r->s, &r->conf, &r->disk, false, why, sizeof(why));
+	err =
+	    spool_open(&r->s, &r->conf, &r->disk, read_only, why, sizeof(why));
 	if (err)
 		return err;
 	while ((k = spool_scan(r->s, &f, &r->damage)) > 0) {
@@ -157,6 +160,18 @@ rig_open(struct rig *r)
 	if (k < 0)
 		rig_close(r);
 	return k;
+}
+
+int
+rig_open(struct rig *r)
+{
+	return open_as(r, false);
+}
+
+int
+rig_open_read_only(struct rig *r)
+{
+	return open_as(r, true);
 }
 
 void

@@ -26,6 +26,9 @@ struct rig {
 	int64_t ops_left; /* until the power fails; -1: never */
 	/* Operations that succeed before the next write or sync fails. */
 	int fail_write_in, fail_sync_in; /* -1: never */
+	/* Reads that touch [from, to) of this file fail; 0: none. */
+	uint32_t bad_file;
+	uint64_t bad_from, bad_to;
 	struct spool_conf conf;
 	struct spool *s;
 	int64_t now_us;
@@ -46,6 +49,9 @@ void rig_power_loss(struct rig *r);
 void rig_turn(struct rig *r);
 /* Turns until no outcome waits. */
 void rig_settle(struct rig *r);
+
+/* The same for tools: nothing is written, and only the scan has been. */
+int rig_open_read_only(struct rig *r);
 
 /* A body that its id determines. */
 void rig_body(char *dst, uint32_t n, const struct msgid *id);

@@ -1,0 +1,459 @@
+/*
+ * What disks, operators and unlucky moments do to a spool, each as the
+ * shortest run that shows it: sectors that cannot be read, headers that are
+ * gone, a full disk that stays full, damage that compaction meets.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "spool_rig.h"
+
+static struct rig rig;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	rig_init(&rig, 1);
+	assert_int_equal(rig_open(&rig), 0);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	rig_free(&rig);
+	return 0;
+}
+
+static void
+reopen(void)
+{
+	rig_kill(&rig);
+	assert_int_equal(rig_open(&rig), 0);
+}
+
+static void
+end(struct handle slot)
+{
+	rig_outcome(&rig, slot, 0, true, false, 1);
+	spool_drop(rig.s, slot);
+}
+
+/* ---- what a start meets ---------------------------------------------------------- */
+
+static void
+a_sector_that_cannot_be_read_costs_what_stands_there(void **state)
+{
+	struct spool_commit c[5];
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 6000), 0);
+	rig.bad_file = c[2].ref.file;
+	rig.bad_from = c[2].ref.offset + 4096;
+	rig.bad_to = rig.bad_from + 512;
+	reopen();
+	assert_int_equal(rig.nfound, 4);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_true(msgid_eq(&rig.damage.id, &c[2].id));
+	for (int i = 0; i < 5; i++)
+		if (i != 2)
+			assert_non_null(rig_find(&rig, &c[i].id));
+}
+
+/* 4 KB that are gone at once, the first block among them. */
+static void
+a_segment_without_its_first_block_is_read(void **state)
+{
+	static const char zeroes[4096];
+	struct slice z = slice_of(zeroes, sizeof(zeroes));
+	struct disk_req w = { .op = DISK_WRITE, .iov = &z, .niov = 1 };
+	struct spool_commit c[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 1000), 0);
+	w.file = c[0].ref.file;
+	rig_kill(&rig);
+	rig.under->ops->submit(rig.under, &w);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_int_equal(rig.nfound, 3);
+}
+
+/* No header is left anywhere: nothing may be written over it. */
+static void
+a_segment_without_a_header_is_kept_and_told(void **state)
+{
+	struct spool_commit c[40];
+	struct slice junk = SL("junk junk junk junk junk junk junk");
+	struct disk_req w = { .op = DISK_WRITE, .iov = &junk, .niov = 1 };
+	char raw[4];
+	uint32_t file, offset;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c[0], 1, 1000), 0);
+	file = w.file = c[0].ref.file;
+	offset = c[0].ref.offset;
+	rig_kill(&rig);
+	rig.under->ops->submit(rig.under, &w);
+	w.off = 2048;
+	rig.under->ops->submit(rig.under, &w);
+	w.off = rig.conf.segment_bytes - 2048;
+	rig.under->ops->submit(rig.under, &w);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_true(rig.ndamaged > 0);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 6000), 0);
+	assert_int_equal(rig.under->ops->read(rig.under, file, offset, raw, 4),
+	    4);
+	assert_memory_equal(raw, "REC1", 4);
+}
+
+/* Its checksum may well be computed in another way. */
+static void
+a_newer_format_is_refused_and_left_alone(void **state)
+{
+	struct slice newer = SL("SEG1\2\0\0\0 whatever a newer version writes");
+	struct disk_req w = { .op = DISK_WRITE, .iov = &newer, .niov = 1 };
+	struct spool_commit c;
+	char raw[8];
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
+	w.file = c.ref.file;
+	rig_kill(&rig);
+	rig.under->ops->submit(rig.under, &w);
+	w.off = 2048;
+	rig.under->ops->submit(rig.under, &w);
+	w.off = rig.conf.segment_bytes - 2048;
+	rig.under->ops->submit(rig.under, &w);
+	assert_int_equal(rig_open(&rig), E_VERSION);
+	assert_int_equal(rig.under->ops->read(rig.under, w.file, 0, raw, 8), 8);
+	assert_memory_equal(raw, newer.p, 8);
+}
+
+static void
+a_missing_segment_is_told(void **state)
+{
+	struct disk_req rm = { .op = DISK_REMOVE };
+	struct spool_commit c[40];
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 6000), 0);
+	rm.file = c[20].ref.file;
+	rig_kill(&rig);
+	rig.under->ops->submit(rig.under, &rm);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_null(rig_find(&rig, &c[20].id));
+	assert_non_null(rig_find(&rig, &c[0].id));
+	assert_non_null(rig_find(&rig, &c[39].id));
+	assert_true(rig.ndamaged > 0);
+	assert_int_equal(rig_commit(&rig, &c[0], 1, 6000), 0);
+}
+
+/* A segment that is read whole holds more dead than ever lived at once. */
+static void
+more_messages_than_slots_have_passed(void **state)
+{
+	struct spool_commit c;
+
+	(void)state;
+	rig_close(&rig);
+	rig.conf.max_messages = 8;
+	rig.conf.segment_bytes = 1 << 20;
+	assert_int_equal(rig_open(&rig), 0);
+	for (int i = 0; i < 60; i++) {
+		assert_int_equal(rig_commit(&rig, &c, 1, 200), 0);
+		end(c.slot);
+	}
+	assert_int_equal(rig_commit(&rig, &c, 1, 200), 0);
+	reopen();
+	assert_non_null(rig_find(&rig, &c.id));
+	rig_kill(&rig);
+	rig.conf.max_messages = 1; /* an operator turned it down */
+	assert_int_equal(rig_open(&rig), 0);
+	assert_non_null(rig_find(&rig, &c.id));
+}
+
+/* ---- groups ------------------------------------------------------------------------ */
+
+/* Their payments are more than what is set aside for headers at first. */
+static void
+many_notices_of_many_debts_go_in_one_group(void **state)
+{
+	enum { N = 12, RCPTS = 4000 };
+	static uint16_t all[RCPTS];
+	static struct spool_commit debtor[N], notice[N];
+	struct slice body = SL("a notice\r\n");
+	uint32_t failed = 0;
+
+	(void)state;
+	rig_close(&rig);
+	rig.conf.segment_bytes = 32u << 20;
+	assert_int_equal(rig_open(&rig), 0);
+	for (uint16_t i = 0; i < RCPTS; i++)
+		all[i] = i;
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(rig_commit(&rig, &debtor[i], RCPTS, 100), 0);
+		for (uint16_t k = 0; k < RCPTS; k++)
+			rig_outcome(&rig, debtor[i].slot, k, true, true, 1);
+	}
+	rig_settle(&rig);
+	for (int i = 0; i < N; i++) {
+		notice[i] = (struct spool_commit){ .nrcpt = 1,
+			.id = msgid_make(1000, 9, (uint64_t)i + 1),
+			.envelope = SL("envelope"),
+			.body = &body,
+			.nbody = 1,
+			.pays_slot = debtor[i].slot,
+			.pays_rcpts = all,
+			.npays = RCPTS };
+		spool_commit(rig.s, &notice[i]);
+	}
+	rig_turn(&rig);
+	for (int i = 0; i < N; i++)
+		failed += spool_take_done(rig.s)->err != 0;
+	assert_int_equal(failed, 0);
+	reopen();
+	assert_int_equal(rig.ndamaged, 0);
+	assert_int_equal(rig.nfound, N); /* every debt is paid */
+}
+
+/* However much gathered while nothing could be written. */
+static void
+many_outcomes_do_not_stop_the_log(void **state)
+{
+	struct spool_commit c, more;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c, 3000, 100), 0);
+	for (uint16_t k = 0; k < 2999; k++)
+		rig_outcome(&rig, c.slot, k, true, false, 1);
+	assert_int_equal(rig_commit(&rig, &more, 1, 1000), 0);
+	rig_settle(&rig);
+	reopen();
+	assert_non_null(rig_find(&rig, &more.id));
+	assert_int_equal(rig_find(&rig, &c.id)->nfinal, 2999);
+}
+
+static void
+a_disk_that_stays_full_is_not_asked_all_the_time(void **state)
+{
+	struct spool_commit c;
+	struct handle slot;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
+	slot = c.slot;
+	disk_memory_set_free(rig.under, 0);
+	while (rig_commit(&rig, &c, 1, 1000) == 0)
+		;
+	for (int i = 0; i < 4000; i++) {
+		rig_outcome(&rig, slot, 0, false, false, (uint16_t)i);
+		rig_settle(&rig);
+		if (spool_deadline(rig.s) <= rig.now_us)
+			fail_msg("it wants to be called again at once");
+	}
+	disk_memory_set_free(rig.under, 1 << 20);
+	rig.now_us += 2 * US_PER_S;
+	rig_settle(&rig);
+	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
+	reopen();
+	assert_int_equal(rig_find(&rig, &rig.found[0].id)->attempts, 3999);
+}
+
+static void
+a_disk_that_fails_is_not_asked_all_the_time(void **state)
+{
+	struct spool_commit c;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
+	rig_outcome(&rig, c.slot, 0, false, false, 1);
+	rig.ops_left = 0;
+	rig_settle(&rig);
+	assert_true(spool_deadline(rig.s) > rig.now_us);
+	rig.ops_left = -1;
+	rig.now_us += 2 * US_PER_S;
+	rig_settle(&rig);
+	reopen();
+	assert_int_equal(rig.found[0].attempts, 1);
+}
+
+/* The process died while it made a file, on a disk that then was full. */
+static void
+a_half_made_file_does_not_stand_in_the_way(void **state)
+{
+	struct disk_req create = { .op = DISK_CREATE, .bytes = 0 };
+	struct spool_commit c[12];
+	uint64_t bytes;
+	uint32_t file = 0, last = 0;
+
+	(void)state;
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 14000), 0);
+	for (int i = 0; i < 11; i++)
+		end(c[i].slot);
+	rig_settle(&rig);
+	while ((file = rig.under->ops->next_file(rig.under, file, &bytes)))
+		last = file;
+	rig_kill(&rig);
+	create.file = last + 1;
+	rig.under->ops->submit(rig.under, &create);
+	disk_memory_set_free(rig.under, 0);
+	rig.conf.reserve_segments = 0;
+	assert_int_equal(rig_open(&rig), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(rig_commit(&rig, &c[i], 1, 14000), 0);
+}
+
+/* ---- compaction ----------------------------------------------------------------------- */
+
+/* One message stays in the first segment and all after it go. */
+static void
+leave_alone(struct spool_commit *first, bool is_told_final)
+{
+	struct spool_commit c;
+
+	assert_int_equal(rig_commit(&rig, first, 1, 3000), 0);
+	if (is_told_final)
+		rig_outcome(&rig, first->slot, 0, true, false, 1);
+	for (int i = 0; i < 60; i++) {
+		assert_int_equal(rig_commit(&rig, &c, 1, 9000), 0);
+		end(c.slot);
+	}
+}
+
+static void
+work(int seconds)
+{
+	struct handle slot;
+	struct spool_ref ref;
+
+	for (int i = 0; i < seconds * 10; i++) {
+		rig.now_us += US_PER_S / 10;
+		rig_turn(&rig);
+		while (spool_take_moved(rig.s, &slot, &ref))
+			spool_moved_ack(rig.s, slot);
+	}
+}
+
+/* Told and dropped in two posts, and compaction came between. */
+static void
+what_is_over_is_not_moved_back_to_life(void **state)
+{
+	struct spool_commit first;
+
+	(void)state;
+	leave_alone(&first, true);
+	work(3);
+	spool_drop(rig.s, first.slot);
+	rig_settle(&rig);
+	reopen();
+	assert_null(rig_find(&rig, &first.id));
+}
+
+static void
+damage_that_compaction_meets_is_told_once(void **state)
+{
+	struct spool_commit first;
+	struct spool_damage d;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &first, 1, 3000), 0);
+	disk_memory_flip(rig.under, first.ref.file, first.ref.offset + 500, 3);
+	leave_alone(&(struct spool_commit){ 0 }, true);
+	work(10);
+	while (spool_take_damage(rig.s, &d)) {
+		n++;
+		assert_true(msgid_eq(&d.id, &first.id));
+		assert_true(handle_eq(d.slot, first.slot));
+	}
+	assert_int_equal(n, 1);
+}
+
+/* For a while it is tried again; then it must not hold up the recycling. */
+static void
+what_cannot_be_read_does_not_stop_compaction(void **state)
+{
+	struct spool_commit first;
+	struct spool_damage d;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &first, 1, 3000), 0);
+	rig.bad_file = first.ref.file;
+	rig.bad_from = first.ref.offset;
+	rig.bad_to = rig.bad_from + 512;
+	leave_alone(&(struct spool_commit){ 0 }, true);
+	work(5);
+	assert_int_equal(spool_take_damage(rig.s, &d), 0);
+	work(400);
+	assert_int_equal(spool_take_damage(rig.s, &d), 1);
+	assert_true(msgid_eq(&d.id, &first.id));
+	assert_int_equal(spool_take_damage(rig.s, &d), 0);
+}
+
+/* A long-lived minority: the disk stays bounded by what lives. */
+static void
+a_minority_that_stays_does_not_fill_the_disk(void **state)
+{
+	static struct spool_commit old[40];
+	struct spool_commit c;
+	struct spool_stats st;
+	uint64_t syncs;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++) {
+		if (i < 1000 && i % 25 == 0)
+			assert_int_equal(rig_commit(&rig, &old[i / 25], 1,
+					     3000),
+			    0);
+		assert_int_equal(rig_commit(&rig, &c, 1, 3000), 0);
+		end(c.slot);
+		if (i % 5 == 0)
+			work(1);
+	}
+	spool_stats_get(rig.s, &st);
+	/* 40 x 3 KB live in 64 KB segments: twice that, four, the reserve. */
+	assert_true(st.segments <= 4 + 4 + 3);
+	assert_int_equal(st.messages, 40);
+	/* Moves travel in groups: a sync for each would be the whole cost. */
+	syncs = st.syncs;
+	assert_true(syncs < 2000 + 40 + 400 + st.compacted / 2);
+	reopen();
+	for (int i = 0; i < 40; i++)
+		assert_non_null(rig_find(&rig, &old[i].id));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_sector_that_cannot_be_read_costs_what_stands_there),
+		T(a_segment_without_its_first_block_is_read),
+		T(a_segment_without_a_header_is_kept_and_told),
+		T(a_newer_format_is_refused_and_left_alone),
+		T(a_missing_segment_is_told),
+		T(more_messages_than_slots_have_passed),
+		T(many_notices_of_many_debts_go_in_one_group),
+		T(many_outcomes_do_not_stop_the_log),
+		T(a_disk_that_stays_full_is_not_asked_all_the_time),
+		T(a_disk_that_fails_is_not_asked_all_the_time),
+		T(a_half_made_file_does_not_stand_in_the_way),
+		T(what_is_over_is_not_moved_back_to_life),
+		T(damage_that_compaction_meets_is_told_once),
+		T(what_cannot_be_read_does_not_stop_compaction),
+		T(a_minority_that_stays_does_not_fill_the_disk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
