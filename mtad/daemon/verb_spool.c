@@ -58,15 +58,16 @@ tool_open(struct tool *t, const char *config)
 		sc.segment_bytes = (uint32_t)t->conf->spool_segment_bytes;
 	}
 	sc.max_messages = 1u << 30;
-	if (disk_posix_open(&t->disk, t->dir, true, why, sizeof(why)) ||
-	    t->disk->ops->lock(t->disk) == E_BUSY ||
-	    spool_open(&t->spool, &sc, t->disk, true, why, sizeof(why))) {
-		fprintf(stderr, "mtad spool: %s: %s\n", t->dir,
-		    t->disk ? "in use (is mtad running?) or not readable" :
-			      why);
-		return 3;
+	if (disk_posix_open(&t->disk, t->dir, true, why, sizeof(why)) == 0) {
+		snprintf(why, sizeof(why), "not readable");
+		if (t->disk->ops->lock(t->disk) == E_BUSY)
+			snprintf(why, sizeof(why), "in use (is mtad running?)");
+		else if (spool_open(&t->spool, &sc, t->disk, true, why,
+			     sizeof(why)) == 0)
+			return 0;
 	}
-	return 0;
+	fprintf(stderr, "mtad spool: %s: %s\n", t->dir, why);
+	return 3;
 }
 
 static void

@@ -576,19 +576,29 @@ core_session_down(struct core *c, struct handle session,
 }
 
 static void
-quarantine_message(struct core *c, uint32_t msg, struct core_msg *m)
+book_damage(struct core *c, const struct msgid *id, struct slice text)
 {
 	struct buf *book = c->ops->book(c->ctx);
-	struct eng_event ev = { .kind = EV_DAMAGED };
 	struct book_entry e;
 
 	book_entry_init(&e, BOOK_QUARANTINE);
 	e.wall_us = c->wall_us;
-	e.id = m->id;
-	e.has_id = true;
-	e.text = SL("record in the spool is damaged; set aside");
+	e.has_id = id != NULL;
+	if (id)
+		e.id = *id;
+	e.text = text;
 	if (!book || book_write(book, &e))
 		c->books_dropped++;
+}
+
+/* Tells the spool, which sets the record aside, and the engine. */
+static void
+quarantine_message(struct core *c, uint32_t msg, struct slice text)
+{
+	struct core_msg *m = core_msg(c, msg);
+	struct eng_event ev = { .kind = EV_DAMAGED };
+
+	book_damage(c, &m->id, text);
 	c->ops->damaged(c->ctx, m->slot);
 	ev.damaged.msg = msg;
 	core_step(c, &ev);
@@ -628,7 +638,8 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 	c->facts = NULL;
 	if (j->is_damaged && (m = core_msg(c, j->msg)) != NULL &&
 	    msgid_eq(&m->id, &j->id))
-		quarantine_message(c, j->msg, m);
+		quarantine_message(c, j->msg,
+		    SL("record in the spool is damaged; set aside"));
 	job_free(j);
 }
 
@@ -648,25 +659,24 @@ core_moved(struct core *c, struct handle slot, const struct spool_ref *ref)
 	c->ops->moved_ack(c->ctx, slot);
 }
 
+/* Found by the scan, or by compaction, whose owner does not know yet; or what
+ * quarantine_message asked for comes back, and stands in the book already. */
 void
 core_damage(struct core *c, const struct spool_damage *d)
 {
-	struct buf *book = c->ops->book(c->ctx);
-	struct book_entry e;
+	uint32_t msg = map_get(&c->by_slot, d->slot.index);
+	struct core_msg *m = msg ? core_msg(c, msg) : NULL;
 	char text[160];
 
-	book_entry_init(&e, BOOK_QUARANTINE);
-	e.wall_us = c->wall_us;
-	e.id = d->id;
-	e.has_id = d->has_id;
 	snprintf(text, sizeof(text),
 	    "%s: file %u offset %u length %u, saved as %s", d->what, d->file,
 	    d->offset, d->length, d->saved_as[0] ? d->saved_as : "nothing");
-	e.text = slice_str(text);
-	if (!book || book_write(book, &e))
-		c->books_dropped++;
 	log_event(LOG_ERROR, "spool", "what", "damaged record set aside",
 	    "detail", text, NULL);
+	if (handle_is_none(d->slot))
+		book_damage(c, d->has_id ? &d->id : NULL, slice_str(text));
+	else if (m && handle_eq(m->slot, d->slot))
+		quarantine_message(c, msg, slice_str(text));
 }
 
 void

@@ -133,6 +133,14 @@ job_reserve(struct job *j, size_t n)
 	return true;
 }
 
+/* Only what was read and is wrong. A disk that would not read may do so later:
+ * setting the message aside now would lose it. */
+static bool
+is_damage(int err)
+{
+	return err == E_CORRUPT;
+}
+
 /* Finds the addresses of the job's recipients in the envelope. */
 static int
 find_addresses(struct job *j, struct slice blob)
@@ -206,15 +214,16 @@ stream(struct courier *c, int64_t now_us)
 	uint32_t n = MIN(end - c->stream_at, WINDOW);
 	bool last = c->stream_at + n == end;
 	struct slice piece;
+	int err;
 
 	piece = slice_of(r->window, n);
-	if (spool_read(c->disk, &j->ref, c->stream_at, r->window, n)) {
-		j->is_damaged = true;
-	} else {
+	err = spool_read(c->disk, &j->ref, c->stream_at, r->window, n);
+	if (!err)
 		spool_check_feed(&r->check, piece);
-		j->is_damaged = last && !spool_check_end(&r->check);
-	}
-	if (j->is_damaged) {
+	if (!err && last && !spool_check_end(&r->check))
+		err = E_CORRUPT;
+	if (err) {
+		j->is_damaged = is_damage(err);
 		smtp_cli_body_broken(c->cli);
 		c->streaming = NULL;
 		return;
@@ -231,6 +240,7 @@ give_body(struct courier *c, int64_t now_us)
 {
 	struct job *j = job_of(c->running.head);
 	struct spool_check *check;
+	int err;
 
 	if (c->streaming) {
 		if (smtp_cli_out(c->cli)->n < OUT_LOW)
@@ -248,8 +258,9 @@ give_body(struct courier *c, int64_t now_us)
 		return;
 	}
 	check = &c->reading->check;
-	if (spool_check_begin(c->disk, &j->ref, &j->id, check)) {
-		j->is_damaged = true;
+	err = spool_check_begin(c->disk, &j->ref, &j->id, check);
+	if (err) {
+		j->is_damaged = is_damage(err);
 		smtp_cli_body_broken(c->cli);
 		return;
 	}
@@ -290,7 +301,7 @@ begin_more(struct courier *c, int64_t now_us)
 		j->is_damaged = false;
 		err = is_large(j) ? read_large(c, j) : read_small(c, j);
 		if (err) {
-			j->is_damaged = err != E_NOMEM;
+			j->is_damaged = is_damage(err);
 			give_back(c, j, OUTCOME_UNSENT, STAGE_LOCAL, false);
 			continue;
 		}
