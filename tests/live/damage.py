@@ -61,6 +61,43 @@ def flip():
           "0 corrupt" in r.stdout, "the other 199 arrive unchanged")
 
 
+def flip_alive():
+    """The same under a running daemon: who reads the message finds it."""
+    nowhere = free_port()
+    m = Mtad(nowhere, name="alive")
+    m.start()
+    load(m, 50, os.path.join(TMP, "alive.load"), "--size", "4K")
+    seg = sorted(glob.glob(m.spool + "/*.seg"))[0]
+    with open(seg, "r+b") as f:
+        at = f.read().find(b"X-Sim-Id", 100000) + 200
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 1]))
+    journal = os.path.join(TMP, "alive.sink")
+    sink = Server("sink", "--listen", "127.0.0.1:%d" % nowhere, "--journal",
+                  journal, name="alive-sink")
+    m.verb("retry", "--all")
+    wait_for("the queue drains", lambda: m.queued() == 0, 60)
+    m.stop()
+    sink.stop()
+    q = [e for e in m.events() if e["type"] == "Quarantine"]
+    check(len(q) == 1 and "id" in q[0], "found alive: one Quarantine event")
+    check(len(os.listdir(m.spool + "/quarantine")) == 1, "its bytes are kept")
+
+
+def lost_lock():
+    """Somebody tidies up a file that looks like a stale lock."""
+    m = Mtad(free_port(), name="lock")
+    m.start()
+    for f in os.listdir(m.spool):
+        if not f.endswith(".seg"):
+            os.unlink(os.path.join(m.spool, f))
+    check(m.spool_verb("ls").returncode == 3,
+          "a spool in use is refused without any file to lock")
+    m.stop()
+
+
 def twice():
     m = Mtad(free_port(), name="twice")
     m.start()
@@ -116,7 +153,9 @@ def full():
 
 
 flip()
+flip_alive()
 twice()
+lost_lock()
 full()
 print("1..%d" % done)
 sys.exit(failed != 0)
