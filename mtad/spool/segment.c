@@ -221,7 +221,8 @@ segment_prepare(struct spool *s)
 	    (s->nfree || !s->current || s->now_us < s->full_until_us ||
 		s->at < s->conf.segment_bytes / 4))
 		return false;
-	if ((!s->making && growable(s, s->conf.min_free_bytes) == 0) || file_step(s))
+	if ((!s->making && growable(s, s->conf.min_free_bytes) == 0) ||
+	    file_step(s))
 		s->full_until_us = s->now_us + US_PER_S;
 	return s->making != 0;
 }

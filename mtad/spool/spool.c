@@ -219,9 +219,6 @@ spool_deadline(const struct spool *s)
 {
 	int64_t at = entries_due(s);
 
-	/* What tidying found out is for the owner. */
-	if (s->moved_at < s->moved_n || s->damage_at < s->damage_n)
-		return s->now_us;
 	if (s->emptying)
 		at = MIN(at,
 		    MAX(s->compact_after_us, s->now_us + 10 * US_PER_MS));

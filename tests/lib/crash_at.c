@@ -31,14 +31,14 @@ set_up(void)
 {
 	const char *at = getenv("CRASH_AT"), *file = getenv("CRASH_UNDO");
 
-	real_pwritev = (ssize_t(*)(int, const struct iovec *, int, off_t))
-	    dlsym(RTLD_NEXT, "pwritev");
+	real_pwritev = (ssize_t(*)(int, const struct iovec *, int,
+	    off_t))dlsym(RTLD_NEXT, "pwritev");
 	real_fdatasync = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
 	if (at)
 		sscanf(at, "%7[a-z]:%ld", phase, &left);
 	if (file)
-		undo = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-		    0600);
+		undo =
+		    open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 /* Number of the segment file behind fd, 0 if it is none. */
