@@ -18,7 +18,7 @@ from mtad import Mtad, free_port, wait_for  # noqa: E402
 import power  # noqa: E402
 
 PHASES = ["write", "half", "sync", "done"]
-KILLS = 60 if LONG else 8
+KILLS = 28 if LONG else 8
 # In flight: MAIL was sent and the outcome is not yet durable.
 WINDOW_S = 0.2
 random.seed(7)
