@@ -181,6 +181,134 @@ more_messages_than_slots_have_passed(void **state)
 	assert_non_null(rig_find(&rig, &c.id));
 }
 
+/* ---- segments of many windows ------------------------------------------------------ */
+
+#define LARGE (8u << 20) /* a segment; the scan sees 1 MB of it at a time */
+#define BIG 700000u      /* a body; every other one lies across two windows */
+
+static void
+begin_large(struct spool_commit *c, int n)
+{
+	rig_close(&rig);
+	rig.conf.segment_bytes = LARGE;
+	rig.nfound = 0;
+	assert_int_equal(rig_open(&rig), 0);
+	/* Its segment of the small size is used up first. */
+	do
+		assert_int_equal(rig_commit(&rig, &c[0], 1, BIG), 0);
+	while (c[0].ref.offset != 4096);
+	for (int i = 1; i < n; i++) {
+		assert_int_equal(rig_commit(&rig, &c[i], 1, BIG), 0);
+		assert_int_equal(c[i].ref.file, c[0].ref.file);
+	}
+}
+
+static void
+cannot_read(uint32_t file, uint64_t from)
+{
+	rig.bad_file = file;
+	rig.bad_from = from;
+	rig.bad_to = from + 512;
+}
+
+/* All are found and whole but those from..to-1. */
+static void
+assert_lost(struct spool_commit *c, int n, int from, int to)
+{
+	const struct rig_found *f;
+
+	for (int i = 0; i < n; i++) {
+		f = rig_find(&rig, &c[i].id);
+		assert_int_equal(f == NULL, i >= from && i < to);
+		if (f)
+			assert_true(rig_is_intact(&rig, &f->ref, &f->id));
+	}
+}
+
+static void
+damage_far_from_the_front_costs_what_stands_there(void **state)
+{
+	struct spool_commit c[10];
+
+	(void)state;
+	begin_large(c, 10);
+	cannot_read(c[6].ref.file, c[6].ref.offset + 500000);
+	reopen();
+	assert_lost(c, 10, 6, 7);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_true(msgid_eq(&rig.damage.id, &c[6].id));
+	/* A bit in a header, beside it. */
+	rig.bad_file = 0;
+	rig_kill(&rig);
+	disk_memory_flip(rig.under, c[8].ref.file, c[8].ref.offset + 9, 2);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_lost(c, 10, 8, 9);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_true(msgid_eq(&rig.damage.id, &c[8].id));
+	/* And the log goes on where it ended. */
+	assert_int_equal(rig_commit(&rig, &c[8], 1, 100), 0);
+	assert_int_equal(c[8].ref.file, c[9].ref.file);
+	assert_true(c[8].ref.offset > c[9].ref.offset);
+}
+
+static void
+damage_wider_than_a_window_is_passed(void **state)
+{
+	static const char zeroes[64];
+	struct slice z = slice_of(zeroes, sizeof(zeroes));
+	struct disk_req w = { .op = DISK_WRITE, .iov = &z, .niov = 1 };
+	struct spool_commit c[10];
+
+	(void)state;
+	begin_large(c, 10);
+	w.file = c[0].ref.file;
+	rig_kill(&rig);
+	for (int i = 3; i < 6; i++) {
+		w.off = c[i].ref.offset;
+		rig.under->ops->submit(rig.under, &w);
+	}
+	assert_int_equal(rig_open(&rig), 0);
+	assert_lost(c, 10, 3, 6);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_true(rig.damage.length > 3 * BIG - 4096);
+}
+
+/* Nobody knows what stood there, and nothing is written over it. */
+static void
+a_gap_far_behind_the_log_is_told_and_left(void **state)
+{
+	struct spool_commit c[4], more;
+
+	(void)state;
+	begin_large(c, 4);
+	cannot_read(c[0].ref.file, LARGE - 3 * 4096 + 600);
+	reopen();
+	assert_lost(c, 4, 0, 0);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_int_equal(rig.damage.offset, LARGE - 3 * 4096);
+	assert_int_equal(rig.damage.length, 3 * 4096);
+	assert_int_equal(rig_commit(&rig, &more, 1, 100), 0);
+	assert_int_not_equal(more.ref.file, c[0].ref.file);
+}
+
+/* The footer ends the log; the block that leads to it is far behind. */
+static void
+a_footer_that_nothing_leads_to_is_left(void **state)
+{
+	struct spool_commit c[3], more;
+
+	(void)state;
+	begin_large(c, 3);
+	rig_close(&rig);
+	cannot_read(c[0].ref.file, LARGE - 4096);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_lost(c, 3, 0, 0);
+	assert_int_equal(rig.ndamaged, 1);
+	assert_int_equal(rig.damage.offset, LARGE - 4096);
+	assert_int_equal(rig_commit(&rig, &more, 1, 100), 0);
+	assert_int_not_equal(more.ref.file, c[0].ref.file);
+}
+
 /* ---- groups ------------------------------------------------------------------------ */
 
 /* Their payments are more than what is set aside for headers at first. */
@@ -444,6 +572,10 @@ main(void)
 		T(a_newer_format_is_refused_and_left_alone),
 		T(a_missing_segment_is_told),
 		T(more_messages_than_slots_have_passed),
+		T(damage_far_from_the_front_costs_what_stands_there),
+		T(damage_wider_than_a_window_is_passed),
+		T(a_gap_far_behind_the_log_is_told_and_left),
+		T(a_footer_that_nothing_leads_to_is_left),
 		T(many_notices_of_many_debts_go_in_one_group),
 		T(many_outcomes_do_not_stop_the_log),
 		T(a_disk_that_stays_full_is_not_asked_all_the_time),
