@@ -34,6 +34,7 @@ struct mem_disk {
 	struct disk_fault_plan plan;
 	struct rng rng;
 	struct mem_file file[FILES_MAX];
+	uint32_t nfiles; /* none at or behind it was ever made */
 	uint64_t free_bytes;
 	int64_t clock_us;
 	bool is_locked;
@@ -185,6 +186,7 @@ do_create(struct mem_disk *d, const struct disk_req *r)
 		return err;
 	}
 	f->is_linked = true;
+	d->nfiles = MAX(d->nfiles, r->file + 1);
 	return 0;
 }
 
@@ -205,7 +207,7 @@ do_sync_dir(struct mem_disk *d)
 {
 	if (chance(d, d->plan.fail_sync_ppm))
 		return d->plan.fail_err;
-	for (uint32_t i = 1; i < FILES_MAX; i++)
+	for (uint32_t i = 1; i < d->nfiles; i++)
 		d->file[i].is_linked_kept = d->file[i].is_linked;
 	return 0;
 }
@@ -266,7 +268,7 @@ mem_next_file(struct disk *disk, uint32_t after, uint64_t *bytes)
 {
 	struct mem_disk *d = mem_of(disk);
 
-	for (uint32_t i = after + 1; i < FILES_MAX; i++)
+	for (uint32_t i = after + 1; i < d->nfiles; i++)
 		if (d->file[i].is_linked) {
 			*bytes = d->file[i].bytes;
 			return i;
@@ -302,7 +304,7 @@ mem_close(struct disk *disk)
 {
 	struct mem_disk *d = mem_of(disk);
 
-	for (uint32_t i = 0; i < FILES_MAX; i++)
+	for (uint32_t i = 1; i < d->nfiles; i++)
 		file_clear(&d->file[i]);
 	mem_free(d);
 }
@@ -365,7 +367,7 @@ disk_memory_power_loss(struct disk *disk)
 {
 	struct mem_disk *d = mem_of(disk);
 
-	for (uint32_t i = 1; i < FILES_MAX; i++)
+	for (uint32_t i = 1; i < d->nfiles; i++)
 		file_lose_power(d, &d->file[i]);
 	d->is_locked = false;
 }

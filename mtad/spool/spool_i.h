@@ -15,7 +15,11 @@
 
 #define SPOOL_FORMAT 1u
 #define SPOOL_BLOCK 4096u
+#ifdef MTA_FUZZ /* opens a spool thrice in each run */
+#define SPOOL_SEGMENTS 1024u
+#else
 #define SPOOL_SEGMENTS 65536u
+#endif
 #define SEGMENT_MAGIC 0x31474553u /* "SEG1" */
 #define RECORD_MAGIC 0x31434552u  /* "REC1" */
 #define FOOTER_MAGIC 0x31544f46u  /* "FOT1" */
