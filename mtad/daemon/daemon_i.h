@@ -275,8 +275,11 @@ struct guests {
 	uint32_t by_door[CONF_LISTEN_MAX];
 };
 
+struct kept_conf;
+
 struct daemon {
 	const struct conf *_Atomic conf;
+	struct kept_conf *kept; /* all there were; of main's thread */
 	struct gate gate;
 	struct guests guests;
 	struct disk *disk;
@@ -374,6 +377,9 @@ void daemon_metrics(struct worker *w, struct buf *out);
 
 /* reload.c */
 void reload(struct daemon *d, const char *path);
+/* Makes a configuration the present one and keeps it until reload_free. */
+void reload_keep(struct daemon *d, const struct conf *c);
+void reload_free(struct daemon *d);
 
 /* boot.c */
 int boot_limits(const struct conf *conf);

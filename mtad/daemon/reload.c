@@ -108,11 +108,40 @@ read_again(const struct conf *old, const char *path)
 	return c;
 }
 
-/* The old one stays: sessions under way read it (a few KB a reload). */
+/* A configuration in the order they came; the first is the present one. */
+struct kept_conf {
+	struct kept_conf *older;
+	const struct conf *conf;
+};
+
+/* The old ones stay: sessions under way read them (a few KB a reload). */
+void
+reload_keep(struct daemon *d, const struct conf *c)
+{
+	struct kept_conf *k = mem_get(sizeof(*k));
+
+	k->older = d->kept;
+	k->conf = c;
+	d->kept = k;
+	d->conf = c;
+}
+
+void
+reload_free(struct daemon *d)
+{
+	struct kept_conf *k;
+
+	while ((k = d->kept)) {
+		d->kept = k->older;
+		conf_free((struct conf *)(uintptr_t)k->conf);
+		mem_free(k);
+	}
+}
+
 static void
 take_over(struct daemon *d, const struct conf *c)
 {
-	d->conf = c;
+	reload_keep(d, c);
 	atomic_fetch_add(&d->reloads, 1);
 	for (uint32_t i = 0; i < d->nworkers; i++) {
 		struct post_conf *p = mem_get(sizeof(*p));

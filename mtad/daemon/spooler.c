@@ -351,6 +351,7 @@ spooler_stop(struct spooler *s)
 	while (spool_turn(s->spool, clock_mono_us()))
 		take_answers(s, &a);
 	take_answers(s, &a);
+	post_answers(s, &a);
 	spool_close(s->spool);
 	close(s->wake_fd);
 }

@@ -225,19 +225,23 @@ finish(struct daemon *d)
 		worker_free(&d->worker[i]);
 	guests_free(&d->guests);
 	d->disk->ops->close(d->disk);
-	conf_free((struct conf *)(uintptr_t)d->conf);
+	reload_free(d);
 }
 
 static int
 run_daemon(const char *path)
 {
-	struct daemon *d = mem_get(sizeof(*d));
+	/* Static, so that what a start that failed has made, and posts that
+	 * nobody took any more, are still in sight when the process ends. */
+	static struct daemon daemon;
+	struct daemon *d = &daemon;
+	const struct conf *c = boot_conf(path);
 	sigset_t set;
 	int fd;
 
-	d->conf = boot_conf(path);
-	if (!d->conf)
+	if (!c)
 		return 1;
+	reload_keep(d, c);
 	if (d->conf->log_level_debug)
 		log_setup(log_sink, LOG_DEBUG);
 	d->started_us = clock_mono_us();
@@ -260,7 +264,6 @@ run_daemon(const char *path)
 	serve(d, fd, path);
 	finish(d);
 	log_event(LOG_INFO, "stop", "what", "stopped", NULL);
-	mem_free(d);
 	return 0;
 }
 
