@@ -710,6 +710,18 @@ core_stop(struct core *c)
 }
 
 void
+core_totals(const struct core *c, struct eng_totals *out)
+{
+	eng_totals(c->eng, out);
+}
+
+void
+core_check(const struct core *c)
+{
+	eng_check(c->eng);
+}
+
+void
 core_reload(struct core *c, const struct conf *conf, int64_t now_us)
 {
 	struct eng_event ev = { .kind = EV_CONF };

@@ -107,6 +107,10 @@ void core_tick(struct core *c);
 int64_t core_deadline(const struct core *c);
 /* No new work leaves from here on. */
 void core_stop(struct core *c);
+/* The engine's counts; and a walk over everything, which asserts that they and
+ * all else are right (for tests and the simulator). */
+void core_totals(const struct core *c, struct eng_totals *out);
+void core_check(const struct core *c);
 
 /* ---- questions, answered as JSON or metrics into out ---------------------- */
 

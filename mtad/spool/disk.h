@@ -76,5 +76,10 @@ void disk_memory_power_loss(struct disk *d);
 /* Flips a bit of stored data (bit rot). */
 void disk_memory_flip(struct disk *d, uint32_t file, uint64_t off, int bit);
 void disk_memory_set_free(struct disk *d, uint64_t bytes);
+/* Other faults from here on; the dice go on as they were. */
+void disk_memory_set_plan(struct disk *d, const struct disk_fault_plan *plan);
+/* Would these bytes outlive a power loss, as they read now? */
+bool disk_memory_keeps(struct disk *d, uint32_t file, uint64_t off,
+    uint64_t bytes);
 
 #endif

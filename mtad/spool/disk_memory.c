@@ -387,3 +387,23 @@ disk_memory_set_free(struct disk *disk, uint64_t bytes)
 {
 	mem_of(disk)->free_bytes = bytes;
 }
+
+void
+disk_memory_set_plan(struct disk *disk, const struct disk_fault_plan *plan)
+{
+	struct mem_disk *d = mem_of(disk);
+
+	d->plan = *plan;
+	if (d->plan.fail_err == 0)
+		d->plan.fail_err = E_IO;
+}
+
+bool
+disk_memory_keeps(struct disk *disk, uint32_t file, uint64_t off,
+    uint64_t bytes)
+{
+	struct mem_file *f = file_of(mem_of(disk), file);
+
+	return f != NULL && f->is_linked_kept && off + bytes <= f->bytes &&
+	    memcmp(f->now + off, f->kept + off, bytes) == 0;
+}

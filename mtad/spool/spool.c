@@ -225,6 +225,12 @@ spool_deadline(const struct spool *s)
 	return at;
 }
 
+bool
+spool_is_synced(const struct spool *s)
+{
+	return s->entries.n == 0 && list_is_empty(&s->waiting);
+}
+
 struct spool_commit *
 spool_take_done(struct spool *s)
 {

@@ -135,6 +135,8 @@ bool spool_turn(struct spool *s, int64_t now_us);
  * segments, makes the next one ready, compacts within its budget, and counts
  * what room is left. Returns true when there is more to do at once. */
 bool spool_tidy(struct spool *s, int64_t now_us);
+/* Nothing that was given so far waits for a sync. */
+bool spool_is_synced(const struct spool *s);
 /* Commits that are done, oldest first, or NULL. */
 struct spool_commit *spool_take_done(struct spool *s);
 /* When the next turn must happen though nothing is queued; TIME_NEVER. */
