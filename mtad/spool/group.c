@@ -224,6 +224,15 @@ group_takes(const struct spool *s, const struct group *g,
 	    fits(s, g->bytes + commit_bytes(c));
 }
 
+/* For which the ceiling holds. What uses the reserve settles what is there
+ * already: a notice that found no room would keep its original, and with it the
+ * room, for ever. */
+static bool
+is_new_mail(const struct spool_commit *c)
+{
+	return c->nrcpt && handle_is_none(c->moves) && !c->uses_reserve;
+}
+
 static void
 gather(struct spool *s, struct group *g)
 {
@@ -236,7 +245,7 @@ gather(struct spool *s, struct group *g)
 		if (!group_takes(s, g, c, n))
 			return;
 		list_remove(&c->link);
-		is_full = handle_is_none(c->moves) && c->nrcpt &&
+		is_full = is_new_mail(c) &&
 		    s->slots.live + nnew >= s->conf.max_messages;
 		if (is_full || !iov_fits(s, g->niov, c->nbody)) {
 			commit_fail(s, c, E_FULL);

@@ -214,6 +214,24 @@ what_was_found_stays_found(void **state)
 	}
 }
 
+/* At the ceiling a notice must still be taken: until it is, its original keeps
+ * the room that new mail waits for. */
+static void
+a_full_spool_takes_an_owed_notice(void **state)
+{
+	struct spool_commit c, notice;
+	uint16_t zero = 0;
+
+	(void)state;
+	rig.conf.max_messages = 1;
+	rig_close(&rig);
+	assert_int_equal(rig_open(&rig), 0);
+	assert_int_equal(rig_commit(&rig, &c, 1, 100), 0);
+	assert_int_equal(rig_commit(&rig, &notice, 1, 100), E_FULL);
+	rig_outcome(&rig, c.slot, 0, true, true, 1);
+	assert_int_equal(rig_pay(&rig, &notice, c.slot, &zero, 1, 1), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -228,6 +246,7 @@ main(void)
 		T(an_outcome_counts_before_the_drop),
 		T(what_was_found_stays_found),
 		T(a_body_in_many_pieces_is_written_whole),
+		T(a_full_spool_takes_an_owed_notice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
