@@ -96,19 +96,20 @@ rcpt_timer(void *ctx, uint32_t index)
 	return &((struct rcpt *)pool_at(ctx, index))->timer;
 }
 
-/* Ceilings: a dom, site, queue or lane exists because a recipient does, or is
- * one of the idle ones that a minute or limits->domains_max gives back. */
+/*
+ * Ceilings: the door admits mail by the limits; what comes in otherwise must be
+ * taken, a notice that is owed and all that a start finds. A dom, site, queue
+ * or lane exists because a recipient does, or is one of the idle ones that a
+ * minute gives back.
+ */
 static void
 pools_init(struct eng *e)
 {
-	const struct eng_limits *l = &e->limits;
 	uint32_t many = UINT32_C(1) << 30;
-	uint32_t rcpts = MIN(l->rcpts_max, many);
-	uint32_t doms = MIN((uint64_t)rcpts + l->domains_max + 1, many);
-	uint32_t sess = MIN(l->sessions_max, many);
+	uint32_t sess = MIN(e->limits.sessions_max, many);
 
-	pool_init(&e->rcpts, sizeof(struct rcpt), rcpts);
-	pool_init(&e->doms, sizeof(struct dom), doms);
+	pool_init(&e->rcpts, sizeof(struct rcpt), many);
+	pool_init(&e->doms, sizeof(struct dom), many);
 	pool_init(&e->sites, sizeof(struct site), many);
 	pool_init(&e->hosts, sizeof(struct host), many);
 	pool_init(&e->flows, sizeof(struct flow), many);
@@ -118,7 +119,7 @@ pools_init(struct eng *e)
 	pool_init(&e->sessions, sizeof(struct sess), sess);
 	pool_init(&e->txns, sizeof(struct txn),
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
-	pool_init(&e->marks, sizeof(struct mark), rcpts);
+	pool_init(&e->marks, sizeof(struct mark), many);
 }
 
 static void
@@ -143,13 +144,6 @@ eng_new(const struct eng_policy *policy, const struct eng_limits *limits,
 	e->limits = *limits;
 	e->now = e->start_us = now_us;
 	rng_seed(&e->rng, seed);
-	e->nmsgs = limits->messages_max / MSG_CHUNK + 1;
-	e->msgs = mem_try(e->nmsgs * sizeof(*e->msgs));
-	if (e->msgs == NULL) {
-		mem_free(e);
-		return NULL;
-	}
-	e->msg_bytes = e->nmsgs * sizeof(*e->msgs);
 	pools_init(e);
 	maps_init(e);
 	wheel_init(&e->wheel, now_us, WHEEL_TICK_US, rcpt_timer, &e->rcpts);
@@ -210,7 +204,7 @@ eng_memory(const struct eng *e)
 uint32_t
 eng_rcpts_free(const struct eng *e)
 {
-	return e->rcpts.max - e->rcpts.live;
+	return e->limits.rcpts_max - MIN(e->rcpts.live, e->limits.rcpts_max);
 }
 
 /* ---- time ------------------------------------------------------------------- */

@@ -353,7 +353,7 @@ struct eng {
 	struct rng rng;
 	uint64_t generation; /* of CONFs */
 
-	struct msg **msgs; /* chunks */
+	struct msg **msgs; /* chunks, made when first needed */
 	uint32_t nmsgs;
 	size_t msg_bytes;
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,

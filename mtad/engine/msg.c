@@ -37,11 +37,26 @@ eng_msgs_free(struct eng *e)
 }
 
 static void
+chunks_grow(struct eng *e, uint32_t chunk)
+{
+	uint32_t n = MAX(2 * e->nmsgs, chunk + 64);
+	struct msg **v = mem_grow(e->msgs, n * sizeof(*v));
+
+	ASSERT(v != NULL); /* dies; the spool brings everything back */
+	memset(v + e->nmsgs, 0, (n - e->nmsgs) * sizeof(*v));
+	e->msg_bytes += (n - e->nmsgs) * sizeof(*v);
+	e->msgs = v;
+	e->nmsgs = n;
+}
+
+static void
 chunk_make(struct eng *e, uint32_t msg)
 {
 	uint32_t chunk = msg >> MSG_CHUNK_SHIFT;
 	size_t bytes = MSG_CHUNK * sizeof(struct msg);
 
+	if (chunk >= e->nmsgs)
+		chunks_grow(e, chunk);
 	if (e->msgs[chunk] != NULL)
 		return;
 	e->msgs[chunk] = mem_get(bytes);
@@ -53,7 +68,7 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 {
 	struct msg *m;
 
-	ASSERT(ev->msg != 0 && ev->msg >> MSG_CHUNK_SHIFT < e->nmsgs);
+	ASSERT(ev->msg != 0);
 	ASSERT(ev->nrcpt <= RCPTS_MAX);
 	chunk_make(e, ev->msg);
 	m = msg_slot(e, ev->msg);

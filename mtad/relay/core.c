@@ -34,8 +34,8 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->now_us = now_us;
 	c->wall_us = wall_us;
 	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
-	map_init(&c->by_slot, hash_u64(seed + 2), conf->messages_max);
-	pool_init(&c->msgs, sizeof(struct core_msg), conf->messages_max);
+	map_init(&c->by_slot, hash_u64(seed + 2), CORE_MSGS_MAX);
+	pool_init(&c->msgs, sizeof(struct core_msg), CORE_MSGS_MAX);
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
 	    eng_new(c->policy, &limits, hash_u64(seed), now_us) :

@@ -41,6 +41,9 @@ struct core_job {
 };
 
 #define CORE_JOBS_MAX 16
+/* The ceilings of the configuration are for new mail, at the door and in the
+ * spool; notices that are owed, and what a start finds, must be taken. */
+#define CORE_MSGS_MAX (UINT32_C(1) << 30)
 #define CORE_NOTICES_MAX ENG_TXN_RCPTS_MAX
 
 struct core {
