@@ -115,15 +115,28 @@ eng_mark_apply(struct eng *e, uint32_t i)
 	return true;
 }
 
+static bool
+will_be_held(const struct eng *e, uint32_t i)
+{
+	const struct mark *m;
+
+	if (!eng_rcpt(e, i)->is_marked)
+		return false;
+	m = pool_at(&e->marks, map_get(&e->mark_map, i));
+	return m->verb == VERB_HOLD;
+}
+
 /* Can the verb do anything in this state? */
 static bool
-applies(enum eng_verb verb, const struct rcpt *r)
+applies(const struct eng *e, enum eng_verb verb, uint32_t i)
 {
+	const struct rcpt *r = eng_rcpt(e, i);
+
 	switch (verb) {
 	case VERB_HOLD:
 		return r->state != R_HELD;
 	case VERB_RELEASE:
-		return r->state == R_HELD;
+		return r->state == R_HELD || will_be_held(e, i);
 	case VERB_RETRY:
 		return r->state == R_DEFERRED || r->state == R_READY ||
 		    r->state == R_WAIT;
@@ -170,6 +183,10 @@ apply(struct eng *e, uint32_t i, enum eng_verb verb, uint32_t job)
 {
 	enum rcpt_state state = eng_rcpt(e, i)->state;
 
+	if (state == R_ASSIGNED && verb == VERB_RELEASE) {
+		eng_mark_forget(e, i); /* the hold that was to come */
+		return;
+	}
 	if (state == R_ASSIGNED) {
 		mark(e, i, verb, job);
 		return;
@@ -212,7 +229,7 @@ consider(struct eng *e, struct job *j, uint32_t i)
 	if (r->state == R_DONE || r->state == R_NONE)
 		return;
 	m = eng_msg(e, r->msg);
-	if (!eng_selects(e, &j->ev.sel, r, m) || !applies(j->ev.verb, r))
+	if (!eng_selects(e, &j->ev.sel, r, m) || !applies(e, j->ev.verb, i))
 		return;
 	j->count++;
 	if (!j->ev.dry_run && j->ev.verb != VERB_COUNT)
