@@ -19,6 +19,8 @@ static const struct command {
 	{ "load", cmd_load, "injects mail on a fixed schedule and times it" },
 	{ "verify", cmd_verify,
 	    "the ledger: lost, duplicated, corrupted mail" },
+	{ "fuzz", cmd_fuzz,
+	    "the daemon's own code in made-up worlds, with faults" },
 	{ "version", cmd_version, "prints the version" },
 };
 

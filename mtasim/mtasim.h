@@ -15,6 +15,7 @@ enum sim_exit {
 	SIM_UNREACHABLE = 3, /* the target is not there, or went away */
 	SIM_LIMITED = 4,     /* the generator was too slow: result is void */
 	SIM_BROKEN = 5,      /* loss, duplicate or corruption */
+	SIM_DIFFERS = 6,     /* the same seed gave two traces */
 };
 
 int cmd_sink(int argc, char **argv);
@@ -22,6 +23,7 @@ int cmd_dns(int argc, char **argv);
 int cmd_world(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_fuzz(int argc, char **argv);
 
 /* ---- options --------------------------------------------------------------- */
 

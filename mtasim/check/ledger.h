@@ -1,0 +1,94 @@
+/*
+ * check/ledger.h - conservation: what was accepted is delivered, bounced,
+ * expired, deleted or queued, for each recipient, once.
+ *
+ * The ledger follows *instances*: messages as the spool knows them, by id. A
+ * sender who was not told that a message was taken offers it again, and then
+ * one message of his has two instances. Addresses carry the numbers:
+ *
+ *	m12r3@...   recipient 3 of the sender's message 12
+ *	s12@...     the sender of message 12, where its notices go
+ *
+ * Durability: an instance is durable when the spool says that its commit is
+ * done. An outcome is durable when the spool has none left that waits for a
+ * sync. After a crash what was durable must be there, what was not may be.
+ *
+ * Second deliveries: every assignment is a flight, and a flight may end with
+ * at most one taking by a receiver. One that ended with a refusal may not; one
+ * that ended in doubt or in a crash may.
+ */
+#ifndef CHECK_LEDGER_H
+#define CHECK_LEDGER_H
+
+#include "check/check.h"
+#include "relay/relay.h"
+
+#define LED_RCPTS_MAX 64u /* recipients of a message, ceiling here */
+
+struct ledger;
+
+struct ledger *led_new(struct story *story, struct marks *marks);
+void led_free(struct ledger *l);
+/* The host's clocks, for what follows. */
+void led_clock(struct ledger *l, int64_t now_us, int64_t wall_us);
+/* The retry schedule in force, and the one before it. */
+void led_retry(struct ledger *l, const struct eng_retry *r);
+
+/* Numbers in an address. False: not one of ours. */
+bool led_address(struct slice address, uint32_t *n, uint32_t *k,
+    bool *is_sender);
+
+/* ---- the way in ----------------------------------------------------------------- */
+
+/* A parcel goes to the spool; its envelope is encoded. */
+void led_commit(struct ledger *l, const struct parcel *p);
+/* It came back. */
+void led_committed(struct ledger *l, const struct parcel *p);
+/* A 250 for it was written to the sender. is_kept: the medium holds it. */
+void led_said_250(struct ledger *l, const struct msgid *id, bool is_kept);
+/* The core has it. */
+void led_submitted(struct ledger *l, const struct msgid *id);
+/* The sender read the 250 for recipient k of his message n. */
+void led_heard_250(struct ledger *l, uint32_t n, uint32_t k, struct slice id);
+
+/* ---- the way out ---------------------------------------------------------------- */
+
+void led_assigned(struct ledger *l, const struct job *j);
+void led_result(struct ledger *l, const struct job *j);
+/* The session is over; what it never reported was not sent. A result that
+ * comes later is nobody's. */
+void led_session_down(struct ledger *l, struct handle session);
+/* A receiver took it: 250 to the final dot. body: the message as it came. */
+void led_taken(struct ledger *l, struct slice recipient, struct slice body);
+void led_outcome(struct ledger *l, struct handle slot, uint16_t rcpt,
+    const struct spool_rcpt *r);
+void led_dropped(struct ledger *l, struct handle slot);
+/* The first n outcomes since the last start are on the medium, and so is every
+ * calling-off of a commit that failed. */
+void led_durable(struct ledger *l, uint64_t n);
+/* How long the oldest outcome that is not durable has been so. */
+int64_t led_unsynced_us(const struct ledger *l);
+/* An operator wants these tried again: their due time holds no longer.
+ * domain: part of the address behind the '@'; empty: all. */
+void led_retry_now(struct ledger *l, struct slice domain);
+
+/* ---- crashes -------------------------------------------------------------------- */
+
+void led_crash(struct ledger *l);
+void led_found(struct ledger *l, const struct spool_found *f);
+void led_scanned(struct ledger *l);
+
+/* ---- audits --------------------------------------------------------------------- */
+
+struct led_sums {
+	uint64_t messages, recipients; /* with the core, not over */
+	uint64_t ever[OUTCOME_N];      /* final outcomes by class */
+	uint64_t notices, second, taken, accepted;
+};
+void led_sums(const struct ledger *l, struct led_sums *out);
+/* Walks everything. */
+void led_audit(struct ledger *l);
+/* Nothing is queued any more. */
+void led_rest(struct ledger *l);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * check/ledger_i.h - the ledger's own structures.
+ */
+#ifndef CHECK_LEDGER_I_H
+#define CHECK_LEDGER_I_H
+
+#include "check/ledger.h"
+
+enum led_state {
+	LED_COMMITTING, /* handed to the spool, not back */
+	LED_FAILED,     /* came back with an error */
+	LED_DURABLE,
+	LED_OVER,  /* dropped */
+	LED_MAYBE, /* was committing when the power went */
+	LED_LOST,  /* and was not found afterwards: nobody was promised it */
+};
+
+struct led_rcpt {
+	uint32_t k;
+	uint8_t klass;   /* final class, OUTCOME_NONE = open */
+	bool is_durable; /* the final outcome is on the medium */
+	bool is_owed, is_held, is_flying, is_reverted;
+	bool found_owed, was_owed; /* by the last start, and by us then */
+	uint8_t paid;              /* notices for it that exist */
+	uint16_t flights, taken;
+	uint16_t failures; /* in a row, as given to the spool */
+	int64_t due_us;
+	char domain[32];
+};
+
+struct led_inst {
+	struct msgid id;
+	uint32_t n; /* the sender's number; of a notice: of whom it is for */
+	uint32_t nrcpt;
+	enum led_state state;
+	struct handle slot;
+	bool is_null, is_notice, said_250, heard_250, with_core;
+	bool is_called_off; /* FAILED, and that is on the medium */
+	bool was_found;
+	int64_t expires_us, expires_wall_us;
+	uint32_t pays; /* instance + 1 */
+	uint32_t npays;
+	uint16_t *pays_rcpts;
+	struct led_rcpt *rcpt;
+};
+
+struct led_ref {
+	uint32_t inst;
+	uint16_t rcpt;
+	int64_t at_us;
+};
+
+struct led_flight {
+	struct led_ref ref;
+	struct handle session;
+};
+
+struct ledger {
+	struct story *story;
+	struct marks *marks;
+	int64_t now_us, wall_us;
+	struct eng_retry retry, old_retry;
+	struct led_inst *inst;
+	uint32_t n, cap;
+	struct map by_id, by_slot; /* index + 1 */
+	/* Outcomes that wait for a sync, in their order, and commits that
+	 * failed since. */
+	struct led_ref *pending;
+	uint32_t npending, pending_cap;
+	uint64_t ndurable; /* outcomes before pending[0] since the start */
+	bool has_failed;
+	struct led_flight *flight; /* in the air */
+	uint32_t nflights, flight_cap;
+	struct led_sums sums;
+};
+
+struct led_inst *led_by_id(struct ledger *l, const struct msgid *id);
+struct led_inst *led_by_slot(struct ledger *l, struct handle slot);
+void led_slot_set(struct ledger *l, struct led_inst *in, struct handle slot);
+void led_slot_clear(struct ledger *l, struct led_inst *in);
+void led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt);
+void led_note(struct ledger *l, const char *what, const struct led_inst *in,
+    int32_t rcpt, struct slice text);
+/* A recipient's flight begins; and ends, false when there is none. */
+void led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    struct handle session);
+bool led_land(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    struct handle session);
+/* A notice exists: what it pays is paid. */
+void led_pay(struct ledger *l, const struct led_inst *notice);
+/* Is there anything left to do for it, by what we know? */
+bool led_is_open(const struct led_inst *in);
+/* ledger_time.c: due times and expiry. */
+void led_time_outcome(struct ledger *l, const struct led_inst *in,
+    struct led_rcpt *c, const struct spool_rcpt *r);
+void led_time_assigned(struct ledger *l, const struct led_inst *in,
+    const struct led_rcpt *c);
+void led_time_restored(struct ledger *l, struct led_inst *in,
+    struct led_rcpt *c, const struct spool_rcpt *r);
+
+#endif

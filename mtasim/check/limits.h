@@ -1,0 +1,38 @@
+/*
+ * check/limits.h - no limit is exceeded in any window: connections, messages
+ * and recipients of a connection, and the rate of a path (source x site).
+ *
+ * rate N/P with burst B admits at most B + N*W/P transactions in any window W;
+ * a transaction that was never sent is given back.
+ */
+#ifndef CHECK_LIMITS_H
+#define CHECK_LIMITS_H
+
+#include "check/check.h"
+#include "engine/engine.h"
+
+struct limits;
+
+struct limits *lim_new(struct story *story, struct marks *marks);
+void lim_free(struct limits *l);
+/* A session is opened: numbers of source and site; the loosest shape that may
+ * hold for the path. */
+void lim_opened(struct limits *l, struct handle session, uint32_t source,
+    uint32_t site, const struct eng_shape *shape);
+void lim_assigned(struct limits *l, struct handle session, uint32_t nrcpt,
+    const struct eng_shape *shape, int64_t now_us);
+/* A transaction came back; was it never sent? After the session was closed it
+ * is nobody's. */
+void lim_result(struct limits *l, struct handle session, bool is_unsent,
+    const struct eng_shape *shape);
+/* What it had not given back was not sent. */
+void lim_closed(struct limits *l, struct handle session);
+bool lim_is_open(const struct limits *l, struct handle session);
+/* Rates have changed: what was saved or owed under the old ones is gone. */
+void lim_reloaded(struct limits *l);
+/* All sessions are gone. */
+void lim_crash(struct limits *l);
+uint32_t lim_site(struct limits *l, struct handle session);
+uint32_t lim_sessions(const struct limits *l);
+
+#endif

@@ -1,0 +1,455 @@
+/*
+ * sim/host.c - the daemon's life: start, crash, reload, and what the world
+ * may ask of it.
+ */
+#include <errno.h>
+
+#include "sim/host_i.h"
+
+#define SEGMENT_SMALL (256u << 10)
+#define SEGMENT_LARGE (1u << 20)
+
+/* ---- posts and turns ------------------------------------------------------------- */
+
+void
+actor_at(struct actor *a, int64_t at_us)
+{
+	if (heap_has(&a->turn.node) && a->turn.node.key <= at_us)
+		return;
+	sim_timer_set(a->h->s, &a->turn, at_us);
+}
+
+void
+actor_wake(struct actor *a)
+{
+	struct sim *s = a->h->s;
+	struct rng *r = dice(s, DICE_HOST);
+	int64_t late = (int64_t)rng_below(r, 60);
+
+	if (sim_has(s, SIM_F_lazy) && rng_below(r, 20) == 0)
+		late += (int64_t)rng_below(r, 60 * US_PER_MS);
+	actor_at(a, s->now_us + late);
+}
+
+struct slice
+host_owned(struct slice s)
+{
+	char *p;
+
+	if (!s.n)
+		return slice_of(NULL, 0);
+	p = mem_get(s.n);
+	memcpy(p, s.p, s.n);
+	return slice_of(p, s.n);
+}
+
+static void
+outcomes_free(struct post_outcomes *o)
+{
+	for (uint32_t i = 0; i < o->n; i++) {
+		mem_free((void *)(uintptr_t)o->v[i].state.text.p);
+		mem_free((void *)(uintptr_t)o->v[i].state.mta.p);
+	}
+	mem_free(o);
+}
+
+void
+post_free(struct host *h, struct post *p)
+{
+	struct parcel *parcel = container_of(p, struct parcel, post);
+
+	switch (p->kind) {
+	case POST_COMMITTED:
+	case POST_NOTICE_DONE:
+	case POST_COMMIT:
+		mem_free(parcel->commit.user);
+		parcel_give(h, parcel);
+		return;
+	case POST_ASSIGN:
+	case POST_RESULT:
+		job_free(container_of(p, struct job, post));
+		return;
+	case POST_OUTCOMES:
+		outcomes_free(container_of(p, struct post_outcomes, post));
+		return;
+	default: /* the post is the first member */
+		mem_free(p);
+	}
+}
+
+void
+posts_free(struct host *h, struct posts *l)
+{
+	struct post *p;
+
+	while ((p = posts_shift(l)))
+		post_free(h, p);
+}
+
+struct parcel *
+parcel_take(struct host *h)
+{
+	struct parcel *p = mem_get(sizeof(*p));
+
+	(void)h;
+	buf_init(&p->env, 16u << 20);
+	buf_init(&p->body, 1u << 20);
+	return p;
+}
+
+void
+parcel_give(struct host *h, struct parcel *p)
+{
+	gate_give(&h->gate.staging_free, (int64_t)p->staged);
+	if (p->spill) {
+		buf_free((struct buf *)p->spill);
+		mem_free(p->spill);
+	}
+	mem_free(p->pays);
+	mem_free(p->notes);
+	buf_free(&p->env);
+	buf_free(&p->body);
+	mem_free(p);
+}
+
+struct buf *
+host_book(struct host *h)
+{
+	return &h->book;
+}
+
+uint64_t
+host_sequence(struct host *h, uint32_t worker)
+{
+	return ((uint64_t)worker << 40) | (++h->sequence & 0xffffffffff);
+}
+
+/* ---- start ------------------------------------------------------------------------ */
+
+static int
+open_spool(struct host *h)
+{
+	struct spool_conf sc;
+	char why[256];
+
+	spool_conf_default(&sc);
+	sc.segment_bytes =
+	    sim_has(h->s, SIM_F_large) ? SEGMENT_LARGE : SEGMENT_SMALL;
+	sc.min_free_bytes = 0;
+	sc.max_messages = h->conf->messages_max;
+	sc.seed = rng_u64(dice(h->s, DICE_HOST));
+	return spool_open(&h->spool, &sc, &h->disk.disk, false, why,
+	    sizeof(why));
+}
+
+/* As spooler_restore: everything that the spool holds goes to the core. */
+static int
+restore(struct host *h)
+{
+	struct spool_found f;
+	struct spool_damage d;
+	int got;
+
+	while ((got = spool_scan(h->spool, &f, &d)) > 0) {
+		if (got == 2) {
+			core_damage(h->core, &d);
+			continue;
+		}
+		led_found(h->s->ledger, &f);
+		core_restore(h->core, &f);
+	}
+	if (got == 0)
+		led_scanned(h->s->ledger);
+	return got;
+}
+
+static void
+power_on(struct host *h)
+{
+	struct sim *s = h->s;
+
+	h->conf = h->boot_conf = sim_conf(s);
+	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
+	atomic_store(&h->gate.staging_free, (int64_t)h->conf->staging_bytes);
+	pool_init(&h->in_sessions, 8192, 1000);
+	list_init(&h->in_list);
+	if (sim_has(s, SIM_F_crash) && sim_chance(s, DICE_FAULT, 100))
+		h->disk.ops_left = (int64_t)rng_below(dice(s, DICE_FAULT), 12);
+}
+
+void
+host_start(struct sim *s)
+{
+	struct host *h = s->host;
+	int err;
+
+	power_on(h);
+	h->is_up = true;
+	h->is_asleep = true;
+	err = open_spool(h);
+	if (!err) {
+		h->core = core_new(h->conf, &h->disk.disk, &h->gate,
+		    rng_u64(dice(s, DICE_HOST)), &host_core_ops, h, s->now_us,
+		    sim_wall(s));
+		ASSERT(h->core);
+		err = restore(h);
+	}
+	if (err || h->disk.is_dead) {
+		story_add(s->story, "start-failed", 0, -1,
+		    slice_str(err_name(err)));
+		host_crash(s);
+		return;
+	}
+	story_add(s->story, "started", 0, -1, SL(""));
+	actor_wake(&h->in);
+	actor_wake(&h->out);
+	actor_wake(&h->spooler);
+	if (h->releases) {
+		struct core_selector all = { .everything = true };
+
+		h->releases = false;
+		host_admin(s, VERB_RELEASE, &all);
+	}
+	clients_wake(s);
+}
+
+static void
+on_boot(void *arg)
+{
+	host_start(((struct host *)arg)->s);
+}
+
+/* ---- crash -------------------------------------------------------------------------- */
+
+/* The process is gone in this instant: nothing is written or said any more. */
+static void
+drop_all(struct host *h)
+{
+	h->disk.is_dead = true;
+	inbound_crash(h);
+	outbound_crash(h);
+	posts_free(h, &h->in.box);
+	posts_free(h, &h->out.box);
+	posts_free(h, &h->spooler.box);
+	posts_free(h, &h->inbox);
+	posts_free(h, &h->core_inbox);
+	posts_free(h, &h->commits);
+	posts_free(h, &h->to_spool);
+	posts_free(h, &h->held);
+	posts_free(h, &h->held_core);
+	posts_free(h, &h->held_in);
+	if (h->outcomes)
+		outcomes_free(h->outcomes);
+	h->outcomes = NULL;
+	h->fresh_since_us = h->held_since_us = h->given_since_us = 0;
+	h->book_since_us = 0;
+	h->ncommits = h->waiting = h->in_events = 0;
+	if (h->core)
+		core_free(h->core);
+	h->core = NULL;
+	if (h->spool)
+		spool_close(h->spool);
+	h->spool = NULL;
+	pool_free(&h->in_sessions);
+	buf_reset(&h->book);
+}
+
+void
+host_crash(struct sim *s)
+{
+	struct host *h = s->host;
+
+	s->report->crashes++;
+	story_add(s->story, "CRASH", 0, -1, SL(""));
+	h->is_up = false;
+	drop_all(h);
+	sim_timer_cancel(s, &h->in.turn);
+	sim_timer_cancel(s, &h->out.turn);
+	sim_timer_cancel(s, &h->spooler.turn);
+	sim_timer_cancel(s, &h->hold);
+	sim_timer_cancel(s, &h->clerk);
+	sim_zone_forget(s);
+	led_crash(s->ledger);
+	lim_crash(s->limits);
+	h->given = h->applied = 0;
+	sim_disk_power(&h->disk);
+	sim_timer_set(s, &h->boot,
+	    s->now_us +
+		rng_range(dice(s, DICE_HOST), 100 * US_PER_MS, 20 * US_PER_S));
+}
+
+/* ---- what the world asks ------------------------------------------------------------ */
+
+void
+host_make(struct sim *s)
+{
+	struct host *h = mem_get(sizeof(*h));
+
+	s->host = h;
+	h->s = s;
+	h->in.h = h->out.h = h->spooler.h = h;
+	sim_timer_init(&h->in.turn, inbound_turn, h, "inbound");
+	sim_timer_init(&h->out.turn, core_turn, h, "core");
+	sim_timer_init(&h->spooler.turn, spooler_turn, h, "spooler");
+	sim_timer_init(&h->hold, spooler_hold_over, h, "slow sync");
+	sim_timer_init(&h->clerk, core_clerk_done, h, "clerk");
+	sim_timer_init(&h->boot, on_boot, h, "boot");
+	buf_init(&h->book, 4u << 20);
+	sim_disk_open(&h->disk, s);
+}
+
+void
+host_free(struct sim *s)
+{
+	struct host *h = s->host;
+
+	if (h->is_up)
+		drop_all(h);
+	mem_free(h->sess);
+	sim_disk_close(&h->disk);
+	buf_free(&h->book);
+	sim_timer_cancel(s, &h->in.turn);
+	sim_timer_cancel(s, &h->out.turn);
+	sim_timer_cancel(s, &h->spooler.turn);
+	sim_timer_cancel(s, &h->hold);
+	sim_timer_cancel(s, &h->clerk);
+	sim_timer_cancel(s, &h->boot);
+	mem_free(h);
+}
+
+bool
+host_is_up(const struct sim *s)
+{
+	return s->host->is_up;
+}
+
+struct sim_disk *
+host_disk(struct sim *s)
+{
+	return &s->host->disk;
+}
+
+void
+host_reload(struct sim *s)
+{
+	struct host *h = s->host;
+
+	h->conf = sim_conf(s);
+	core_clock(h->core, s->now_us, sim_wall(s));
+	core_reload(h->core, h->conf, s->now_us);
+	actor_wake(&h->out);
+}
+
+void
+host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a)
+{
+	struct host *h = s->host;
+
+	core_clock(h->core, s->now_us, sim_wall(s));
+	core_resolved(h->core, domain, a);
+	actor_wake(&h->out);
+}
+
+static void
+admin_done(void *ctx, uint64_t arg, uint32_t n)
+{
+	struct host *h = ctx;
+
+	sim_trace_u64(h->s, n);
+	if (arg == VERB_RETRY && n) {
+		h->s->marks->n[MARK_retry_verb]++;
+		led_retry_now(h->s->ledger, slice_of("", 0));
+	}
+}
+
+void
+host_admin(struct sim *s, enum eng_verb verb, const struct core_selector *sel)
+{
+	struct host *h = s->host;
+
+	if (!h->is_up) {
+		h->releases |= verb == VERB_RELEASE && sel->everything;
+		return;
+	}
+	if (verb == VERB_RETRY)
+		led_retry_now(s->ledger, sel->domain);
+	core_clock(h->core, s->now_us, sim_wall(s));
+	if (core_admin(h->core, verb, false, sel, SL("op"), SL("because"),
+		admin_done, h, verb) == E_BUSY)
+		return; /* too many at once; an operator tries again */
+	actor_wake(&h->out);
+}
+
+/* ---- audits ------------------------------------------------------------------------- */
+
+void
+host_audit(struct sim *s)
+{
+	struct host *h = s->host;
+	struct eng_totals t;
+	struct led_sums sums;
+
+	if (!h->is_up)
+		return;
+	core_check(h->core);
+	core_totals(h->core, &t);
+	led_sums(s->ledger, &sums);
+	if (t.messages != sums.messages || t.recipients != sums.recipients)
+		check_fail("accepted = over + queued", 0,
+		    "the engine has %llu messages with %llu recipients|the "
+		    "ledger has %llu with %llu",
+		    (unsigned long long)t.messages,
+		    (unsigned long long)t.recipients,
+		    (unsigned long long)sums.messages,
+		    (unsigned long long)sums.recipients);
+}
+
+bool
+host_is_idle(const struct sim *s)
+{
+	const struct host *h = s->host;
+	struct eng_totals t;
+
+	if (!h->is_up || h->sess_live || !list_is_empty(&h->in_list) ||
+	    h->spooler.box.head || h->out.box.head || h->in.box.head ||
+	    h->to_spool.head || h->held.head || h->outcomes ||
+	    h->given != h->applied || heap_has(&h->hold.node))
+		return false;
+	core_totals(h->core, &t);
+	return t.messages == 0;
+}
+
+static void
+base(const char *what, int64_t have, int64_t want)
+{
+	if (have != want)
+		check_fail("what was taken is given back", 0,
+		    "at rest %s is %lld|it began with %lld", what,
+		    (long long)have, (long long)want);
+}
+
+void
+host_rest(struct sim *s)
+{
+	struct host *h = s->host;
+	struct spool_stats st;
+	struct eng_totals t;
+
+	if (!h->is_up)
+		check_fail("everything drains once faults stop", 0,
+		    "faults stopped long ago|the daemon is not up");
+	core_totals(h->core, &t);
+	spool_stats_get(h->spool, &st);
+	base("the room for recipients", atomic_load(&h->gate.rcpts_free),
+	    h->boot_conf->rcpts_max);
+	base("the room for bodies", atomic_load(&h->gate.staging_free),
+	    (int64_t)h->boot_conf->staging_bytes);
+	base("the number of messages in the engine", (int64_t)t.messages, 0);
+	base("the number of recipients in the engine", (int64_t)t.recipients,
+	    0);
+	base("the number of sessions in the engine", (int64_t)t.sessions, 0);
+	base("the number of messages in the spool", (int64_t)st.messages, 0);
+	base("the number of sessions by our count", lim_sessions(s->limits), 0);
+	s->marks->n[MARK_segment_recycled] += st.recycled;
+	s->marks->n[MARK_segment_compacted] += st.compacted;
+}

@@ -1,0 +1,443 @@
+/*
+ * sim/host_core.c - the core on the outbound worker's turn, as in the daemon's
+ * corehost and worker.
+ */
+#include "sim/host_i.h"
+
+#define OUTCOME_WAKE_US (80 * US_PER_MS)
+#define BOOK_FLUSH_US (30 * US_PER_MS)
+#define BOOK_FLUSH_BYTES (64u * 1024)
+
+static void
+to_out(struct host *h, struct post *p)
+{
+	posts_push(&h->inbox, p);
+}
+
+void
+core_push(struct host *h, struct post *p)
+{
+	posts_push(&h->core_inbox, p);
+	actor_wake(&h->out);
+}
+
+/* ---- what the core asks for ------------------------------------------------------- */
+
+static void
+op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
+{
+	struct host *h = ctx;
+
+	(void)is_host;
+	sim_trace(h->s, name.p, name.n);
+	sim_zone_ask(h->s, domain, name);
+}
+
+static uint32_t
+number_of(struct slice source)
+{
+	return (uint32_t)(source.p[1] - '0');
+}
+
+static void
+op_open(void *ctx, const struct core_open *o)
+{
+	struct host *h = ctx;
+	const struct conf_source *src = &h->conf->sources[o->source];
+	struct post_open *p = mem_get(sizeof(*p));
+	struct eng_shape shape;
+	uint32_t site, number;
+
+	if (!peer_of_ip(&o->to.ip, &site, &number))
+		check_fail("mail goes where its MX points", 0,
+		    "a session is opened to %.*s|no answer named its address",
+		    SLF(o->host));
+	shape = plan_shape(h->s, site);
+	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
+	    &shape);
+	p->post.kind = POST_OPEN;
+	p->session = o->session;
+	p->to = o->to;
+	slice_copy(src->ehlo, p->ehlo, sizeof(p->ehlo));
+	slice_copy(o->host, p->host, sizeof(p->host));
+	slice_copy(o->source_name, p->source, sizeof(p->source));
+	slice_copy(o->site, p->site, sizeof(p->site));
+	to_out(h, &p->post);
+}
+
+static void
+op_assign(void *ctx, struct job *j)
+{
+	struct host *h = ctx;
+	struct eng_shape shape =
+	    plan_shape(h->s, lim_site(h->s->limits, j->session));
+
+	sim_trace(h->s, &j->id, sizeof(j->id));
+	led_assigned(h->s->ledger, j);
+	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
+	j->post.kind = POST_ASSIGN;
+	to_out(h, &j->post);
+}
+
+static void
+post_session(struct host *h, enum post_kind kind, struct handle session)
+{
+	struct post_session *p = mem_get(sizeof(*p));
+
+	p->post.kind = (uint8_t)kind;
+	p->session = session;
+	to_out(h, &p->post);
+}
+
+static void
+op_close(void *ctx, struct handle session)
+{
+	post_session(ctx, POST_CLOSE, session);
+}
+
+static struct item *
+item(struct host *h, enum item_kind kind, struct handle slot)
+{
+	struct item *it;
+
+	if (h->outcomes && h->outcomes->n == ITEMS_PER_POST) {
+		posts_push(&h->to_spool, &h->outcomes->post);
+		h->outcomes = NULL;
+	}
+	if (!h->outcomes) {
+		h->outcomes = mem_get(sizeof(*h->outcomes));
+		h->outcomes->post.kind = POST_OUTCOMES;
+	}
+	if (!h->fresh_since_us)
+		h->fresh_since_us = h->s->now_us;
+	it = &h->outcomes->v[h->outcomes->n++];
+	it->kind = (uint8_t)kind;
+	it->slot = slot;
+	return it;
+}
+
+static void
+op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
+    const struct spool_rcpt *r)
+{
+	struct host *h = ctx;
+	struct item *it = item(h, ITEM_OUTCOME, slot);
+
+	h->given++;
+	led_outcome(h->s->ledger, slot, rcpt, r);
+	sim_trace_u64(h->s,
+	    ((uint64_t)slot.index << 32) ^ ((uint64_t)r->outcome.code << 8) ^
+		rcpt);
+	it->rcpt = rcpt;
+	it->state = *r;
+	it->state.text = host_owned(r->text);
+	it->state.mta = host_owned(r->mta);
+}
+
+static void
+op_drop(void *ctx, struct handle slot)
+{
+	struct host *h = ctx;
+
+	led_dropped(h->s->ledger, slot);
+	item(h, ITEM_DROP, slot);
+}
+
+static void
+op_moved_ack(void *ctx, struct handle slot)
+{
+	item(ctx, ITEM_MOVED_ACK, slot);
+}
+
+static void
+op_damaged(void *ctx, struct handle slot)
+{
+	item(ctx, ITEM_DAMAGED, slot);
+}
+
+static void
+op_commit(void *ctx, struct parcel *p)
+{
+	struct host *h = ctx;
+
+	led_commit(h->s->ledger, p);
+	if (h->outcomes) {
+		posts_push(&h->to_spool, &h->outcomes->post);
+		h->outcomes = NULL;
+	}
+	p->origin = NULL;
+	p->post.kind = POST_COMMIT;
+	posts_push(&h->to_spool, &p->post);
+	if (!h->fresh_since_us)
+		h->fresh_since_us = h->s->now_us;
+}
+
+static struct parcel *
+op_parcel_take(void *ctx)
+{
+	return parcel_take(ctx);
+}
+
+static void
+op_parcel_give(void *ctx, struct parcel *p)
+{
+	parcel_give(ctx, p);
+}
+
+static struct buf *
+op_book(void *ctx)
+{
+	return host_book(ctx);
+}
+
+static uint64_t
+op_sequence(void *ctx)
+{
+	return host_sequence(ctx, 1);
+}
+
+const struct core_ops host_core_ops = {
+	.resolve = op_resolve,
+	.open = op_open,
+	.assign = op_assign,
+	.close = op_close,
+	.outcome = op_outcome,
+	.drop = op_drop,
+	.moved_ack = op_moved_ack,
+	.damaged = op_damaged,
+	.commit = op_commit,
+	.parcel_take = op_parcel_take,
+	.parcel_give = op_parcel_give,
+	.book = op_book,
+	.sequence = op_sequence,
+};
+
+/* ---- news for the core ------------------------------------------------------------ */
+
+/* The word to forget the session goes first: the engine may use its number
+ * again in this very step. */
+static void
+session_down(struct host *h, struct post_session *p)
+{
+	struct session_facts facts = *p->facts;
+	struct post_session copy = *p;
+
+	lim_closed(h->s->limits, copy.session);
+	led_session_down(h->s->ledger, copy.session);
+	p->post.kind = POST_SESSION_FREE;
+	to_out(h, &p->post);
+	core_session_down(h->core, copy.session, &copy.outcome,
+	    slice_str(copy.text), &facts);
+}
+
+/* One whose session the engine has given up already is only taken back. */
+static void
+result(struct host *h, struct job *j)
+{
+	struct sim *s = h->s;
+	bool is_open = lim_is_open(s->limits, j->session), unsent = false;
+	struct eng_shape shape;
+
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct outcome *o = &j->rcpt[i].outcome;
+
+		unsent |= o->klass == OUTCOME_UNSENT && o->stage != STAGE_LOCAL;
+		s->report->attempts += o->klass != OUTCOME_UNSENT;
+		sim_trace_u64(s,
+		    ((uint64_t)o->klass << 16) ^ o->code ^
+			((uint64_t)j->rcpt[i].number << 32));
+	}
+	led_result(s->ledger, j);
+	if (is_open) {
+		shape = plan_shape(s, lim_site(s->limits, j->session));
+		lim_result(s->limits, j->session, unsent && !j->is_sent,
+		    &shape);
+	}
+	core_result(h->core, j, j->session_facts);
+}
+
+static void
+handle_core(struct host *h, struct post *p)
+{
+	struct post_session *ps = container_of(p, struct post_session, post);
+	struct post_moved *pm = container_of(p, struct post_moved, post);
+	struct post_damage *pd = container_of(p, struct post_damage, post);
+	struct post_submit *sub = container_of(p, struct post_submit, post);
+	struct parcel *parcel = container_of(p, struct parcel, post);
+
+	switch (p->kind) {
+	case POST_SUBMIT:
+		led_submitted(h->s->ledger, &sub->id);
+		core_submit(h->core, sub->slot, &sub->ref,
+		    slice_of(sub->envelope, sub->n));
+		mem_free(sub);
+		return;
+	case POST_RESULT:
+		result(h, container_of(p, struct job, post));
+		return;
+	case POST_UP:
+		core_session_up(h->core, ps->session, ps->caps, false);
+		mem_free(ps);
+		return;
+	case POST_DOWN:
+		session_down(h, ps);
+		return;
+	case POST_NOTICE_DONE:
+		if (!parcel->commit.err)
+			led_submitted(h->s->ledger, &parcel->commit.id);
+		core_notice_done(h->core, parcel);
+		parcel_give(h, parcel);
+		return;
+	case POST_MOVED:
+		core_moved(h->core, pm->slot, &pm->ref);
+		mem_free(pm);
+		return;
+	case POST_DAMAGE:
+		core_damage(h->core, &pd->damage);
+		mem_free(pd);
+		return;
+	default:
+		ASSERT(!"a post for the core");
+	}
+}
+
+static void
+handle_out(struct host *h, struct post *p)
+{
+	struct post_session *ps = container_of(p, struct post_session, post);
+
+	switch (p->kind) {
+	case POST_OPEN:
+		outbound_open(h, container_of(p, struct post_open, post));
+		return;
+	case POST_ASSIGN:
+		outbound_assign(h, container_of(p, struct job, post));
+		return;
+	case POST_CLOSE:
+		outbound_close(h, ps->session);
+		mem_free(ps);
+		return;
+	case POST_SESSION_FREE:
+		outbound_session_free(h, ps->session);
+		mem_free(ps);
+		return;
+	default:
+		posts_push(&h->core_inbox, p);
+	}
+}
+
+/* ---- the turn ------------------------------------------------------------------------ */
+
+/* The clerk is done with the lines after a while. */
+static void
+flush_book(struct host *h)
+{
+	struct sim *s = h->s;
+
+	if (h->book.n == 0)
+		return;
+	if (h->book_since_us == 0)
+		h->book_since_us = s->now_us;
+	if (h->book.n < BOOK_FLUSH_BYTES &&
+	    s->now_us - h->book_since_us < BOOK_FLUSH_US)
+		return;
+	h->book_since_us = 0;
+	h->books_sent++;
+	buf_reset(&h->book);
+	sim_timer_set(s, &h->clerk,
+	    s->now_us +
+		rng_range(dice(s, DICE_HOST), 50,
+		    sim_has(s, SIM_F_lazy) ? 200 * US_PER_MS : 2000));
+}
+
+void
+core_clerk_done(void *arg)
+{
+	struct host *h = arg;
+
+	h->books_written = h->books_sent;
+	actor_wake(&h->out);
+}
+
+static bool
+is_late(const struct host *h, int64_t since_us)
+{
+	return since_us && h->s->now_us - since_us >= OUTCOME_WAKE_US;
+}
+
+static void
+hold(struct host *h)
+{
+	if (h->held.head || h->book.n)
+		return;
+	h->held = h->to_spool;
+	h->held_since_us = h->fresh_since_us;
+	h->held_for = h->books_sent;
+	h->to_spool = (struct posts){ NULL, NULL };
+	h->fresh_since_us = 0;
+}
+
+static void
+give(struct host *h)
+{
+	if (!h->given_since_us)
+		h->given_since_us = h->held_since_us;
+	spooler_post(h, &h->held, false);
+	h->held_since_us = 0;
+}
+
+/* As corehost_flush: an outcome goes to the spool behind its line. */
+static void
+flush(struct host *h)
+{
+	struct posts none = { NULL, NULL };
+
+	flush_book(h);
+	if (h->outcomes) {
+		posts_push(&h->to_spool, &h->outcomes->post);
+		h->outcomes = NULL;
+	}
+	if (h->held.head &&
+	    (h->books_written >= h->held_for || is_late(h, h->held_since_us)))
+		give(h);
+	hold(h);
+	if (is_late(h, h->given_since_us)) {
+		spooler_post(h, &none, true);
+		h->given_since_us = 0;
+	}
+}
+
+static int64_t
+deadline(const struct host *h)
+{
+	int64_t at = core_deadline(h->core);
+
+	if (h->given_since_us)
+		at = MIN(at, h->given_since_us + OUTCOME_WAKE_US);
+	if (h->held_since_us)
+		at = MIN(at, h->held_since_us + OUTCOME_WAKE_US);
+	if (h->book.n)
+		at = MIN(at, h->book_since_us + BOOK_FLUSH_US);
+	return at;
+}
+
+void
+core_turn(void *arg)
+{
+	struct host *h = arg;
+	struct post *p;
+
+	do {
+		while ((p = posts_shift(&h->out.box)))
+			posts_push(&h->inbox, p);
+		while ((p = posts_shift(&h->inbox)))
+			handle_out(h, p);
+		core_clock(h->core, h->s->now_us, sim_wall(h->s));
+		while ((p = posts_shift(&h->core_inbox)))
+			handle_core(h, p);
+		if (core_deadline(h->core) <= h->s->now_us)
+			core_tick(h->core);
+	} while (h->out.box.head || h->inbox.head || h->core_inbox.head);
+	flush(h);
+	actor_at(&h->out, MAX(deadline(h), h->s->now_us + 1));
+}

@@ -1,0 +1,169 @@
+/*
+ * sim/host_i.h - the daemon on the virtual clock. It does what mtad/daemon
+ * does, call by call: an inbound worker, an outbound worker on whose turn the
+ * core turns, and a spooler. They speak by posts; a post wakes its receiver a
+ * little later, so that what threads may interleave does interleave.
+ */
+#ifndef SIM_HOST_I_H
+#define SIM_HOST_I_H
+
+#include "sim/sim_i.h"
+
+enum post_kind {
+	/* to the inbound worker */
+	POST_COMMITTED = 1, /* struct parcel */
+	/* to the outbound worker */
+	POST_OPEN,         /* struct post_open */
+	POST_ASSIGN,       /* struct job */
+	POST_CLOSE,        /* struct post_session */
+	POST_SESSION_FREE, /* struct post_session */
+	/* to the core */
+	POST_SUBMIT,      /* struct post_submit */
+	POST_NOTICE_DONE, /* struct parcel */
+	POST_RESULT,      /* struct job */
+	POST_UP,          /* struct post_session */
+	POST_DOWN,        /* struct post_session */
+	POST_MOVED,       /* struct post_moved */
+	POST_DAMAGE,      /* struct post_damage */
+	/* to the spooler */
+	POST_COMMIT,   /* struct parcel */
+	POST_OUTCOMES, /* struct post_outcomes */
+};
+
+struct post_submit {
+	struct post post;
+	struct handle slot;
+	struct spool_ref ref;
+	struct msgid id;
+	uint32_t n;
+	char envelope[];
+};
+
+struct post_open {
+	struct post post;
+	struct handle session;
+	struct endpoint to;
+	char ehlo[DOMAIN_MAX + 1];
+	char host[DOMAIN_MAX + 1];
+	char source[NAME_MAX_BYTES + 1];
+	char site[DOMAIN_MAX + 1];
+};
+
+struct post_session {
+	struct post post;
+	struct handle session;
+	uint32_t caps;
+	struct outcome outcome;
+	char text[REPLY_TEXT_MAX];
+	struct session_facts *facts;
+};
+
+struct post_moved {
+	struct post post;
+	struct handle slot;
+	struct spool_ref ref;
+};
+
+struct post_damage {
+	struct post post;
+	struct spool_damage damage;
+};
+
+enum item_kind { ITEM_OUTCOME, ITEM_DROP, ITEM_MOVED_ACK, ITEM_DAMAGED };
+struct item {
+	uint8_t kind;
+	uint16_t rcpt;
+	struct handle slot;
+	struct spool_rcpt state; /* texts owned */
+};
+#define ITEMS_PER_POST 64
+struct post_outcomes {
+	struct post post;
+	uint32_t n;
+	struct item v[ITEMS_PER_POST];
+};
+
+struct actor {
+	struct host *h;
+	struct posts box;
+	struct timer turn;
+};
+
+struct in_session;
+struct out_session;
+
+struct host {
+	struct sim *s;
+	const struct conf *conf, *boot_conf;
+	bool is_up;
+	struct sim_disk disk;
+	struct gate gate;
+	struct spool *spool;
+	struct core *core;
+	struct buf book;
+	uint64_t sequence;
+	struct timer boot;
+
+	/* The inbound worker. */
+	struct actor in;
+	struct pool in_sessions;
+	struct list in_list;
+	struct posts commits;
+	uint32_t ncommits, waiting, in_events;
+
+	/* The outbound worker, and the core on its turn. */
+	struct actor out;
+	struct posts inbox, core_inbox;
+	struct out_session **sess; /* by the engine's index */
+	uint32_t sess_cap, sess_live;
+	struct post_outcomes *outcomes; /* being filled */
+	struct posts to_spool;          /* fresh: their lines are in the book */
+	struct posts held; /* until the clerk has written the lines */
+	int64_t fresh_since_us, held_since_us, given_since_us;
+	int64_t book_since_us;
+	uint64_t books_sent, books_written, held_for;
+	struct timer clerk;
+	bool releases; /* an operator's request that waits for the start */
+
+	/* The spooler. */
+	struct actor spooler;
+	bool is_asleep;
+	struct posts held_core, held_in; /* answers of a slow sync */
+	struct timer hold;
+	uint32_t ninline;
+	uint64_t given, applied; /* outcomes */
+};
+
+void actor_wake(struct actor *a);
+void actor_at(struct actor *a, int64_t at_us);
+struct parcel *parcel_take(struct host *h);
+void parcel_give(struct host *h, struct parcel *p);
+struct slice host_owned(struct slice s);
+/* Frees a post that nobody will read. */
+void post_free(struct host *h, struct post *p);
+void posts_free(struct host *h, struct posts *l);
+struct buf *host_book(struct host *h);
+uint64_t host_sequence(struct host *h, uint32_t worker);
+
+/* host_in.c */
+void inbound_turn(void *arg);
+void inbound_committed(struct host *h, struct parcel *p);
+void inbound_crash(struct host *h);
+/* host_out.c */
+void outbound_open(struct host *h, struct post_open *o);
+void outbound_assign(struct host *h, struct job *j);
+void outbound_close(struct host *h, struct handle session);
+void outbound_session_free(struct host *h, struct handle session);
+void outbound_crash(struct host *h);
+/* host_core.c */
+extern const struct core_ops host_core_ops;
+void core_turn(void *arg);
+void core_push(struct host *h, struct post *p);
+void core_clerk_done(void *arg);
+/* host_spool.c */
+void spooler_turn(void *arg);
+void spooler_hold_over(void *arg);
+void spooler_post(struct host *h, struct posts *l, bool wake);
+bool spooler_try_inline(struct host *h, struct parcel *p);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * sim/plan.c - what a seed makes of the world: its size, which faults and
+ * features are on, and the configurations of the daemon, as YAML text that the
+ * daemon's own reader compiles.
+ */
+#include "sim/sim_i.h"
+
+static uint32_t
+pick(struct sim *s, uint32_t lo, uint32_t hi)
+{
+	return (uint32_t)rng_range(dice(s, DICE_PLAN), lo, hi);
+}
+
+static bool
+coin(struct sim *s, uint32_t percent)
+{
+	return rng_below(dice(s, DICE_PLAN), 100) < percent;
+}
+
+/* ---- the configuration ---------------------------------------------------------- */
+
+static void
+write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
+{
+	buf_addf(b, "  \"%s\": { connections: %u, ", pattern,
+	    pick(s, 1, tight ? 3 : 10));
+	buf_addf(b, "messages_per_connection: %u, ", pick(s, 1, 60));
+	buf_addf(b, "recipients_per_transaction: %u, ", pick(s, 1, 30));
+	buf_addf(b, "assign_ahead: %u, ", pick(s, 1, 6));
+	if (sim_has(s, SIM_F_rates) && coin(s, 60))
+		buf_addf(b, "rate: %u/10s, burst: %u, ", pick(s, 5, 60),
+		    pick(s, 1, 20));
+	buf_addf(b, "backoff_min: %us, backoff_max: %us }\n", pick(s, 1, 20),
+	    pick(s, 20, 120));
+}
+
+static void
+write_sources(struct sim *s, struct buf *b, uint32_t without)
+{
+	const struct plan *p = &s->plan;
+
+	buf_addz(b, "source:\n");
+	for (uint32_t i = 0; i < p->nsources; i++)
+		if (i != without)
+			buf_addf(b,
+			    "  s%u: { address: 10.0.0.%u, ehlo: "
+			    "s%u.sim.example }\n",
+			    i, i + 1, i);
+	buf_addz(b, "pool:\n");
+	for (uint32_t i = 0; i < p->npools; i++) {
+		buf_addf(b, "  p%u: { sources: [", i);
+		for (uint32_t k = 0, n = 0; k < p->nsources; k++)
+			if (k != without && (k == 0 || k % p->npools == i))
+				buf_addf(b, "%ss%u", n++ ? ", " : "", k);
+		buf_addz(b, "] }\n");
+	}
+	buf_addz(b, "default_pool: p0\n");
+}
+
+static void
+write_client(struct sim *s, struct buf *b)
+{
+	buf_addf(b,
+	    "client:\n  tls: none\n  pipelining: %s\n  chaining: %s\n"
+	    "  host_retry_min: %us\n  host_retry_max: %us\n",
+	    coin(s, 80) ? "true" : "false", coin(s, 80) ? "true" : "false",
+	    pick(s, 2, 20), pick(s, 20, 120));
+	if (coin(s, 70))
+		buf_addf(b,
+		    "  timeouts: { connect: %us, banner: %us, ehlo: 30s, "
+		    "mail: %us, rcpt: 30s, data: 30s, body: 40s, eom: %us, "
+		    "idle: %us }\n",
+		    pick(s, 5, 30), pick(s, 10, 60), pick(s, 10, 60),
+		    pick(s, 20, 120), pick(s, 1, 20));
+}
+
+static struct conf *
+conf_make(struct sim *s, uint32_t number)
+{
+	struct conf_errors errs = { 0 };
+	uint32_t without = SIM_SOURCES;
+	char pattern[40];
+	struct conf *c;
+	struct buf b;
+
+	buf_init(&b, 1u << 16);
+	if (number && s->plan.nsources > 1 && coin(s, 40))
+		without = pick(s, 1, s->plan.nsources - 1);
+	buf_addz(&b,
+	    "hostname: mta.sim.example\nipv6: false\n"
+	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0] }\n");
+	write_sources(s, &b, without);
+	buf_addz(&b, "limits:\n");
+	write_limits(s, &b, "default", 0);
+	for (uint32_t i = 0; i < s->plan.nsites; i++) {
+		snprintf(pattern, sizeof(pattern), "*.g%u.example", i);
+		if (coin(s, 50))
+			write_limits(s, &b, pattern, 1);
+	}
+	buf_addf(&b,
+	    "retry: { first: %us, max: %us, factor: %u, "
+	    "jitter: %u%% }\n",
+	    pick(s, 5, 60), pick(s, 60, 300), pick(s, 1, 4),
+	    pick(s, 0, 3) * 10);
+	write_client(s, &b);
+	buf_addf(&b, "dns: { retry_min: %us, retry_max: %us }\n",
+	    pick(s, 1, 20), pick(s, 20, 120));
+	buf_addf(&b, "expire: %llds\n",
+	    (long long)(s->plan.expire_us / US_PER_S));
+	if (sim_has(s, SIM_F_exhaust))
+		buf_addf(&b,
+		    "messages_max: %u\nqueue_recipients_max: %u\n"
+		    "sessions_max: %u\n",
+		    s->plan.messages_max, s->plan.queue_max, pick(s, 2, 12));
+	else
+		buf_addz(&b,
+		    "messages_max: 20000\n"
+		    "queue_recipients_max: 100000\n");
+	c = conf_parse("seed", buf_slice(&b), &errs);
+	ASSERT(c && !b.failed);
+	buf_free(&b);
+	return c;
+}
+
+/* ---- the world -------------------------------------------------------------------- */
+
+static uint32_t
+features(struct sim *s)
+{
+	uint32_t f = 0, often = pick(s, 20, 80);
+
+	for (uint32_t i = 0; i < SIM_FEATURE_N; i++)
+		if (coin(s, often))
+			f |= UINT32_C(1) << i;
+	return f & ~s->opts->without;
+}
+
+/* Time enough for everything that was under way when the faults stopped: each
+ * wait at its longest, in a row, and the rates. */
+static int64_t
+bound(const struct sim *s)
+{
+	const struct plan *p = &s->plan;
+	int64_t us = 3600 * US_PER_S, worst = 0;
+
+	for (uint32_t i = 0; i < p->nconfs; i++) {
+		const struct conf *c = p->conf[i];
+		int64_t sum = 2 * c->retry.max_us + 2 * c->host_retry_max_us +
+		    2 * c->dns_retry_max_us;
+
+		for (uint32_t k = 0; k < c->nshapes; k++) {
+			const struct eng_shape *h = &c->shapes[k].shape;
+			int64_t more = 2 * h->backoff_max_us;
+
+			if (h->rate_count)
+				more += h->rate_period_us / h->rate_count *
+				    p->messages * 4;
+			worst = MAX(worst, sum + more);
+		}
+		worst = MAX(worst, sum);
+	}
+	return us + worst;
+}
+
+void
+plan_make(struct sim *s)
+{
+	struct plan *p = &s->plan;
+	uint32_t scale = s->opts->is_large ? 10 : 1;
+
+	p->features = features(s);
+	p->messages = pick(s, 300, 700) * scale;
+	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
+	if (p->rcpts_max > 8)
+		p->messages /= 3;
+	p->load_us = pick(s, 5, 40) * INT64_C(60) * US_PER_S;
+	p->heal_us = p->load_us / 100 * pick(s, 100, 160);
+	p->nsites = pick(s, 2, SIM_SITES);
+	for (uint32_t i = 0; i < p->nsites; i++) {
+		p->nhosts[i] = pick(s, 1, SIM_HOSTS);
+		p->ndomains[i] = pick(s, 1, SIM_DOMAINS);
+	}
+	p->nsources = pick(s, 1, SIM_SOURCES);
+	p->npools = pick(s, 1, MIN(p->nsources, 3u));
+	p->ntenants = pick(s, 1, SIM_TENANTS);
+	p->nclients = pick(s, 1, 8);
+	p->latency_us = pick(s, 1, 200) * INT64_C(500);
+	p->badness = pick(s, 2, 40);
+	p->messages_max = pick(s, 100, 300);
+	p->queue_max = pick(s, 100, 500);
+	p->expire_us = sim_has(s, SIM_F_expiry) ?
+	    pick(s, 3, 20) * INT64_C(60) * US_PER_S :
+	    30 * 86400 * US_PER_S;
+	p->nconfs = sim_has(s, SIM_F_reload) ? pick(s, 2, SIM_CONFS) : 1;
+	for (uint32_t i = 0; i < p->nconfs; i++)
+		p->conf[i] = conf_make(s, i);
+	if (s->opts->messages)
+		p->messages = MIN(p->messages, s->opts->messages);
+	p->bound_us = bound(s);
+}
+
+void
+plan_free(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->nconfs; i++)
+		conf_free(p->conf[i]);
+}
+
+/* ---- questions ------------------------------------------------------------------------ */
+
+const struct conf *
+sim_conf(const struct sim *s)
+{
+	return s->plan.conf[s->conf_now];
+}
+
+static const struct eng_shape *
+shape_of(const struct conf *c, uint32_t home)
+{
+	char domain[40];
+
+	snprintf(domain, sizeof(domain), "d0.g%u.example", home);
+	for (uint32_t i = 1; i < c->nshapes; i++)
+		if (slice_glob(c->shapes[i].pattern, slice_str(domain)))
+			return &c->shapes[i].shape;
+	return &c->shapes[0].shape;
+}
+
+/* The larger of two limits, 0 being none. */
+static uint32_t
+looser(uint32_t a, uint32_t b)
+{
+	return a == 0 || b == 0 ? 0 : MAX(a, b);
+}
+
+static void
+loosen(struct eng_shape *to, const struct eng_shape *by)
+{
+	to->conns_max = looser(to->conns_max, by->conns_max);
+	to->msgs_per_conn = looser(to->msgs_per_conn, by->msgs_per_conn);
+	to->rcpts_per_txn = MAX(to->rcpts_per_txn, by->rcpts_per_txn);
+	to->rate_count = looser(to->rate_count, by->rate_count);
+	to->rate_burst = MAX(to->rate_burst, by->rate_burst);
+}
+
+/* A reload reaches a site with the next answer about a domain there, which may
+ * be long after: any configuration that ever held may still. */
+struct eng_shape
+plan_shape(struct sim *s, uint32_t site)
+{
+	struct eng_shape out = *shape_of(sim_conf(s), site);
+
+	for (uint32_t home = 0; home < s->plan.nsites; home++) {
+		if (!sim_zone_may(s, home, site))
+			continue;
+		for (uint32_t i = 0; i < s->plan.nconfs; i++)
+			if (s->conf_used[i])
+				loosen(&out, shape_of(s->plan.conf[i], home));
+	}
+	return out;
+}

@@ -1,0 +1,256 @@
+/*
+ * sim/sim_i.h - the inside of a world. One thread; everything happens in
+ * events of a heap, ordered by (time, when it was asked for).
+ */
+#ifndef SIM_SIM_I_H
+#define SIM_SIM_I_H
+
+#include "check/ledger.h"
+#include "check/limits.h"
+#include "relay/relay.h"
+#include "sim/sim.h"
+
+#define SIM_SITES 12u  /* groups of hosts: one site each */
+#define SIM_HOSTS 3u   /* of a site, at most */
+#define SIM_DOMAINS 4u /* of a site, at most */
+#define SIM_SOURCES 6u
+#define SIM_CONFS 4u
+#define SIM_PORT 25u
+#define SIM_TENANTS 4u
+
+/* ---- time ----------------------------------------------------------------------- */
+
+struct sim;
+
+struct timer {
+	struct heap_node node;
+	void (*fn)(void *arg);
+	void *arg;
+	const char *what; /* a literal: part of the trace */
+};
+
+/* Independent streams of dice, all from the one seed. */
+enum sim_dice {
+	DICE_PLAN,
+	DICE_LOAD,
+	DICE_LINK,
+	DICE_PEER,
+	DICE_CLIENT,
+	DICE_DNS,
+	DICE_FAULT,
+	DICE_HOST,
+	DICE_DISK,
+	DICE_OPERATOR,
+	DICE_N
+};
+
+/* ---- links ---------------------------------------------------------------------- */
+
+struct end;
+struct end_ops {
+	/* Bytes; returns how many were eaten. The rest is kept and offered
+	 * again with more, or after end_resume. */
+	size_t (*on_data)(void *user, struct slice data);
+	void (*on_connect)(void *user, int err); /* errno, 0 = connected */
+	void (*on_drained)(void *user);
+	void (*on_gone)(void *user, int err); /* errno, 0 = FIN */
+	void (*on_deadline)(void *user);
+};
+
+/* A link's end as its owner sees it. */
+struct link;
+struct end {
+	struct link *link;
+	const struct end_ops *ops;
+	void *user;
+	struct buf in; /* arrived, not eaten */
+	bool is_open, is_paused, is_blocked, is_connecting, is_gone;
+	struct timer deadline;
+};
+
+struct link_conf {
+	int64_t latency_us, drip_us; /* drip 0: all that is there at once */
+	uint64_t reset_after;        /* bytes in both directions; 0 = never */
+	uint64_t silent_after;
+};
+
+/* ---- the plan of a world ---------------------------------------------------------- */
+
+struct plan {
+	uint32_t features;
+	uint32_t messages, rcpts_max;
+	int64_t load_us, heal_us; /* from the start */
+	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
+	uint32_t nsources, npools, ntenants, nclients;
+	uint32_t nconfs;
+	struct conf *conf[SIM_CONFS];
+	int64_t expire_us;
+	int64_t latency_us;
+	int64_t bound_us; /* after the healing everything is over */
+	uint32_t messages_max, queue_max; /* with `exhaust` */
+	uint32_t badness;                 /* 1 .. 100: how often things fail */
+};
+
+struct sim_host; /* a receiving host */
+struct client;
+struct load;
+struct zone;
+struct fault;
+struct host; /* the daemon */
+
+struct sim {
+	const struct sim_opts *opts;
+	struct sim_report *report;
+	struct plan plan;
+	struct rng dice[DICE_N];
+	int64_t now_us, wall_offset_us;
+	struct heap heap;
+	uint64_t hash;
+	bool is_healed, is_over;
+	struct story *story;
+	struct marks *marks;
+	struct ledger *ledger;
+	struct limits *limits;
+	struct host *host;
+	struct sim_host *receivers; /* SIM_SITES * SIM_HOSTS */
+	struct client *clients;
+	struct load *load;
+	struct list links;
+	struct zone *zone;
+	struct fault *faults;
+	uint32_t conf_now;
+	bool conf_used[SIM_CONFS]; /* ever */
+	uint64_t next_audit;
+};
+
+static inline struct rng *
+dice(struct sim *s, enum sim_dice d)
+{
+	return &s->dice[d];
+}
+/* True n times in 1000; never once all has healed. */
+bool sim_chance(struct sim *s, enum sim_dice d, uint32_t per_mille);
+static inline bool
+sim_has(const struct sim *s, enum sim_feature f)
+{
+	return (s->plan.features >> f & 1) != 0;
+}
+static inline int64_t
+sim_wall(const struct sim *s)
+{
+	return s->now_us + s->wall_offset_us;
+}
+
+/* world.c */
+void sim_timer_init(struct timer *t, void (*fn)(void *arg), void *arg,
+    const char *what);
+void sim_timer_set(struct sim *s, struct timer *t, int64_t at_us);
+void sim_timer_cancel(struct sim *s, struct timer *t);
+void sim_trace(struct sim *s, const void *p, size_t n);
+void sim_trace_u64(struct sim *s, uint64_t v);
+void sim_fault(struct sim *s, const char *what, struct slice text);
+
+/* link.c */
+/* Connects; `far` accepts when `accepts`, else nobody answers or, with an
+ * errno, it is refused. */
+struct end *link_connect(struct sim *s, const struct link_conf *conf,
+    const struct end_ops *ops, void *user, int refused, bool answers,
+    void (*accept)(void *arg, struct end *far), void *arg);
+bool end_send(struct end *e, struct buf *b); /* true: all of it has left */
+void end_resume(struct end *e);
+void end_close(struct end *e); /* what was sent arrives, then FIN */
+void end_reset(struct end *e);
+void end_vanish(struct end *e); /* no word to the other end */
+void end_deadline(struct end *e, int64_t at_us);
+void links_free(struct sim *s);
+
+/* plan.c */
+void plan_make(struct sim *s);
+void plan_free(struct plan *p);
+/* The loosest shape that may hold for a site now. */
+struct eng_shape plan_shape(struct sim *s, uint32_t site);
+const struct conf *sim_conf(const struct sim *s);
+
+/* peer.c: receivers */
+void peers_make(struct sim *s);
+void peers_free(struct sim *s);
+void peers_heal(struct sim *s);
+void peers_mood(struct sim *s); /* a new mood for some host */
+struct ip peer_ip(uint32_t site, uint32_t host);
+bool peer_of_ip(const struct ip *ip, uint32_t *site, uint32_t *host);
+/* How a connection to a receiver goes. */
+struct end *peer_connect(struct sim *s, const struct ip *to,
+    const struct end_ops *ops, void *user);
+
+/* dns.c */
+void sim_zone_make(struct sim *s);
+void sim_zone_free(struct sim *s);
+void sim_zone_heal(struct sim *s);
+void sim_zone_move(struct sim *s); /* some domain moves */
+void sim_zone_ask(struct sim *s, uint32_t domain, struct slice name);
+void sim_zone_forget(struct sim *s); /* questions of a host that crashed */
+/* Sites that a domain's mail may be at. */
+bool sim_zone_may(const struct sim *s, uint32_t home, uint32_t site);
+
+/* load.c: what is offered, and the text of messages */
+void sim_load_make(struct sim *s);
+void sim_load_free(struct sim *s);
+struct slice sim_load_body(struct sim *s, uint32_t n); /* until the next call */
+struct slice sim_load_header(struct sim *s,
+    uint32_t n); /* the tags before it */
+uint32_t sim_load_rcpts(const struct sim *s, uint32_t n);
+void sim_load_address(const struct sim *s, uint32_t n, uint32_t k, char *dst,
+    size_t cap);
+void sim_load_sender(const struct sim *s, uint32_t n, char *dst, size_t cap);
+/* The next message to offer to the daemon, 0 = none now. */
+uint32_t sim_load_next(struct sim *s);
+/* Offered again after a while; is_open says which recipients. */
+void sim_load_again(struct sim *s, uint32_t n);
+bool sim_load_is_done(const struct sim *s);
+bool *sim_load_open(struct sim *s, uint32_t n); /* recipients not yet taken */
+
+/* client.c: senders */
+void clients_make(struct sim *s);
+void clients_free(struct sim *s);
+void clients_wake(struct sim *s);
+
+/* disk.c: a disk that may die between two operations */
+struct sim_disk {
+	struct disk disk;
+	struct disk *under;
+	struct sim *s;
+	int64_t ops_left; /* until it dies; -1 = lives */
+	bool is_dead;
+	bool is_slow; /* the last turn's syncs took long */
+};
+void sim_disk_open(struct sim_disk *d, struct sim *s);
+void sim_disk_close(struct sim_disk *d);
+/* Power is lost and comes back. */
+void sim_disk_power(struct sim_disk *d);
+bool sim_disk_keeps(struct sim_disk *d, const struct spool_ref *ref);
+
+/* host.c: the daemon */
+void host_make(struct sim *s);
+void host_free(struct sim *s);
+void host_start(struct sim *s);
+void host_crash(struct sim *s);
+bool host_is_up(const struct sim *s);
+void host_reload(struct sim *s);
+void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);
+/* An operator's request; done counts in a trace. */
+void host_admin(struct sim *s, enum eng_verb verb,
+    const struct core_selector *sel);
+/* A client connects to the door. */
+struct end *host_connect(struct sim *s, const struct link_conf *lc,
+    const struct ip *from, const struct end_ops *ops, void *user);
+void host_audit(struct sim *s);
+bool host_is_idle(const struct sim *s);
+void host_rest(struct sim *s); /* base of memory and handles */
+struct sim_disk *host_disk(struct sim *s);
+
+/* fault.c */
+void faults_make(struct sim *s);
+void faults_heal(struct sim *s);
+void faults_free(struct sim *s);
+
+#endif
