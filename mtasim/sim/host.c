@@ -261,6 +261,7 @@ host_crash(struct sim *s)
 
 	s->report->crashes++;
 	story_add(s->story, "CRASH", 0, -1, SL(""));
+	s->marks->n[MARK_crash_before_250] += h->waiting != 0;
 	h->is_up = false;
 	drop_all(h);
 	sim_timer_cancel(s, &h->in.turn);

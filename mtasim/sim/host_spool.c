@@ -175,7 +175,6 @@ spooler_turn(void *arg)
 	more = spool_turn(h->spool, s->now_us);
 	take_answers(h, &a);
 	if (h->disk.is_dead) {
-		s->marks->n[MARK_crash_before_250] += a.to_in.head != NULL;
 		spool_dies(h);
 		host_crash(s);
 		return;
