@@ -20,7 +20,7 @@ import power  # noqa: E402
 PHASES = ["write", "half", "sync", "done"]
 if "asan" in os.environ["BUILD"]:
     sys.exit(77)                 # its runtime must be loaded before our shim
-KILLS = 28 if LONG else 4
+KILLS = 16 if LONG else 4
 # In flight: MAIL was sent and the outcome is not yet durable.
 WINDOW_S = 0.2
 random.seed(7)

@@ -14,10 +14,10 @@
 /* A sanitizer takes five times as long for each. */
 #ifdef __SANITIZE_ADDRESS__
 #define FLIPS_QUICK 300
-#define FLIPS_LONG 2500
+#define FLIPS_LONG 1000
 #else
 #define FLIPS_QUICK 1500
-#define FLIPS_LONG 15000
+#define FLIPS_LONG 10000
 #endif
 
 #define MSGS 60
