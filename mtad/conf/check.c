@@ -179,7 +179,7 @@ add_pool(const struct check *k)
 
 	if (conf->nsources > CONF_POOL_SOURCES_MAX)
 		wrong(k, SPOT(k, SL("pool")),
-		    "to be set when there are more than 64 sources",
+		    "to be set when there are more than 256 sources",
 		    slice_str(NULL));
 	p = arena_get(&conf->arena, sizeof(*p));
 	ASSERT(p != NULL);

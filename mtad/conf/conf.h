@@ -22,7 +22,7 @@
 #define CONF_DNS_MAX 8
 #define CONF_ROUTES_MAX 4096
 #define CONF_HOSTS_MAX 16
-#define CONF_POOL_SOURCES_MAX 64
+#define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
 
 struct conf_tls {
 	struct slice cert, key; /* files, PEM; both or neither */

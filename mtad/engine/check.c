@@ -49,6 +49,7 @@ static void
 check_lane(const struct eng *e, const struct lane *l)
 {
 	const struct site *s = pool_at(&e->sites, l->site);
+	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->is_in_limit;
 
@@ -58,6 +59,14 @@ check_lane(const struct eng *e, const struct lane *l)
 		wakes = heap_has(&p->timer.node);
 		i = p->link.next;
 	}
+	for (uint32_t i = l->ring.head; i != 0;) {
+		const struct queue *q = pool_at(&e->queues, i);
+
+		nready += q->fifo.n;
+		i = q->link.next;
+	}
+	ASSERT(l->nready == nready);
+	ASSERT(l->counted_us <= e->now);
 	ASSERT(l->ring.n != 0 || !l->is_parked);
 	ASSERT(l->ring.n == 0 || wakes || l->why == WHY_NO_SOURCE);
 }
@@ -67,6 +76,7 @@ check_path(const struct eng *e, const struct path *p)
 {
 	const struct site *s = pool_at(&e->sites, p->site);
 
+	ASSERT(p->shut < ENG_WHY_N && p->shut_us <= e->now);
 	ASSERT(p->nsess == p->sessions.n);
 	ASSERT(p->nsess <= s->nsess);
 	ASSERT(p->is_idle == (p->nsess == 0 && p->inflight == 0));

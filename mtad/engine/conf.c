@@ -72,6 +72,8 @@ void
 eng_on_conf(struct eng *e, const struct eng_policy *p)
 {
 	eng_conf_set(e, p);
+	/* Its rows stand for the entries of the policy. */
+	memset(e->blocked, 0, sizeof(e->blocked));
 	for (uint32_t i = 1; i < e->sessions.next_new; i++) {
 		struct sess *x;
 

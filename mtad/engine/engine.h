@@ -27,6 +27,7 @@ struct eng;
 #define ENG_TXN_RCPTS_MAX 100
 #define ENG_SOURCES_MAX 1024
 #define ENG_POOLS_MAX 256
+#define ENG_POOL_SOURCES_MAX 256
 #define ENG_SHAPES_MAX 256
 
 /* ---- policy ---------------------------------------------------------------- */
@@ -57,7 +58,8 @@ struct eng_source_conf {
 struct eng_pool_conf {
 	uint32_t name;
 	uint16_t nsources;
-	uint16_t sources[64]; /* indices into eng_policy.sources */
+	/* indices into eng_policy.sources */
+	uint16_t sources[ENG_POOL_SOURCES_MAX];
 };
 
 struct eng_retry {
@@ -361,6 +363,20 @@ size_t eng_memory(const struct eng *e); /* bytes */
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X
 const char *eng_why_name(enum eng_why w);
+
+/*
+ * What waiting at one gate of one limit has cost, since the policy came. The
+ * gate of a due recipient is the one that stops its lane and opens first;
+ * WHY_SESSION when nothing is in the way but sessions that are on their way.
+ */
+struct eng_blocked {
+	uint64_t refusals; /* times that a path was refused */
+	uint64_t path_us;  /* paths x time that they were shut then */
+	uint64_t rcpt_us;  /* due recipients x time that they waited */
+};
+/* Of entry `shape` of the policy's shapes. Cost: one pass over lanes, paths. */
+void eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
+    struct eng_blocked out[ENG_WHY_N]);
 
 /* clang-format off */
 #define ENG_TOTALS(X) \

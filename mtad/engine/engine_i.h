@@ -227,6 +227,7 @@ struct site {
 	uint32_t nrefs; /* doms, lanes, paths */
 	uint16_t nids, ntargets;
 	bool is_route;
+	uint16_t limit; /* index of shape in the policy */
 	uint32_t nsess;
 	struct eng_shape shape;
 	struct ilist lanes;  /* all of them */
@@ -254,6 +255,7 @@ struct lane {
 	uint32_t cursor;    /* source to begin with next time */
 	uint32_t nqueues;
 	uint32_t ngroups;    /* transactions ready, about */
+	uint32_t nready;     /* recipients in its queues' FIFOs */
 	uint32_t pending;    /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
@@ -263,6 +265,7 @@ struct lane {
 	bool is_parked;
 	uint8_t why;
 	int64_t until_us;
+	int64_t counted_us; /* blocked time is counted up to here */
 	uint32_t wait_host;
 	struct ilist ring; /* queues */
 	struct link link;  /* of site->lanes */
@@ -279,7 +282,9 @@ struct path {
 	uint32_t shun;     /* host that refused the last session */
 	uint8_t level;     /* list of site->open it is in, or LEVEL_NONE */
 	uint8_t why;       /* the gate that shut last */
+	uint8_t shut;      /* the gate that is shut, for blocked time */
 	bool is_idle;
+	int64_t shut_us;     /* since when, if it is */
 	int64_t credit;      /* token bucket: microseconds x rate_count */
 	int64_t credit_us;   /* when credit was brought up to date */
 	int64_t rate_period; /* the rate that credit is counted in */
@@ -329,7 +334,7 @@ struct src {
 struct epool {
 	uint32_t name;
 	uint16_t n;
-	uint16_t src[64];
+	uint16_t src[ENG_POOL_SOURCES_MAX];
 };
 
 /* An operator's wish for a recipient that is in flight. */
@@ -385,6 +390,7 @@ struct eng {
 	uint32_t nnotices, notices_cap;
 	uint64_t nstate[R_STATES];
 	struct eng_totals totals;
+	struct eng_blocked blocked[ENG_SHAPES_MAX][ENG_WHY_N];
 };
 
 /* ---- engine.c ---- */
@@ -557,6 +563,16 @@ bool eng_selects(const struct eng *e, const struct eng_selector *sel,
  * flight; false when nobody wanted anything. */
 bool eng_mark_apply(struct eng *e, uint32_t i);
 void eng_mark_forget(struct eng *e, uint32_t i);
+
+/* ---- blocked.c ---- */
+/* Before the number of a lane's ready recipients or its gate changes. */
+void eng_lane_count(struct eng *e, struct lane *l);
+/* A gate of the path has refused. */
+void eng_path_shut(struct eng *e, struct path *p, enum eng_why why);
+/* What shut it may be over. */
+void eng_path_reopen(struct eng *e, struct path *p);
+/* It is given up. */
+void eng_path_unshut(struct eng *e, struct path *p);
 
 /* ---- pace.c ---- */
 void eng_pace_count(struct pace *p, int64_t now_us, enum outcome_class c);

@@ -101,6 +101,7 @@ lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
 	l = eng_slot(&e->lanes, &i);
 	l->site = site;
 	l->pool_name = pool_name;
+	l->counted_us = e->now;
 	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
 	il_push_tail(K_LANE(e), &s->lanes, i);
 	eng_site_hold(e, site);
@@ -161,6 +162,7 @@ eng_lane_unpark(struct eng *e, uint32_t lane)
 	struct lane *l = pool_at(&e->lanes, lane);
 
 	eng_lane_unwait(e, lane);
+	eng_lane_count(e, l);
 	l->is_parked = false;
 	l->why = WHY_NONE;
 	l->until_us = 0;
@@ -323,6 +325,8 @@ eng_fifo_push(struct eng *e, uint32_t qi, uint32_t i, bool at_head)
 		return;
 	}
 	l = pool_at(&e->lanes, q->lane);
+	eng_lane_count(e, l);
+	l->nready++;
 	l->ngroups += runs;
 	if (q->fifo.n == 1) {
 		if (l->ring.n == 0) {
@@ -351,6 +355,8 @@ eng_fifo_remove(struct eng *e, uint32_t qi, uint32_t i)
 		return;
 	}
 	l = pool_at(&e->lanes, q->lane);
+	eng_lane_count(e, l);
+	l->nready--;
 	l->ngroups -= runs;
 	if (q->fifo.n > 0)
 		return;

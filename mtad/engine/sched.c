@@ -127,6 +127,8 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 	if (why != WHY_NONE) {
 		if (until != 0)
 			eng_path_park(e, path, why, until);
+		else
+			eng_path_shut(e, p, why);
 		stopped_by(st, why, until, 0);
 		return false;
 	}
@@ -175,6 +177,7 @@ park(struct eng *e, uint32_t lane, const struct stop *st)
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct host *h;
 
+	eng_lane_count(e, l);
 	l->is_parked = true;
 	l->why = (uint8_t)st->why;
 	l->until_us = st->until_us;
@@ -249,6 +252,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 	int64_t until;
 	enum eng_why why;
 
+	eng_path_reopen(e, p);
 	while (left > 0 && s->hungry.n != 0 && p->level != LEVEL_NONE &&
 	    e->budget != 0) {
 		uint32_t lane = s->hungry.head;

@@ -303,6 +303,7 @@ sess_free(struct eng *e, uint32_t i)
 		e->nclosing--;
 	if (h->probe == i)
 		h->probe = 0;
+	eng_path_reopen(e, p);
 	eng_host_drop(e, x->host);
 	pool_give(&e->sessions, i);
 }

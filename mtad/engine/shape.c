@@ -162,6 +162,7 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 
 	p->why = (uint8_t)why;
 	e->totals.parks_total++;
+	eng_path_shut(e, p, why);
 	if (until_us > e->now)
 		eng_timer_set(e, &p->timer, TIMER_PATH, path, until_us);
 }
@@ -253,6 +254,7 @@ path_free(struct eng *e, uint32_t i)
 
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
 	eng_timer_cancel(e, &p->timer);
+	eng_path_unshut(e, p);
 	map_del(&e->path_map, path_key(p->site, p->src));
 	il_remove(K_PATH(e), &s->paths, i);
 	e->srcs[p->src].npaths--;

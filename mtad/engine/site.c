@@ -207,6 +207,7 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 		e->totals.sites++;
 	}
 	s->nrefs++;
+	s->limit = (uint16_t)shape;
 	targets_set(e, s, ev);
 	if (is_new ||
 	    memcmp(&s->shape, &e->policy->shapes[shape], sizeof(s->shape)) !=

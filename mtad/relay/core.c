@@ -102,6 +102,13 @@ core_shape(const struct core *c, struct slice domain)
 	return 0;
 }
 
+void
+core_blocked(const struct core *c, struct slice domain,
+    struct eng_blocked out[ENG_WHY_N])
+{
+	eng_blocked(c->eng, core_shape(c, domain), c->now_us, out);
+}
+
 int
 core_read_envelope(struct core *c, const struct core_msg *m,
     struct envelope *env, struct cursor *rcpts, char **record)

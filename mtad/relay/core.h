@@ -127,6 +127,10 @@ void core_view_metrics(struct core *c, struct buf *out);
 int core_view_message(struct core *c, struct slice id,
     struct buf *out) MUST_CHECK;
 
+/* Blocked time at the limit that a domain falls under. */
+void core_blocked(const struct core *c, struct slice domain,
+    struct eng_blocked out[ENG_WHY_N]);
+
 /* Text form of a selector, as control requests and verbs give it. */
 struct core_selector {
 	struct slice id, domain, tenant, campaign, pool;

@@ -151,6 +151,10 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	char *record = NULL;
 
 	ASSERT(m);
+	if (!book) {
+		c->books_dropped++;
+		return;
+	}
 	book_entry_init(&e, kind_of[cmd->log.what]);
 	e.wall_us = c->wall_us;
 	e.id = m->id;
@@ -176,7 +180,7 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 		e.user = slice_str(c->jobs[cmd->log.job - 1].user);
 		e.reason = slice_str(c->jobs[cmd->log.job - 1].reason);
 	}
-	if (!book || book_write(book, &e))
+	if (book_write(book, &e))
 		c->books_dropped++;
 	mem_free(record);
 }

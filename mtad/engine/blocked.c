@@ -1,0 +1,105 @@
+/*
+ * engine/blocked.c - what waiting has cost, by the limit that made it wait.
+ *
+ * Two integrals are kept for each entry of the policy's limits and each gate:
+ * paths times the time that they were shut after a refusal, and due recipients
+ * times the time that they stood in line behind it. Nothing walks: a path's
+ * interval is added when it opens, a lane's when the number of its recipients
+ * or its gate changes.
+ */
+#include "engine/engine_i.h"
+
+static struct eng_blocked *
+row_of(struct eng *e, uint32_t site, enum eng_why why)
+{
+	const struct site *s = pool_at(&e->sites, site);
+
+	return &e->blocked[s->limit][why];
+}
+
+/* The gate that a lane's mail stands at. */
+static enum eng_why
+lane_gate(const struct lane *l)
+{
+	return l->is_parked ? (enum eng_why)l->why : WHY_SESSION;
+}
+
+void
+eng_lane_count(struct eng *e, struct lane *l)
+{
+	int64_t passed = e->now - l->counted_us;
+
+	if (passed != 0 && l->nready != 0)
+		row_of(e, l->site, lane_gate(l))->rcpt_us +=
+		    (uint64_t)passed * l->nready;
+	l->counted_us = e->now;
+}
+
+static void
+path_count(struct eng *e, struct path *p)
+{
+	if (p->shut != WHY_NONE)
+		row_of(e, p->site, p->shut)->path_us +=
+		    (uint64_t)(e->now - p->shut_us);
+	p->shut_us = e->now;
+}
+
+void
+eng_path_shut(struct eng *e, struct path *p, enum eng_why why)
+{
+	path_count(e, p);
+	p->shut = (uint8_t)why;
+	row_of(e, p->site, why)->refusals++;
+}
+
+void
+eng_path_reopen(struct eng *e, struct path *p)
+{
+	enum eng_why why;
+	int64_t until;
+
+	if (p->shut == WHY_NONE)
+		return;
+	why = p->shut == WHY_CONN ? eng_path_open_gate(e, p, &until) :
+				    eng_path_gate(e, p, &until);
+	path_count(e, p);
+	if (why == WHY_NONE)
+		p->shut = WHY_NONE;
+}
+
+void
+eng_path_unshut(struct eng *e, struct path *p)
+{
+	path_count(e, p);
+	p->shut = WHY_NONE;
+}
+
+void
+eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
+    struct eng_blocked out[ENG_WHY_N])
+{
+	memcpy(out, e->blocked[shape], sizeof(e->blocked[shape]));
+	for (uint32_t i = 1; i < e->lanes.next_new; i++) {
+		const struct lane *l;
+		const struct site *s;
+
+		if (!pool_is_live(&e->lanes, i))
+			continue;
+		l = pool_at(&e->lanes, i);
+		s = pool_at(&e->sites, l->site);
+		if (s->limit == shape)
+			out[lane_gate(l)].rcpt_us +=
+			    (uint64_t)(now_us - l->counted_us) * l->nready;
+	}
+	for (uint32_t i = 1; i < e->paths.next_new; i++) {
+		const struct path *p;
+		const struct site *s;
+
+		if (!pool_is_live(&e->paths, i))
+			continue;
+		p = pool_at(&e->paths, i);
+		s = pool_at(&e->sites, p->site);
+		if (s->limit == shape && p->shut != WHY_NONE)
+			out[p->shut].path_us += (uint64_t)(now_us - p->shut_us);
+	}
+}
