@@ -21,6 +21,7 @@ static const struct command {
 	    "the ledger: lost, duplicated, corrupted mail" },
 	{ "fuzz", cmd_fuzz,
 	    "the daemon's own code in made-up worlds, with faults" },
+	{ "plan", cmd_plan, "predicts queue, delays and limits of a scenario" },
 	{ "version", cmd_version, "prints the version" },
 };
 

@@ -24,6 +24,7 @@ int cmd_world(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_fuzz(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
 
 /* ---- options --------------------------------------------------------------- */
 

@@ -1,0 +1,110 @@
+/*
+ * plan/scenario.h - what a plan is made for: arrivals, providers, and the
+ * configuration whose policy is tried. Read from YAML; share/doc/scenarios.md
+ * has the keys.
+ */
+#ifndef PLAN_SCENARIO_H
+#define PLAN_SCENARIO_H
+
+#include "conf/conf.h"
+#include "plan/dist.h"
+#include "world/behave.h"
+#include "world/expand.h"
+#include "world/nameset.h"
+
+#define SCEN_PROVIDERS_MAX 64
+#define SCEN_WORKLOADS_MAX 16
+#define SCEN_SPECS_MAX 32 /* names or ranges of one provider */
+#define SCEN_EVENTS_MAX 16
+#define SCEN_TENANTS_MAX 64
+#define SCEN_SETS_MAX 8
+
+/* A time in which a stage answers otherwise. */
+struct scen_event {
+	int64_t from_us, until_us;
+	uint8_t stage; /* enum sim_stage */
+	struct verdict verdict;
+};
+
+struct scen_provider {
+	struct slice name;
+	uint32_t nspecs;
+	struct {
+		struct expand names;
+		struct slice text;
+		uint64_t up_to; /* names up to and with this one */
+	} specs[SCEN_SPECS_MAX];
+	uint64_t ndomains;
+	double zipf;     /* exponent; 0: all alike */
+	double *shares;  /* with zipf: cumulative, of ndomains */
+	bool has_own_mx; /* each domain its own host, else one for all */
+	struct behave behave;
+	struct dist setup, per_message, refusal;
+	uint32_t nevents;
+	struct scen_event events[SCEN_EVENTS_MAX];
+};
+
+enum arrival { ARRIVAL_CONSTANT, ARRIVAL_POISSON, ARRIVAL_CAMPAIGN };
+
+struct scen_tenant {
+	struct slice name;
+	uint64_t up_to; /* weights up to and with this one */
+};
+
+struct scen_workload {
+	struct slice name;
+	uint8_t arrival; /* enum arrival */
+	double rate;     /* messages a second; 0: all at once */
+	int64_t for_us;  /* constant, Poisson */
+	uint64_t count;  /* campaign */
+	int64_t start_us;
+	struct dist size;
+	uint64_t weights;
+	uint64_t up_to[SCEN_PROVIDERS_MAX]; /* by provider, cumulative */
+	uint32_t ntenants;
+	struct scen_tenant tenants[SCEN_TENANTS_MAX];
+	struct slice campaign, pool;
+};
+
+struct scen {
+	struct yaml_doc *doc; /* texts live there */
+	struct slice name;
+	uint64_t seed;
+	int64_t until_us; /* 0: until everything has left */
+	struct dist dns;
+	struct slice config; /* as written */
+	struct conf *conf;   /* with the pools and limits of this scenario */
+	uint32_t nproviders, nworkloads;
+	struct scen_provider *providers;
+	struct scen_workload *workloads;
+	struct nameset domains; /* to index of provider + 1 */
+	struct arena arena;
+};
+
+/* A value in place of what the file says: "pool.bulk.addresses", "40". */
+struct scen_set {
+	struct slice key, value;
+};
+
+/* NULL with every error reported as file:line:column: what, expected, got. */
+struct scen *scen_load(const char *path, const struct scen_set *sets,
+    uint32_t nsets, struct conf_errors *errs);
+void scen_free(struct scen *s);
+/* Name of a provider's domain, drawn by its shares; appended to out. */
+void scen_domain_draw(const struct scen_provider *p, struct rng *rng,
+    struct buf *out);
+/* Name i of a provider. */
+void scen_domain(const struct scen_provider *p, uint64_t i, struct buf *out);
+
+/* scenario_set.c: puts values in their places; false with errors reported. */
+bool scen_apply(struct scen *s, const struct scen_set *sets, uint32_t n,
+    struct conf_errors *errs);
+/* scenario_conf.c: loads the configuration that s->config names beside the
+ * scenario and gives each range of domains a limit of its own (with the values
+ * that the configuration has for it), so that blocked time can be told apart.
+ * pools: the scenario's map, or NULL. */
+void scen_conf_load(struct scen *s, const char *path,
+    const struct yaml_node *config, const struct yaml_node *pools,
+    struct conf_errors *errs);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * plan/scenario_conf.c - the configuration whose policy is tried: mtad's own
+ * file, read by mtad's own reader. The scenario may give a pool another number
+ * of sources.
+ */
+#include "plan/keys.h"
+#include "plan/scenario.h"
+
+struct pools {
+	struct scen *s;
+	struct conf_pool *pool; /* the one that is being read */
+};
+
+/* ---- pools --------------------------------------------------------------------- */
+
+/* More of the configuration's sources, each with the next name of the pool. */
+static bool
+grow(struct scen *s, struct conf_pool *pool, uint32_t n)
+{
+	struct conf *c = s->conf;
+	uint32_t had = c->nsources;
+	struct conf_source *all;
+
+	if (had + n > ENG_SOURCES_MAX)
+		return false;
+	all = arena_get(&s->arena, (had + n) * sizeof(*all));
+	if (all == NULL)
+		return false;
+	memcpy(all, c->sources, had * sizeof(*all));
+	for (uint32_t i = 0; i < n; i++) {
+		struct buf name;
+
+		buf_init(&name, NAME_MAX_BYTES + 16);
+		(void)buf_addf(&name, "%.*s-%u", SLF(pool->name), i + 1);
+		all[had + i].name =
+		    slice_of(arena_str(&s->arena, buf_slice(&name).p, name.n),
+			name.n);
+		buf_free(&name);
+		pool->sources[i] = (uint16_t)(had + i);
+	}
+	pool->nsources = n;
+	c->sources = all;
+	c->nsources = had + n;
+	return true;
+}
+
+static void
+take_addresses(struct keys *k, const struct yaml_node *v)
+{
+	struct pools *p = k->into;
+	uint64_t n = keys_number(k, v, "addresses", CONF_POOL_SOURCES_MAX);
+
+	if (p->pool == NULL)
+		return;
+	if (n == 0 || !grow(p->s, p->pool, (uint32_t)n))
+		keys_wrong(k, v, "addresses",
+		    "1 to 256 for a pool, 1024 in all");
+}
+
+static const struct key pool_keys[] = {
+	{ "addresses", take_addresses },
+};
+
+static struct conf_pool *
+pool_find(struct conf *c, struct slice name)
+{
+	for (uint32_t i = 0; i < c->npools; i++)
+		if (slice_eq(c->pools[i].name, name))
+			return &c->pools[i];
+	return NULL;
+}
+
+static void
+take_pools(struct scen *s, const struct yaml_node *v, struct conf_errors *errs)
+{
+	struct pools p = { .s = s };
+	struct keys k = { .doc = s->doc, .errs = errs, .into = &p };
+
+	if (v->kind != YAML_MAP) {
+		keys_wrong(&k, v, "pool", "a map");
+		return;
+	}
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct yaml_node at = { .kind = YAML_SCALAR,
+			.line = v->key_lines[i],
+			.column = v->key_columns[i],
+			.text = v->keys[i] };
+
+		p.pool = pool_find(s->conf, v->keys[i]);
+		if (p.pool == NULL)
+			keys_wrong(&k, &at, "pool",
+			    "the name of a pool of the configuration");
+		keys_take(&k, v->items[i], pool_keys, ARRAY_LEN(pool_keys),
+		    "a pool");
+	}
+}
+
+/* ---- limits -------------------------------------------------------------------- */
+
+static uint32_t
+limit_of(const struct conf *c, struct slice domain)
+{
+	for (uint32_t i = 1; i < c->nshapes; i++)
+		if (slice_glob(c->shapes[i].pattern, domain))
+			return i;
+	return 0;
+}
+
+/* The one limit of all names of a range; false: they differ. */
+static bool
+limit_of_all(const struct conf *c, const struct expand *e, uint32_t *limit)
+{
+	struct buf name;
+	bool same = true;
+
+	buf_init(&name, DOMAIN_MAX + 32);
+	for (uint64_t i = 0; same && i < expand_count(e); i++) {
+		uint32_t at;
+
+		buf_reset(&name);
+		ASSERT(expand_name(e, i, &name) == 0);
+		at = limit_of(c, buf_slice(&name));
+		if (i == 0)
+			*limit = at;
+		same = at == *limit;
+	}
+	buf_free(&name);
+	return same;
+}
+
+static struct slice
+pattern_of(struct scen *s, const struct expand *e, struct slice text)
+{
+	struct buf b;
+	struct slice out;
+
+	if (!e->has_range)
+		return text;
+	buf_init(&b, DOMAIN_MAX + 32);
+	(void)buf_addf(&b, "%.*s*%.*s", SLF(e->before), SLF(e->after));
+	out = slice_of(arena_str(&s->arena, buf_slice(&b).p, b.n), b.n);
+	buf_free(&b);
+	return out;
+}
+
+/* Names before ranges: a range's pattern may cover a name. */
+static void
+split_limits(struct scen *s, const struct yaml_node *config,
+    struct conf_errors *errs)
+{
+	struct conf *c = s->conf;
+	uint32_t total = c->nshapes, n = 1, from = 0;
+	struct conf_shape *all;
+
+	for (uint32_t p = 0; p < s->nproviders; p++)
+		total += s->providers[p].nspecs;
+	all = arena_get(&s->arena, total * sizeof(*all));
+	if (total > ENG_SHAPES_MAX || all == NULL) {
+		yaml_error(s->doc, config, errs,
+		    "limits and domains, expected at most %d in all, got %u",
+		    ENG_SHAPES_MAX, total);
+		return;
+	}
+	all[0] = c->shapes[0];
+	for (uint32_t k = 0; k < 2 * s->nproviders; k++) {
+		const struct scen_provider *p =
+		    &s->providers[k % s->nproviders];
+		bool ranges = k >= s->nproviders;
+
+		for (uint32_t i = 0; i < p->nspecs; i++) {
+			const struct expand *e = &p->specs[i].names;
+
+			if (e->has_range != ranges)
+				continue;
+			if (!limit_of_all(c, e, &from))
+				yaml_error(s->doc, config, errs,
+				    "%.*s, expected a range under one limit "
+				    "of the configuration, got several",
+				    SLF(p->specs[i].text));
+			all[n] = c->shapes[from];
+			all[n++].pattern = pattern_of(s, e, p->specs[i].text);
+		}
+	}
+	memcpy(&all[n], &c->shapes[1], (c->nshapes - 1) * sizeof(*all));
+	c->shapes = all;
+	c->nshapes = total;
+}
+
+/* ---- the file ------------------------------------------------------------------ */
+
+void
+scen_conf_load(struct scen *s, const char *path, const struct yaml_node *config,
+    const struct yaml_node *pools, struct conf_errors *errs)
+{
+	const char *slash = strrchr(path, '/');
+	size_t dir = slash ? (size_t)(slash - path) + 1 : 0;
+	struct keys k = { .doc = s->doc, .errs = errs };
+	struct buf full;
+
+	if (s->config.n == 0)
+		return;
+	buf_init(&full, 8192);
+	if (s->config.p[0] != '/')
+		(void)buf_add(&full, path, dir);
+	(void)buf_adds(&full, s->config);
+	(void)buf_addc(&full, '\0');
+	s->conf = conf_load(buf_slice(&full).p, errs);
+	buf_free(&full);
+	if (s->conf == NULL) {
+		keys_wrong(&k, config, "config",
+		    "a configuration of mtad beside the scenario");
+		return;
+	}
+	if (pools)
+		take_pools(s, pools, errs);
+	for (uint32_t i = 0; i < s->nworkloads; i++)
+		if (s->workloads[i].pool.n &&
+		    !pool_find(s->conf, s->workloads[i].pool))
+			yaml_error(s->doc, config, errs,
+			    "workload %.*s, expected a pool of the "
+			    "configuration, got '%.*s'",
+			    SLF(s->workloads[i].name),
+			    SLF(s->workloads[i].pool));
+	split_limits(s, config, errs);
+}

@@ -1,0 +1,409 @@
+/*
+ * plan/trial.c - the clock and the core of a trial.
+ */
+#include "plan/trial_i.h"
+
+#define TELL_EVERY 4096 /* events */
+#define TTL_US (3600 * US_PER_S)
+#define HAPPEN_MAX (1u << 30)
+
+/* ---- what the core asks for ------------------------------------------------------ */
+
+static void
+op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
+{
+	struct trial *t = ctx;
+	struct handle h;
+	struct answer *a = pool_take(&t->answers, &h);
+
+	ASSERT(a != NULL);
+	a->happen.kind = HAPPEN_ANSWER;
+	a->index = h.index;
+	a->domain = domain;
+	a->is_host = is_host;
+	slice_copy(name, a->name, sizeof(a->name));
+	happen_at(t, &a->happen, t->now + dist_draw(&t->s->dns, &t->dns));
+}
+
+static void
+op_open(void *ctx, const struct core_open *o)
+{
+	peer_open(ctx, o);
+}
+
+static void
+op_assign(void *ctx, struct job *j)
+{
+	peer_assign(ctx, j);
+}
+
+static void
+op_close(void *ctx, struct handle session)
+{
+	peer_close(ctx, session);
+}
+
+static void
+op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
+    const struct spool_rcpt *r)
+{
+	(void)rcpt;
+	mail_outcome(ctx, slot, r);
+}
+
+static void
+op_drop(void *ctx, struct handle slot)
+{
+	mail_drop(ctx, slot);
+}
+
+static void
+op_slot_ignored(void *ctx, struct handle slot)
+{
+	(void)ctx;
+	(void)slot;
+}
+
+static void
+op_commit(void *ctx, struct parcel *p)
+{
+	(void)ctx;
+	(void)p;
+	ASSERT(!"a notice to the null sender");
+}
+
+static struct parcel *
+op_parcel_take(void *ctx)
+{
+	(void)ctx;
+	return NULL;
+}
+
+static void
+op_parcel_give(void *ctx, struct parcel *p)
+{
+	(void)ctx;
+	(void)p;
+}
+
+/* Nobody keeps books. */
+static struct buf *
+op_book(void *ctx)
+{
+	(void)ctx;
+	return NULL;
+}
+
+static uint64_t
+op_sequence(void *ctx)
+{
+	return ++((struct trial *)ctx)->sequence;
+}
+
+static const struct core_ops ops = {
+	.resolve = op_resolve,
+	.open = op_open,
+	.assign = op_assign,
+	.close = op_close,
+	.outcome = op_outcome,
+	.drop = op_drop,
+	.moved_ack = op_slot_ignored,
+	.damaged = op_slot_ignored,
+	.commit = op_commit,
+	.parcel_take = op_parcel_take,
+	.parcel_give = op_parcel_give,
+	.book = op_book,
+	.sequence = op_sequence,
+};
+
+/* There is no disk: what asks for it is told so. */
+static int64_t
+disk_read_none(struct disk *d, uint32_t file, uint64_t off, void *dst, size_t n)
+{
+	(void)d;
+	(void)file;
+	(void)off;
+	(void)dst;
+	(void)n;
+	return E_IO;
+}
+
+static const struct disk_ops no_disk = { .read = disk_read_none };
+
+/* ---- names --------------------------------------------------------------------- */
+
+/* Every name of the scenario has one mail host with one address, the
+ * provider's or its own. */
+static void
+answer(struct trial *t, struct answer *a)
+{
+	uint32_t p = nameset_find(&t->s->domains, slice_str(a->name), NULL);
+	struct core_answer out = { .status = ENG_DNS_OK, .ttl_us = TTL_US };
+	char host[DOMAIN_MAX + 8] = "";
+	uint64_t h;
+
+	if (p == 0 && a->name[0] && !a->is_host)
+		out.status = ENG_DNS_NXDOMAIN;
+	else if (p != 0 && !t->s->providers[p - 1].has_own_mx)
+		snprintf(host, sizeof(host), "mx.%.*s",
+		    SLF(t->s->providers[p - 1].name));
+	else
+		snprintf(host, sizeof(host), "mx.%s", a->name);
+	h = hash_bytes(p, host, strlen(host));
+	out.n = out.status == ENG_DNS_OK;
+	out.target[0].host = slice_str(host);
+	out.target[0].pref = 10;
+	out.target[0].ip.family = 4;
+	memcpy(out.target[0].ip.b, &h, 4);
+	core_resolved(t->core, a->domain, &out);
+	pool_give(&t->answers, a->index);
+}
+
+/* ---- the clock ----------------------------------------------------------------- */
+
+void
+happen_at(struct trial *t, struct happen *h, int64_t when_us)
+{
+	if (heap_has(&h->node))
+		heap_rekey(&t->heap, &h->node, when_us);
+	else
+		ASSERT(heap_push(&t->heap, &h->node, when_us) == 0);
+}
+
+static void
+count_one(struct tally *a, int64_t now)
+{
+	uint64_t passed = (uint64_t)(now - a->counted_us);
+
+	a->depth_us += passed * a->depth;
+	a->conn_us += passed * a->conns;
+	a->counted_us = now;
+}
+
+void
+trial_count(struct trial *t, uint32_t provider)
+{
+	count_one(tally_of(t, provider), t->now);
+	count_one(tally_all(t), t->now);
+}
+
+/* Twice as wide, half as many. */
+static void
+buckets_fold(struct outlook *o)
+{
+	for (uint32_t i = 0; i < TRIAL_BUCKETS / 2; i++) {
+		struct bucket a = o->buckets[2 * i], b = o->buckets[2 * i + 1];
+
+		a.depth = b.depth;
+		a.depth_max = MAX(a.depth_max, b.depth_max);
+		a.arrived += b.arrived;
+		a.delivered += b.delivered;
+		a.deferred += b.deferred;
+		o->buckets[i] = a;
+	}
+	o->nbuckets = TRIAL_BUCKETS / 2;
+	o->bucket_us *= 2;
+}
+
+/* The bucket of the present; those that nothing happened in are filled. */
+struct bucket *
+trial_bucket(struct trial *t)
+{
+	struct outlook *o = t->out;
+	int64_t at = t->now - START_US;
+
+	while (at >= o->bucket_us * o->nbuckets) {
+		struct bucket b = { .depth = tally_all(t)->depth };
+
+		b.depth_max = b.depth;
+		if (o->nbuckets)
+			o->buckets[o->nbuckets - 1].depth = b.depth;
+		if (o->nbuckets == TRIAL_BUCKETS)
+			buckets_fold(o);
+		else
+			o->buckets[o->nbuckets++] = b;
+	}
+	return &o->buckets[o->nbuckets - 1];
+}
+
+static void
+happens(struct trial *t, struct happen *h)
+{
+	switch ((enum happen_kind)h->kind) {
+	case HAPPEN_ARRIVAL:
+		feed_arrive(t, container_of(h, struct feed, happen));
+		return;
+	case HAPPEN_ANSWER:
+		answer(t, container_of(h, struct answer, happen));
+		return;
+	case HAPPEN_PEER:
+		peer_happen(t, container_of(h, struct peer, happen));
+	}
+}
+
+static bool
+is_over(const struct trial *t)
+{
+	return t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0;
+}
+
+/* One instant's worth: what happens then, or the core's own timers. False when
+ * nothing is left, or only beyond the horizon. */
+static bool
+turn(struct trial *t, int64_t until)
+{
+	struct heap_node *n = heap_peek(&t->heap);
+	int64_t core_at = MAX(core_deadline(t->core), t->now);
+	int64_t at = n ? MIN(n->key, core_at) : core_at;
+
+	if (at >= until || is_over(t))
+		return false;
+	/* Buckets end before what happens behind their end. */
+	t->now = at;
+	(void)trial_bucket(t);
+	core_clock(t->core, at, at - START_US + WALL_US);
+	if (core_at <= at)
+		core_tick(t->core);
+	else
+		happens(t,
+		    container_of(heap_pop(&t->heap), struct happen, node));
+	t->out->events++;
+	return true;
+}
+
+/* ---- birth, life, death -------------------------------------------------------- */
+
+/* So wide that all that comes fits into half of the buckets. */
+static int64_t
+bucket_width(const struct scen *s)
+{
+	static const int64_t nice_s[] = { 1, 2, 5, 10, 15, 30, 60, 120, 300,
+		600, 900, 1800, 3600, 7200, 21600, 86400 };
+	double span = 0;
+	size_t i = 0;
+
+	for (uint32_t k = 0; k < s->nworkloads; k++) {
+		const struct scen_workload *w = &s->workloads[k];
+		double us = (double)w->for_us;
+
+		if (w->arrival == ARRIVAL_CAMPAIGN && w->rate > 0)
+			us = (double)w->count / w->rate * (double)US_PER_S;
+		span = MAX(span, us + (double)w->start_us);
+	}
+	while (i + 1 < ARRAY_LEN(nice_s) &&
+	    (double)(nice_s[i] * US_PER_S) * (TRIAL_BUCKETS / 2) < span)
+		i++;
+	return nice_s[i] * US_PER_S;
+}
+
+static bool
+trial_make(struct trial *t, uint64_t seed)
+{
+	const struct scen *s = t->s;
+	struct outlook *o = t->out;
+
+	o->seed = seed;
+	o->bucket_us = bucket_width(s);
+	o->n = s->nproviders;
+	o->tallies = mem_get((o->n + 1) * sizeof(*o->tallies));
+	for (uint32_t i = 0; i <= o->n; i++)
+		o->tallies[i].counted_us = START_US;
+	t->now = START_US;
+	t->disk.ops = &no_disk;
+	atomic_store(&t->gate.rcpts_free, (int64_t)s->conf->rcpts_max);
+	heap_init(&t->heap, HAPPEN_MAX);
+	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
+	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
+	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
+	buf_init(&t->envelope, 64u << 10);
+	buf_init(&t->address, MAILBOX_MAX);
+	t->full = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
+	rng_seed(&t->dns, hash_u64(seed ^ 1));
+	t->providers = mem_get(o->n * sizeof(*t->providers));
+	for (uint32_t i = 0; i < o->n; i++) {
+		t->providers[i].p = &s->providers[i];
+		rng_seed(&t->providers[i].rng, hash_u64(seed ^ (0x1000 + i)));
+		t->providers[i].sources = mem_get(
+		    s->conf->nsources * sizeof(*t->providers[i].sources));
+	}
+	t->core = core_new(s->conf, &t->disk, &t->gate, hash_u64(seed), &ops, t,
+	    t->now, WALL_US);
+	return t->core != NULL;
+}
+
+static void
+blocked_add(struct eng_blocked *to, const struct eng_blocked *from)
+{
+	for (int w = 0; w < ENG_WHY_N; w++) {
+		to[w].refusals += from[w].refusals;
+		to[w].path_us += from[w].path_us;
+		to[w].rcpt_us += from[w].rcpt_us;
+	}
+}
+
+/* Each range of a provider's domains has a limit of its own. */
+static void
+blocked_take(struct trial *t)
+{
+	for (uint32_t i = 0; i < t->out->n; i++) {
+		const struct scen_provider *p = &t->s->providers[i];
+
+		for (uint32_t k = 0; k < p->nspecs; k++) {
+			struct eng_blocked b[ENG_WHY_N];
+
+			buf_reset(&t->address);
+			scen_domain(p, k ? p->specs[k - 1].up_to : 0,
+			    &t->address);
+			core_blocked(t->core, buf_slice(&t->address), b);
+			blocked_add(tally_of(t, i)->blocked, b);
+			blocked_add(tally_all(t)->blocked, b);
+		}
+	}
+}
+
+static void
+trial_free(struct trial *t)
+{
+	peers_free(t);
+	if (t->core)
+		core_free(t->core);
+	for (uint32_t i = 0; t->providers && i < t->out->n; i++)
+		mem_free(t->providers[i].sources);
+	mem_free(t->providers);
+	mem_free(t->feeds);
+	pool_free(&t->mails);
+	pool_free(&t->answers);
+	buf_free(&t->envelope);
+	buf_free(&t->address);
+	heap_free(&t->heap);
+}
+
+struct outlook *
+trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
+{
+	int64_t until = s->until_us ? START_US + s->until_us : TIME_NEVER;
+	struct trial t = { .s = s, .out = mem_get(sizeof(struct outlook)) };
+
+	ASSERT(trial_make(&t, seed));
+	feeds_make(&t, seed);
+	while (turn(&t, until))
+		if (watch && t.out->events % TELL_EVERY == 0)
+			watch->tell(watch->ctx, t.now - START_US,
+			    tally_all(&t)->arrived, tally_all(&t)->depth);
+	if (s->until_us && !is_over(&t))
+		t.now = until;
+	core_clock(t.core, t.now, t.now - START_US + WALL_US);
+	for (uint32_t i = 0; i < t.out->n; i++)
+		trial_count(&t, i);
+	blocked_take(&t);
+	t.out->end_us = t.now - START_US;
+	trial_free(&t);
+	return t.out;
+}
+
+void
+outlook_free(struct outlook *o)
+{
+	mem_free(o->tallies);
+	mem_free(o);
+}

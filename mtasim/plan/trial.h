@@ -1,0 +1,68 @@
+/*
+ * plan/trial.h - one run of a scenario with one seed: the real relay core and
+ * engine under a virtual clock, providers as models without bytes, no spool
+ * (its bytes are counted).
+ *
+ * The clock jumps from event to event. Each part draws from a stream of its
+ * own, so that a change to one provider leaves the draws of others alone.
+ */
+#ifndef PLAN_TRIAL_H
+#define PLAN_TRIAL_H
+
+#include "plan/scenario.h"
+#include "world/hist.h"
+
+#define TRIAL_BUCKETS 64
+
+/* Numbers of one provider, or of all together. */
+struct tally {
+	uint64_t arrived, delivered, bounced, expired;
+	uint64_t attempts, deferrals; /* transactions; of them answered 4xx */
+	uint64_t sessions, refused;   /* opened; that did not come up */
+	uint64_t waited;              /* not begun when they came */
+	uint64_t depth, peak;         /* recipients in the queue */
+	int64_t peak_us, drained_us;  /* first time of the peak; last empty */
+	int64_t first_us, last_us;    /* arrivals */
+	int64_t final_us;             /* last one that left */
+	uint64_t bytes, bytes_peak;   /* of the spool */
+	uint64_t conns;               /* now */
+	uint64_t conn_us;             /* integral of conns */
+	uint64_t depth_us;            /* integral of depth */
+	int64_t counted_us;           /* integrals are up to here */
+	uint64_t stay_us;             /* sum of times in queue, and of those */
+	uint64_t flight_us, retry_us; /*   handed to a session; deferred */
+	struct hist stay;
+	struct eng_blocked blocked[ENG_WHY_N];
+};
+
+struct bucket {
+	uint64_t depth;     /* at its end */
+	uint64_t depth_max; /* inside */
+	uint64_t arrived, delivered, deferred;
+};
+
+/* Times are from the start of the scenario. */
+struct outlook {
+	uint64_t seed;
+	int64_t end_us; /* of the simulation */
+	uint64_t refused_at_door;
+	uint64_t events;
+	int64_t bucket_us;
+	uint32_t nbuckets;
+	struct bucket buckets[TRIAL_BUCKETS];
+	uint32_t n; /* providers; tallies[n] is of all */
+	struct tally *tallies;
+};
+
+/* Called now and then with the simulated time; may be NULL. */
+struct trial_watch {
+	void (*tell)(void *ctx, int64_t at_us, uint64_t done, uint64_t depth);
+	void *ctx;
+};
+
+/* Free with outlook_free. */
+struct outlook *trial_run(const struct scen *s, uint64_t seed,
+    const struct trial_watch *watch);
+void outlook_free(struct outlook *o);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * plan/trial_i.h - the inside of a trial: the clock, messages, peers.
+ */
+#ifndef PLAN_TRIAL_I_H
+#define PLAN_TRIAL_I_H
+
+#include "plan/trial.h"
+#include "relay/relay.h"
+
+/* The engine's clock at the scenario's start; 0 has a meaning of its own. */
+#define START_US (1000 * US_PER_S)
+#define WALL_US (INT64_C(1767225600) * US_PER_S) /* at that time */
+
+enum happen_kind { HAPPEN_ARRIVAL, HAPPEN_ANSWER, HAPPEN_PEER };
+struct happen {
+	struct heap_node node;
+	uint8_t kind; /* enum happen_kind */
+};
+
+/* A message in the queue; its slot is the spool's for the core. */
+struct mail {
+	int64_t arrival_us, assigned_us, began_us;
+	uint32_t bytes;
+	uint8_t provider;
+	bool is_begun;
+};
+
+struct source_state {
+	uint32_t conns;
+	int64_t full_ns; /* of its token bucket */
+};
+
+struct provider_state {
+	const struct scen_provider *p;
+	struct rng rng;
+	struct source_state *sources; /* by index in the configuration */
+};
+
+struct feed { /* a workload */
+	struct happen happen;
+	const struct scen_workload *w;
+	struct rng rng;
+	uint64_t i, n; /* messages so far, in all */
+	double at;     /* of the next, Poisson; us from start_us */
+};
+
+enum peer_state { PEER_OPENING, PEER_IDLE, PEER_BUSY, PEER_QUITTING };
+struct peer {
+	struct happen happen;
+	struct handle session;
+	uint32_t index; /* in the pool of peers */
+	uint16_t provider, source;
+	uint8_t state;
+	uint8_t stage;                 /* of the verdict */
+	bool is_closing;               /* QUIT when all is sent */
+	bool is_over;                  /* what comes now is for nobody */
+	bool is_counted;               /* among the provider's connections */
+	uint32_t nmsgs;                /* taken */
+	const struct verdict *verdict; /* on what is under way; NULL: yes */
+	struct job *job;               /* under way */
+	struct posts waiting, stale;
+};
+
+struct answer {
+	struct happen happen;
+	uint32_t index; /* in the pool of answers */
+	uint32_t domain;
+	bool is_host;
+	char name[DOMAIN_MAX + 1];
+};
+
+struct trial {
+	const struct scen *s;
+	struct outlook *out;
+	struct core *core;
+	struct gate gate;
+	struct disk disk;
+	struct heap heap;
+	int64_t now; /* of the engine */
+	struct pool mails, peers, answers;
+	struct peer **by_session;
+	uint32_t nby_session;
+	struct provider_state *providers;
+	struct feed *feeds;
+	uint32_t nfeeds_left;
+	struct rng dns;
+	uint64_t sequence;
+	struct buf envelope, address;
+	struct verdict full; /* too many messages in a connection */
+};
+
+/* ---- trial.c ---- */
+void happen_at(struct trial *t, struct happen *h, int64_t when_us);
+/* Brings the integrals of a provider and of all up to now. */
+void trial_count(struct trial *t, uint32_t provider);
+static inline struct tally *
+tally_of(struct trial *t, uint32_t provider)
+{
+	return &t->out->tallies[provider];
+}
+static inline struct tally *
+tally_all(struct trial *t)
+{
+	return &t->out->tallies[t->out->n];
+}
+struct mail *trial_mail(struct trial *t, const struct job *j);
+struct bucket *trial_bucket(struct trial *t);
+
+/* ---- trial_mail.c ---- */
+void feeds_make(struct trial *t, uint64_t seed);
+void feed_arrive(struct trial *t, struct feed *f);
+void mail_outcome(struct trial *t, struct handle slot,
+    const struct spool_rcpt *r);
+void mail_drop(struct trial *t, struct handle slot);
+
+/* ---- trial_peer.c ---- */
+void peer_open(struct trial *t, const struct core_open *o);
+void peer_assign(struct trial *t, struct job *j);
+void peer_close(struct trial *t, struct handle session);
+void peer_happen(struct trial *t, struct peer *p);
+void peers_free(struct trial *t);
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * plan/trial_mail.c - messages: when they come, what they are, how they leave.
+ *
+ * All have one recipient and the null sender, so that no notice is owed.
+ */
+#include <math.h>
+
+#include "plan/trial_i.h"
+
+#define RECORD_BYTES 64 /* a record's header */
+
+/* ---- when ---------------------------------------------------------------------- */
+
+/* Sets the time of message f->i; false when there is none. */
+static bool
+feed_next(struct trial *t, struct feed *f)
+{
+	const struct scen_workload *w = f->w;
+
+	if (w->arrival == ARRIVAL_POISSON) {
+		f->at -=
+		    (double)US_PER_S / w->rate * log(dist_unit_draw(&f->rng));
+		if (f->at >= (double)w->for_us)
+			return false;
+	} else {
+		if (f->i >= f->n)
+			return false;
+		f->at =
+		    w->rate > 0 ? (double)f->i * (double)US_PER_S / w->rate : 0;
+	}
+	happen_at(t, &f->happen, START_US + w->start_us + (int64_t)f->at);
+	return true;
+}
+
+void
+feeds_make(struct trial *t, uint64_t seed)
+{
+	const struct scen *s = t->s;
+
+	t->feeds = mem_get(s->nworkloads * sizeof(*t->feeds));
+	for (uint32_t i = 0; i < s->nworkloads; i++) {
+		struct feed *f = &t->feeds[i];
+
+		f->happen.kind = HAPPEN_ARRIVAL;
+		f->w = &s->workloads[i];
+		rng_seed(&f->rng, hash_u64(seed ^ (0x100 + i)));
+		f->n = f->w->count;
+		if (f->w->arrival == ARRIVAL_CONSTANT)
+			f->n = (uint64_t)(f->w->rate *
+				((double)f->w->for_us / (double)US_PER_S) +
+			    1e-6);
+		if (feed_next(t, f))
+			t->nfeeds_left++;
+	}
+}
+
+/* ---- what ---------------------------------------------------------------------- */
+
+static uint32_t
+provider_draw(struct trial *t, struct feed *f)
+{
+	uint64_t at = rng_below(&f->rng, f->w->weights);
+	uint32_t p = 0;
+
+	while (p + 1 < t->s->nproviders && at >= f->w->up_to[p])
+		p++;
+	return p;
+}
+
+static struct slice
+tenant_draw(struct feed *f)
+{
+	const struct scen_workload *w = f->w;
+	uint64_t at;
+	uint32_t i = 0;
+
+	if (w->ntenants == 0)
+		return SL("");
+	at = rng_below(&f->rng, w->tenants[w->ntenants - 1].up_to);
+	while (at >= w->tenants[i].up_to)
+		i++;
+	return w->tenants[i].name;
+}
+
+static void
+encode(struct trial *t, struct feed *f, uint32_t provider, uint64_t body)
+{
+	int64_t wall = t->now - START_US + WALL_US;
+	struct env_rcpt rcpt;
+	struct envelope env = {
+		.id = msgid_make(wall, t->s->conf->node, ++t->sequence),
+		.arrival_us = wall,
+		.expires_us = wall + t->s->conf->expire_us,
+		.tenant = tenant_draw(f),
+		.campaign = f->w->campaign,
+		.pool = f->w->pool,
+		.body_bytes = body,
+		.nrcpt = 1,
+	};
+
+	buf_reset(&t->address);
+	(void)buf_addz(&t->address, "u@");
+	scen_domain_draw(&t->s->providers[provider], &f->rng, &t->address);
+	rcpt = (struct env_rcpt){ .address = buf_slice(&t->address) };
+	buf_reset(&t->envelope);
+	ASSERT(env_encode(&t->envelope, &env, &rcpt) == 0);
+}
+
+static void
+tally_arrival(struct tally *a, int64_t at, uint32_t bytes)
+{
+	if (a->arrived++ == 0)
+		a->first_us = at;
+	a->last_us = at;
+	a->bytes += bytes;
+	a->bytes_peak = MAX(a->bytes_peak, a->bytes);
+	if (++a->depth > a->peak) {
+		a->peak = a->depth;
+		a->peak_us = at;
+	}
+}
+
+static void
+submit(struct trial *t, struct feed *f)
+{
+	uint32_t provider = provider_draw(t, f);
+	uint64_t body = (uint64_t)dist_draw(&f->w->size, &f->rng);
+	struct bucket *b;
+	struct handle slot;
+	struct mail *m;
+	struct spool_ref ref;
+
+	encode(t, f, provider, body);
+	if (t->mails.live >= t->s->conf->messages_max ||
+	    !gate_take(&t->gate.rcpts_free, 1)) {
+		t->out->refused_at_door++;
+		return;
+	}
+	m = pool_take(&t->mails, &slot);
+	ASSERT(m != NULL);
+	ref = (struct spool_ref){ .file = 1,
+		.offset = slot.index,
+		.env_bytes = (uint32_t)t->envelope.n,
+		.body_bytes = (uint32_t)MIN(body, UINT32_MAX) };
+	*m = (struct mail){ .arrival_us = t->now,
+		.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes,
+		.provider = (uint8_t)provider };
+	trial_count(t, provider);
+	tally_arrival(tally_of(t, provider), t->now - START_US, m->bytes);
+	tally_arrival(tally_all(t), t->now - START_US, m->bytes);
+	b = trial_bucket(t);
+	b->arrived++;
+	b->depth_max = MAX(b->depth_max, tally_all(t)->depth);
+	core_submit(t->core, slot, &ref, buf_slice(&t->envelope));
+}
+
+void
+feed_arrive(struct trial *t, struct feed *f)
+{
+	f->i++;
+	submit(t, f);
+	if (!feed_next(t, f))
+		t->nfeeds_left--;
+}
+
+/* ---- how it ends --------------------------------------------------------------- */
+
+struct mail *
+trial_mail(struct trial *t, const struct job *j)
+{
+	/* Where a message lies says which it is: slots and refs go together
+	 * in the core, and only one of them is in a job. */
+	return pool_at(&t->mails, j->ref.offset);
+}
+
+static void
+tally_final(struct trial *t, struct tally *a, const struct mail *m,
+    const struct outcome *o)
+{
+	uint64_t stay = (uint64_t)(t->now - m->arrival_us);
+
+	a->delivered += o->klass == OUTCOME_DELIVERED;
+	a->bounced += o->klass == OUTCOME_BOUNCED;
+	a->expired += o->klass == OUTCOME_EXPIRED;
+	a->final_us = t->now - START_US;
+	a->stay_us += stay;
+	if (o->klass == OUTCOME_DELIVERED)
+		hist_add(&a->stay, (int64_t)stay);
+	ASSERT(a->depth > 0);
+	if (--a->depth == 0)
+		a->drained_us = t->now - START_US;
+}
+
+void
+mail_outcome(struct trial *t, struct handle slot, const struct spool_rcpt *r)
+{
+	struct mail *m = pool_at(&t->mails, slot.index);
+	uint64_t wait;
+
+	if (r->is_final) {
+		trial_count(t, m->provider);
+		tally_final(t, tally_of(t, m->provider), m, &r->outcome);
+		tally_final(t, tally_all(t), m, &r->outcome);
+		trial_bucket(t)->delivered +=
+		    r->outcome.klass == OUTCOME_DELIVERED;
+		return;
+	}
+	if (r->due_us == TIME_NEVER)
+		return;
+	wait = (uint64_t)MAX(r->due_us - (t->now - START_US + WALL_US), 0);
+	tally_of(t, m->provider)->retry_us += wait;
+	tally_all(t)->retry_us += wait;
+}
+
+void
+mail_drop(struct trial *t, struct handle slot)
+{
+	struct mail *m = pool_at(&t->mails, slot.index);
+
+	tally_of(t, m->provider)->bytes -= m->bytes;
+	tally_all(t)->bytes -= m->bytes;
+	pool_give(&t->mails, slot.index);
+}

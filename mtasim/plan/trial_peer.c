@@ -1,0 +1,394 @@
+/*
+ * plan/trial_peer.c - a session as its provider sees it: set up, one message
+ * after the other, gone; without bytes.
+ *
+ * What is asked of the provider (a connection, a message) is answered by what
+ * holds when it is asked, and the answer arrives after the time that it takes.
+ */
+#include "plan/trial_i.h"
+
+#define QUIT_US (10 * US_PER_MS)
+
+/* The engine's stage of a receiver's stage. */
+static const uint8_t stage_of[AT_N] = {
+	[AT_CONNECT] = STAGE_BANNER,
+	[AT_MAIL] = STAGE_MAIL,
+	[AT_RCPT] = STAGE_RCPT,
+	[AT_DATA] = STAGE_DATA,
+	[AT_EOM] = STAGE_EOM,
+};
+
+static struct provider_state *
+provider_of(struct trial *t, const struct peer *p)
+{
+	return &t->providers[p->provider];
+}
+
+static struct outcome
+outcome_of(const struct verdict *v, uint8_t stage)
+{
+	struct outcome o = { .klass = OUTCOME_TRANSIENT,
+		.stage = stage_of[stage] };
+
+	if (v == NULL)
+		return (struct outcome){ .klass = OUTCOME_DELIVERED,
+			.stage = STAGE_EOM,
+			.code = 250 };
+	if (v->kind == VERDICT_REPLY) {
+		o.code = v->code;
+		if (v->code >= 500)
+			o.klass = OUTCOME_BOUNCED;
+	} else if (v->kind == VERDICT_SILENT && stage == AT_CONNECT)
+		o.stage = STAGE_CONNECT;
+	return o;
+}
+
+/* ---- what the provider thinks of it -------------------------------------------- */
+
+static const struct verdict *
+event_now(const struct trial *t, const struct scen_provider *p, uint8_t stage)
+{
+	int64_t at = t->now - START_US;
+
+	for (uint32_t i = 0; i < p->nevents; i++) {
+		const struct scen_event *e = &p->events[i];
+
+		if (e->stage == stage && at >= e->from_us && at < e->until_us)
+			return &e->verdict;
+	}
+	return NULL;
+}
+
+static const struct verdict *
+judge_connection(struct trial *t, struct peer *p)
+{
+	struct provider_state *ps = provider_of(t, p);
+	const struct behave *b = &ps->p->behave;
+	const struct verdict *v = event_now(t, ps->p, AT_CONNECT);
+
+	if (v != NULL)
+		return v;
+	if (b->source_conns_max &&
+	    ps->sources[p->source].conns >= b->source_conns_max)
+		return &b->busy;
+	return behave_pick(b, AT_CONNECT, &ps->rng);
+}
+
+/* The first stage that does not like the message; NULL: taken. */
+static const struct verdict *
+judge_message(struct trial *t, struct peer *p)
+{
+	struct provider_state *ps = provider_of(t, p);
+	const struct behave *b = &ps->p->behave;
+
+	if (b->messages_max && p->nmsgs >= b->messages_max) {
+		p->stage = AT_MAIL;
+		return &t->full;
+	}
+	for (p->stage = AT_MAIL; p->stage < AT_N; p->stage++) {
+		const struct verdict *v = event_now(t, ps->p, p->stage);
+
+		if (v != NULL)
+			return v;
+		if (p->stage == b->over_stage && b->rate_count &&
+		    !behave_take(b, &ps->sources[p->source].full_ns, t->now))
+			return &b->over;
+		if (b->nrules &&
+		    (v = behave_pick(b, p->stage, &ps->rng)) != NULL)
+			return v;
+	}
+	return NULL;
+}
+
+/* How long a client waits for an answer that does not come. */
+static int64_t
+patience(const struct trial *t, uint8_t stage)
+{
+	const struct conf *c = t->s->conf;
+
+	switch (stage) {
+	case AT_CONNECT:
+		return c->connect_timeout_us;
+	case AT_MAIL:
+		return c->client.mail_ms * US_PER_MS;
+	case AT_RCPT:
+		return c->client.rcpt_ms * US_PER_MS;
+	case AT_DATA:
+		return c->client.data_ms * US_PER_MS;
+	default:
+		return c->client.eom_ms * US_PER_MS;
+	}
+}
+
+/* ---- messages ------------------------------------------------------------------ */
+
+static struct job *
+job_shift(struct posts *l)
+{
+	struct post *p = posts_shift(l);
+
+	return p ? container_of(p, struct job, post) : NULL;
+}
+
+static void
+begin(struct trial *t, struct peer *p)
+{
+	struct provider_state *ps = provider_of(t, p);
+	struct tally *one = tally_of(t, p->provider);
+	struct mail *m;
+	int64_t takes;
+
+	p->job = job_shift(&p->waiting);
+	p->state = PEER_BUSY;
+	m = trial_mail(t, p->job);
+	if (!m->is_begun) {
+		m->is_begun = true;
+		one->waited += m->arrival_us != t->now;
+		tally_all(t)->waited += m->arrival_us != t->now;
+	}
+	p->verdict = judge_message(t, p);
+	if (p->verdict == NULL || p->stage == AT_EOM)
+		takes = dist_draw(&ps->p->per_message, &ps->rng);
+	else if (p->verdict->kind == VERDICT_SILENT)
+		takes = patience(t, p->stage);
+	else
+		takes = dist_draw(&ps->p->refusal, &ps->rng);
+	one->attempts++;
+	tally_all(t)->attempts++;
+	happen_at(t, &p->happen, t->now + takes);
+}
+
+static void
+rest(struct trial *t, struct peer *p)
+{
+	p->state = p->is_closing ? PEER_QUITTING : PEER_IDLE;
+	happen_at(t, &p->happen,
+	    t->now +
+		(p->is_closing ? QUIT_US :
+				 t->s->conf->client.idle_ms * US_PER_MS));
+}
+
+/* Gives a job back to the core, which frees it. */
+static void
+give_back(struct trial *t, struct job *j, const struct outcome *o, bool is_sent)
+{
+	struct mail *m = trial_mail(t, j);
+	uint64_t flown = (uint64_t)(t->now - m->assigned_us);
+
+	tally_of(t, m->provider)->flight_us += flown;
+	tally_all(t)->flight_us += flown;
+	j->is_sent = is_sent;
+	for (uint16_t i = 0; i < j->n; i++)
+		j->rcpt[i].outcome = *o;
+	core_result(t->core, j, NULL);
+}
+
+/* The session's end. What it still held goes back unsent; what the engine
+ * hands it meanwhile it does not know to be for nobody. */
+static void
+end(struct trial *t, struct peer *p, const struct outcome *o)
+{
+	struct outcome unsent = { .klass = OUTCOME_UNSENT };
+	struct provider_state *ps = provider_of(t, p);
+	uint32_t provider = p->provider;
+	struct job *j;
+
+	p->is_over = true;
+	while ((j = job_shift(&p->waiting)) != NULL)
+		give_back(t, j, &unsent, false);
+	trial_count(t, provider);
+	if (p->is_counted) {
+		ps->sources[p->source].conns--;
+		tally_of(t, provider)->conns--;
+		tally_all(t)->conns--;
+	}
+	t->by_session[p->session.index] = NULL;
+	core_session_down(t->core, p->session, o, SL(""), NULL);
+	while ((j = job_shift(&p->stale)) != NULL) {
+		/* Its recipient may have gone on by another way. */
+		j->is_sent = false;
+		for (uint16_t i = 0; i < j->n; i++)
+			j->rcpt[i].outcome = unsent;
+		core_result(t->core, j, NULL);
+	}
+	pool_give(&t->peers, p->index);
+}
+
+static void
+message_done(struct trial *t, struct peer *p)
+{
+	struct job *j = p->job;
+	const struct verdict *v = p->verdict;
+	struct outcome o = outcome_of(v, p->stage);
+	bool ends = v != NULL && (v->kind != VERDICT_REPLY || v->code == 421);
+
+	p->job = NULL;
+	p->nmsgs += v == NULL;
+	p->is_over = ends;
+	if (o.klass == OUTCOME_TRANSIENT) {
+		tally_of(t, p->provider)->deferrals++;
+		tally_all(t)->deferrals++;
+		trial_bucket(t)->deferred++;
+	}
+	j->in_doubt =
+	    v != NULL && v->kind != VERDICT_REPLY && p->stage == AT_EOM;
+	p->state = PEER_IDLE;
+	if (!ends && p->waiting.head)
+		begin(t, p); /* the line moves before anyone joins it */
+	give_back(t, j, &o, true);
+	if (ends)
+		end(t, p, &o);
+	else if (p->state == PEER_IDLE)
+		rest(t, p);
+}
+
+/* ---- the session --------------------------------------------------------------- */
+
+static struct peer *
+peer_of(struct trial *t, struct handle session)
+{
+	struct peer *p = session.index < t->nby_session ?
+	    t->by_session[session.index] :
+	    NULL;
+
+	return p && handle_eq(p->session, session) ? p : NULL;
+}
+
+static void
+remember(struct trial *t, struct peer *p)
+{
+	uint32_t had = t->nby_session, n = MAX(had, 256u);
+
+	while (n <= p->session.index)
+		n *= 2;
+	if (n != had) {
+		t->by_session =
+		    mem_grow(t->by_session, n * sizeof(struct peer *));
+		ASSERT(t->by_session != NULL);
+		memset(&t->by_session[had], 0,
+		    (n - had) * sizeof(struct peer *));
+		t->nby_session = n;
+	}
+	t->by_session[p->session.index] = p;
+}
+
+void
+peer_open(struct trial *t, const struct core_open *o)
+{
+	struct handle h;
+	struct peer *p = pool_take(&t->peers, &h);
+	struct provider_state *ps;
+	int64_t takes;
+
+	ASSERT(p != NULL);
+	p->happen.kind = HAPPEN_PEER;
+	p->index = h.index;
+	p->session = o->session;
+	p->source = o->source;
+	p->provider =
+	    (uint16_t)(nameset_find(&t->s->domains, o->domain, NULL) - 1);
+	ps = provider_of(t, p);
+	remember(t, p);
+	p->verdict = judge_connection(t, p);
+	if (p->verdict == NULL) {
+		p->is_counted = true;
+		ps->sources[p->source].conns++;
+		trial_count(t, p->provider);
+		tally_of(t, p->provider)->conns++;
+		tally_all(t)->conns++;
+		takes = dist_draw(&ps->p->setup, &ps->rng);
+	} else if (p->verdict->kind == VERDICT_SILENT)
+		takes = patience(t, AT_CONNECT);
+	else
+		takes = dist_draw(&ps->p->refusal, &ps->rng);
+	happen_at(t, &p->happen, t->now + takes);
+}
+
+void
+peer_assign(struct trial *t, struct job *j)
+{
+	struct peer *p = peer_of(t, j->session);
+
+	ASSERT(p != NULL);
+	if (p->is_over) {
+		posts_push(&p->stale, &j->post);
+		return;
+	}
+	trial_mail(t, j)->assigned_us = t->now;
+	posts_push(&p->waiting, &j->post);
+	if (p->state == PEER_IDLE)
+		begin(t, p);
+}
+
+void
+peer_close(struct trial *t, struct handle session)
+{
+	struct peer *p = peer_of(t, session);
+
+	if (p == NULL || p->is_over)
+		return;
+	p->is_closing = true;
+	if (p->state == PEER_IDLE)
+		rest(t, p);
+}
+
+static void
+opened(struct trial *t, struct peer *p)
+{
+	struct tally *one = tally_of(t, p->provider);
+	struct outcome o;
+
+	if (p->verdict != NULL) {
+		one->refused++;
+		tally_all(t)->refused++;
+		o = outcome_of(p->verdict, AT_CONNECT);
+		end(t, p, &o);
+		return;
+	}
+	one->sessions++;
+	tally_all(t)->sessions++;
+	p->state = PEER_IDLE;
+	core_session_up(t->core, p->session, CAP_ESMTP | CAP_PIPELINING, false);
+	if (p->state == PEER_IDLE)
+		rest(t, p);
+}
+
+void
+peer_happen(struct trial *t, struct peer *p)
+{
+	struct outcome orderly = { .klass = OUTCOME_DELIVERED };
+
+	switch ((enum peer_state)p->state) {
+	case PEER_OPENING:
+		opened(t, p);
+		return;
+	case PEER_BUSY:
+		message_done(t, p);
+		return;
+	case PEER_IDLE: /* its time is up */
+		p->is_closing = true;
+		rest(t, p);
+		return;
+	case PEER_QUITTING:
+		end(t, p, &orderly);
+	}
+}
+
+void
+peers_free(struct trial *t)
+{
+	struct job *j;
+
+	for (uint32_t i = 0; i < t->nby_session; i++) {
+		struct peer *p = t->by_session[i];
+
+		if (p == NULL)
+			continue;
+		if (p->job)
+			job_free(p->job);
+		while ((j = job_shift(&p->waiting)) != NULL)
+			job_free(j);
+	}
+	mem_free(t->by_session);
+	pool_free(&t->peers);
+}
