@@ -77,7 +77,7 @@ check_path(const struct eng *e, const struct path *p)
 	const struct site *s = pool_at(&e->sites, p->site);
 
 	ASSERT(p->shut < ENG_WHY_N && p->shut_us <= e->now);
-	ASSERT(p->nsess == p->sessions.n);
+	ASSERT(p->nsess == p->sessions.n && p->nopening <= p->nsess);
 	ASSERT(p->nsess <= s->nsess);
 	ASSERT(p->is_idle == (p->nsess == 0 && p->inflight == 0));
 }

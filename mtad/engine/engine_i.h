@@ -276,6 +276,7 @@ struct lane {
 struct path {
 	uint32_t site, src;
 	uint32_t nsess;    /* in any state */
+	uint32_t nopening; /* of them, not up yet */
 	uint32_t nproven;  /* of them, with a reply about a recipient */
 	uint32_t inflight; /* transactions */
 	uint32_t fails;    /* refusals in a row */

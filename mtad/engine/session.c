@@ -82,6 +82,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	if (h->fails != 0)
 		h->probe = i;
 	p->nsess++;
+	p->nopening++;
 	s->nsess++;
 	e->srcs[p->src].nsess++;
 	il_push_tail(K_SESS(e), &p->sessions, i);
@@ -230,6 +231,7 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 		h->clear_until_us = 0;
 	}
 	path = x->path;
+	((struct path *)pool_at(&e->paths, path))->nopening--;
 	eng_host_up(e, x->host);
 	eng_sess_relist(e, ev->session.index);
 	eng_path_pump(e, path);
@@ -296,6 +298,7 @@ sess_free(struct eng *e, uint32_t i)
 	eng_path_relist(e, x->path);
 	il_remove(K_SESS(e), &p->sessions, i);
 	p->nsess--;
+	p->nopening -= x->state == SESS_OPENING;
 	p->nproven -= x->ndone != 0;
 	s->nsess--;
 	e->srcs[p->src].nsess--;

@@ -137,6 +137,22 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 	return WHY_RATE;
 }
 
+/* A session that the rate leaves nothing to send on is opened for nothing: as
+ * many as wait for work already have a transaction's credit each. */
+static enum eng_why
+spare_gate(const struct eng *e, const struct path *p, int64_t *until_us)
+{
+	int64_t spare = (int64_t)p->nopening + p->room[0].n;
+	int64_t missing = (spare + 1) * p->rate_period - p->credit;
+
+	if (missing <= 0)
+		return WHY_NONE;
+	if (spare < (int64_t)p->rate_burst)
+		*until_us =
+		    e->now + (missing + p->rate_count - 1) / p->rate_count;
+	return WHY_RATE; /* else until one of them has work or is gone */
+}
+
 enum eng_why
 eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
@@ -152,7 +168,7 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;
-	return WHY_NONE;
+	return is_rated(p) ? spare_gate(e, p, until_us) : WHY_NONE;
 }
 
 void
@@ -160,8 +176,11 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 {
 	struct path *p = pool_at(&e->paths, path);
 
-	p->why = (uint8_t)why;
 	e->totals.parks_total++;
+	if (p->shut == why && heap_has(&p->timer.node) &&
+	    p->timer.node.key == until_us)
+		return; /* as it is */
+	p->why = (uint8_t)why;
 	eng_path_shut(e, p, why);
 	if (until_us > e->now)
 		eng_timer_set(e, &p->timer, TIMER_PATH, path, until_us);
