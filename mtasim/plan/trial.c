@@ -364,7 +364,7 @@ blocked_take(struct trial *t)
 static void
 trial_free(struct trial *t)
 {
-	peers_free(t);
+	trial_peers_free(t);
 	if (t->core)
 		core_free(t->core);
 	for (uint32_t i = 0; t->providers && i < t->out->n; i++)

@@ -118,6 +118,6 @@ void peer_open(struct trial *t, const struct core_open *o);
 void peer_assign(struct trial *t, struct job *j);
 void peer_close(struct trial *t, struct handle session);
 void peer_happen(struct trial *t, struct peer *p);
-void peers_free(struct trial *t);
+void trial_peers_free(struct trial *t);
 
 #endif

@@ -375,7 +375,7 @@ peer_happen(struct trial *t, struct peer *p)
 }
 
 void
-peers_free(struct trial *t)
+trial_peers_free(struct trial *t)
 {
 	struct job *j;
 
