@@ -114,7 +114,7 @@ static const struct opt opts[] = {
 	{ "messages", "N", OPT_COUNT, offsetof(struct fuzz, messages), NULL,
 	    "offer at most so many messages" },
 	{ "marks", NULL, OPT_FLAG, offsetof(struct fuzz, must_mark), NULL,
-	    "fail when something that must happen sometimes never did" },
+	    "fail when a mark of the table was never hit" },
 	{ "no-shrink", NULL, OPT_FLAG, offsetof(struct fuzz, no_shrink), NULL,
 	    "do not look for a smaller failing world" },
 	{ "quiet", NULL, OPT_FLAG, offsetof(struct fuzz, is_quiet), NULL,
@@ -131,8 +131,8 @@ static const struct opt_table table = {
 		"its promises hold.",
 	.opts = opts,
 	.nopts = ARRAY_LEN(opts),
-	.more = "Exit codes: 0 all held, 5 a promise was broken, 6 the same "
-		"seed twice differed.",
+	.more = "Exit codes: 0 all held, 5 a promise was broken, 6 one seed gave "
+		"two traces.",
 };
 
 /* ---- one world --------------------------------------------------------------------- */

@@ -149,6 +149,24 @@ inst_new(struct ledger *l)
 	return &l->inst[l->n++];
 }
 
+/* "d1.g3.example" is at site 3, unless it has moved. */
+static uint8_t
+site_of(const char *domain)
+{
+	const char *g = strchr(domain, 'g');
+	struct slice s = slice_str(g ? g + 1 : "");
+	uint32_t n;
+
+	return number(&s, &n) ? (uint8_t)n : 0;
+}
+
+/* "t2" is 2; no name is 3, as is the fourth tenant. */
+static uint8_t
+tag(struct slice s)
+{
+	return s.n == 2 ? (uint8_t)(s.p[1] - '0') : 3;
+}
+
 static void
 read_rcpts(struct led_inst *in, struct cursor *c)
 {
@@ -165,6 +183,7 @@ read_rcpts(struct led_inst *in, struct cursor *c)
 		in->is_notice |= is_sender;
 		slice_copy(mailbox_domain(r.address), in->rcpt[i].domain,
 		    sizeof(in->rcpt[i].domain));
+		in->rcpt[i].site = site_of(in->rcpt[i].domain);
 	}
 }
 
@@ -180,6 +199,9 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->id = env.id;
 	in->nrcpt = env.nrcpt;
 	in->is_null = env.sender.n == 0;
+	in->pool = tag(env.pool);
+	in->tenant = tag(env.tenant);
+	in->campaign = tag(env.campaign);
 	in->expires_wall_us = env.expires_us;
 	in->expires_us = env.expires_us - l->wall_us + l->now_us;
 	read_rcpts(in, &c);
@@ -283,6 +305,7 @@ led_submitted(struct ledger *l, const struct msgid *id)
 		    in ? in->n : 0, "the core is given m%u|it is not durable",
 		    in ? in->n : 0);
 	in->with_core = true;
+	in->submitted_us = l->now_us;
 	/* From here on the monotonic clock counts: a wall clock that jumped
 	 * since the commit has moved its end. */
 	in->expires_us = in->expires_wall_us - l->wall_us + l->now_us;

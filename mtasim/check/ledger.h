@@ -86,6 +86,8 @@ struct led_sums {
 	uint64_t notices, second, taken, accepted;
 };
 void led_sums(const struct ledger *l, struct led_sums *out);
+/* Is somebody starved? Once in a while, where domains stay at their sites. */
+void led_shares(struct ledger *l);
 /* Walks everything. */
 void led_audit(struct ledger *l);
 /* Nothing is queued any more. */

@@ -22,6 +22,7 @@ led_crash(struct ledger *l)
 		}
 	}
 	l->npending = l->nflights = 0;
+	led_share_reset(l);
 	l->ndurable = 0;
 	l->has_failed = false;
 }
@@ -98,6 +99,7 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u with %u recipients|it had %u", in->n,
 		    f->nrcpt, in->nrcpt);
 	in->was_found = true;
+	in->submitted_us = l->now_us;
 	led_note(l, "found", in, -1, SL(""));
 	led_slot_set(l, in, f->slot);
 	if (in->state == LED_FAILED && is_called_off(in, f)) {

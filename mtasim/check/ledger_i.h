@@ -6,6 +6,12 @@
 
 #include "check/ledger.h"
 
+/* Lines of the referee of shares; larger numbers share one. */
+#define LED_SITES 16u
+#define LED_POOLS 4u
+#define LED_FLOWS 16u /* tenant x campaign */
+#define LED_QUEUES (LED_SITES * LED_POOLS * LED_FLOWS)
+
 enum led_state {
 	LED_COMMITTING, /* handed to the spool, not back */
 	LED_FAILED,     /* came back with an error */
@@ -19,12 +25,15 @@ struct led_rcpt {
 	uint32_t k;
 	uint8_t klass;   /* final class, OUTCOME_NONE = open */
 	bool is_durable; /* the final outcome is on the medium */
+	bool is_waived;  /* its due time no longer holds, perhaps */
 	bool is_owed, is_held, is_flying, is_reverted;
 	bool found_owed, was_owed; /* by the last start, and by us then */
 	uint8_t paid;              /* notices for it that exist */
 	uint16_t flights, taken;
 	uint16_t failures; /* in a row, as given to the spool */
 	int64_t due_us;
+	int64_t told_us; /* of the last result or outcome */
+	uint8_t site;
 	char domain[32];
 };
 
@@ -37,7 +46,8 @@ struct led_inst {
 	bool is_null, is_notice, said_250, heard_250, with_core;
 	bool is_called_off; /* FAILED, and that is on the medium */
 	bool was_found;
-	int64_t expires_us, expires_wall_us;
+	int64_t expires_us, expires_wall_us, submitted_us;
+	uint8_t pool, tenant, campaign;
 	uint32_t pays; /* instance + 1 */
 	uint32_t npays;
 	uint16_t *pays_rcpts;
@@ -72,6 +82,10 @@ struct ledger {
 	struct led_flight *flight; /* in the air */
 	uint32_t nflights, flight_cap;
 	struct led_sums sums;
+	/* Shares. */
+	int64_t looked_us;
+	uint32_t lane_served[LED_SITES * LED_POOLS], passed_from[LED_QUEUES];
+	bool queue_served[LED_QUEUES]; /* since the last look */
 };
 
 struct led_inst *led_by_id(struct ledger *l, const struct msgid *id);
@@ -90,6 +104,10 @@ bool led_land(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 void led_pay(struct ledger *l, const struct led_inst *notice);
 /* Is there anything left to do for it, by what we know? */
 bool led_is_open(const struct led_inst *in);
+/* ledger_share.c */
+void led_share_served(struct ledger *l, const struct led_inst *in,
+    const struct led_rcpt *c);
+void led_share_reset(struct ledger *l);
 /* ledger_time.c: due times and expiry. */
 void led_time_outcome(struct ledger *l, const struct led_inst *in,
     struct led_rcpt *c, const struct spool_rcpt *r);

@@ -68,7 +68,9 @@ led_assigned(struct ledger *l, const struct job *j)
 			    c->k);
 		led_time_assigned(l, in, c);
 		c->is_flying = true;
+		c->is_waived = false;
 		c->flights++;
+		led_share_served(l, in, c);
 		led_fly(l, in, j->rcpt[i].number, j->session);
 		led_note(l, "assigned", in, j->rcpt[i].number, SL(""));
 	}
@@ -82,6 +84,7 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 	char text[64];
 
 	c->is_flying = false;
+	c->told_us = l->now_us;
 	snprintf(text, sizeof(text), "%s %u at %s%s",
 	    outcome_name((enum outcome_class)o->klass), o->code,
 	    stage_name((enum stage)o->stage), in_doubt ? ", in doubt" : "");
@@ -268,6 +271,7 @@ led_outcome(struct ledger *l, struct handle slot, uint16_t rcpt,
 		check_fail("exactly one final outcome", in->n,
 		    "m%u r%u gets an outcome: %s|it was over as %s", in->n,
 		    c->k, text, outcome_name((enum outcome_class)c->klass));
+	c->told_us = l->now_us;
 	led_time_outcome(l, in, c, r);
 	if (r->is_final)
 		final(l, in, c, r);
@@ -345,7 +349,9 @@ led_retry_now(struct ledger *l, struct slice domain)
 			continue;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
 			if (!domain.n ||
-			    slice_ieq(domain, slice_str(in->rcpt[k].domain)))
+			    slice_ieq(domain, slice_str(in->rcpt[k].domain))) {
 				in->rcpt[k].due_us = 0;
+				in->rcpt[k].is_waived = true;
+			}
 	}
 }

@@ -7,6 +7,7 @@
 #define START_US (1000 * US_PER_S)
 #define WALL_START_US (INT64_C(1800000000) * US_PER_S)
 #define AUDIT_EVERY 1000u
+#define SHARES_EVERY 200u
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
@@ -94,6 +95,9 @@ step(struct sim *s)
 	sim_trace(s, t->what, strlen(t->what));
 	sim_trace_u64(s, (uint64_t)s->now_us);
 	t->fn(t->arg);
+	if (s->report->events % SHARES_EVERY == 0 &&
+	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_dns_fail))
+		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
 		led_audit(s->ledger);

@@ -14,7 +14,7 @@ result() {
 	fi
 }
 
-for command in '' sink dns world load verify; do
+for command in '' sink dns world load verify fuzz; do
 	# Words, one of which may be empty.
 	# shellcheck disable=SC2086
 	"$sim" $command --help >"$TMP/help" 2>&1

@@ -1,0 +1,92 @@
+/*
+ * check/ledger_share.c - tenants have their shares: while a queue (site, pool,
+ * tenant, campaign) has had mail that may go, its neighbours at the same site
+ * and pool are not served many times without it.
+ *
+ * Looked at now and then: only mail that could have gone since the last look
+ * counts, so that no gate which opened in between is taken for starvation.
+ * Where domains move between sites it is not known who stands in which line,
+ * and this referee stays away.
+ */
+#include "check/ledger_i.h"
+
+/* A turn of the ring is at most 16; what goes back to the head of its line after
+ * a broken session may take some turns more. */
+#define PASSED_MAX 150u
+
+static uint32_t
+lane_of(const struct led_inst *in, const struct led_rcpt *c)
+{
+	return (c->site % LED_SITES) * LED_POOLS + in->pool % LED_POOLS;
+}
+
+static uint32_t
+queue_of(const struct led_inst *in, const struct led_rcpt *c)
+{
+	return lane_of(in, c) * LED_FLOWS +
+	    (in->tenant * 4u + in->campaign) % LED_FLOWS;
+}
+
+void
+led_share_served(struct ledger *l, const struct led_inst *in,
+    const struct led_rcpt *c)
+{
+	l->lane_served[lane_of(in, c)]++;
+	l->queue_served[queue_of(in, c)] = true;
+}
+
+void
+led_share_reset(struct ledger *l)
+{
+	for (uint32_t q = 0; q < LED_QUEUES; q++)
+		l->queue_served[q] = true;
+}
+
+/* Could it have gone since the last look? */
+static bool
+is_ready(const struct ledger *l, const struct led_inst *in,
+    const struct led_rcpt *c)
+{
+	return c->klass == OUTCOME_NONE && !c->is_flying && !c->is_held &&
+	    !c->is_waived && c->due_us <= l->looked_us &&
+	    in->submitted_us <= l->looked_us && c->told_us <= l->looked_us;
+}
+
+static void
+gather(struct ledger *l, uint32_t *ready)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct led_inst *in = &l->inst[i];
+
+		if (in->state != LED_DURABLE || !in->with_core)
+			continue;
+		for (uint32_t k = 0; k < in->nrcpt; k++)
+			if (is_ready(l, in, &in->rcpt[k]))
+				ready[queue_of(in, &in->rcpt[k])] = i + 1;
+	}
+}
+
+void
+led_shares(struct ledger *l)
+{
+	static uint32_t ready[LED_QUEUES]; /* an instance + 1 */
+
+	memset(ready, 0, sizeof(ready));
+	gather(l, ready);
+	for (uint32_t q = 0; q < LED_QUEUES; q++) {
+		uint32_t served = l->lane_served[q / LED_FLOWS];
+
+		if (!ready[q] || l->queue_served[q])
+			l->passed_from[q] = served;
+		l->queue_served[q] = false;
+		if (served - l->passed_from[q] > PASSED_MAX)
+			check_fail("tenants have their shares",
+			    l->inst[ready[q] - 1].n,
+			    "m%u of tenant t%u may go|others at its site and "
+			    "pool have been served %u times without it",
+			    l->inst[ready[q] - 1].n,
+			    l->inst[ready[q] - 1].tenant,
+			    served - l->passed_from[q]);
+	}
+	l->looked_us = l->now_us;
+}

@@ -1,0 +1,76 @@
+#!/bin/sh
+# A check that cannot fail is a defect: every patch of tests/sim/bugs plants a
+# fault in the shipped sources, and `mtasim fuzz` must find it, by the rule
+# that the patch names. A patch that no longer applies is a failure.
+#
+# Quick runs a share of them, picked by the commit; long and `make bugs` all.
+# timeout: 240 3600
+#
+# Run by hand: BUILD=build tests/sim/bugs.sh [NAME ...]
+TOP=${TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
+BUILD=${BUILD:-$TOP/build}
+TMP=${TMP:-$(mktemp -d)}
+SHARE=3        # of the quick check
+SECONDS_MAX=${SECONDS_MAX:-120} # for one fault, as the issue of it says
+cd "$TOP" || exit 1
+
+flags=$(cat "$BUILD/.flags")
+libs="-levent${flags#*-levent}"
+flags=${flags%%-levent*}
+
+patches() {
+	if [ $# -gt 0 ]; then
+		for name in "$@"; do echo "tests/sim/bugs/$name.patch"; done
+		return
+	fi
+	[ "$CHECK" = quick ] || { ls tests/sim/bugs/*.patch; return; }
+	seed=$(git rev-parse HEAD 2>/dev/null || date +%j)
+	for p in tests/sim/bugs/*.patch; do
+		echo "$(echo "$seed $p" | cksum | cut -d' ' -f1) $p"
+	done | sort -n | head -n "$SHARE" | cut -d' ' -f2
+}
+
+# The patched file alone is compiled; linked by name it takes the place of the
+# archive's member.
+build() {
+	file=$(sed -n 's,^+++ b/,,p' "$1")
+	mkdir -p "$2/$(dirname "$file")" && cp "$file" "$2/$file" &&
+	    patch -s -p1 -d "$2" <"$1" >"$2/log" 2>&1 || return 1
+	# Flags are words.
+	# shellcheck disable=SC2086
+	$flags -o "$2/mtasim" "$2/$file" "$BUILD/obj/mtasim/mtasim.o" \
+	    "$BUILD/libmtasim.a" "$BUILD/libmta.a" $libs >"$2/log" 2>&1
+}
+
+n=0
+bad=0
+for patch in $(patches "$@"); do
+	n=$((n + 1))
+	name=$(basename "$patch" .patch)
+	rule=$(sed -n 's/^# rule: //p' "$patch")
+	dir=$TMP/$name
+	mkdir -p "$dir"
+	began=$(date +%s)
+	if ! build "$patch" "$dir"; then
+		echo "not ok $n - $name: does not apply or build"
+		sed 's/^/# /' "$dir/log"
+		bad=1
+		continue
+	fi
+	timeout "$SECONDS_MAX" "$dir/mtasim" fuzz --seeds 1..100000 --quiet \
+	    --no-shrink >"$dir/out" 2>&1
+	code=$?
+	found=$(sed -n 's/^seed [0-9]* BROKEN: //p' "$dir/out")
+	seed=$(sed -n 's/^seed \([0-9]*\) BROKEN: .*/\1/p' "$dir/out")
+	took=$(($(date +%s) - began))
+	if [ "$code" = 5 ] && echo "$found" | grep -Exq "$rule"; then
+		echo "ok $n - $name: $seed seeds, $took s: $found"
+	else
+		echo "not ok $n - $name: exit $code after $took s: ${found:-no rule broken}"
+		sed -n '1,12s/^/# /p' "$dir/out"
+		bad=1
+	fi
+	rm -f "$dir/mtasim"
+done
+echo "1..$n"
+exit $bad
