@@ -13,6 +13,8 @@ TMP=${TMP:-$(mktemp -d)}
 SHARE=3        # of the quick check
 SECONDS_MAX=${SECONDS_MAX:-120} # for one fault, as the issue of it says
 cd "$TOP" || exit 1
+# The faults are in the same code there; it would only take longer.
+case $BUILD in *asan*) exit 77 ;; esac
 
 flags=$(cat "$BUILD/.flags")
 libs="-levent${flags#*-levent}"

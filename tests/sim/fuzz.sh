@@ -4,7 +4,7 @@
 # seen sometimes.
 # timeout: 180 1800
 LAST=150
-[ "$CHECK" = long ] && LAST=3000
+[ "$CHECK" = long ] && LAST=600
 n=0
 bad=0
 
