@@ -131,8 +131,9 @@ static const struct opt_table table = {
 		"its promises hold.",
 	.opts = opts,
 	.nopts = ARRAY_LEN(opts),
-	.more = "Exit codes: 0 all held, 5 a promise was broken, 6 one seed gave "
-		"two traces.",
+	.more =
+	    "Exit codes: 0 all held, 5 a promise was broken, 6 one seed gave "
+	    "two traces.",
 };
 
 /* ---- one world --------------------------------------------------------------------- */
