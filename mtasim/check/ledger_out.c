@@ -328,7 +328,9 @@ led_durable(struct ledger *l, uint64_t n)
 	}
 	l->ndurable += k;
 	l->npending -= k;
-	memmove(l->pending, l->pending + k, l->npending * sizeof(*l->pending));
+	if (l->npending)
+		memmove(l->pending, l->pending + k,
+		    l->npending * sizeof(*l->pending));
 	if (l->has_failed)
 		called_off(l);
 }

@@ -27,13 +27,13 @@ provider_of(struct trial *t, const struct peer *p)
 static struct outcome
 outcome_of(const struct verdict *v, uint8_t stage)
 {
-	struct outcome o = { .klass = OUTCOME_TRANSIENT,
-		.stage = stage_of[stage] };
+	struct outcome o = { .klass = OUTCOME_TRANSIENT };
 
-	if (v == NULL)
+	if (v == NULL) /* no stage refused it: it is past the last one */
 		return (struct outcome){ .klass = OUTCOME_DELIVERED,
 			.stage = STAGE_EOM,
 			.code = 250 };
+	o.stage = stage_of[stage];
 	if (v->kind == VERDICT_REPLY) {
 		o.code = v->code;
 		if (v->code >= 500)
