@@ -34,8 +34,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->now_us = now_us;
 	c->wall_us = wall_us;
 	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
-	map_init(&c->by_slot, hash_u64(seed + 2), CORE_MSGS_MAX);
-	pool_init(&c->msgs, sizeof(struct core_msg), CORE_MSGS_MAX);
+	core_msgs_init(c, hash_u64(seed + 2));
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
 	    eng_new(c->policy, &limits, hash_u64(seed), now_us) :
@@ -54,8 +53,7 @@ core_free(struct core *c)
 		eng_free(c->eng);
 	core_notices_free(c);
 	eng_cmds_free(&c->cmds);
-	pool_free(&c->msgs);
-	map_free(&c->by_slot);
+	core_msgs_free(c);
 	names_free(&c->names);
 	mem_free(c->policy);
 	mem_free(c->old_policy);
@@ -83,12 +81,6 @@ core_mono(const struct core *c, int64_t wall_us)
 	if (wall_us == TIME_NEVER || wall_us == 0)
 		return wall_us;
 	return wall_us - c->wall_us + c->now_us;
-}
-
-struct core_msg *
-core_msg(const struct core *c, uint32_t index)
-{
-	return pool_is_live(&c->msgs, index) ? pool_at(&c->msgs, index) : NULL;
 }
 
 uint16_t
@@ -217,16 +209,18 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 		    core_words(c, cmd->persist.rcpt, &cmd->persist.outcome);
 		r.mta = core_mta(c);
 	}
-	c->ops->outcome(c->ctx, m->slot, cmd->persist.rcpt, &r);
+	c->ops->outcome(c->ctx, core_slot(cmd->persist.msg, m),
+	    cmd->persist.rcpt, &r);
 }
 
 static void
 msg_free(struct core *c, uint32_t index, struct core_msg *m)
 {
+	struct handle slot = core_slot(index, m);
+
 	gate_give(&c->gate->rcpts_free, m->nrcpt);
-	map_del(&c->by_slot, m->slot.index);
-	c->ops->drop(c->ctx, m->slot);
-	pool_give(&c->msgs, index);
+	core_msg_free(c, index);
+	c->ops->drop(c->ctx, slot);
 }
 
 /* A session that went down may have a job still on its way, while another one
@@ -397,32 +391,26 @@ tag_id(struct core *c, struct slice tag)
 	return id ? id : names_take(&c->names, tag);
 }
 
-/* A message's place in the table and its event; 0 when there is no room. */
-static uint32_t
+/* A message's place in the table and its event; false: there is no room. */
+static bool
 msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
     const struct envelope *env, uint32_t nopen)
 {
-	struct handle h;
-	struct core_msg *m = pool_take(&c->msgs, &h);
+	struct core_msg *m = core_msg_new(c, slot);
 	struct eng_event ev = { .kind = EV_MESSAGE };
 	struct slice pool = env->pool;
 
 	if (!m)
-		return 0;
-	if (map_put(&c->by_slot, slot.index, h.index)) {
-		pool_give(&c->msgs, h.index);
-		return 0;
-	}
+		return false;
 	m->id = env->id;
-	m->slot = slot;
 	m->ref = *ref;
-	m->nrcpt = env->nrcpt;
+	m->nrcpt = (uint16_t)env->nrcpt;
 	m->tenant = tag_id(c, env->tenant);
 	m->campaign = tag_id(c, env->campaign);
 	m->pool = tag_id(c, pool.n ? pool : c->conf->default_pool);
 	m->is_null_sender = env->sender.n == 0;
 	ev.message = (struct ev_message){
-		.msg = h.index,
+		.msg = slot.index,
 		.nrcpt = nopen,
 		.tenant = m->tenant,
 		.campaign = m->campaign,
@@ -434,7 +422,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.klass = env->klass,
 	};
 	core_step(c, &ev);
-	return h.index;
+	return true;
 }
 
 static void
@@ -463,15 +451,13 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 	struct envelope env;
 	struct cursor rcpts;
 	struct env_rcpt r;
-	uint32_t msg;
 	uint16_t i = 0;
 
 	if (env_decode(envelope, &env, &rcpts)) {
 		ASSERT(!"an envelope that we encoded");
 		return;
 	}
-	msg = msg_add(c, slot, ref, &env, env.nrcpt);
-	if (!msg) {
+	if (!msg_add(c, slot, ref, &env, env.nrcpt)) {
 		/* The gate admits less than the table holds, so this is the
 		 * table's memory running out: the spool has the message. */
 		log_event(LOG_ERROR, "core", "what", "no room for a message",
@@ -479,7 +465,7 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 		return;
 	}
 	while (env_rcpt_next(&rcpts, &r))
-		rcpt_add(c, msg, i++, r.address, NULL);
+		rcpt_add(c, slot.index, i++, r.address, NULL);
 }
 
 void
@@ -488,7 +474,7 @@ core_restore(struct core *c, const struct spool_found *f)
 	struct envelope env;
 	struct cursor rcpts;
 	struct env_rcpt r;
-	uint32_t msg, open = 0;
+	uint32_t open = 0;
 	uint16_t i = 0;
 
 	if (env_decode(f->envelope, &env, &rcpts) || env.nrcpt != f->nrcpt) {
@@ -502,8 +488,7 @@ core_restore(struct core *c, const struct spool_found *f)
 		c->ops->drop(c->ctx, f->slot);
 		return;
 	}
-	msg = msg_add(c, f->slot, &f->ref, &env, open);
-	if (!msg)
+	if (!msg_add(c, f->slot, &f->ref, &env, open))
 		return;
 	atomic_fetch_sub(&c->gate->rcpts_free, (int64_t)env.nrcpt);
 	for (; env_rcpt_next(&rcpts, &r); i++) {
@@ -512,7 +497,7 @@ core_restore(struct core *c, const struct spool_found *f)
 		if (s->is_final && !s->is_owed)
 			continue;
 		c->found = f;
-		rcpt_add(c, msg, i, r.address, s);
+		rcpt_add(c, f->slot.index, i, r.address, s);
 		c->found = NULL;
 	}
 }
@@ -606,7 +591,7 @@ quarantine_message(struct core *c, uint32_t msg, struct slice text)
 	struct eng_event ev = { .kind = EV_DAMAGED };
 
 	book_damage(c, &m->id, text);
-	c->ops->damaged(c->ctx, m->slot);
+	c->ops->damaged(c->ctx, core_slot(msg, m));
 	ev.damaged.msg = msg;
 	core_step(c, &ev);
 }
@@ -625,11 +610,8 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 		job_free(j);
 		return;
 	}
-	if (m->reading == 0 && m->moved.env_bytes) {
-		m->ref = m->moved;
-		memset(&m->moved, 0, sizeof(m->moved));
-		c->ops->moved_ack(c->ctx, m->slot);
-	}
+	if (m->reading == 0 && core_move_now(c, j->msg))
+		c->ops->moved_ack(c->ctx, core_slot(j->msg, m));
 	ev.kind = EV_RESULT;
 	ev.result.session = j->session;
 	ev.result.txn = j->txn;
@@ -653,13 +635,12 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 void
 core_moved(struct core *c, struct handle slot, const struct spool_ref *ref)
 {
-	uint32_t index = map_get(&c->by_slot, slot.index);
-	struct core_msg *m = index ? core_msg(c, index) : NULL;
+	struct core_msg *m = core_msg_of(c, slot);
 
-	if (!m || !handle_eq(m->slot, slot))
+	if (!m)
 		return; /* dropped meanwhile: the spool knows */
 	if (m->reading) {
-		m->moved = *ref;
+		core_move_later(c, slot.index, ref);
 		return;
 	}
 	m->ref = *ref;
@@ -671,8 +652,6 @@ core_moved(struct core *c, struct handle slot, const struct spool_ref *ref)
 void
 core_damage(struct core *c, const struct spool_damage *d)
 {
-	uint32_t msg = map_get(&c->by_slot, d->slot.index);
-	struct core_msg *m = msg ? core_msg(c, msg) : NULL;
 	char text[160];
 
 	snprintf(text, sizeof(text),
@@ -682,8 +661,8 @@ core_damage(struct core *c, const struct spool_damage *d)
 	    "detail", text, NULL);
 	if (handle_is_none(d->slot))
 		book_damage(c, d->has_id ? &d->id : NULL, slice_str(text));
-	else if (m && handle_eq(m->slot, d->slot))
-		quarantine_message(c, msg, slice_str(text));
+	else if (core_msg_of(c, d->slot))
+		quarantine_message(c, d->slot.index, slice_str(text));
 }
 
 void

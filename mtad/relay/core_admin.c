@@ -38,7 +38,7 @@ core_selector_compile(struct core *c, const struct core_selector *s,
 		return 0;
 	if (msgid_parse(s->id, &id))
 		return E_NOTFOUND;
-	for (uint32_t i = 1; i < c->msgs.next_new; i++) {
+	for (uint32_t i = 1; i < c->msgs_end; i++) {
 		struct core_msg *m = core_msg(c, i);
 
 		if (m && msgid_eq(&m->id, &id)) {

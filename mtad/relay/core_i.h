@@ -6,18 +6,19 @@
 
 #include "relay/relay.h"
 
-/* A message that is not over. Its index is the engine's `msg`. */
+/* A message that is not over. The index of its slot is its number, here and in
+ * the engine. There may be millions: every byte counts. */
 struct core_msg {
 	struct msgid id;
-	struct handle slot;
 	struct spool_ref ref;
-	struct spool_ref moved; /* env_bytes 0: none; takes over when idle */
+	uint32_t slot_gen;
 	uint32_t tenant, campaign, pool; /* names */
-	uint32_t nrcpt;
-	uint16_t reading; /* jobs out with it */
-	bool is_dropped;  /* when the last of them is back */
-	bool is_null_sender;
+	uint16_t reading;                /* jobs out with it */
+	uint16_t nrcpt : 14;             /* 0: there is no such message */
+	uint16_t is_dropped : 1;         /* when the last of the jobs is back */
+	uint16_t is_null_sender : 1;
 };
+_Static_assert(RCPTS_MAX < 1u << 14, "nrcpt holds any number of recipients");
 
 /* A notice under way: what CMD_NOTICE collected for one message. */
 struct core_notice {
@@ -41,9 +42,6 @@ struct core_job {
 };
 
 #define CORE_JOBS_MAX 16
-/* The ceilings of the configuration are for new mail, at the door and in the
- * spool; notices that are owed, and what a start finds, must be taken. */
-#define CORE_MSGS_MAX (UINT32_C(1) << 30)
 #define CORE_NOTICES_MAX ENG_TXN_RCPTS_MAX
 
 struct core {
@@ -57,8 +55,10 @@ struct core {
 	struct eng *eng;
 	struct eng_cmds cmds;
 	struct names names; /* domains, hosts, tenants, ... : one space */
-	struct map by_slot; /* spool slot index -> message index */
-	struct pool msgs;   /* struct core_msg */
+	struct core_msg **pages; /* of the table, by slot index; see core_msg.c */
+	uint32_t npages, msgs_end; /* no message from here on */
+	struct pool moves; /* struct spool_ref: take over when nobody reads */
+	struct map move_of; /* message -> its place in moves */
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */
 	int64_t started_us;
@@ -80,8 +80,25 @@ struct core {
 
 /* Feeds the engine and carries out what it says. */
 void core_step(struct core *c, const struct eng_event *ev);
-/* The live message at an index, or NULL. */
+/* core_msg.c: the table of messages. */
+/* The live message at an index, or in a slot, or NULL. */
 struct core_msg *core_msg(const struct core *c, uint32_t index);
+struct core_msg *core_msg_of(const struct core *c, struct handle slot);
+/* A new one, live once its nrcpt is set; NULL without memory. */
+struct core_msg *core_msg_new(struct core *c, struct handle slot);
+void core_msg_free(struct core *c, uint32_t index);
+void core_msgs_init(struct core *c, uint64_t seed);
+void core_msgs_free(struct core *c);
+/* Its place from the time on at which core_move_now is called. */
+void core_move_later(struct core *c, uint32_t index,
+    const struct spool_ref *to);
+/* Was there one waiting? */
+bool core_move_now(struct core *c, uint32_t index);
+static inline struct handle
+core_slot(uint32_t index, const struct core_msg *m)
+{
+	return (struct handle){ index, m->slot_gen };
+}
 /* Envelope of a message read back from the spool; record is the caller's to
  * free. 0 or E_*. */
 int core_read_envelope(struct core *c, const struct core_msg *m,
