@@ -1,7 +1,7 @@
 /*
  * base/buf.c - the bounded byte buffer and the little-endian reader.
  *
- * The memory grows by doubling up to max. Consumed bytes at the front are
+ * The memory at least doubles when it grows, up to max. Consumed bytes at the front are
  * reclaimed by moving the content down only when that moves no more bytes
  * than were consumed, or when the ceiling leaves no other way; the first kind
  * costs O(1) per byte over time.
@@ -49,11 +49,11 @@ buf_fail(struct buf *b, int err)
 static int
 buf_enlarge(struct buf *b, size_t need)
 {
-	size_t cap = b->cap ? b->cap : MIN((size_t)BUF_CAP_FIRST, b->max);
+	size_t cap = MAX(2 * b->cap, (size_t)BUF_CAP_FIRST);
 	char *p;
 
-	while (cap < need)
-		cap = cap > b->max / 2 ? b->max : cap * 2;
+	/* One large piece gets what it needs, not the next power of two. */
+	cap = MIN(MAX(cap, need), b->max);
 	p = mem_grow(b->p, cap);
 	if (p == NULL)
 		return E_NOMEM;

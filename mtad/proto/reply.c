@@ -23,6 +23,21 @@ reply_parser_init(struct reply_parser *p)
 	reply_reset(&p->now);
 	p->is_done = false;
 	p->line_n = 0;
+	p->line = NULL;
+}
+
+static void
+line_forget(struct reply_parser *p)
+{
+	mem_free(p->line);
+	p->line = NULL;
+	p->line_n = 0;
+}
+
+void
+reply_parser_free(struct reply_parser *p)
+{
+	line_forget(p);
 }
 
 /* ---- enhanced codes ------------------------------------------------------ */
@@ -157,6 +172,8 @@ line_keep(struct reply_parser *p, struct slice piece)
 {
 	if (piece.n > (size_t)(REPLY_LINE_MAX - p->line_n))
 		return E_PROTO;
+	if (p->line == NULL && (p->line = mem_try(REPLY_LINE_MAX)) == NULL)
+		return E_NOMEM;
 	memcpy(p->line + p->line_n, piece.p, piece.n);
 	p->line_n = (uint16_t)(p->line_n + piece.n);
 	return 0;
@@ -169,6 +186,7 @@ line_take(struct reply_parser *p, struct slice *in, struct slice *line)
 {
 	const char *lf = memchr(in->p, '\n', in->n);
 	struct slice piece = *in;
+	int rc;
 
 	if (lf != NULL)
 		piece.n = (size_t)(lf - in->p) + 1;
@@ -177,10 +195,9 @@ line_take(struct reply_parser *p, struct slice *in, struct slice *line)
 		*line = piece;
 		return piece.n > REPLY_LINE_MAX ? E_PROTO : 1;
 	}
-	if (line_keep(p, piece) != 0)
-		return E_PROTO;
-	if (lf == NULL)
-		return 0;
+	rc = line_keep(p, piece);
+	if (rc != 0 || lf == NULL)
+		return rc;
 	*line = slice_of(p->line, p->line_n);
 	p->line_n = 0;
 	return 1;
@@ -201,11 +218,11 @@ reply_parse(struct reply_parser *p, struct slice *in,
 		rc = line_take(p, in, &line);
 		if (rc == 1)
 			rc = line_parse(&p->now, line, on_line, ctx);
+		if (p->line != NULL && (rc != 0 || p->line_n == 0))
+			line_forget(p); /* read, or of no use any more */
 		if (rc == 0)
 			continue;
 		p->is_done = true;
-		if (rc < 0)
-			p->line_n = 0;
 		return rc;
 	}
 	return 0;

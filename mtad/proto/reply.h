@@ -24,14 +24,15 @@ struct reply_parser {
 	struct reply now;
 	bool is_done; /* now is whole, or broken: the next call starts afresh */
 	uint16_t line_n;
-	char line[REPLY_LINE_MAX];
+	char *line; /* of REPLY_LINE_MAX bytes, while one is split; or NULL */
 };
 
 void reply_parser_init(struct reply_parser *p);
+void reply_parser_free(struct reply_parser *p);
 /*
  * Eats from *in. 1: p->now is a whole reply (the next call starts afresh);
  * 0: more input is needed; E_PROTO: not SMTP, too long, or lines whose codes
- * differ.
+ * differ; E_NOMEM.
  * on_line, when not NULL, sees each line's text (for EHLO keywords).
  */
 int reply_parse(struct reply_parser *p, struct slice *in,

@@ -10,6 +10,8 @@
  */
 #include "proto/smtp_cli_i.h"
 
+#define OUT_KEPT 1024 /* bytes of memory that `out` keeps when it is empty */
+
 void
 smtp_cli_conf_default(struct smtp_cli_conf *c)
 {
@@ -42,7 +44,9 @@ smtp_cli_free(struct smtp_cli *c)
 	if (c == NULL)
 		return;
 	buf_free(&c->out);
+	reply_parser_free(&c->parser);
 	mem_free(c->result.text);
+	mem_free(c->result.rcpt);
 	mem_free(c);
 }
 
@@ -76,7 +80,7 @@ const struct outcome *
 smtp_cli_down(const struct smtp_cli *c, struct slice *text)
 {
 	if (text != NULL)
-		*text = slice_of(c->down_text, c->down_text_n);
+		*text = cli_down_text(c);
 	return &c->down;
 }
 
@@ -100,12 +104,14 @@ enter(struct smtp_cli *c, enum cli_state state, int64_t now_us)
 void
 cli_fall(struct smtp_cli *c, struct outcome why, struct slice text)
 {
+	struct reply *last = &c->parser.now;
+
 	if (c->state == CLI_ST_DOWN)
 		return;
 	c->down = why;
-	c->down_text_n = (uint16_t)MIN(text.n, sizeof(c->down_text));
-	if (c->down_text_n > 0)
-		memcpy(c->down_text, text.p, c->down_text_n);
+	last->text_n = (uint16_t)MIN(text.n, sizeof(last->text));
+	if (last->text_n > 0)
+		memmove(last->text, text.p, last->text_n);
 	c->tells_up = false;
 	c->state = CLI_ST_DOWN;
 }
@@ -296,6 +302,9 @@ smtp_cli_flushed(struct smtp_cli *c, int64_t now_us)
 {
 	enum stage stage = cli_txn_stage(c);
 
+	/* While it only waits for the peer, a session shall hold little. */
+	if (!c->body_is_open && c->out.n == 0 && c->out.cap > OUT_KEPT)
+		buf_free(&c->out);
 	if (c->state == CLI_ST_UP &&
 	    (stage == STAGE_BODY || stage == STAGE_EOM))
 		c->since_us = now_us;

@@ -94,7 +94,8 @@ struct smtp_cli_answer {
 struct smtp_cli_result {
 	uint64_t cookie;
 	uint32_t n;
-	struct smtp_cli_answer rcpt[SMTP_TXN_RCPTS_MAX];
+	struct smtp_cli_answer *rcpt; /* n */
+	uint32_t rcpt_cap;
 	bool is_sent;  /* MAIL was written to the peer */
 	bool in_doubt; /* final dot written, answer never seen */
 	int64_t began_us, ended_us;
@@ -118,7 +119,7 @@ struct smtp_cli_result {
  * - A message over the peer's SIZE is bounced with 552 5.3.4 STAGE_LOCAL, one
  *   that needs SMTPUTF8 of a peer without it with 550 5.6.7.
  */
-struct smtp_cli; /* opaque; about 5 KB, and what it has to send */
+struct smtp_cli; /* opaque; about 1 KB, and what it has to send */
 
 /* A session over a fresh connection; waits for the banner. Returns NULL
  * without memory. conf must outlive it. */

@@ -85,16 +85,22 @@ struct smtp_cli {
 	int64_t since_us; /* what the deadline counts from */
 	struct cli_txn txn[CLI_TXNS];
 	struct outcome down;
-	uint16_t down_text_n;
-	char down_text[REPLY_TEXT_MAX];
+	/* Its last reply holds the words of the end, once the session is down:
+	 * see cli_down_text. */
 	struct reply_parser parser;
 	struct smtp_cli_result result;
 };
 
 /* ---- smtp_cli.c ---------------------------------------------------------- */
 
-/* Ends the session. What is still queued gets its outcome from `why`. */
+/* Ends the session. What is still queued gets its outcome from `why`. The last
+ * reply is gone: text, which may be its, takes its place. */
 void cli_fall(struct smtp_cli *c, struct outcome why, struct slice text);
+static inline struct slice
+cli_down_text(const struct smtp_cli *c)
+{
+	return reply_text(&c->parser.now);
+}
 
 /* ---- smtp_cli_txn.c ------------------------------------------------------ */
 

@@ -84,6 +84,21 @@ answer_set(struct smtp_cli_result *res, uint32_t i, struct outcome outcome,
 	res->rcpt[i].outcome = outcome;
 }
 
+/* Room for n answers. Most transactions have one recipient; so few sessions
+ * ever need more than a few. Without memory it dies: the spool knows all. */
+static void
+answers_fit(struct smtp_cli_result *res, uint32_t n)
+{
+	void *p;
+
+	if (n <= res->rcpt_cap)
+		return;
+	p = mem_grow(res->rcpt, n * sizeof(res->rcpt[0]));
+	ASSERT(p != NULL);
+	res->rcpt = p;
+	res->rcpt_cap = n;
+}
+
 /* The result of the oldest transaction. Recipients that are not sent have
  * their outcome from the beginning. */
 static struct smtp_cli_result *
@@ -99,6 +114,7 @@ result_open(struct smtp_cli *c)
 	res->n = t->t.nrcpt;
 	res->is_sent = res->in_doubt = false;
 	res->text_n = 0;
+	answers_fit(res, res->n);
 	memset(res->rcpt, 0, res->n * sizeof(res->rcpt[0]));
 	for (uint32_t i = 0; i < res->n; i++)
 		if (cli_is_skipped(t, i))
@@ -166,8 +182,7 @@ answer_fallen(struct smtp_cli *c, const struct cli_txn *t)
 	    (c->is_lost && is_silent && c->txns_done > 0))
 		why = (struct outcome){ .klass = OUTCOME_UNSENT,
 			.stage = c->down.stage };
-	had_some =
-	    cli_answer_all(c, why, slice_of(c->down_text, c->down_text_n));
+	had_some = cli_answer_all(c, why, cli_down_text(c));
 	c->result.in_doubt = had_some && t->sent > cli_step_eom(t);
 	if (t->sent > t->first)
 		c->oldest_was_hurt = true;

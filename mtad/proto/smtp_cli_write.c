@@ -173,6 +173,8 @@ cli_body_begin(struct smtp_cli *c)
 void
 cli_body_write(struct smtp_cli *c, struct slice piece, bool has_dots)
 {
+	/* Once, not by doubling, with room for what follows. */
+	buf_room(&c->out, piece.n + 64);
 	if (has_dots)
 		write_stuffed(c, piece);
 	else

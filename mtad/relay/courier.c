@@ -69,6 +69,7 @@ void
 job_free(struct job *j)
 {
 	mem_free(j->record);
+	mem_free(j->whole);
 	mem_free(j->texts);
 	mem_free(j);
 }
@@ -118,21 +119,6 @@ courier_free(struct courier *c, int64_t now_us)
 
 /* ---- reading the message ------------------------------------------------------ */
 
-static bool
-job_reserve(struct job *j, size_t n)
-{
-	char *p;
-
-	if (j->record_cap >= n)
-		return true;
-	n = MAX(n, (size_t)8192);
-	if (!(p = mem_grow(j->record, n)))
-		return false;
-	j->record = p;
-	j->record_cap = n;
-	return true;
-}
-
 /* Only what was read and is wrong. A disk that would not read may do so later:
  * setting the message aside now would lose it. */
 static bool
@@ -171,17 +157,32 @@ find_addresses(struct job *j, struct slice blob)
 	return 0;
 }
 
+/* The body goes as soon as the machine has it, and a reply to it may be long in
+ * coming; so the envelope, which the books need, has memory of its own. */
 static int
 read_small(struct courier *c, struct job *j)
 {
 	struct slice env;
 	int err;
 
-	if (!job_reserve(j, spool_record_bytes(&j->ref)))
+	j->record = mem_try(j->ref.env_bytes);
+	j->whole = mem_grow(NULL, spool_record_bytes(&j->ref));
+	if (!j->record || !j->whole)
 		return E_NOMEM;
-	err = spool_read_whole(c->disk, &j->ref, &j->id, j->record, &env,
+	err = spool_read_whole(c->disk, &j->ref, &j->id, j->whole, &env,
 	    &j->body);
-	return err ? err : find_addresses(j, env);
+	if (err)
+		return err;
+	memcpy(j->record, env.p, env.n);
+	return find_addresses(j, slice_of(j->record, env.n));
+}
+
+static void
+whole_free(struct job *j)
+{
+	mem_free(j->whole);
+	j->whole = NULL;
+	j->body = slice_of(NULL, 0);
 }
 
 /* A large one: the envelope now, the body as it goes out. */
@@ -190,7 +191,8 @@ read_large(struct courier *c, struct job *j)
 {
 	int err;
 
-	if (!job_reserve(j, j->ref.env_bytes))
+	j->record = mem_try(j->ref.env_bytes);
+	if (!j->record)
 		return E_NOMEM;
 	j->body = slice_of(NULL, 0);
 	err = spool_read(c->disk, &j->ref, 0, j->record, j->ref.env_bytes);
@@ -251,6 +253,7 @@ give_body(struct courier *c, int64_t now_us)
 	if (!is_large(j)) {
 		smtp_cli_body(c->cli, j->body, j->env.flags & ENV_HAS_DOTS,
 		    true, now_us);
+		whole_free(j);
 		return;
 	}
 	if (!c->reading && !(c->reading = mem_try(sizeof(*c->reading)))) {

@@ -29,10 +29,10 @@ struct job {
 	struct msgid id;
 	struct spool_ref ref;
 	/* Filled by the courier. */
-	char *record; /* envelope (and a small body); owned */
-	size_t record_cap;
+	char *record; /* the envelope; owned */
 	struct envelope env;
-	struct slice body; /* a small one */
+	char *whole;       /* a small record, until its body is given; owned */
+	struct slice body; /* in whole */
 	bool is_damaged;
 	/* The result. */
 	bool is_sent, in_doubt;

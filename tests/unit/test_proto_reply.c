@@ -57,6 +57,7 @@ check_cut(struct slice in, const char *want, const char *want_lines, size_t cut)
 	buf_addc(&lines, '\0');
 	assert_string_equal(log.p, want);
 	assert_string_equal(lines.p, want_lines);
+	reply_parser_free(&p);
 	buf_free(&log);
 	buf_free(&lines);
 }
@@ -134,6 +135,7 @@ ceilings(void **state)
 		assert_int_equal(reply_parse(&p, &s, NULL, NULL),
 		    i < REPLY_LINE_MAX ? 0 : E_PROTO);
 	}
+	reply_parser_free(&p);
 	buf_free(&in);
 }
 
