@@ -258,6 +258,17 @@ static const struct core_ops core_ops = {
 
 /* ---- the core's turn --------------------------------------------------------------------- */
 
+static const char *
+word_copy(char **at, const char *word)
+{
+	size_t n = strlen(word) + 1;
+	char *to = *at;
+
+	memcpy(to, word, n);
+	*at += n;
+	return to;
+}
+
 /* The engine may use the session's number again in this very step, and the
  * worker must have forgotten the old one before it hears of the new: so the
  * word to forget goes first, and copies serve here. */
@@ -266,7 +277,12 @@ session_down(struct worker *w, struct post_session *p)
 {
 	struct session_facts facts = *p->facts;
 	struct post_session copy = *p;
+	char words[SESSION_WORDS_MAX], *at = words;
 
+	facts.host = word_copy(&at, facts.host);
+	facts.source = word_copy(&at, facts.source);
+	facts.site = word_copy(&at, facts.site);
+	facts.tls = word_copy(&at, facts.tls);
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
 	core_session_down(w->core, copy.session, &copy.outcome,

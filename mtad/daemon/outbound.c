@@ -16,9 +16,10 @@ struct out_session {
 	struct courier *courier; /* NULL until connected */
 	struct session_facts facts;
 	struct smtp_cli_conf conf;
-	char ehlo[DOMAIN_MAX + 1];
 	struct posts early; /* jobs that came before the connection */
+	char *tls;          /* what facts.tls says; NULL in clear text */
 	bool is_down, is_flushing, must_quit, is_shaking;
+	char words[]; /* of facts and conf; there may be many sessions */
 };
 
 static void
@@ -206,8 +207,10 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 {
 	struct out_session *s = user;
 
-	if (ok)
-		conn_tls_facts(c, s->facts.tls, sizeof(s->facts.tls));
+	if (ok && !s->tls && (s->tls = mem_try(SESSION_TLS_MAX))) {
+		conn_tls_facts(c, s->tls, SESSION_TLS_MAX);
+		s->facts.tls = s->tls;
+	}
 	courier_tls_done(s->courier, ok, slice_str(why), loop_now(s->w->loop));
 	session_flush(s);
 }
@@ -295,17 +298,39 @@ table_fits(struct worker *w, uint32_t index)
 	return true;
 }
 
-static void
-fill(struct out_session *s, const struct post_open *o)
+static struct out_session *
+session_new(const struct post_open *o)
 {
+	const char *of[] = { o->host, o->source, o->site, o->ehlo };
+	size_t n[ARRAY_LEN(of)], sum = 0;
+	struct out_session *s;
+	char *at;
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++)
+		sum += n[i] = strlen(of[i]) + 1;
+	s = mem_get(sizeof(*s) + sum);
+	at = s->words;
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		memcpy(at, of[i], n[i]);
+		of[i] = at;
+		at += n[i];
+	}
+	s->facts.host = of[0];
+	s->facts.source = of[1];
+	s->facts.site = of[2];
+	s->facts.tls = "";
 	s->facts.peer = o->to;
-	slice_copy(slice_str(o->host), s->facts.host, sizeof(s->facts.host));
-	slice_copy(slice_str(o->source), s->facts.source,
-	    sizeof(s->facts.source));
-	slice_copy(slice_str(o->site), s->facts.site, sizeof(s->facts.site));
-	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
+	s->conf.ehlo_name = slice_str(of[3]);
+	return s;
+}
+
+static void
+session_conf(struct out_session *s, const struct post_open *o)
+{
+	struct slice ehlo = s->conf.ehlo_name;
+
 	s->conf = s->w->conf->client;
-	s->conf.ehlo_name = slice_str(s->ehlo);
+	s->conf.ehlo_name = ehlo;
 	s->conf.wants_tls =
 	    s->w->conf->tls_out && s->w->tls_client && !o->is_clear;
 }
@@ -313,7 +338,7 @@ fill(struct out_session *s, const struct post_open *o)
 void
 outbound_open(struct worker *w, struct post_open *o)
 {
-	struct out_session *s = mem_get(sizeof(*s));
+	struct out_session *s = session_new(o);
 	char text[128];
 	int err = 0;
 
@@ -325,7 +350,7 @@ outbound_open(struct worker *w, struct post_open *o)
 	w->out[o->session.index] = s;
 	w->out_live++;
 	COUNT(w, connections_out, 1);
-	fill(s, o);
+	session_conf(s, o);
 	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
 	mem_free(o);
 	if (s->conn) {
@@ -367,6 +392,13 @@ outbound_close_session(struct worker *w, struct handle session)
 	session_flush(s);
 }
 
+static void
+session_bury(struct out_session *s)
+{
+	mem_free(s->tls);
+	mem_free(s);
+}
+
 void
 outbound_session_free(struct worker *w, struct handle session)
 {
@@ -377,7 +409,7 @@ outbound_session_free(struct worker *w, struct handle session)
 		courier_free(s->courier, loop_now(w->loop));
 	w->out[session.index] = NULL;
 	w->out_live--;
-	mem_free(s);
+	session_bury(s);
 }
 
 /* Transactions under way may end; at once: none may. */
@@ -413,7 +445,7 @@ outbound_close(struct worker *w)
 			if (w->out[i]->courier)
 				courier_free(w->out[i]->courier,
 				    loop_now(w->loop));
-			mem_free(w->out[i]);
+			session_bury(w->out[i]);
 		}
 	mem_free(w->out);
 	w->out = NULL;

@@ -53,10 +53,8 @@ struct core_ops {
 /* What the driver knows of a session, for the books; owned by the driver,
  * stays until the session's last job has come back. */
 struct session_facts {
-	char host[DOMAIN_MAX + 1];
-	char source[NAME_MAX_BYTES + 1];
-	char site[DOMAIN_MAX + 1];
-	char tls[96];
+	const char *host, *source, *site;
+	const char *tls; /* "" in clear text */
 	struct endpoint peer;
 };
 

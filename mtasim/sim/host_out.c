@@ -13,6 +13,8 @@ struct out_session {
 	struct session_facts facts;
 	struct smtp_cli_conf conf;
 	char ehlo[DOMAIN_MAX + 1];
+	char host[DOMAIN_MAX + 1], site[DOMAIN_MAX + 1];
+	char source[NAME_MAX_BYTES + 1];
 	struct posts early;
 	bool is_down, is_flushing, must_quit;
 };
@@ -247,10 +249,13 @@ static void
 fill(struct out_session *s, const struct post_open *o)
 {
 	s->facts.peer = o->to;
-	slice_copy(slice_str(o->host), s->facts.host, sizeof(s->facts.host));
-	slice_copy(slice_str(o->source), s->facts.source,
-	    sizeof(s->facts.source));
-	slice_copy(slice_str(o->site), s->facts.site, sizeof(s->facts.site));
+	slice_copy(slice_str(o->host), s->host, sizeof(s->host));
+	slice_copy(slice_str(o->source), s->source, sizeof(s->source));
+	slice_copy(slice_str(o->site), s->site, sizeof(s->site));
+	s->facts.host = s->host;
+	s->facts.source = s->source;
+	s->facts.site = s->site;
+	s->facts.tls = "";
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->h->conf->client;
 	s->conf.ehlo_name = slice_str(s->ehlo);
