@@ -140,20 +140,20 @@ struct rcpt {
 	uint32_t rcpt : 14, attempts : 12, state : 3, is_marked : 1;
 };
 
-/* 48 bytes. It is dropped when nothing is left in any of the four counts
+/* 32 bytes. It is dropped when nothing is left in any of the four counts
  * nexpect, nlive, nassigned (part of nlive) and nowed. */
 struct msg {
 	int64_t arrival_us, expires_us;
 	uint32_t head; /* chain of its recipients, by sib */
 	uint32_t flow;
-	uint32_t sender_domain;
-	uint32_t size_kb;
-	uint16_t nexpect; /* EV_RECIPIENTs still to come */
-	uint16_t nlive;   /* not final */
-	uint16_t ndone;   /* final, slot not yet given back */
-	uint16_t nowed;   /* notices */
-	bool is_used, is_null_sender, is_damaged;
+	uint16_t nexpect : 14; /* EV_RECIPIENTs still to come */
+	uint16_t is_used : 1, is_null_sender : 1;
+	uint16_t nlive : 14; /* not final */
+	uint16_t is_damaged : 1;
+	uint16_t ndone : 14; /* final, slot not yet given back */
+	uint16_t nowed : 14; /* notices */
 };
+_Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
 #define MSG_CHUNK_SHIFT 10
 #define MSG_CHUNK (1u << MSG_CHUNK_SHIFT)

@@ -78,8 +78,6 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 		.expires_us = ev->expires_us,
 		.flow = eng_flow_take(e, ev->pool, ev->tenant, ev->campaign,
 		    ev->klass),
-		.sender_domain = ev->sender_domain,
-		.size_kb = (uint32_t)MIN(ev->size >> 10, UINT32_MAX),
 		.nexpect = (uint16_t)ev->nrcpt,
 		.is_used = true,
 		.is_null_sender = ev->is_null_sender,
