@@ -26,6 +26,7 @@
 #define SLOW_US (300 * US_PER_MS)
 #define SLOW_FACTOR 4
 #define QUERIES_MAX 4096u
+#define PORTS_MAX 8192u
 #define TIMER_US 100000
 
 struct query {
@@ -575,13 +576,18 @@ set(struct ub_ctx *ctx, const char *name, const char *value)
 static void
 set_options(struct dns *d)
 {
-	char bytes[24];
+	char bytes[24], ports[16];
 
 	snprintf(bytes, sizeof(bytes), "%llu",
 	    (unsigned long long)MAX(d->conf.cache_bytes / 2, 1u << 20));
 	set(d->ctx, "msg-cache-size:", bytes);
 	set(d->ctx, "rrset-cache-size:", bytes);
-	set(d->ctx, "outgoing-range:", "8192");
+	/* Each has memory from the first question on, and without one a
+	 * question waits: so as many as look-ups may run, and as many more, as
+	 * most have one question under way, and few have many. */
+	snprintf(ports, sizeof(ports), "%u",
+	    MIN(2 * (d->conf.inflight_max + slow_max(d)), PORTS_MAX));
+	set(d->ctx, "outgoing-range:", ports);
 	set(d->ctx, "num-queries-per-thread:", "4096");
 	/*
 	 * A resolver that gives no answer for one name must not be taken for
