@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -228,6 +229,16 @@ finish(struct daemon *d)
 	reload_free(d);
 }
 
+/* What is large has pages of its own, which go back when it is freed or has
+ * grown. By default malloc moves this limit up as it meets larger things, and
+ * tables that double leave holes of megabytes in the heap. */
+static void
+prefer_pages(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 static int
 run_daemon(const char *path)
 {
@@ -241,6 +252,7 @@ run_daemon(const char *path)
 
 	if (!c)
 		return 1;
+	prefer_pages();
 	reload_keep(d, c);
 	if (d->conf->log_level_debug)
 		log_setup(log_sink, LOG_DEBUG);
