@@ -55,9 +55,10 @@ struct core {
 	struct eng *eng;
 	struct eng_cmds cmds;
 	struct names names; /* domains, hosts, tenants, ... : one space */
-	struct core_msg **pages; /* of the table, by slot index; see core_msg.c */
+	struct core_msg *
+	    *pages; /* of the table, by slot index; see core_msg.c */
 	uint32_t npages, msgs_end; /* no message from here on */
-	struct pool moves; /* struct spool_ref: take over when nobody reads */
+	struct pool moves;  /* struct spool_ref: take over when nobody reads */
 	struct map move_of; /* message -> its place in moves */
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */

@@ -121,8 +121,7 @@ core_move_now(struct core *c, uint32_t index)
 
 	if (move == 0)
 		return false;
-	core_msg(c, index)->ref =
-	    *(struct spool_ref *)pool_at(&c->moves, move);
+	core_msg(c, index)->ref = *(struct spool_ref *)pool_at(&c->moves, move);
 	pool_give(&c->moves, move);
 	return true;
 }
