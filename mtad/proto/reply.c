@@ -20,10 +20,7 @@ reply_reset(struct reply *r)
 void
 reply_parser_init(struct reply_parser *p)
 {
-	reply_reset(&p->now);
-	p->is_done = false;
-	p->line_n = 0;
-	p->line = NULL;
+	*p = (struct reply_parser){ 0 };
 }
 
 static void
@@ -38,6 +35,8 @@ void
 reply_parser_free(struct reply_parser *p)
 {
 	line_forget(p);
+	mem_free(p->now.text);
+	p->now = (struct reply){ 0 };
 }
 
 /* ---- enhanced codes ------------------------------------------------------ */
@@ -110,10 +109,38 @@ enh_format(char *dst, struct enh e)
 
 /* ---- replies ------------------------------------------------------------- */
 
+/* How many of n bytes more there is room for; fewer at the ceiling or without
+ * memory. */
+static size_t
+text_room(struct reply *r, size_t n)
+{
+	size_t want = MIN(r->text_n + n, (size_t)REPLY_TEXT_MAX);
+	size_t cap = r->text_cap ? r->text_cap : 64;
+	char *p;
+
+	while (cap < want)
+		cap *= 2;
+	cap = MIN(cap, (size_t)REPLY_TEXT_MAX);
+	if (cap > r->text_cap && (p = mem_grow(r->text, cap)) != NULL) {
+		r->text = p;
+		r->text_cap = (uint16_t)cap;
+	}
+	return MIN(n, (size_t)(r->text_cap - r->text_n));
+}
+
+void
+reply_say(struct reply *r, struct slice text)
+{
+	r->text_n = 0;
+	r->text_n = (uint16_t)text_room(r, text.n);
+	if (r->text_n > 0)
+		memmove(r->text, text.p, r->text_n);
+}
+
 static void
 text_add(struct reply *r, struct slice text)
 {
-	size_t room = REPLY_TEXT_MAX - r->text_n;
+	size_t room = text_room(r, text.n + 1);
 
 	if (r->lines > 1 && room > 0) {
 		r->text[r->text_n++] = '\n';

@@ -16,8 +16,8 @@ struct reply {
 	uint16_t code;
 	struct enh enh;
 	uint16_t lines;
-	uint16_t text_n;
-	char text[REPLY_TEXT_MAX];
+	uint16_t text_n, text_cap;
+	char *text; /* grows with what the peer says */
 };
 
 struct reply_parser {
@@ -38,10 +38,13 @@ void reply_parser_free(struct reply_parser *p);
 int reply_parse(struct reply_parser *p, struct slice *in,
     void (*on_line)(void *ctx, struct slice text), void *ctx) MUST_CHECK;
 
+/* Puts other words, which may be a part of r's, in place of its text. */
+void reply_say(struct reply *r, struct slice text);
+
 static inline struct slice
 reply_text(const struct reply *r)
 {
-	return slice_of(r->text, r->text_n);
+	return slice_of(r->text_n ? r->text : "", r->text_n);
 }
 
 /* "5.1.1" at the front of s: 0 and *s moved behind it and the blank after. */

@@ -104,14 +104,10 @@ enter(struct smtp_cli *c, enum cli_state state, int64_t now_us)
 void
 cli_fall(struct smtp_cli *c, struct outcome why, struct slice text)
 {
-	struct reply *last = &c->parser.now;
-
 	if (c->state == CLI_ST_DOWN)
 		return;
 	c->down = why;
-	last->text_n = (uint16_t)MIN(text.n, sizeof(last->text));
-	if (last->text_n > 0)
-		memmove(last->text, text.p, last->text_n);
+	reply_say(&c->parser.now, text);
 	c->tells_up = false;
 	c->state = CLI_ST_DOWN;
 }

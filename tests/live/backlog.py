@@ -4,7 +4,8 @@ intake keeps its pace, a wave of retries does not hold up a 250, and a restart
 (in order, and after SIGKILL under load) soon takes new mail and tries the old.
 
 Refusing is: nothing listens; 451 to RCPT; 421 instead of a banner; 451 to the
-final dot. One domain or many, one recipient of a message or ten.
+final dot. One domain or many, one recipient of a message or ten; and domains
+that each have a host of their own.
 """
 # timeout: 60 400
 
@@ -21,6 +22,7 @@ from statistics import median
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
 from mtalib import LONG, MTASIM, Mtad, Tap, free_port, path, wait_for
 from mtalib import write_config
+from simlib import Server
 
 if "asan" in os.environ["BUILD"]:
     sys.exit(77)                 # memory and speed are not the daemon's own
@@ -28,6 +30,8 @@ RCPTS = 200000 if LONG else 20000
 SPEED = 0.9 if LONG else 0.5     # of the last tenths, against the first
 TENTHS = 1 if LONG else 3        # so many: a stretch too short tells nothing
 SOON_S = 2.0
+OWN_BYTES = 8192                 # of a domain and its host
+SESSION_BYTES = 3072
 tap = Tap()
 
 
@@ -204,4 +208,46 @@ for name, reply, domains, recipients in (
     daemon.kill9()
     sink.kill()
     sink.wait()
+
+
+def own_hosts(name, reply, domains):
+    """Each domain has its own host: look-ups, sites and sessions for each."""
+    mx = free_port("0.0.0.0")
+    with open(path("names.yml"), "w") as f:
+        f.write("names:\n")
+        for i in range(1, domains + 1):
+            f.write('  "d%d.example": MX 5 mx.d%d.example\n'
+                    '  "mx.d%d.example": A 127.60.%d.%d\n'
+                    % (i, i, i, i // 250, i % 250 + 1))
+    names = Server("dns", "--listen", "127.0.0.1:0", path("names.yml"),
+                   name="dns")
+    sink = reply and Server("sink", "--listen", "0.0.0.0:%d" % mx, "--reply",
+                            reply)
+    daemon = Mtad(write_config(
+        name, source={"a": {"address": "127.0.0.10"}}, client=None,
+        limits=None, retry=None, dns={"servers": [names.ready]},
+        smtp_port=mx)).start()
+    base = memory_mb(daemon, "VmRSS")
+    report(load(daemon, RCPTS, "d{1..%d}.example" % domains))
+    totals = daemon.json("status")["totals"]
+    tap.same(totals["recipients"], RCPTS, "%s: all are queued" % name)
+    tap.ok(totals["transient_total"] >= domains * 0.9,
+           "%s: the hosts were tried" % name, totals)
+    most = memory_mb(daemon, "VmHWM")
+    # Their part has the whole memory of domains, and of all sessions.
+    bound = bound_mb(base, RCPTS)
+    if not LONG:
+        bound += (domains * OWN_BYTES + 4000 * SESSION_BYTES) / 2**20
+    tap.ok(most <= bound, "%s: memory" % name,
+           "%.1f MB, bound %.1f" % (most, bound))
+    print("# %s: %.1f MB of %.1f" % (name, most, bound))
+    daemon.kill9()
+    names.kill()
+    if sink:
+        sink.kill()
+
+
+for name, reply in (("own-refused", None),
+                    ("own-dot", "eom:100%:451 4.7.1 later")):
+    own_hosts(name, reply, 10000 if LONG else 1000)
 tap.done()
