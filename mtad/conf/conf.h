@@ -139,6 +139,8 @@ void conf_free(struct conf *c);
 /* The route of a domain: the first whose pattern matches, or NULL. */
 const struct conf_route *conf_route_find(const struct conf *c,
     struct slice domain);
+/* Does a pool have that name? */
+bool conf_has_pool(const struct conf *c, struct slice name);
 /* JSON Schema (draft 2020-12) of the configuration, made from the table. */
 int conf_schema(struct buf *out) MUST_CHECK;
 /* The options as a reference page (Markdown), made from the table. */

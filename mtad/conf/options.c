@@ -153,7 +153,8 @@ static const struct opt listen[] = {
 	{ "campaign", OPT_NAME, LISTEN_AT(campaign),
 	    .help = "The same for the campaign (`X-MTA-Campaign`)." },
 	{ "pool", OPT_POOL, LISTEN_AT(pool),
-	    .help = "The same for the pool (`X-MTA-Pool`)." },
+	    .help = "The same for the pool (`X-MTA-Pool`). A message whose "
+		    "field names no pool is refused with 554 5.3.5." },
 	{ "tls", OPT_GROUP, .group = &tls_group, .absent = "no STARTTLS",
 	    .help = "Certificate; with one, STARTTLS is offered." },
 	DOOR(struct conf_listen, , INHERITS),
@@ -198,8 +199,8 @@ static const struct opt route[] = {
 	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
 	    .help =
 		"Tenant of mail to these domains that has none yet, neither "
-		"by a header field nor by the listener. A message with "
-		"several recipients gets it when all are of this route." },
+		"by a header field nor by the listener. Each recipient of a "
+		"message is steered by the route of its own domain." },
 	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
 	    .help = "The same for the campaign." },
 	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),

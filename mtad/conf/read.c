@@ -401,6 +401,15 @@ conf_route_find(const struct conf *c, struct slice domain)
 	return NULL;
 }
 
+bool
+conf_has_pool(const struct conf *c, struct slice name)
+{
+	for (uint32_t i = 0; i < c->npools; i++)
+		if (slice_eq(c->pools[i].name, name))
+			return true;
+	return false;
+}
+
 static void
 read_document(struct conf *conf, const struct yaml_node *root,
     struct complaints *c)

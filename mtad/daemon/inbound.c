@@ -522,11 +522,14 @@ door_place(const struct worker *w, const struct door *d)
 	return 0;
 }
 
-/* New policy holds for new connections; doors keep their sockets. Doors that
+/* A door's new policy holds for new connections; doors keep their sockets. Doors that
  * come or go need a restart, and the log says so (boot.c). */
 void
 inbound_reload(struct worker *w)
 {
+	LIST_FOREACH_SAFE(n, tmp, &w->in_list)
+		intake_reload(&container_of(n, struct in_session, link)->intake,
+		    w->conf);
 	for (uint32_t i = 0; i < w->ndoors; i++) {
 		const struct conf_listen *lc;
 		struct tls_ctx *tls;

@@ -11,7 +11,7 @@ bool
 eng_selects(const struct eng *e, const struct eng_selector *sel,
     const struct rcpt *r, const struct msg *m)
 {
-	const struct flow *f = pool_at(&e->flows, m->flow);
+	const struct flow *f = pool_at(&e->flows, eng_rcpt_flow(e, r));
 	const struct dom *d = pool_at(&e->doms, r->dom);
 
 	if (sel->msg && sel->msg != r->msg)

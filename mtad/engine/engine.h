@@ -144,6 +144,7 @@ struct ev_recipient {
 	uint16_t rcpt; /* its number in the envelope */
 	uint16_t attempts;
 	uint32_t domain;
+	uint32_t tenant, campaign, pool; /* names; 0 = the message's */
 	int64_t due_us; /* 0 or past = now; TIME_NEVER = held */
 	/* When the message was restored with this recipient final and its
 	 * notice still owed: it is only counted, and CMD_NOTICE follows. */
@@ -299,6 +300,7 @@ struct eng_cmd {
 			uint32_t msg;
 			uint16_t rcpt, attempts;
 			uint32_t domain, site;
+			uint32_t tenant, campaign, pool;
 			uint16_t source; /* UINT16_MAX = none */
 			struct outcome outcome;
 			int64_t due_us; /* next attempt, 0 = none */

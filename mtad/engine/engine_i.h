@@ -145,7 +145,7 @@ struct rcpt {
 struct msg {
 	int64_t arrival_us, expires_us;
 	uint32_t head; /* chain of its recipients, by sib */
-	uint32_t flow;
+	uint32_t flow; /* of recipients that say nothing else */
 	uint16_t nexpect : 14; /* EV_RECIPIENTs still to come */
 	uint16_t is_used : 1, is_null_sender : 1;
 	uint16_t nlive : 14; /* not final */
@@ -389,6 +389,7 @@ struct eng {
 		uint16_t rcpt;
 	} * notices;
 	uint32_t nnotices, notices_cap;
+	uint32_t flow_new; /* of the recipient that is being announced */
 	uint64_t nstate[R_STATES];
 	struct eng_totals totals;
 	struct eng_blocked blocked[ENG_SHAPES_MAX][ENG_WHY_N];
@@ -421,6 +422,15 @@ static inline struct rcpt *
 eng_rcpt(const struct eng *e, uint32_t i)
 {
 	return pool_at(&e->rcpts, i);
+}
+/* How it is steered: its queue says so, and before its first one who announces
+ * it. */
+static inline uint32_t
+eng_rcpt_flow(const struct eng *e, const struct rcpt *r)
+{
+	return r->queue != 0 ?
+	    ((const struct queue *)pool_at(&e->queues, r->queue))->flow :
+	    e->flow_new;
 }
 /* Out of its state: lists and counts; the timer stays. */
 void eng_rcpt_leave(struct eng *e, uint32_t i);

@@ -170,11 +170,27 @@ rcpt_new(struct eng *e, struct msg *m, const struct ev_recipient *ev)
 	return i;
 }
 
+/* The message's flow, but for what the recipient says itself; one more
+ * reference to it. */
+static uint32_t
+flow_of(struct eng *e, const struct msg *m, const struct ev_recipient *ev)
+{
+	struct flow *f = pool_at(&e->flows, m->flow);
+
+	if ((ev->pool | ev->tenant | ev->campaign) == 0) {
+		f->nrefs++;
+		return m->flow;
+	}
+	return eng_flow_take(e, ev->pool ? ev->pool : f->pool,
+	    ev->tenant ? ev->tenant : f->tenant,
+	    ev->campaign ? ev->campaign : f->campaign, f->klass);
+}
+
 void
 eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 {
 	struct msg *m = eng_msg(e, ev->msg);
-	uint32_t i;
+	uint32_t i, flow;
 
 	if (m == NULL)
 		return;
@@ -185,6 +201,7 @@ eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 		eng_notice_owe(e, ev->msg, ev->rcpt);
 		return;
 	}
+	flow = e->flow_new = flow_of(e, m, ev);
 	i = rcpt_new(e, m, ev);
 	if (ev->due_us == TIME_NEVER)
 		eng_rcpt_rest(e, i, R_HELD, TIME_NEVER);
@@ -192,6 +209,8 @@ eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 		eng_rcpt_rest(e, i, R_DEFERRED, ev->due_us);
 	else
 		eng_rcpt_place(e, i, false);
+	e->flow_new = 0;
+	eng_flow_drop(e, flow);
 }
 
 /* ---- notices ------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state, int64_t due_us)
 {
 	struct rcpt *r = eng_rcpt(e, i);
 	struct dom *d = pool_at(&e->doms, r->dom);
-	uint32_t flow = eng_msg(e, r->msg)->flow;
+	uint32_t flow = eng_rcpt_flow(e, r);
 	uint32_t q = r->queue;
 
 	if (q == 0 || d->state == DOM_OK)
@@ -146,7 +146,8 @@ eng_rcpt_place(struct eng *e, uint32_t i, bool at_head)
 	/* Behind those of its domain that still wait to be moved. */
 	is_wait = d->state != DOM_OK || d->is_moving;
 	eng_rcpt_enter(e, i,
-	    eng_queue_get(e, is_wait ? r->dom | HOME_DOM : d->site, m->flow),
+	    eng_queue_get(e, is_wait ? r->dom | HOME_DOM : d->site,
+		eng_rcpt_flow(e, r)),
 	    is_wait ? R_WAIT : R_READY, at_head, 0);
 }
 
@@ -158,6 +159,7 @@ eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
 {
 	const struct rcpt *r = eng_rcpt(e, i);
 	const struct dom *d = pool_at(&e->doms, r->dom);
+	const struct flow *f = pool_at(&e->flows, eng_rcpt_flow(e, r));
 	struct eng_cmd *c = eng_emit(e, CMD_LOG);
 
 	c->log.what = what;
@@ -166,6 +168,9 @@ eng_log(struct eng *e, uint32_t i, enum eng_log_kind what,
 	c->log.attempts = r->attempts;
 	c->log.domain = d->name;
 	c->log.site = d->site;
+	c->log.tenant = f->tenant;
+	c->log.campaign = f->campaign;
+	c->log.pool = f->pool;
 	c->log.source = src ? e->srcs[src].conf : SRC_NONE;
 	c->log.outcome = *o;
 	c->log.due_us = due_us;

@@ -226,7 +226,8 @@ move_one(struct eng *e, uint32_t dom, uint32_t i)
 		o = eng_dns_outcome(d->status);
 		eng_rcpt_finish(e, i, ENG_LOG_BOUNCE, &o, 0, 0);
 	} else {
-		eng_rcpt_enter(e, i, eng_queue_get(e, d->site, m->flow),
+		eng_rcpt_enter(e, i,
+		    eng_queue_get(e, d->site, eng_rcpt_flow(e, eng_rcpt(e, i))),
 		    R_READY, false, 0);
 	}
 }

@@ -355,7 +355,7 @@ eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
 		m = r->state == R_DONE ? NULL : eng_msg(e, r->msg);
 		if (m == NULL || !eng_selects(e, sel, r, m))
 			continue;
-		f = pool_at(&e->flows, m->flow);
+		f = pool_at(&e->flows, eng_rcpt_flow(e, r));
 		*o = (struct eng_rcpt_row){ .msg = r->msg,
 			.rcpt = r->rcpt,
 			.attempts = r->attempts,

@@ -405,16 +405,13 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	m->id = env->id;
 	m->ref = *ref;
 	m->nrcpt = (uint16_t)env->nrcpt;
-	m->tenant = tag_id(c, env->tenant);
-	m->campaign = tag_id(c, env->campaign);
-	m->pool = tag_id(c, pool.n ? pool : c->conf->default_pool);
 	m->is_null_sender = env->sender.n == 0;
 	ev.message = (struct ev_message){
 		.msg = slot.index,
 		.nrcpt = nopen,
-		.tenant = m->tenant,
-		.campaign = m->campaign,
-		.pool = m->pool,
+		.tenant = tag_id(c, env->tenant),
+		.campaign = tag_id(c, env->campaign),
+		.pool = tag_id(c, pool.n ? pool : c->conf->default_pool),
 		.arrival_us = core_mono(c, env->arrival_us),
 		.expires_us = core_mono(c, env->expires_us),
 		.size = env->body_bytes,
@@ -426,16 +423,25 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 }
 
 static void
-rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt, struct slice address,
+rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
+    const struct envelope *env, struct slice address,
     const struct spool_rcpt *state)
 {
+	struct slice domain = mailbox_domain(address);
 	struct eng_event ev = { .kind = EV_RECIPIENT };
+	struct steer s = { env->tenant, env->campaign, env->pool };
 
 	ev.recipient = (struct ev_recipient){
 		.msg = msg,
 		.rcpt = rcpt,
-		.domain = domain_id(c, mailbox_domain(address)),
+		.domain = domain_id(c, domain),
 	};
+	if (c->conf->routes_steer) {
+		steer_by_route(c->conf, domain, &s);
+		ev.recipient.tenant = tag_id(c, s.tenant);
+		ev.recipient.campaign = tag_id(c, s.campaign);
+		ev.recipient.pool = tag_id(c, s.pool);
+	}
 	if (state) {
 		ev.recipient.attempts = state->attempts;
 		ev.recipient.due_us = core_mono(c, state->due_us);
@@ -465,7 +471,7 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 		return;
 	}
 	while (env_rcpt_next(&rcpts, &r))
-		rcpt_add(c, slot.index, i++, r.address, NULL);
+		rcpt_add(c, slot.index, i++, &env, r.address, NULL);
 }
 
 void
@@ -497,7 +503,7 @@ core_restore(struct core *c, const struct spool_found *f)
 		if (s->is_final && !s->is_owed)
 			continue;
 		c->found = f;
-		rcpt_add(c, f->slot.index, i, r.address, s);
+		rcpt_add(c, f->slot.index, i, &env, r.address, s);
 		c->found = NULL;
 	}
 }

@@ -12,7 +12,6 @@ struct core_msg {
 	struct msgid id;
 	struct spool_ref ref;
 	uint32_t slot_gen;
-	uint32_t tenant, campaign, pool; /* names */
 	uint16_t reading;                /* jobs out with it */
 	uint16_t nrcpt : 14;             /* 0: there is no such message */
 	uint16_t is_dropped : 1;         /* when the last of the jobs is back */

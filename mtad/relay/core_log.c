@@ -163,9 +163,9 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	e.attempt = cmd->log.attempts;
 	if (is_single(&e))
 		e.serial = c->ops->sequence(c->ctx);
-	e.tenant = names_text(&c->names, m->tenant);
-	e.campaign = names_text(&c->names, m->campaign);
-	e.pool = names_text(&c->names, m->pool);
+	e.tenant = names_text(&c->names, cmd->log.tenant);
+	e.campaign = names_text(&c->names, cmd->log.campaign);
+	e.pool = names_text(&c->names, cmd->log.pool);
 	e.outcome = cmd->log.outcome;
 	e.next_us =
 	    cmd->log.due_us == TIME_NEVER ? 0 : core_wall(c, cmd->log.due_us);

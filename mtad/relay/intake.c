@@ -79,6 +79,12 @@ drop_transaction(struct intake *in)
 }
 
 void
+intake_reload(struct intake *in, const struct conf *conf)
+{
+	in->conf = conf;
+}
+
+void
 intake_free(struct intake *in)
 {
 	drop_transaction(in);
@@ -287,7 +293,7 @@ take_tag(struct intake *in, const struct tag *t, struct slice value)
 	return true;
 }
 
-enum header_fault { HEADER_FINE, HEADER_LOOPS, HEADER_BAD_TAG };
+enum header_fault { HEADER_FINE, HEADER_LOOPS, HEADER_BAD_TAG, HEADER_NO_POOL };
 
 static const struct refusal {
 	int code;
@@ -297,6 +303,10 @@ static const struct refusal {
 	[HEADER_LOOPS] = { 554, "5.4.6", SL("Too many hops") },
 	[HEADER_BAD_TAG] = { 550, "5.6.0",
 	    SL("An X-MTA- field is no name of up to 64 characters") },
+	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
+	 * it taken, it would wait for a pool that may never be. */
+	[HEADER_NO_POOL] = { 554, "5.3.5",
+	    SL("X-MTA-Pool names no pool of this host") },
 };
 
 /*
@@ -331,7 +341,12 @@ read_header(struct intake *in, struct buf *b)
 		memmove(to, rest.p, rest.n);
 		buf_cut(b, (size_t)(to - base) + rest.n);
 	}
-	return hops > in->door->hops_max ? HEADER_LOOPS : fault;
+	if (hops > in->door->hops_max)
+		return HEADER_LOOPS;
+	if (!fault && in->pool[0] &&
+	    !conf_has_pool(in->conf, slice_str(in->pool)))
+		return HEADER_NO_POOL;
+	return fault;
 }
 
 /* Has the blank line after the header come? Searches only what is new. */
@@ -466,9 +481,27 @@ common_route(const struct intake *in)
 	return common;
 }
 
-/* What neither a header field nor the listener says, the route does. */
+void
+steer_by_route(const struct conf *c, struct slice domain, struct steer *s)
+{
+	const struct conf_route *r;
+
+	if (!c->routes_steer || (s->tenant.n && s->campaign.n && s->pool.n) ||
+	    (r = conf_route_find(c, domain)) == NULL)
+		return;
+	if (!s->tenant.n)
+		s->tenant = r->tenant;
+	if (!s->campaign.n)
+		s->campaign = r->campaign;
+	if (!s->pool.n)
+		s->pool = r->pool;
+}
+
+/* What neither a header field nor the listener says, the route does. Where
+ * recipients are of several routes the envelope says nothing, and the core
+ * asks each one's. */
 static void
-steer_by_route(struct intake *in)
+steer_all(struct intake *in)
 {
 	const struct conf_listen *door = in->door;
 	const struct conf_route *r;
@@ -546,7 +579,7 @@ on_eom(struct intake *in)
 		drop_transaction(in);
 		return;
 	}
-	steer_by_route(in);
+	steer_all(in);
 	if (p->spill)
 		rest = in->ops->spill_map(in->ctx, p->spill);
 	if (p->body.failed || (p->spill && !rest.p) ||
@@ -630,6 +663,11 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	struct buf *book = in->ops->book(in->ctx);
 	const char *at = in->rcpts.p + in->rcpts.off;
 	const struct conf_listen *door = in->door;
+	struct steer given = {
+		.tenant = first_of(in->tenant, door->tenant),
+		.campaign = first_of(in->campaign, door->campaign),
+		.pool = first_of(in->pool, door->pool),
+	};
 	struct book_entry e;
 
 	if (!book)
@@ -640,9 +678,6 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	e.has_id = true;
 	e.sender = slice_of(in->sender, in->sender_n);
 	e.has_sender = true;
-	e.tenant = first_of(in->tenant, door->tenant);
-	e.campaign = first_of(in->campaign, door->campaign);
-	e.pool = first_of(in->pool, door->pool);
 	e.listener = door->name;
 	e.peer = in->peer;
 	e.has_peer = true;
@@ -653,9 +688,15 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	e.outcome.code = 250;
 	e.text = slice_str(text);
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
+		struct steer s = given;
+
 		e.recipient = slice_str(at);
 		e.rcpt = (int32_t)i;
 		at += e.recipient.n + 1;
+		steer_by_route(in->conf, mailbox_domain(e.recipient), &s);
+		e.tenant = s.tenant;
+		e.campaign = s.campaign;
+		e.pool = s.pool;
 		if (book_write(book, &e))
 			return;
 	}

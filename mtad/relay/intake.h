@@ -62,6 +62,13 @@ struct intake_ops {
 	struct buf *(*book)(void *ctx);  /* where book lines go */
 };
 
+/* How mail is steered; empty = not said. */
+struct steer {
+	struct slice tenant, campaign, pool;
+};
+/* Fills what *s does not say from the route of a recipient's domain. */
+void steer_by_route(const struct conf *c, struct slice domain, struct steer *s);
+
 struct intake {
 	struct smtp_srv srv;
 	const struct conf *conf;
@@ -94,6 +101,9 @@ void intake_init(struct intake *in, const struct conf *conf,
     const struct conf_listen *door, const struct intake_ops *ops, void *ctx,
     struct gate *gate, struct handle self, const struct endpoint *peer,
     int64_t now_us);
+/* A new configuration, from the next message on; the limits of the door stay
+ * what they were when the client came. */
+void intake_reload(struct intake *in, const struct conf *conf);
 /* Gives everything back; a parcel that is being committed stays the spool's
  * (its answer is then for nobody). */
 void intake_free(struct intake *in);

@@ -284,6 +284,14 @@ view_waiting(const struct core *c, struct jsonw *w,
 	view_outcome(w, &r->last);
 }
 
+void
+view_steer(const struct core *c, struct jsonw *w, const struct eng_rcpt_row *r)
+{
+	view_name(c, w, "pool", r->pool);
+	view_name(c, w, "tenant", r->tenant);
+	view_name(c, w, "campaign", r->campaign);
+}
+
 static void
 view_rcpt(const struct core *c, struct jsonw *w, const struct eng_rcpt_row *r)
 {
@@ -295,9 +303,7 @@ view_rcpt(const struct core *c, struct jsonw *w, const struct eng_rcpt_row *r)
 		jw_kstr(w, "id", slice_of(id, msgid_format(id, &m->id)));
 	jw_ku64(w, "rcpt", r->rcpt);
 	view_name(c, w, "domain", r->domain);
-	view_name(c, w, "pool", r->pool);
-	view_name(c, w, "tenant", r->tenant);
-	view_name(c, w, "campaign", r->campaign);
+	view_steer(c, w, r);
 	view_waiting(c, w, r);
 	jw_close(w, '}');
 }

@@ -24,6 +24,10 @@ void view_now(const struct core *c, struct jsonw *w);
  * (is_ahead) or since then. Null when it is none. */
 void view_moment(const struct core *c, struct jsonw *w, const char *key,
     const char *key_s, int64_t mono_us, bool is_ahead);
+/* Pool, tenant and campaign of a recipient: members of the object that is open.
+ */
+void view_steer(const struct core *c, struct jsonw *w,
+    const struct eng_rcpt_row *r);
 /* What a recipient waits for: members of the object that is open. */
 void view_waiting(const struct core *c, struct jsonw *w,
     const struct eng_rcpt_row *r);

@@ -56,6 +56,7 @@ view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
 		jw_kstr(w, "address", r.address);
 		if (at < waiting->n && waiting->rows[at].rcpt == i) {
 			jw_kstr(w, "state", SL("queued"));
+			view_steer(c, w, &waiting->rows[at]);
 			view_waiting(c, w, &waiting->rows[at]);
 		} else {
 			jw_kstr(w, "state", SL("done"));

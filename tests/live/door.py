@@ -277,17 +277,71 @@ def by_route():
     e = event("Delivery", "z@a.route.example")
     tap.same([e.get(k) for k in fields], ["dt", "dc", "second", "b"],
              "listener before route")
-    for other, want in (("b.route.example", ["rt", "rc", "second", "b"]),
-                        ("to.example", [None, None, "default", "a"])):
-        t = Talk(daemon.port)
-        t.say("MAIL FROM:<s@from.example>")
-        t.say("RCPT TO:<1@%s>" % other)
-        said(t, "RCPT TO:<with-%s@a.route.example>" % other, "250 2.1.5")
-        t.say("DATA")
-        t.say("\r\nx\r\n.")
-        t.close()
-        e = event("Delivery", "with-%s@a.route.example" % other)
-        tap.same([e.get(k) for k in fields], want, "beside " + other)
+    routed, none = ["rt", "rc", "second", "b"], [None, None, "default", "a"]
+    for other, want in (("b.route.example", routed), ("to.example", none)):
+        both(daemon.port, "1@" + other, "with-%s@a.route.example" % other)
+        for rcpt, its in (("1@" + other, want),
+                          ("with-%s@a.route.example" % other, routed)):
+            e = event("Delivery", rcpt)
+            tap.same([e.get(k) for k in fields], its,
+                     "%s beside another: by its own route" % rcpt)
+            e = event("Reception", rcpt)
+            tap.same([e.get(k) for k in fields[:2]], its[:2],
+                     "and from the first")
+
+
+def both(port, *rcpts):
+    """One message to several."""
+    t = Talk(port)
+    t.say("MAIL FROM:<s@from.example>")
+    for r in rcpts:
+        said(t, "RCPT TO:<%s>" % r, "250 2.1.5")
+    t.say("DATA")
+    t.say("\r\nx\r\n.")
+    t.close()
+
+
+def pools():
+    """A pool that is not there is refused, by the configuration of now; and
+    who is of which pool is not forgotten by a crash."""
+    conf = dict(source={"a": {"address": "127.0.0.10"}},
+                pool={"default": {"sources": ["a"]},
+                      "second": {"sources": ["a"]}},
+                route={"*.route.example": {"pool": "second",
+                                           "hosts": ["127.0.0.1:9"]},
+                       "*": {"hosts": ["127.0.0.1:9"]}})
+    d = Mtad(write_config("pools", **conf)).start()
+    t = Talk(d.port)
+    named = "X-MTA-Pool: third\r\n\r\nx\r\n"
+    got = t.mail(named)
+    tap.ok(is_reply(got, "554 5.3.5"), "an unknown pool: refused", got)
+    e = (wait_for(lambda: d.events("Rejection")) or [{}])[0]
+    tap.same([e.get(k) for k in ("code", "enhanced", "stage")],
+             [554, "5.3.5", "eom"], "and in the books")
+    got = t.mail("X-MTA-Pool: \r\n\r\nx\r\n")
+    tap.ok(is_reply(got, "250 2.0.0"), "a pool without a name: none", got)
+    conf["pool"]["third"] = {"sources": ["a"]}
+    write_config("pools", **dict(conf, listen=d.conf["listen"]))
+    d.signal(1)
+    wait_for(lambda: "taken over" in d.said())
+    wait_for(lambda: is_reply(t.mail(named), "250 2.0.0"), 5)
+    got = t.mail(named)
+    tap.ok(is_reply(got, "250 2.0.0"), "known after a reload, on a "
+           "connection from before", got)
+    both(d.port, "1@route.example", "2@a.route.example")
+
+    def pool_of():
+        rows = d.json("list", "--all")["recipients"]
+        return {r["domain"]: r["pool"] for r in rows}
+    want = {"route.example": "default", "a.route.example": "second"}
+    for when in ("", ", after a crash"):
+        got = {k: v for k, v in pool_of().items() if k in want}
+        tap.same(got, want, "to each its pool%s" % when)
+        code, out = d.verb("hold", "--pool", "second", "--dry-run")
+        tap.ok("1 recipient " in out, "and found by it" + when, out)
+        d.kill9()
+        d.start()
+    d.kill9()
 
 
 def headers():
@@ -453,6 +507,7 @@ pipelining()
 trace()
 starttls()
 steering()
+pools()
 headers()
 limits()
 timeouts()
