@@ -319,7 +319,8 @@ static const struct opt dns[] = {
 	    .help = "One look-up takes at most so long, then its domain "
 		    "waits." },
 	{ "inflight_max", OPT_U32, AT(dns.inflight_max), "256", RANGE(1, 4096),
-	    .help = "Look-ups at once." },
+	    .help = "Look-ups at once. One that has had no answer for 0.1 s "
+		    "counts no more; there are 4096 at most with these." },
 	{ "per_parent_max", OPT_U32, AT(dns.per_parent_max), "32",
 	    RANGE(1, 4096),
 	    .help = "Look-ups at once below one parent domain, so that one "

@@ -6,8 +6,13 @@
  * look-ups run, at most per_parent_max of them below one parent domain. Those
  * that wait stand in a line for each parent, and parents that may start one
  * take turns, so a dead zone takes neither the places nor the time of others.
- * A look-up that has run for SLOW_US gives its place back (SLOW_FACTOR times
- * inflight_max may do so): many dead servers do not hold up those that answer.
+ *
+ * A look-up that has run for SLOW_US gives its place back and goes on as a slow
+ * one: what libunbound takes at once beside inflight_max, QUERIES_MAX in all,
+ * is for these. A name whose last look-up failed is a suspect: it waits in a
+ * line of its own, is slow from the start, and suspects have half of the slow
+ * places at most. So thousands of names without an answer cost the others their
+ * first SLOW_US, once, and nothing when they are tried again.
  *
  * A look-up has one deadline for all of its questions. libunbound may call back
  * from inside its own call, so a callback only notes what came; answers are
@@ -21,12 +26,16 @@
 
 #include "net/dns_i.h"
 
-#define TTL_NEGATIVE_S 300
 #define TTL_MAX_S 86400
-#define SLOW_US (300 * US_PER_MS)
-#define SLOW_FACTOR 4
+/* "There is none" is kept as long as the zone's SOA says, within these bounds;
+ * RFC 2308 5 finds more than a few hours unwise, and a mistake in a zone bounces
+ * mail. A zone that gives no SOA is taken to say the least. */
+#define NEGATIVE_MIN_S 10
+#define NEGATIVE_MAX_S 3600
+#define SLOW_US (100 * US_PER_MS)
 #define QUERIES_MAX 4096u
 #define PORTS_MAX 8192u
+#define SUSPECTS_MAX (1u << 18)
 #define TIMER_US 100000
 
 struct query {
@@ -44,6 +53,7 @@ struct parent {
 	struct list waiting; /* its look-ups */
 	uint64_t key;
 	uint32_t nrunning;
+	bool is_suspect; /* its names failed the last time */
 };
 
 enum lookup_state { WAITING, RUNNING, SLOW, READY };
@@ -53,9 +63,10 @@ struct lookup {
 	struct list age;  /* dns->all: in the order of deadlines */
 	struct dns *dns;
 	struct query *queries;
-	uint32_t pending; /* questions without an answer */
+	uint32_t pending;    /* questions without an answer */
+	uint32_t negative_s; /* how long what is not there is not there */
 	enum lookup_state state;
-	bool is_host, is_ready, had_temp;
+	bool is_host, is_ready, had_temp, is_suspect;
 	uint32_t parent; /* index; 0 = none any more */
 	int64_t started_us;
 	void (*on_answer)(void *, uint64_t, const struct dns_answer *);
@@ -72,8 +83,10 @@ struct dns {
 	struct dns_conf conf;
 	struct ub_ctx *ctx;
 	struct event *defer, *timer;
-	struct list all, running, slow, ready, turns;
-	uint32_t nwaiting, nrunning, nslow;
+	struct list all, running, slow, ready;
+	struct list turns, suspect_turns;
+	uint32_t nwaiting, nrunning, nslow, nsuspects; /* suspects are slow */
+	struct map failed; /* hashes of names whose last look-up failed */
 	struct pool parents;
 	struct map parent_map; /* hash of a name to index */
 	struct dns_stats stats;
@@ -84,6 +97,9 @@ static void ask(struct lookup *l, const char *name, uint16_t type,
     uint8_t host);
 
 /* ---- parents --------------------------------------------------------------------- */
+
+/* The names of one parent that failed and those that did not wait apart. */
+#define SUSPECT_BIT (UINT64_C(1) << 63)
 
 /* The last two labels stand for who runs the zone. */
 static uint64_t
@@ -100,9 +116,9 @@ parent_key(const char *domain)
 
 /* The parent of a domain, made when there is none; 0 without memory. */
 static uint32_t
-parent_get(struct dns *d, const char *domain)
+parent_get(struct dns *d, const char *domain, bool is_suspect)
 {
-	uint64_t key = parent_key(domain);
+	uint64_t key = parent_key(domain) ^ (is_suspect ? SUSPECT_BIT : 0);
 	uint32_t i = map_get(&d->parent_map, key);
 	struct parent *p;
 	struct handle h;
@@ -117,6 +133,7 @@ parent_get(struct dns *d, const char *domain)
 		return 0;
 	}
 	p->key = key;
+	p->is_suspect = is_suspect;
 	list_init(&p->turn);
 	list_init(&p->waiting);
 	return h.index;
@@ -131,7 +148,9 @@ parent_settle(struct dns *d, uint32_t i)
 	list_remove(&p->turn);
 	if (!list_is_empty(&p->waiting)) {
 		if (p->nrunning < d->conf.per_parent_max)
-			list_push_tail(&d->turns, &p->turn);
+			list_push_tail(p->is_suspect ? &d->suspect_turns :
+						       &d->turns,
+			    &p->turn);
 	} else if (p->nrunning == 0) {
 		map_del(&d->parent_map, p->key);
 		pool_give(&d->parents, i);
@@ -152,6 +171,7 @@ leave(struct lookup *l)
 	d->nwaiting -= l->state == WAITING;
 	d->nrunning -= l->state == RUNNING;
 	d->nslow -= l->state == SLOW;
+	d->nsuspects -= l->state == SLOW && l->is_suspect;
 	l->parent = 0;
 	if (!parent)
 		return;
@@ -177,6 +197,14 @@ fail(struct lookup *l, const char *why)
 	make_ready(l);
 }
 
+static uint32_t
+negative_ttl(uint32_t said_s)
+{
+	if (said_s == UINT32_MAX)
+		return NEGATIVE_MIN_S;
+	return MIN(MAX(said_s, NEGATIVE_MIN_S), NEGATIVE_MAX_S);
+}
+
 /* Every question has been answered. */
 static void
 conclude(struct lookup *l)
@@ -191,7 +219,7 @@ conclude(struct lookup *l)
 	} else if (a->status != DNS_NXDOMAIN)
 		a->status = DNS_NO_ADDRESS;
 	if (a->status != DNS_OK)
-		a->ttl_s = MIN(a->ttl_s, TTL_NEGATIVE_S);
+		a->ttl_s = MIN(a->ttl_s, negative_ttl(l->negative_s));
 	a->ttl_s = MIN(MAX(a->ttl_s, 1u), TTL_MAX_S);
 	make_ready(l);
 }
@@ -254,6 +282,7 @@ take_mx(struct lookup *l, const struct dns_rrs *r)
 		    sizeof(a->hosts[at].name));
 	}
 	if (r->nmx == 0) { /* the domain is its own host: RFC 5321 5.1 */
+		a->ttl_s = MIN(a->ttl_s, negative_ttl(r->negative_s));
 		a->nhosts = 1;
 		a->hosts[0].pref = 0;
 		slice_copy(slice_str(l->domain), a->hosts[0].name,
@@ -301,12 +330,11 @@ take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 			conclude(l);
 		return;
 	}
+	if (r->nmx + r->nip == 0)
+		l->negative_s = MIN(l->negative_s, r->negative_s);
 	if (r->rcode == 3 && (q->type == DNS_TYPE_MX || l->is_host)) {
 		l->answer->status = DNS_NXDOMAIN;
-		l->answer->ttl_s = TTL_NEGATIVE_S;
-		if (q->type == DNS_TYPE_MX)
-			make_ready(l);
-		else if (l->pending == 0)
+		if (q->type == DNS_TYPE_MX || l->pending == 0)
 			conclude(l);
 		return;
 	}
@@ -368,12 +396,15 @@ start(struct lookup *l)
 	struct parent *p = pool_at(&d->parents, l->parent);
 
 	list_remove(&l->link);
-	list_push_tail(&d->running, &l->link);
+	list_push_tail(l->is_suspect ? &d->slow : &d->running, &l->link);
 	d->nwaiting--;
-	d->nrunning++;
+	d->nrunning += !l->is_suspect;
+	d->nslow += l->is_suspect;
+	d->nsuspects += l->is_suspect;
 	p->nrunning++;
-	l->state = RUNNING;
+	l->state = l->is_suspect ? SLOW : RUNNING;
 	l->started_us = loop_now(d->loop);
+	l->negative_s = UINT32_MAX;
 	l->answer = mem_get(sizeof(*l->answer));
 	l->answer->ttl_s = TTL_MAX_S;
 	parent_settle(d, l->parent);
@@ -390,16 +421,31 @@ start(struct lookup *l)
 		conclude(l);
 }
 
+/* Places for look-ups that take their time. */
+static uint32_t
+slow_max(const struct dns *d)
+{
+	return QUERIES_MAX - MIN(d->conf.inflight_max, QUERIES_MAX);
+}
+
+static void
+start_next(struct list *turns)
+{
+	struct parent *p = container_of(turns->next, struct parent, turn);
+
+	start(container_of(p->waiting.next, struct lookup, link));
+}
+
 static void
 start_more(struct dns *d)
 {
-	while (
-	    d->nrunning < d->conf.inflight_max && !list_is_empty(&d->turns)) {
-		struct parent *p =
-		    container_of(d->turns.next, struct parent, turn);
+	uint32_t suspects_max = MAX(slow_max(d) / 2, 1);
 
-		start(container_of(p->waiting.next, struct lookup, link));
-	}
+	while (d->nrunning < d->conf.inflight_max && !list_is_empty(&d->turns))
+		start_next(&d->turns);
+	while (d->nsuspects < suspects_max && d->conf.inflight_max &&
+	    !list_is_empty(&d->suspect_turns))
+		start_next(&d->suspect_turns);
 }
 
 /* Lets go of a look-up: questions still under way answer to nobody. */
@@ -421,6 +467,34 @@ lookup_free(struct lookup *l)
 	mem_free(l);
 }
 
+static uint64_t
+name_key(const struct lookup *l)
+{
+	return hash_bytes(2, l->domain, strlen(l->domain));
+}
+
+/* Who failed is a suspect the next time; who never had a turn has not failed.
+ * Where there are too many to tell, all are forgotten, and each costs the others
+ * SLOW_US again. */
+static void
+remember(struct dns *d, const struct lookup *l)
+{
+	uint64_t key = name_key(l);
+
+	if (!l->answer)
+		return;
+	if (!l->failed) {
+		map_del(&d->failed, key);
+		return;
+	}
+	if (d->failed.n >= SUSPECTS_MAX) {
+		map_free(&d->failed);
+		map_init(&d->failed, 0, 2 * SUSPECTS_MAX);
+	}
+	if (map_put(&d->failed, key, 1))
+		return; /* no memory: then it is none */
+}
+
 static void
 on_defer(evutil_socket_t fd, short what, void *arg)
 {
@@ -435,6 +509,7 @@ on_defer(evutil_socket_t fd, short what, void *arg)
 		struct lookup *l = container_of(n, struct lookup, link);
 
 		list_remove(&l->link);
+		remember(d, l);
 		a = l->failed ? &none : l->answer;
 		none.why = l->failed;
 		d->stats.answers++;
@@ -458,15 +533,6 @@ expire(struct dns *d)
 			return;
 		fail(l, "DNS look-up timed out");
 	}
-}
-
-/* Both kinds together must not be more than libunbound takes at once. */
-static uint32_t
-slow_max(const struct dns *d)
-{
-	uint32_t n = d->conf.inflight_max;
-
-	return MIN(SLOW_FACTOR * n, QUERIES_MAX - MIN(n, QUERIES_MAX));
 }
 
 static void
@@ -504,7 +570,8 @@ wait_turn(struct dns *d, struct lookup *l)
 {
 	struct parent *p;
 
-	l->parent = parent_get(d, l->domain);
+	l->is_suspect = map_get(&d->failed, name_key(l)) != 0;
+	l->parent = parent_get(d, l->domain, l->is_suspect);
 	if (!l->parent || d->nwaiting >= d->conf.queue_max) {
 		d->stats.refused++;
 		if (l->parent)
@@ -647,6 +714,8 @@ dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 	list_init(&d->slow);
 	list_init(&d->ready);
 	list_init(&d->turns);
+	list_init(&d->suspect_turns);
+	map_init(&d->failed, 0, 2 * SUSPECTS_MAX);
 	pool_init(&d->parents, sizeof(struct parent), 1u << 24);
 	map_init(&d->parent_map, 0, 1u << 24);
 	d->ctx = ub_ctx_create_event(loop_base(l));
@@ -682,6 +751,7 @@ dns_free(struct dns *d)
 	if (d->timer)
 		event_free(d->timer);
 	map_free(&d->parent_map);
+	map_free(&d->failed);
 	pool_free(&d->parents);
 	mem_free(d);
 }

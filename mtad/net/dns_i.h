@@ -6,7 +6,7 @@
 
 #include "net/net.h"
 
-enum { DNS_TYPE_A = 1, DNS_TYPE_MX = 15, DNS_TYPE_AAAA = 28 };
+enum { DNS_TYPE_A = 1, DNS_TYPE_SOA = 6, DNS_TYPE_MX = 15, DNS_TYPE_AAAA = 28 };
 
 #define DNS_RRS_MAX 64
 
@@ -19,6 +19,9 @@ struct dns_mx {
 struct dns_rrs {
 	uint8_t rcode;
 	uint32_t ttl_s; /* smallest; UINT32_MAX: none */
+	/* How long "there is none" holds, RFC 2308 5: the smaller one of the
+	 * SOA's own TTL and its MINIMUM. UINT32_MAX: no SOA came. */
+	uint32_t negative_s;
 	uint32_t nmx, nip;
 	struct dns_mx mx[DNS_RRS_MAX];
 	struct ip ip[DNS_RRS_MAX];

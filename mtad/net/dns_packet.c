@@ -95,42 +95,75 @@ take_ip(struct slice pkt, size_t at, size_t end, struct dns_rrs *out)
 	out->nip++;
 }
 
+/* A record: what stands before its data, and where that is. */
+struct rr {
+	uint16_t type;
+	uint32_t ttl_s;
+	size_t at, end;
+};
+
+/* Reads a record's head at *at, which moves behind the whole record. */
+static bool
+read_rr(struct slice pkt, size_t *at, struct rr *r)
+{
+	char name[DOMAIN_TEXT_MAX];
+
+	if (!read_name(pkt, at, name) || *at + 10 > pkt.n)
+		return false;
+	r->type = (uint16_t)get(pkt, *at, 2);
+	r->ttl_s = get(pkt, *at + 4, 4);
+	r->at = *at + 10;
+	r->end = r->at + get(pkt, *at + 8, 2);
+	*at = r->end;
+	return r->end <= pkt.n;
+}
+
+/* RFC 1035 3.3.13: two names, and MINIMUM is the last of five numbers. */
+static void
+take_soa(struct slice pkt, const struct rr *r, struct dns_rrs *out)
+{
+	char name[DOMAIN_TEXT_MAX];
+	size_t at = r->at;
+
+	if (!read_name(pkt, &at, name) || !read_name(pkt, &at, name) ||
+	    at + 20 != r->end)
+		return;
+	out->negative_s = MIN(r->ttl_s, get(pkt, at + 16, 4));
+}
+
 int
 dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out)
 {
 	char name[DOMAIN_TEXT_MAX];
-	uint32_t nq, na;
+	uint32_t nq, na, nauth;
 	size_t at = 12;
+	struct rr r;
 
 	memset(out, 0, sizeof(*out));
-	out->ttl_s = UINT32_MAX;
+	out->ttl_s = out->negative_s = UINT32_MAX;
 	if (pkt.n < 12)
 		return E_CORRUPT;
 	out->rcode = (uint8_t)pkt.p[3] & 0x0f;
 	nq = get(pkt, 4, 2);
 	na = get(pkt, 6, 2);
+	nauth = get(pkt, 8, 2);
 	while (nq-- > 0) {
 		if (!read_name(pkt, &at, name) || at + 4 > pkt.n)
 			return E_CORRUPT;
 		at += 4;
 	}
 	for (; na > 0; na--) {
-		uint16_t t;
-		size_t end;
-
-		if (!read_name(pkt, &at, name) || at + 10 > pkt.n)
+		if (!read_rr(pkt, &at, &r))
 			return E_CORRUPT;
-		t = (uint16_t)get(pkt, at, 2);
-		out->ttl_s = MIN(out->ttl_s, get(pkt, at + 4, 4));
-		end = at + 10 + get(pkt, at + 8, 2);
-		at += 10;
-		if (end > pkt.n)
-			return E_CORRUPT;
-		if (t == type && type == DNS_TYPE_MX)
-			take_mx(pkt, at, end, out);
-		else if (t == type)
-			take_ip(pkt, at, end, out);
-		at = end;
+		out->ttl_s = MIN(out->ttl_s, r.ttl_s);
+		if (r.type == type && type == DNS_TYPE_MX)
+			take_mx(pkt, r.at, r.end, out);
+		else if (r.type == type)
+			take_ip(pkt, r.at, r.end, out);
 	}
+	/* What is broken behind the answer hurts it no more. */
+	for (; nauth > 0 && read_rr(pkt, &at, &r); nauth--)
+		if (r.type == DNS_TYPE_SOA)
+			take_soa(pkt, &r, out);
 	return 0;
 }

@@ -119,9 +119,6 @@ static const struct mistake values[] = {
 	{ "pool: { default: { sources: nobody } }\n",
 	    "f.yml:3:29: pool.default.sources, expected the name of a source, "
 	    "got \"nobody\"\n" },
-	{ "listen: { x: { bind: 127.0.0.1:2, pool: nobody } }\n",
-	    "f.yml:3:39: listen.x.pool, expected the name of a pool, got "
-	    "\"nobody\"\n" },
 	{ "default_pool: nobody\n",
 	    "f.yml:3:15: default_pool, expected the "
 	    "name of a pool, got \"nobody\"\n" },
