@@ -58,6 +58,7 @@ answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
 	};
 	struct worker *w = user;
 	struct core_answer r = { .status = status[a->status],
+		.why = a->why,
 		.ttl_us = (int64_t)a->ttl_s * US_PER_S };
 
 	for (uint32_t i = 0; i < MIN(a->naddrs, ENG_TARGETS_MAX); i++) {

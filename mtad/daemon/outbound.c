@@ -18,7 +18,7 @@ struct out_session {
 	struct smtp_cli_conf conf;
 	struct posts early; /* jobs that came before the connection */
 	char *tls;          /* what facts.tls says; NULL in clear text */
-	bool is_down, is_flushing, must_quit, is_shaking;
+	bool is_down, is_flushing, is_shaking;
 	char words[]; /* of facts and conf; there may be many sessions */
 };
 
@@ -184,8 +184,6 @@ start(struct out_session *s)
 	while ((p = posts_shift(&s->early)))
 		courier_assign(s->courier, container_of(p, struct job, post),
 		    now);
-	if (s->must_quit)
-		courier_quit(s->courier, true, now);
 	session_flush(s);
 }
 
@@ -384,11 +382,16 @@ outbound_close_session(struct worker *w, struct handle session)
 
 	if (!s || s->is_down)
 		return;
+	/* Who has not said a word need not be told. */
 	if (!s->courier) {
-		s->must_quit = true;
+		connect_failed(s, "given up for others that wait");
 		return;
 	}
-	courier_quit(s->courier, false, loop_now(w->loop));
+	if (courier_is_up(s->courier))
+		courier_quit(s->courier, false, loop_now(w->loop));
+	else
+		courier_gone(s->courier, SL("given up for others that wait"),
+		    loop_now(w->loop));
 	session_flush(s);
 }
 

@@ -7,6 +7,7 @@
 struct tally {
 	uint64_t state[R_STATES];
 	uint64_t live;
+	uint32_t opening, strangers;
 };
 
 static void
@@ -51,7 +52,7 @@ check_lane(const struct eng *e, const struct lane *l)
 	const struct site *s = pool_at(&e->sites, l->site);
 	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
-	    heap_has(&l->timer.node) || l->wait_host != 0 || l->is_in_limit;
+	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0;
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
@@ -114,5 +115,13 @@ eng_check(const struct eng *e)
 	EACH(e->paths, i)
 	check_path(e, pool_at(&e->paths, i));
 	EACH(e->sessions, i)
-	check_sess(e, pool_at(&e->sessions, i));
+	{
+		const struct sess *x = pool_at(&e->sessions, i);
+
+		check_sess(e, x);
+		t.opening += x->state == SESS_OPENING;
+		t.strangers += x->is_stranger;
+		ASSERT(!x->is_stranger || x->ndone == 0);
+	}
+	ASSERT(t.opening == e->opening.n && t.strangers == e->nstrangers);
 }

@@ -31,6 +31,8 @@
 /* Sessions of a path that have not shown yet that the peer takes mail: so many,
  * or as many as have. A host that says nothing holds no more than these. */
 #define UNPROVEN_MAX 4
+/* Under pressure a session that has had so long to come up is given up. */
+#define OPENING_MAX_US (20 * US_PER_S)
 #define SRC_SLOTS (2 * ENG_SOURCES_MAX)
 #define SRC_NONE UINT16_MAX
 #define POOL_NONE UINT16_MAX
@@ -259,7 +261,8 @@ struct lane {
 	uint32_t pending;    /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
-	bool is_kicked, is_in_limit;
+	bool is_kicked;
+	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* No source of the pool will open a session; a wake is registered for
 	 * each of them. */
 	bool is_parked;
@@ -285,6 +288,7 @@ struct path {
 	uint8_t why;       /* the gate that shut last */
 	uint8_t shut;      /* the gate that is shut, for blocked time */
 	bool is_idle;
+	bool is_known;       /* the peer has spoken about a recipient */
 	int64_t shut_us;     /* since when, if it is */
 	int64_t credit;      /* token bucket: microseconds x rate_count */
 	int64_t credit_us;   /* when credit was brought up to date */
@@ -309,9 +313,11 @@ struct sess {
 	uint8_t state;
 	uint8_t level;
 	bool is_closing;
+	bool is_stranger; /* counted in nstrangers */
 	int64_t opened_us, assigned_us;
 	struct ilist txns;
-	struct link link, room, idle;
+	struct link link, room;
+	struct link idle; /* of idle_sessions; of opening until it is up */
 };
 
 struct txn {
@@ -320,6 +326,14 @@ struct txn {
 	struct link link;
 	int64_t assigned_us;
 };
+
+/*
+ * Who may hold the node's sessions. Thousands of hosts that take a connection
+ * and say nothing must not have them all: sessions of paths that nobody has
+ * answered on yet (strangers) have three quarters at most, and of these half may
+ * be tries of hosts that have failed (suspects).
+ */
+enum limit_kind { LIMIT_NODE, LIMIT_STRANGERS, LIMIT_SUSPECTS, LIMITS };
 
 /* A source, by name; its slot outlives policies while paths use it. */
 struct src {
@@ -377,9 +391,11 @@ struct eng {
 	uint32_t budget;     /* of PUMP_MAX, in this step */
 	struct ilist kicks;  /* lanes to pump */
 	struct ilist moving; /* doms whose waiting recipients can go on */
-	struct ilist limit;  /* lanes that the node's session limit stopped */
+	struct ilist limit[LIMITS]; /* lanes that it stopped */
 	struct ilist idle_doms, idle_queues, idle_paths;
 	struct ilist idle_sessions; /* least recently used first */
+	struct ilist opening;       /* sessions, oldest first */
+	uint32_t nstrangers;
 	uint32_t nclosing;
 	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
 	struct job *jobs;
@@ -545,6 +561,8 @@ void eng_site_reshape(struct eng *e, uint32_t site);
 void eng_kicks_run(struct eng *e);
 void eng_path_pump(struct eng *e, uint32_t path);
 void eng_limit_wake(struct eng *e);
+/* The session counts as a stranger's no more. */
+void eng_stranger_leave(struct eng *e, struct sess *x);
 bool eng_lane_serves(struct eng *e, struct lane *l, const struct src *src);
 
 /* ---- session.c ---- */

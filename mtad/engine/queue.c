@@ -150,9 +150,9 @@ eng_lane_unwait(struct eng *e, uint32_t lane)
 		il_remove(K_WAITER(e), &h->waiters, lane);
 		l->wait_host = 0;
 	}
-	if (l->is_in_limit) {
-		il_remove(K_LIMIT(e), &e->limit, lane);
-		l->is_in_limit = false;
+	if (l->in_limit != 0) {
+		il_remove(K_LIMIT(e), &e->limit[l->in_limit - 1], lane);
+		l->in_limit = 0;
 	}
 }
 

@@ -187,8 +187,11 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	}
 	if (unsent && !ev->is_sent)
 		eng_path_unspend(e, p);
-	if (!unsent && x->ndone++ == 0)
+	if (!unsent && x->ndone++ == 0) {
 		p->nproven++;
+		p->is_known = true;
+		eng_stranger_leave(e, x);
+	}
 	txn_free(e, ev->txn.index);
 	if (works)
 		eng_path_works(p, began);

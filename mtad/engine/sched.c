@@ -78,6 +78,7 @@ struct stop {
 	enum eng_why why;
 	int64_t until_us;
 	uint32_t host;
+	uint8_t limit; /* enum limit_kind + 1 */
 };
 
 static void
@@ -94,15 +95,67 @@ stopped_by(struct stop *st, enum eng_why why, int64_t until_us, uint32_t host)
 	}
 }
 
-/* The node holds all the sessions it may: an idle one makes room. */
-static bool
-node_has_room(struct eng *e)
+static uint32_t
+limit_max(const struct eng *e, enum limit_kind k)
 {
+	uint32_t max = e->limits.sessions_max;
+
+	if (k == LIMIT_NODE)
+		return max;
+	max -= max / 4;
+	return k == LIMIT_STRANGERS ? max : MAX(max / 2, 1u);
+}
+
+static uint32_t
+limit_used(const struct eng *e, enum limit_kind k)
+{
+	return k == LIMIT_NODE ? e->sessions.live : e->nstrangers;
+}
+
+/* Some may be slow to say goodbye. */
+static bool
+may_close(const struct eng *e)
+{
+	return e->nclosing < MAX(e->limits.sessions_max / 8, 8u);
+}
+
+/* Strangers hold what they may: one that has not come up for long makes room,
+ * now or later. Returns when to ask again. */
+static int64_t
+give_up_oldest(struct eng *e)
+{
+	const struct sess *x;
+	uint32_t i = e->opening.head;
+
+	while (i != 0 && (x = pool_at(&e->sessions, i))->is_closing)
+		i = x->idle.next;
+	if (i == 0)
+		return 0;
+	if (x->opened_us + OPENING_MAX_US > e->now)
+		return x->opened_us + OPENING_MAX_US;
+	if (may_close(e)) {
+		eng_sess_close(e, i);
+		return 0;
+	}
+	return e->now + US_PER_S;
+}
+
+/* May one more session be opened? Else which limit speaks against it. */
+static bool
+node_has_room(struct eng *e, const struct path *p, const struct host *h,
+    enum limit_kind *k, int64_t *until_us)
+{
+	*until_us = 0;
+	*k = h->fails != 0 ? LIMIT_SUSPECTS : LIMIT_STRANGERS;
+	if (!p->is_known && limit_used(e, *k) >= limit_max(e, *k)) {
+		*until_us = give_up_oldest(e);
+		return false;
+	}
+	*k = LIMIT_NODE;
 	if (e->sessions.live < e->limits.sessions_max)
 		return true;
-	/* Some may be slow to say goodbye. */
-	if (e->idle_sessions.n != 0 &&
-	    e->nclosing < MAX(e->limits.sessions_max / 8, 8u))
+	/* An idle one makes room. */
+	if (e->idle_sessions.n != 0 && may_close(e))
 		eng_sess_close(e, e->idle_sessions.head);
 	return false;
 }
@@ -116,6 +169,8 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 	uint32_t path, host;
 	enum eng_why why;
 	int64_t until;
+	enum limit_kind limit;
+	struct site *s;
 	struct path *p;
 	int target;
 
@@ -132,14 +187,16 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 		stopped_by(st, why, until, 0);
 		return false;
 	}
-	target = eng_site_pick(e, pool_at(&e->sites, l->site), src, p->shun,
-	    &why, &until, &host);
+	s = pool_at(&e->sites, l->site);
+	target = eng_site_pick(e, s, src, p->shun, &why, &until, &host);
 	if (target < 0) {
 		stopped_by(st, why, until, host);
 		return false;
 	}
-	if (!node_has_room(e)) {
-		stopped_by(st, WHY_LIMIT, 0, 0);
+	if (!node_has_room(e, p, pool_at(&e->hosts, s->targets[target].host),
+		&limit, &until)) {
+		stopped_by(st, WHY_LIMIT, until, 0);
+		st->limit = (uint8_t)(limit + 1);
 		return false;
 	}
 	eng_sess_open(e, lane, path, target);
@@ -188,9 +245,9 @@ park(struct eng *e, uint32_t lane, const struct stop *st)
 		l->wait_host = st->host;
 		il_push_tail(K_WAITER(e), &h->waiters, lane);
 	}
-	if (st->why == WHY_LIMIT && !l->is_in_limit) {
-		l->is_in_limit = true;
-		il_push_tail(K_LIMIT(e), &e->limit, lane);
+	if (st->limit != 0 && l->in_limit == 0) {
+		l->in_limit = st->limit;
+		il_push_tail(K_LIMIT(e), &e->limit[st->limit - 1], lane);
 	}
 }
 
@@ -281,8 +338,17 @@ eng_path_pump(struct eng *e, uint32_t path)
 void
 eng_limit_wake(struct eng *e)
 {
-	uint32_t max = e->limits.sessions_max, live = e->sessions.live;
+	for (int k = 0; k < LIMITS; k++) {
+		uint32_t used = limit_used(e, k), max = limit_max(e, k);
 
-	for (; live < max && e->limit.n != 0; live++)
-		eng_lane_unpark(e, e->limit.head);
+		for (; used < max && e->limit[k].n != 0; used++)
+			eng_lane_unpark(e, e->limit[k].head);
+	}
+}
+
+void
+eng_stranger_leave(struct eng *e, struct sess *x)
+{
+	e->nstrangers -= x->is_stranger;
+	x->is_stranger = false;
 }

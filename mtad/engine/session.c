@@ -84,6 +84,9 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	p->nsess++;
 	p->nopening++;
 	s->nsess++;
+	x->is_stranger = !p->is_known;
+	e->nstrangers += x->is_stranger;
+	il_push_tail(K_SESSIDLE(e), &e->opening, i);
 	e->srcs[p->src].nsess++;
 	il_push_tail(K_SESS(e), &p->sessions, i);
 	eng_path_busy(e, path);
@@ -225,6 +228,7 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	if (x == NULL || x->state != SESS_OPENING)
 		return;
 	x->state = SESS_UP;
+	il_remove(K_SESSIDLE(e), &e->opening, ev->session.index);
 	h = pool_at(&e->hosts, x->host);
 	if (ev->is_tls) {
 		h->tls_fails = 0;
@@ -298,7 +302,11 @@ sess_free(struct eng *e, uint32_t i)
 	eng_path_relist(e, x->path);
 	il_remove(K_SESS(e), &p->sessions, i);
 	p->nsess--;
-	p->nopening -= x->state == SESS_OPENING;
+	if (x->state == SESS_OPENING) {
+		p->nopening--;
+		il_remove(K_SESSIDLE(e), &e->opening, i);
+	}
+	eng_stranger_leave(e, x);
 	p->nproven -= x->ndone != 0;
 	s->nsess--;
 	e->srcs[p->src].nsess--;
@@ -326,7 +334,8 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 	site = p->site;
 	while (x->txns.n != 0)
 		eng_txn_return(e, x->txns.tail);
-	if (x->state == SESS_OPENING && o->klass != OUTCOME_DELIVERED) {
+	if (x->state == SESS_OPENING && o->klass != OUTCOME_DELIVERED &&
+	    e->srcs[p->src].conf != SRC_NONE) {
 		never_up(e, x, o);
 		log_failure(e, x, o);
 	} else if (o->code == 421 && o->klass != OUTCOME_DELIVERED)

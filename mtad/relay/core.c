@@ -545,7 +545,9 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 			.port = r && r->addr[0].port ? r->addr[0].port :
 						       c->conf->smtp_port,
 		};
+	c->dns_why = a->why;
 	core_step(c, &ev);
+	c->dns_why = NULL;
 }
 
 void

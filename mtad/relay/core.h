@@ -76,6 +76,7 @@ void core_damage(struct core *c, const struct spool_damage *d);
 /* target[].host is ignored on the way in: names stand beside it. */
 struct core_answer {
 	enum eng_dns status;
+	const char *why; /* for TEMP, may be NULL */
 	int64_t ttl_us;
 	uint32_t n;
 	struct {

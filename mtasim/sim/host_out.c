@@ -16,7 +16,7 @@ struct out_session {
 	char host[DOMAIN_MAX + 1], site[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	struct posts early;
-	bool is_down, is_flushing, must_quit;
+	bool is_down, is_flushing;
 };
 
 static struct post_session *
@@ -158,8 +158,6 @@ start(struct out_session *s)
 	while ((p = posts_shift(&s->early)))
 		courier_assign(s->courier, container_of(p, struct job, post),
 		    now);
-	if (s->must_quit)
-		courier_quit(s->courier, true, now);
 	session_flush(s);
 }
 
@@ -302,11 +300,16 @@ outbound_close(struct host *h, struct handle session)
 
 	if (!s || s->is_down)
 		return;
+	/* Who has not said a word need not be told. */
 	if (!s->courier) {
-		s->must_quit = true;
+		connect_failed(s, "given up for others that wait");
 		return;
 	}
-	courier_quit(s->courier, false, h->s->now_us);
+	if (courier_is_up(s->courier))
+		courier_quit(s->courier, false, h->s->now_us);
+	else
+		courier_gone(s->courier, SL("given up for others that wait"),
+		    h->s->now_us);
 	session_flush(s);
 }
 

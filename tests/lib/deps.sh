@@ -43,6 +43,8 @@ rows() {
 		python3			cmd python3
 		tmux			cmd tmux
 		bind9-dnsutils		cmd dig
+		bind9			cmd named
+		bind9-utils		cmd dnssec-signzone
 		libnet-ssleay-perl	perl Net::SSLeay
 		openssl			cmd openssl
 		procps			cmd ps

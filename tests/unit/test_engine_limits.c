@@ -1,0 +1,278 @@
+/*
+ * test_engine_limits - who may hold the node's sessions, and which limits hold
+ * when the configuration changes: an engine between peers that answer at once
+ * and such as say nothing until they are given up.
+ * timeout: 60
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "engine/engine.h"
+
+#define SESSIONS 100
+#define DOMAIN(k) (1000u + (k))
+#define SILENT 10000u /* domains from here on are silent */
+#define BANNER_US (300 * US_PER_S)
+
+struct sess {
+	struct handle h;
+	int64_t opened_us;
+	uint32_t domain;
+	uint16_t code; /* of its goodbye when it is told to close */
+};
+
+struct world {
+	struct eng *e;
+	struct eng_policy *policy;
+	struct eng_cmds cmds;
+	struct eng_event todo[4096];
+	uint32_t ntodo, nsess, most;
+	int64_t now;
+	struct sess sess[4 * SESSIONS];
+	uint32_t nmsg, delivered;
+	uint16_t shape;
+	bool is_slow; /* results are not given */
+};
+
+static void
+later(struct world *w, struct eng_event ev)
+{
+	assert_true(w->ntodo < 4096);
+	w->todo[w->ntodo++] = ev;
+}
+
+static void
+resolve(struct world *w, uint32_t domain)
+{
+	struct eng_event ev = { .kind = EV_RESOLVED };
+
+	ev.resolved.domain = domain;
+	ev.resolved.status = ENG_DNS_OK;
+	ev.resolved.ttl_us = 86400 * US_PER_S;
+	ev.resolved.shape = w->shape;
+	ev.resolved.ntargets = 1;
+	ev.resolved.target[0].host = domain + 100000;
+	ev.resolved.target[0].port = 25;
+	ev.resolved.target[0].ip.family = 4;
+	ev.resolved.target[0].ip.b[0] = 10;
+	ev.resolved.target[0].ip.b[2] = (uint8_t)(domain >> 8);
+	ev.resolved.target[0].ip.b[3] = (uint8_t)domain;
+	later(w, ev);
+}
+
+static void
+down(struct world *w, uint32_t at, bool ok)
+{
+	struct eng_event ev = { .kind = EV_SESSION_DOWN };
+
+	ev.down.session = w->sess[at].h;
+	ev.down.outcome.klass = ok ? OUTCOME_DELIVERED : OUTCOME_TRANSIENT;
+	ev.down.outcome.stage = ok ? STAGE_QUIT : STAGE_BANNER;
+	w->sess[at] = w->sess[--w->nsess];
+	later(w, ev);
+}
+
+static void
+on_open(struct world *w, const struct eng_cmd *c)
+{
+	struct eng_event up = { .kind = EV_SESSION_UP };
+
+	assert_true(w->nsess < SESSIONS);
+	w->sess[w->nsess++] = (struct sess){ .h = c->open.session,
+		.domain = c->open.domain,
+		.opened_us = w->now };
+	w->most = MAX(w->most, w->nsess);
+	up.up.session = c->open.session;
+	if (c->open.domain < SILENT)
+		later(w, up);
+}
+
+static void
+on_assign(struct world *w, const struct eng_cmd *c)
+{
+	struct eng_event ev = { .kind = EV_RESULT };
+
+	if (w->is_slow)
+		return;
+	ev.result.session = c->assign.session;
+	ev.result.txn = c->assign.txn;
+	ev.result.is_sent = true;
+	ev.result.n = c->assign.n;
+	ev.result.rcpt[0].klass = OUTCOME_DELIVERED;
+	ev.result.rcpt[0].code = 250;
+	ev.result.rcpt[0].stage = STAGE_EOM;
+	later(w, ev);
+}
+
+static void
+on_close(struct world *w, struct handle h)
+{
+	for (uint32_t i = 0; i < w->nsess; i++)
+		if (handle_eq(w->sess[i].h, h)) {
+			down(w, i, w->sess[i].domain < SILENT);
+			return;
+		}
+}
+
+static void
+step(struct world *w, const struct eng_event *ev)
+{
+	w->cmds.n = 0;
+	eng_step(w->e, ev, w->now, &w->cmds);
+	for (uint32_t i = 0; i < w->cmds.n; i++) {
+		const struct eng_cmd *c = &w->cmds.v[i];
+
+		if (c->kind == CMD_RESOLVE)
+			resolve(w, c->domain);
+		else if (c->kind == CMD_OPEN)
+			on_open(w, c);
+		else if (c->kind == CMD_ASSIGN)
+			on_assign(w, c);
+		else if (c->kind == CMD_CLOSE)
+			on_close(w, c->close);
+		else if (c->kind == CMD_LOG)
+			w->delivered += c->log.what == ENG_LOG_DELIVERY;
+	}
+}
+
+/* Lets time pass; the silent are given up after BANNER_US. */
+static void
+run(struct world *w, int64_t for_us)
+{
+	struct eng_event tick = { .kind = EV_TICK }, ev;
+	int64_t end = w->now + for_us;
+
+	for (;;) {
+		while (w->ntodo) {
+			ev = w->todo[0];
+			w->ntodo--;
+			memmove(w->todo, w->todo + 1, w->ntodo * sizeof(ev));
+			step(w, &ev);
+		}
+		for (uint32_t i = 0; i < w->nsess;)
+			if (w->sess[i].domain >= SILENT &&
+			    w->sess[i].opened_us + BANNER_US <= w->now)
+				down(w, i, false);
+			else
+				i++;
+		if (w->ntodo)
+			continue;
+		if (eng_deadline(w->e) <= w->now) {
+			step(w, &tick);
+			continue;
+		}
+		if (w->now >= end)
+			break;
+		w->now = MIN(end, MIN(w->now + US_PER_S, eng_deadline(w->e)));
+	}
+	eng_check(w->e);
+}
+
+static void
+send(struct world *w, uint32_t domain)
+{
+	struct eng_event ev = { .kind = EV_MESSAGE };
+
+	ev.message = (struct ev_message){ .msg = ++w->nmsg,
+		.nrcpt = 1,
+		.pool = 50,
+		.arrival_us = w->now,
+		.expires_us = w->now + 5 * 86400 * US_PER_S };
+	step(w, &ev);
+	ev = (struct eng_event){ .kind = EV_RECIPIENT };
+	ev.recipient.msg = w->nmsg;
+	ev.recipient.domain = domain;
+	step(w, &ev);
+}
+
+static void
+world_new(struct world *w, uint32_t conns)
+{
+	struct eng_limits limits = { 100000, 100000, 10000, 10000, SESSIONS };
+	struct eng_policy *p = calloc(1, sizeof(*p));
+
+	memset(w, 0, sizeof(*w));
+	eng_policy_default(p);
+	p->nsources = p->npools = 1;
+	p->sources[0] = (struct eng_source_conf){ 60, true, false };
+	p->pools[0].name = 50;
+	p->pools[0].nsources = 1;
+	p->default_pool = 50;
+	p->nshapes = 2;
+	eng_shape_default(&p->shapes[1]);
+	p->shapes[0].conns_max = p->shapes[1].conns_max = conns;
+	w->policy = p;
+	w->now = US_PER_S;
+	w->e = eng_new(p, &limits, 1, w->now);
+	assert_non_null(w->e);
+}
+
+static void
+world_free(struct world *w)
+{
+	eng_free(w->e);
+	eng_cmds_free(&w->cmds);
+	free(w->policy);
+}
+
+static struct world world;
+
+static uint32_t
+silent_sessions(const struct world *w)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->nsess; i++)
+		n += w->sess[i].domain >= SILENT;
+	return n;
+}
+
+static void
+hosts_that_say_nothing_leave_room_for_others(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 20);
+	send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->delivered, 1);
+	for (uint32_t i = 0; i < 10 * SESSIONS; i++)
+		send(w, SILENT + i);
+	run(w, US_PER_S);
+	assert_int_equal(silent_sessions(w), SESSIONS * 3 / 4);
+	/* Who has answered goes on at once. */
+	for (uint32_t i = 0; i < 50; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->delivered, 51);
+	/* Strangers stand in line behind the silent, who are given up before
+	 * their time: a thousand in turns of 20 s. */
+	for (uint32_t i = 0; i < 50; i++)
+		send(w, DOMAIN(2 + i));
+	run(w, BANNER_US);
+	assert_int_equal(w->delivered, 101);
+	/* Those are suspects now, and leave half of it to strangers. */
+	assert_true(silent_sessions(w) <= SESSIONS * 3 / 8);
+	for (uint32_t i = 0; i < 50; i++)
+		send(w, DOMAIN(100 + i));
+	run(w, US_PER_S);
+	assert_int_equal(w->delivered, 151);
+	assert_true(w->most <= SESSIONS);
+	world_free(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
