@@ -113,7 +113,10 @@ eng_conf_run(struct eng *e)
 		if (!pool_is_live(&e->doms, i))
 			continue;
 		d = pool_at(&e->doms, i);
-		if (d->nrcpts != 0 && d->state == DOM_OK)
-			eng_dom_touch(e, i);
+		if (d->nrcpts == 0 || d->state != DOM_OK)
+			continue;
+		if (d->is_asked)
+			eng_emit(e, CMD_SHAPE)->domain = d->name;
+		eng_dom_touch(e, i);
 	}
 }

@@ -343,6 +343,9 @@ dispatch(struct eng *e, const struct eng_event *ev)
 	case EV_DAMAGED:
 		eng_on_damaged(e, ev->damaged.msg);
 		return;
+	case EV_SHAPE:
+		eng_on_shape(e, ev->shape.domain, ev->shape.shape);
+		return;
 	case ENG_EVENT_N:
 		break;
 	}

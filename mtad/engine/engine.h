@@ -107,7 +107,8 @@ struct eng_limits {
 	X(EV_TICK, "tick") \
 	X(EV_ADMIN, "admin") \
 	X(EV_NOTICE_PAID, "notice_paid") \
-	X(EV_DAMAGED, "damaged")
+	X(EV_DAMAGED, "damaged") \
+	X(EV_SHAPE, "shape")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -225,6 +226,10 @@ struct eng_event {
 		struct {
 			uint32_t msg;
 		} damaged; /* unreadable: forget it */
+		struct {
+			uint32_t domain;
+			uint16_t shape; /* as in ev_resolved */
+		} shape;                /* asked for by CMD_SHAPE */
 	};
 };
 
@@ -242,7 +247,8 @@ struct eng_event {
 	X(CMD_NOTICE, "notice") \
 	X(CMD_DROP, "drop") \
 	X(CMD_FORGET, "forget") \
-	X(CMD_ADMIN_DONE, "admin_done")
+	X(CMD_ADMIN_DONE, "admin_done") \
+	X(CMD_SHAPE, "shape")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
@@ -267,7 +273,8 @@ struct eng_cmd {
 	enum eng_cmd_kind kind;
 	union {
 		uint32_t domain; /* RESOLVE; FORGET: the engine's hold on the
-				  * name is given up */
+				  * name is given up; SHAPE: which is its
+				  * shape in the new policy? EV_SHAPE. */
 		struct {
 			struct handle session;
 			uint16_t source; /* index in the policy */

@@ -510,6 +510,7 @@ void eng_dom_drop(struct eng *e, uint32_t dom);
 /* Somebody needs its answer: asks when there is none or it is old. */
 void eng_dom_touch(struct eng *e, uint32_t dom);
 void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
+void eng_on_shape(struct eng *e, uint32_t domain, uint16_t shape);
 void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);
@@ -517,6 +518,8 @@ struct outcome eng_dns_outcome(enum eng_dns status);
 
 /* ---- site.c ---- */
 uint32_t eng_site_take(struct eng *e, const struct ev_resolved *ev);
+/* It has the limits of that shape of the policy. */
+void eng_site_shape(struct eng *e, uint32_t site, uint32_t shape);
 void eng_site_hold(struct eng *e, uint32_t site);
 void eng_site_drop(struct eng *e, uint32_t site);
 /* Pumps every lane of it that has work. */

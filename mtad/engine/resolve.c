@@ -68,6 +68,8 @@ eng_dom_touch(struct eng *e, uint32_t dom)
 		}
 		return;
 	case DOM_OK:
+		if (is_old && !d->is_asked && d->generation != e->generation)
+			eng_emit(e, CMD_SHAPE)->domain = d->name;
 		if (is_old)
 			ask(e, d);
 		return;
@@ -193,6 +195,17 @@ eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 	}
 	go_on(e, i);
 	eng_moving_run(e);
+}
+
+/* The new policy's limits hold from now on; the answer may take its time. */
+void
+eng_on_shape(struct eng *e, uint32_t domain, uint16_t shape)
+{
+	uint32_t i = map_get(&e->dom_map, domain);
+	const struct dom *d = i ? pool_at(&e->doms, i) : NULL;
+
+	if (d != NULL && d->state == DOM_OK)
+		eng_site_shape(e, d->site, shape);
 }
 
 void

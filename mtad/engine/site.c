@@ -186,7 +186,6 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 	uint32_t shape = MIN(ev->shape, e->policy->nshapes - 1);
 	uint32_t first = map_get(&e->site_map, h), i;
 	struct site *s = NULL;
-	bool is_new;
 
 	for (i = first; i != 0; i = s->twin) {
 		s = pool_at(&e->sites, i);
@@ -194,8 +193,7 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 		    memcmp(s->ids, ids, n * sizeof(*ids)) == 0)
 			break;
 	}
-	is_new = i == 0;
-	if (is_new) {
+	if (i == 0) {
 		s = eng_slot(&e->sites, &i);
 		s->hash = h;
 		s->ids = mem_get(n * sizeof(*ids));
@@ -203,20 +201,29 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 		s->nids = n;
 		s->is_route = ev->is_route;
 		s->twin = first;
+		s->shape = e->policy->shapes[shape];
 		ASSERT(map_put(&e->site_map, h, i) == 0);
 		e->totals.sites++;
 	}
 	s->nrefs++;
-	s->limit = (uint16_t)shape;
 	targets_set(e, s, ev);
-	if (is_new ||
-	    memcmp(&s->shape, &e->policy->shapes[shape], sizeof(s->shape)) !=
-		0) {
-		s->shape = e->policy->shapes[shape];
-		if (!is_new)
-			eng_site_reshape(e, i);
-	}
+	eng_site_shape(e, i, shape);
 	return i;
+}
+
+void
+eng_site_shape(struct eng *e, uint32_t site, uint32_t shape)
+{
+	struct site *s = pool_at(&e->sites, site);
+	const struct eng_shape *new;
+
+	shape = MIN(shape, e->policy->nshapes - 1);
+	new = &e->policy->shapes[shape];
+	s->limit = (uint16_t)shape;
+	if (memcmp(&s->shape, new, sizeof(*new)) == 0)
+		return;
+	s->shape = *new;
+	eng_site_reshape(e, site);
 }
 
 void

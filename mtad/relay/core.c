@@ -53,6 +53,7 @@ core_free(struct core *c)
 		eng_free(c->eng);
 	core_notices_free(c);
 	eng_cmds_free(&c->cmds);
+	mem_free(c->shapes.v);
 	core_msgs_free(c);
 	names_free(&c->names);
 	mem_free(c->policy);
@@ -249,6 +250,22 @@ do_admin_done(struct core *c, const struct eng_cmd *cmd)
 		j->done(j->ctx, j->arg, cmd->admin_done.n);
 }
 
+/* Without memory the domain's next look-up brings it. */
+static void
+do_shape(struct core *c, uint32_t domain)
+{
+	if (c->shapes.n == c->shapes.cap) {
+		uint32_t cap = c->shapes.cap ? 2 * c->shapes.cap : 64;
+		uint32_t *v = mem_grow(c->shapes.v, cap * sizeof(*v));
+
+		if (!v)
+			return;
+		c->shapes.v = v;
+		c->shapes.cap = cap;
+	}
+	c->shapes.v[c->shapes.n++] = domain;
+}
+
 /* Carries out one command; *i moves over those that belong together. */
 static void
 carry_out(struct core *c, uint32_t *i)
@@ -287,6 +304,9 @@ carry_out(struct core *c, uint32_t *i)
 	case CMD_ADMIN_DONE:
 		do_admin_done(c, cmd);
 		return;
+	case CMD_SHAPE:
+		do_shape(c, cmd->domain);
+		return;
 	case CMD_ASSIGN_RCPT:
 	case ENG_CMD_N:
 		break;
@@ -294,14 +314,28 @@ carry_out(struct core *c, uint32_t *i)
 	ASSERT(!"a command of the engine");
 }
 
-void
-core_step(struct core *c, const struct eng_event *ev)
+static void
+step(struct core *c, const struct eng_event *ev)
 {
 	ASSERT(c->cmds.n == 0); /* no step inside a step */
 	eng_step(c->eng, ev, c->now_us, &c->cmds);
 	for (uint32_t i = 0; i < c->cmds.n; i++)
 		carry_out(c, &i);
 	c->cmds.n = 0;
+}
+
+void
+core_step(struct core *c, const struct eng_event *ev)
+{
+	step(c, ev);
+	while (c->shapes.n) {
+		struct eng_event s = { .kind = EV_SHAPE };
+
+		s.shape.domain = c->shapes.v[--c->shapes.n];
+		s.shape.shape =
+		    core_shape(c, names_text(&c->names, s.shape.domain));
+		step(c, &s);
+	}
 }
 
 /* ---- notices ------------------------------------------------------------------------ */

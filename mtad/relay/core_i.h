@@ -53,6 +53,9 @@ struct core {
 	void *ctx;
 	struct eng *eng;
 	struct eng_cmds cmds;
+	struct { /* domains whose shape the engine asks for */
+		uint32_t *v, n, cap;
+	} shapes;
 	struct names names; /* domains, hosts, tenants, ... : one space */
 	struct core_msg *
 	    *pages; /* of the table, by slot index; see core_msg.c */

@@ -130,4 +130,22 @@ wait_for(lambda: len([m for m in sink.got()
 # The old answer serves on while the new one is on its way.
 tap.ok(wait_for(lambda: asked() > before, 3), "and no longer")
 daemon.kill9()
+
+# A reload's limits hold at once, whether or not name servers answer.
+conf = dict(dns={"servers": [names.ready]}, smtp_port=sink.port,
+            source={"a": {}}, limits={"default": {"rate": "1/1h"}})
+daemon = Mtad(write_config("limits", **conf)).start()
+for _ in range(2):
+    send("brief")
+event("Delivery", "brief")
+names.p.kill()
+time.sleep(1.1)                 # brief.example's
+conf["limits"] = {"default": {"rate": "none"}}
+write_config("limits", **dict(conf, listen=daemon.conf["listen"]))
+tap.same(len(daemon.events("Delivery")), 1, "a rate holds one back")
+daemon.signal(signal.SIGHUP)
+tap.ok(wait_for(lambda: len(daemon.events("Delivery")) == 2, 3),
+       "until a reload, without an answer from the name server",
+       daemon.said()[-300:])
+daemon.kill9()
 tap.done()

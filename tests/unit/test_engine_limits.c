@@ -37,6 +37,7 @@ struct world {
 	uint32_t nmsg, delivered;
 	uint16_t shape;
 	bool is_slow; /* results are not given */
+	bool is_deaf; /* nor are look-ups answered */
 };
 
 static void
@@ -62,6 +63,16 @@ resolve(struct world *w, uint32_t domain)
 	ev.resolved.target[0].ip.b[0] = 10;
 	ev.resolved.target[0].ip.b[2] = (uint8_t)(domain >> 8);
 	ev.resolved.target[0].ip.b[3] = (uint8_t)domain;
+	later(w, ev);
+}
+
+static void
+shape(struct world *w, uint32_t domain)
+{
+	struct eng_event ev = { .kind = EV_SHAPE };
+
+	ev.shape.domain = domain;
+	ev.shape.shape = w->shape;
 	later(w, ev);
 }
 
@@ -127,8 +138,10 @@ step(struct world *w, const struct eng_event *ev)
 	for (uint32_t i = 0; i < w->cmds.n; i++) {
 		const struct eng_cmd *c = &w->cmds.v[i];
 
-		if (c->kind == CMD_RESOLVE)
+		if (c->kind == CMD_RESOLVE && !w->is_deaf)
 			resolve(w, c->domain);
+		else if (c->kind == CMD_SHAPE)
+			shape(w, c->domain);
 		else if (c->kind == CMD_OPEN)
 			on_open(w, c);
 		else if (c->kind == CMD_ASSIGN)
@@ -267,11 +280,41 @@ hosts_that_say_nothing_leave_room_for_others(void **state)
 	world_free(w);
 }
 
+static void
+new_limits_do_not_wait_for_look_ups(void **state)
+{
+	struct world *w = &world;
+	struct eng_policy new;
+	struct eng_event conf = { .kind = EV_CONF, .conf = &new };
+
+	(void)state;
+	world_new(w, 2);
+	send(w, DOMAIN(1));
+	run(w, US_PER_S); /* it is known */
+	w->is_slow = w->is_deaf = true;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->nsess, 2);
+	new = *w->policy;
+	new.shapes[0].conns_max = 3; /* the shape it has */
+	step(w, &conf);
+	run(w, US_PER_S);
+	assert_int_equal(w->nsess, 3);
+	new.shapes[1].conns_max = 5; /* another one is its shape */
+	w->shape = 1;
+	step(w, &conf);
+	run(w, US_PER_S);
+	assert_int_equal(w->nsess, 5);
+	world_free(w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
+		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
