@@ -240,6 +240,7 @@ struct worker {
 	int64_t book_since_us;
 	uint64_t books_sent;
 	_Atomic uint64_t books_written; /* the clerk's word */
+	_Atomic uint64_t turned;        /* daemon.asked, seen in a turn */
 };
 
 struct spooler {
@@ -295,11 +296,23 @@ struct daemon {
 	int64_t started_us;
 	_Atomic uint32_t stopped_workers;
 	_Atomic uint64_t reloads;
+	_Atomic uint64_t asked; /* by main: do the workers still turn? */
 	int listen_fd[WORKERS_MAX][CONF_LISTEN_MAX];
 };
 
 int64_t clock_mono_us(void);
 int64_t clock_wall_us(void);
+
+/* watch.c */
+struct watch {
+	int64_t every_us; /* 0: nobody wants it */
+	int64_t next_us;
+	bool is_asking;
+};
+/* Reads $WATCHDOG_USEC and $WATCHDOG_PID. */
+void watch_init(struct watch *w, int64_t now_us);
+/* Does what is due; returns how long until the next call, or TIME_NEVER. */
+int64_t watch_turn(struct watch *w, struct daemon *d, int64_t now_us);
 
 /* worker.c */
 int worker_start(struct worker *w, struct daemon *d, uint32_t number,

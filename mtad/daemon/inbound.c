@@ -579,17 +579,32 @@ inbound_is_idle(const struct worker *w)
 	return list_is_empty(&w->in_list) && w->waiting == 0;
 }
 
+/* The end of a session whose time is up: 421, in the midst of a message too. One
+ * whose message the spool has is told nothing: it may have been taken. */
+static void
+send_off(struct in_session *s)
+{
+	struct worker *w = s->w;
+
+	if (!s->is_dead && !s->is_committing) {
+		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), false);
+		intake_feed(&s->intake, slice_of("", 0), loop_now(w->loop),
+		    loop_wall(w->loop));
+		s->intake.is_closing = true;
+		session_flush(s);
+		return;
+	}
+	s->is_committing = false;
+	session_end(s);
+}
+
 void
 inbound_close(struct worker *w)
 {
 	struct post *p;
 
-	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
-		struct in_session *s = container_of(n, struct in_session, link);
-
-		s->is_committing = false;
-		session_end(s);
-	}
+	LIST_FOREACH_SAFE(n, tmp, &w->in_list)
+		send_off(container_of(n, struct in_session, link));
 	for (uint32_t i = 0; i < w->ndoors; i++) {
 		if (w->doors[i]->listener)
 			listener_free(w->doors[i]->listener);

@@ -197,10 +197,15 @@ static void
 serve(struct daemon *d, int fd, const char *path)
 {
 	bool stopping = false;
+	struct watch watch;
+	int64_t wait_us;
 	int sig;
 
+	watch_init(&watch, clock_mono_us());
 	while (atomic_load(&d->stopped_workers) < d->nworkers) {
-		sig = next_signal(fd, stopping ? 20 * US_PER_MS : US_PER_S);
+		wait_us = stopping ? 20 * US_PER_MS : US_PER_S;
+		wait_us = MIN(wait_us, watch_turn(&watch, d, clock_mono_us()));
+		sig = next_signal(fd, wait_us);
 		if (sig == SIGHUP && !stopping)
 			reload(d, path);
 		if (sig != SIGTERM && sig != SIGINT)

@@ -247,9 +247,13 @@ worker_run(struct worker *w)
 		loop_turn(w->loop, deadline(w));
 		work(w);
 		flush(w);
+		atomic_store_explicit(&w->turned,
+		    atomic_load_explicit(&w->d->asked, memory_order_relaxed),
+		    memory_order_relaxed);
 		if (w->is_stopping && may_end(w))
 			w->is_done = true;
 	}
+	atomic_store(&w->turned, UINT64_MAX);
 	outbound_stop(w, true);
 	inbound_close(w);
 	work(w);

@@ -248,6 +248,25 @@ add_diagnostic(struct buf *out, const struct dsn_rcpt *r)
 	buf_adds(out, SL("\r\n"));
 }
 
+/* A host by name; one that is known by its address alone (and a port) as RFC
+ * 5321 4.1.3 writes it, for RFC 3464 2.3.5 wants no bare address. */
+static void
+add_host(struct buf *out, struct slice host)
+{
+	char text[IP_TEXT_MAX];
+	struct endpoint at;
+	size_t n;
+
+	if (endpoint_parse(host, 25, &at)) {
+		add_word(out, host);
+		return;
+	}
+	n = ip_format(text, &at.ip);
+	buf_addz(out, at.ip.family == 6 ? "[IPv6:" : "[");
+	add_word(out, slice_of(text, n));
+	buf_addc(out, ']');
+}
+
 static void
 add_recipient(struct buf *out, const struct dsn_in *in,
     const struct dsn_rcpt *r)
@@ -265,7 +284,7 @@ add_recipient(struct buf *out, const struct dsn_in *in,
 	add_field(out, SL("Status: "), slice_str(status));
 	if (r->remote_mta.n > 0) {
 		buf_adds(out, SL("Remote-MTA: dns; "));
-		add_word(out, r->remote_mta);
+		add_host(out, r->remote_mta);
 		buf_adds(out, SL("\r\n"));
 	}
 	add_diagnostic(out, r);

@@ -155,6 +155,7 @@ on_mail(struct intake *in)
 	struct slice from = in->srv.path.address;
 
 	drop_transaction(in);
+	in->mail_us = in->now_us;
 	in->sender_n =
 	    (uint16_t)slice_copy(from, in->sender, sizeof(in->sender));
 	if (atomic_load_explicit(&in->gate->is_stopping, memory_order_relaxed))
@@ -652,6 +653,7 @@ intake_feed(struct intake *in, struct slice data, int64_t now_us,
 	struct slice left = data;
 
 	in->wall_us = wall_us;
+	in->now_us = now_us;
 	while (act(in, smtp_srv_step(&in->srv, &left, now_us)))
 		continue;
 	return data.n - left.n;
@@ -685,7 +687,10 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	e.tls = slice_str(in->tls);
 	e.size = p->pieces[0].n + p->pieces[1].n;
 	e.nrcpt = in->nrcpt;
-	e.outcome.code = 250;
+	e.outcome = (struct outcome){ .code = 250,
+		.enh = { 2, 0, 0 },
+		.stage = STAGE_EOM };
+	e.session_us = MAX(in->now_us - in->mail_us, 0);
 	e.text = slice_str(text);
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
 		struct steer s = given;
@@ -708,8 +713,8 @@ intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
 {
 	char text[64] = "Queued as ", *end;
 
-	(void)now_us;
 	in->wall_us = wall_us;
+	in->now_us = now_us;
 	in->is_committing = false;
 	if (p->commit.err) {
 		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",

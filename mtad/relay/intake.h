@@ -94,7 +94,8 @@ struct intake {
 	bool is_committing; /* the spool has the parcel */
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1];
-	int64_t wall_us; /* of the present call */
+	int64_t wall_us;         /* of the present call */
+	int64_t now_us, mail_us; /* of it, and of the open transaction's MAIL */
 };
 
 void intake_init(struct intake *in, const struct conf *conf,

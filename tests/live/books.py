@@ -137,7 +137,7 @@ def free():
 
 WANT = {
     "Reception": "id sender recipient rcpt nrcpt listener size peer helo code "
-                 "text",
+                 "enhanced text stage session",
     "Delivery": "id sender recipient rcpt pool size source site mx peer code "
                 "enhanced text stage attempt queued session tls",
     "TransientFailure": "id sender recipient rcpt pool size source site mx "

@@ -89,7 +89,7 @@ if about:
     tap.same(b["Status"].strip(), "5.1.1", "refused: Status")
     tap.ok("550 5.1.1" in (b["Diagnostic-Code"] or ""),
            "refused: Diagnostic-Code", b["Diagnostic-Code"])
-    tap.ok(b["Remote-MTA"], "refused: Remote-MTA")
+    tap.same(b["Remote-MTA"], "dns; [127.0.0.1]", "refused: Remote-MTA")
 
 send("two@from.example", ["no2@to.example", "yes2@to.example",
                           "no3@to.example"])

@@ -2,6 +2,7 @@
 """The life of the daemon: service manager, signals, reload, user, stop."""
 # timeout: 60 120
 
+import ctypes
 import json
 import os
 import pwd
@@ -66,6 +67,48 @@ def reload(d, expect, label):
            d.said()[before:])
 
 
+def watchdogs(s, seconds):
+    """How often the watchdog was spoken to in a time."""
+    n, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        s.settimeout(max(end - time.monotonic(), .001))
+        try:
+            n += s.recv(999) == b"WATCHDOG=1"
+        except TimeoutError:
+            break
+    return n
+
+
+def test_watchdog():
+    """It hears of us while all workers turn, and only then."""
+    attach, detach = 16, 17     # of ptrace(2): stops one thread alone
+    libc = ctypes.CDLL(None, use_errno=True)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path("watchdog"))
+    os.environ.update(NOTIFY_SOCKET=path("watchdog"), WATCHDOG_USEC="200000")
+    d = Mtad(write_config("watchdog", route=smart(sink), workers=2)).start()
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC"):
+        del os.environ[name]
+    got = watchdogs(s, 1)
+    tap.ok(5 <= got <= 11, "watchdog: twice in its time", got)
+    silent = []
+    for tid in map(int, os.listdir("/proc/%d/task" % d.p.pid)):
+        if tid == d.p.pid:
+            continue
+        if libc.ptrace(attach, tid, 0, 0):
+            print("# no thread can be stopped here:", ctypes.get_errno())
+            break
+        os.waitpid(tid, 0x40000000)     # __WALL
+        watchdogs(s, .15)       # what was under way
+        if watchdogs(s, .3) == 0:
+            silent.append(tid)
+        libc.ptrace(detach, tid, 0, 0)
+    else:
+        tap.same(len(silent), 2, "watchdog: silent when a worker stands still")
+    tap.ok(watchdogs(s, 1) >= 5, "watchdog: and again when it goes on")
+    tap.same(d.stop(), 0, "watchdog: exit 0")
+
+
 def test_notify():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.bind(path("notify"))
@@ -107,6 +150,9 @@ def test_stop():
     tap.ok(wait_for(lambda: sink.to("mid@to.example")),
            "stop: what was taken last is delivered after a restart")
     busy = dialogue(d, "EHLO x", "MAIL FROM:<s@from.example>")
+    body = dialogue(d, "EHLO x", "MAIL FROM:<s@from.example>",
+                    "RCPT TO:<mid@to.example>", "DATA")
+    body.write(b"Subject: half\r\n")
     d.signal(signal.SIGTERM)
     wait_for(lambda: "msg=stopping" in d.said())
     time.sleep(0.2)
@@ -114,7 +160,11 @@ def test_stop():
     since = time.monotonic()
     tap.same(d.stop(), 0, "stop: the second SIGTERM, exit 0")
     tap.ok(time.monotonic() - since < 5, "stop: ... at once")
-    busy.close()
+    for f, who in ((busy, "a transaction"), (body, "a message")):
+        got = f.readline()
+        tap.ok(got.startswith(b"421 4.3.2") and f.readline() == b"",
+               "stop: 421 in the midst of " + who, got)
+        f.close()
 
 
 def common_name(d):
@@ -268,6 +318,7 @@ def test_start():
 
 
 test_notify()
+test_watchdog()
 test_stop()
 test_reload()
 test_user()
