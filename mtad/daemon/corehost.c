@@ -358,6 +358,7 @@ corehost_turn(struct worker *w)
 	struct post *p;
 
 	core_clock(w->core, loop_now(w->loop), loop_wall(w->loop));
+	core_disk(w->core, spool_is_stuck(w->d->spooler.spool));
 	while ((p = posts_shift(&w->core_inbox)))
 		handle(w, p);
 	if (core_deadline(w->core) <= loop_now(w->loop))

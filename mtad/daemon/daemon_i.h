@@ -252,6 +252,7 @@ struct spooler {
 	int wake_fd;
 	_Atomic bool is_asleep;
 	_Atomic bool is_stopping;
+	bool was_stuck;          /* as the core was told last */
 	uint32_t ninline;        /* since the last tidying; under lock */
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
 };

@@ -33,7 +33,6 @@ static const struct fixed {
 	AT("queue_recipients_max", rcpts_max),
 	AT("domains_max", domains_max),
 	AT("sessions_max", sessions_out_max),
-	AT("staging_max", staging_bytes),
 };
 #undef AT
 
@@ -141,6 +140,9 @@ reload_free(struct daemon *d)
 static void
 take_over(struct daemon *d, const struct conf *c)
 {
+	/* What is staged now may be more than a smaller budget. */
+	gate_give(&d->gate.staging_free,
+	    (int64_t)c->staging_bytes - (int64_t)d->conf->staging_bytes);
 	reload_keep(d, c);
 	atomic_fetch_add(&d->reloads, 1);
 	for (uint32_t i = 0; i < d->nworkers; i++) {

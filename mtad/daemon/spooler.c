@@ -233,6 +233,18 @@ tidy(struct spooler *s, int64_t *until)
 	return more;
 }
 
+/* The core looks by itself in every turn; it is only woken for one. */
+static void
+tell_if_stuck(struct spooler *s)
+{
+	bool is = spool_is_stuck(s->spool);
+
+	if (is == s->was_stuck)
+		return;
+	s->was_stuck = is;
+	loop_wake(s->d->core_worker->loop);
+}
+
 static void *
 run(void *arg)
 {
@@ -243,6 +255,7 @@ run(void *arg)
 	while (!atomic_load(&s->is_stopping)) {
 		more = write_group(s);
 		more |= tidy(s, &until);
+		tell_if_stuck(s);
 		if (!more)
 			sleep_until(s, until);
 	}

@@ -142,6 +142,8 @@ show_status(const json_t *root)
 			(int64_t)(json_number_value(uptime) * 1e6)));
 	if (json_is_true(json_object_get(root, "is_stopping")))
 		printf(", stopping");
+	if (json_is_true(json_object_get(root, "is_disk_full")))
+		printf(", sending nothing: the spool's disk is full");
 	printf("\n");
 	print_totals(json_object_get(root, "totals"));
 	printf("notices     %llu made, %llu waiting\n",

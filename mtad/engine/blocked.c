@@ -19,8 +19,10 @@ row_of(struct eng *e, uint32_t site, enum eng_why why)
 
 /* The gate that a lane's mail stands at. */
 static enum eng_why
-lane_gate(const struct lane *l)
+lane_gate(const struct eng *e, const struct lane *l)
 {
+	if (e->is_disk_full)
+		return WHY_DISK;
 	return l->is_parked ? (enum eng_why)l->why : WHY_SESSION;
 }
 
@@ -30,7 +32,7 @@ eng_lane_count(struct eng *e, struct lane *l)
 	int64_t passed = e->now - l->counted_us;
 
 	if (passed != 0 && l->nready != 0)
-		row_of(e, l->site, lane_gate(l))->rcpt_us +=
+		row_of(e, l->site, lane_gate(e, l))->rcpt_us +=
 		    (uint64_t)passed * l->nready;
 	l->counted_us = e->now;
 }
@@ -88,7 +90,7 @@ eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
 		l = pool_at(&e->lanes, i);
 		s = pool_at(&e->sites, l->site);
 		if (s->limit == shape)
-			out[lane_gate(l)].rcpt_us +=
+			out[lane_gate(e, l)].rcpt_us +=
 			    (uint64_t)(now_us - l->counted_us) * l->nready;
 	}
 	for (uint32_t i = 1; i < e->paths.next_new; i++) {

@@ -52,7 +52,8 @@ check_lane(const struct eng *e, const struct lane *l)
 	const struct site *s = pool_at(&e->sites, l->site);
 	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
-	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0;
+	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
+	    e->is_disk_full;
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);

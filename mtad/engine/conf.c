@@ -89,6 +89,19 @@ eng_on_conf(struct eng *e, const struct eng_policy *p)
 	eng_conf_run(e);
 }
 
+/* Lanes are not looked at while it is full, and wakes are lost: so all look
+ * again afterwards. */
+void
+eng_on_disk(struct eng *e, bool is_full)
+{
+	for (uint32_t i = 1; i < e->lanes.next_new; i++)
+		if (pool_is_live(&e->lanes, i))
+			eng_lane_count(e, pool_at(&e->lanes, i));
+	e->is_disk_full = is_full;
+	if (!is_full)
+		e->conf_lane = 1;
+}
+
 /* Lanes look again; domains with mail are asked again, for routes and shapes
  * may have changed. */
 void

@@ -269,8 +269,9 @@ tick(struct eng *e)
 static bool
 has_more(const struct eng *e)
 {
-	return e->is_wheel_behind || e->kicks.n != 0 || e->moving.n != 0 ||
-	    e->njobs != 0 || e->conf_lane != 0 || e->conf_dom != 0;
+	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
+	    e->moving.n != 0 || e->njobs != 0 || e->conf_lane != 0 ||
+	    e->conf_dom != 0;
 }
 
 int64_t
@@ -345,6 +346,9 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_SHAPE:
 		eng_on_shape(e, ev->shape.domain, ev->shape.shape);
+		return;
+	case EV_DISK:
+		eng_on_disk(e, ev->is_disk_full);
 		return;
 	case ENG_EVENT_N:
 		break;

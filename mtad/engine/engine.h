@@ -108,7 +108,8 @@ struct eng_limits {
 	X(EV_ADMIN, "admin") \
 	X(EV_NOTICE_PAID, "notice_paid") \
 	X(EV_DAMAGED, "damaged") \
-	X(EV_SHAPE, "shape")
+	X(EV_SHAPE, "shape") \
+	X(EV_DISK, "disk")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -230,6 +231,7 @@ struct eng_event {
 			uint32_t domain;
 			uint16_t shape; /* as in ev_resolved */
 		} shape;                /* asked for by CMD_SHAPE */
+		bool is_disk_full; /* no outcome can be kept: send nothing */
 	};
 };
 
@@ -367,7 +369,8 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_NO_SOURCE, "no-source")                                          \
 	X(WHY_HELD, "held")                                                    \
 	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
-	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */
+	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */            \
+	X(WHY_DISK, "disk")        /* outcomes could not be kept */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X

@@ -388,6 +388,7 @@ struct eng {
 	struct wheel wheel; /* recipients */
 	struct heap timers; /* everything else */
 	bool is_wheel_behind;
+	bool is_disk_full;   /* nothing is assigned, nothing opened */
 	uint32_t budget;     /* of PUMP_MAX, in this step */
 	struct ilist kicks;  /* lanes to pump */
 	struct ilist moving; /* doms whose waiting recipients can go on */
@@ -585,6 +586,7 @@ void eng_txn_return(struct eng *e, uint32_t txn);
 void eng_conf_set(struct eng *e, const struct eng_policy *p);
 void eng_on_conf(struct eng *e, const struct eng_policy *p);
 void eng_conf_run(struct eng *e);
+void eng_on_disk(struct eng *e, bool is_full);
 
 /* ---- admin.c ---- */
 void eng_on_admin(struct eng *e, const struct ev_admin *ev);

@@ -284,6 +284,8 @@ lane_pump(struct eng *e, uint32_t lane)
 void
 eng_kicks_run(struct eng *e)
 {
+	if (e->is_disk_full)
+		return; /* they keep */
 	do {
 		while (e->kicks.n != 0 && e->budget != 0) {
 			uint32_t i = e->kicks.head;
@@ -310,6 +312,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 	enum eng_why why;
 
 	eng_path_reopen(e, p);
+	if (e->is_disk_full)
+		return;
 	while (left > 0 && s->hungry.n != 0 && p->level != LEVEL_NONE &&
 	    e->budget != 0) {
 		uint32_t lane = s->hungry.head;

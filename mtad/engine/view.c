@@ -38,6 +38,8 @@ lane_why(const struct eng *e, uint32_t lane, int64_t *until_us)
 	const struct lane *l = pool_at(&e->lanes, lane);
 	const struct site *s = pool_at(&e->sites, l->site);
 
+	if (e->is_disk_full)
+		return WHY_DISK;
 	*until_us = l->until_us;
 	if (l->is_parked)
 		return l->why;

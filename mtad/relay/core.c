@@ -732,6 +732,24 @@ core_deadline(const struct core *c)
 }
 
 void
+core_disk(struct core *c, bool is_full)
+{
+	struct eng_event ev = { .kind = EV_DISK };
+
+	if (is_full == c->is_disk_full)
+		return;
+	c->is_disk_full = ev.is_disk_full = is_full;
+	if (is_full)
+		log_event(LOG_ERROR, "spool", "what",
+		    "outcomes cannot be written: delivery stops", "do",
+		    "make room on the spool's disk, or mend it", NULL);
+	else
+		log_event(LOG_WARN, "spool", "what",
+		    "outcomes are written again: delivery goes on", NULL);
+	core_step(c, &ev);
+}
+
+void
 core_stop(struct core *c)
 {
 	c->is_stopping = true;

@@ -104,6 +104,9 @@ void core_moved(struct core *c, struct handle slot,
 /* Timers; call when core_deadline says so. */
 void core_tick(struct core *c);
 int64_t core_deadline(const struct core *c);
+/* May outcomes be kept? While they may not, nothing is sent. Costs nothing when
+ * it is as before. */
+void core_disk(struct core *c, bool is_full);
 /* No new work leaves from here on. */
 void core_stop(struct core *c);
 /* The engine's counts; and a walk over everything, which asserts that they and

@@ -66,6 +66,7 @@ struct core {
 	uint64_t dice; /* seed of small choices outside the engine */
 	int64_t started_us;
 	bool is_stopping;
+	bool is_disk_full;
 	struct core_job jobs[CORE_JOBS_MAX];
 
 	/* What the commands of the present step are about. */

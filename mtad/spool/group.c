@@ -346,6 +346,7 @@ group_succeeded(struct spool *s, struct group *g)
 	s->stats.written_bytes += g->bytes;
 	s->failures = 0;
 	s->entries_after_us = 0;
+	atomic_store_explicit(&s->is_stuck, false, memory_order_relaxed);
 	buf_consume(&s->entries, g->entries);
 	if (s->entries.n == 0)
 		s->entries_since_us = 0;
@@ -438,8 +439,11 @@ entries_now(const struct spool *s)
 static void
 failed(struct spool *s)
 {
-	if (s->failures++)
-		s->entries_after_us = s->now_us + US_PER_S;
+	if (s->failures++ == 0)
+		return;
+	s->entries_after_us = s->now_us + US_PER_S;
+	if (s->entries.n)
+		atomic_store_explicit(&s->is_stuck, true, memory_order_relaxed);
 }
 
 /* Puts the group into s->iov: what waits and fits. */

@@ -246,6 +246,12 @@ spool_has_room(const struct spool *s, uint64_t bytes)
 	    bytes + 64 * 1024;
 }
 
+bool
+spool_is_stuck(const struct spool *s)
+{
+	return atomic_load_explicit(&s->is_stuck, memory_order_relaxed);
+}
+
 void
 spool_stats_get(const struct spool *s, struct spool_stats *out)
 {

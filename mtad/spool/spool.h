@@ -157,6 +157,10 @@ void spool_report_damage(struct spool *s, struct handle slot);
 /* May a commit of this many bytes be taken now? (452 at the door otherwise.)
  * Cheap; may be called by any thread. */
 bool spool_has_room(const struct spool *s, uint64_t bytes);
+/* Outcomes wait that could not be written, twice in a row: the reserve is used
+ * up, or the disk is broken. Whoever goes on delivering then would deliver again
+ * after a crash. Cheap; may be called by any thread. */
+bool spool_is_stuck(const struct spool *s);
 
 /*
  * Reads n bytes of a message's record data (envelope, then body) from `at`;

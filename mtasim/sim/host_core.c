@@ -433,6 +433,7 @@ core_turn(void *arg)
 		while ((p = posts_shift(&h->inbox)))
 			handle_out(h, p);
 		core_clock(h->core, h->s->now_us, sim_wall(h->s));
+		core_disk(h->core, spool_is_stuck(h->spool));
 		while ((p = posts_shift(&h->core_inbox)))
 			handle_core(h, p);
 		if (core_deadline(h->core) <= h->s->now_us)

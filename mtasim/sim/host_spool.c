@@ -166,13 +166,16 @@ spooler_turn(void *arg)
 	struct host *h = arg;
 	struct sim *s = h->s;
 	struct answers a = { 0 };
-	bool more;
+	bool more, was_stuck;
 
 	if (heap_has(&h->hold.node))
 		return; /* the sync is not over */
 	h->is_asleep = false;
 	take_posts(h);
+	was_stuck = spool_is_stuck(h->spool);
 	more = spool_turn(h->spool, s->now_us);
+	if (spool_is_stuck(h->spool) != was_stuck)
+		actor_wake(&h->out);
 	take_answers(h, &a);
 	if (h->disk.is_dead) {
 		spool_dies(h);

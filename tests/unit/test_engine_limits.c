@@ -309,12 +309,53 @@ new_limits_do_not_wait_for_look_ups(void **state)
 	world_free(w);
 }
 
+static enum eng_why
+why_of_first(struct world *w)
+{
+	struct eng_selector all = { .everything = true };
+	struct eng_rcpt_row row;
+	uint32_t cursor = 0;
+
+	assert_int_equal(eng_list(w->e, &all, &cursor, 100000, w->now, &row, 1),
+	    1);
+	return row.why;
+}
+
+static void
+nothing_is_sent_while_outcomes_cannot_be_kept(void **state)
+{
+	struct eng_event disk = { .kind = EV_DISK, .is_disk_full = true };
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 2);
+	w->policy->shapes[0].rate_count = 1;
+	w->policy->shapes[0].rate_period_us = US_PER_S;
+	for (uint32_t i = 0; i < 10; i++)
+		send(w, DOMAIN(1));
+	run(w, 3 * US_PER_S);
+	assert_in_range(w->delivered, 3, 4);
+	w->most = w->delivered;
+	step(w, &disk);
+	for (uint32_t i = 0; i < 10; i++)
+		send(w, DOMAIN(2)); /* one that nobody knows yet */
+	run(w, 60 * US_PER_S);
+	assert_int_equal(w->delivered, w->most);
+	assert_int_equal(why_of_first(w), WHY_DISK);
+	disk.is_disk_full = false;
+	step(w, &disk);
+	run(w, 20 * US_PER_S);
+	assert_int_equal(w->delivered, 20);
+	world_free(w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
 		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
+		cmocka_unit_test(nothing_is_sent_while_outcomes_cannot_be_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

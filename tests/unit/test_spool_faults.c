@@ -388,9 +388,11 @@ a_disk_that_stays_full_is_not_asked_all_the_time(void **state)
 		if (spool_deadline(rig.s) <= rig.now_us)
 			fail_msg("it wants to be called again at once");
 	}
+	assert_true(spool_is_stuck(rig.s)); /* who delivers has to stop */
 	disk_memory_set_free(rig.under, 1 << 20);
 	rig.now_us += 2 * US_PER_S;
 	rig_settle(&rig);
+	assert_false(spool_is_stuck(rig.s));
 	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
 	reopen();
 	assert_int_equal(rig_find(&rig, &rig.found[0].id)->attempts, 3999);
