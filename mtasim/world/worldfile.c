@@ -495,8 +495,9 @@ static const struct field world_fields[] = {
 	{ "provider", take_providers },
 };
 
-struct world *
-world_load(const char *path, struct conf_errors *errs)
+/* The world that a document tells; takes it over. NULL for NULL. */
+static struct world *
+world_read(struct yaml_doc *doc, struct conf_errors *errs)
 {
 	struct world *w = mem_get(sizeof(*w));
 	struct reader r = { .w = w, .errs = errs };
@@ -506,7 +507,7 @@ world_load(const char *path, struct conf_errors *errs)
 	(void)endpoint_parse(SL(DNS_DEFAULT), 0, &w->dns);
 	w->port = PORT_DEFAULT;
 	w->seed = 1;
-	w->doc = yaml_load(path, errs);
+	w->doc = doc;
 	if (w->doc != NULL)
 		take_fields(&r, yaml_root(w->doc), world_fields,
 		    ARRAY_LEN(world_fields), "a world");
@@ -514,6 +515,18 @@ world_load(const char *path, struct conf_errors *errs)
 		return w;
 	world_free(w);
 	return NULL;
+}
+
+struct world *
+world_load(const char *path, struct conf_errors *errs)
+{
+	return world_read(yaml_load(path, errs), errs);
+}
+
+struct world *
+world_parse(const char *name, struct slice text, struct conf_errors *errs)
+{
+	return world_read(yaml_parse(name, text, errs), errs);
 }
 
 void

@@ -35,6 +35,9 @@ struct world {
 
 /* NULL with every error reported as file:line:column. */
 struct world *world_load(const char *path, struct conf_errors *errs);
+/* The same from memory; `name` stands for the file in errors. */
+struct world *world_parse(const char *name, struct slice text,
+    struct conf_errors *errs);
 void world_free(struct world *w);
 /* The provider of a domain in any case, or NULL. */
 const struct provider *world_provider(const struct world *w,
