@@ -650,10 +650,10 @@ set_options(struct dns *d)
 	set(d->ctx, "msg-cache-size:", bytes);
 	set(d->ctx, "rrset-cache-size:", bytes);
 	/* Each has memory from the first question on, and without one a
-	 * question waits: so as many as look-ups may run, and as many more, as
-	 * most have one question under way, and few have many. */
+	 * question waits: so two for each look-up that may run and one for each
+	 * slow one, as most have one question under way, and few have many. */
 	snprintf(ports, sizeof(ports), "%u",
-	    MIN(2 * (d->conf.inflight_max + slow_max(d)), PORTS_MAX));
+	    MIN(2 * d->conf.inflight_max + slow_max(d), PORTS_MAX));
 	set(d->ctx, "outgoing-range:", ports);
 	set(d->ctx, "num-queries-per-thread:", "4096");
 	/*
