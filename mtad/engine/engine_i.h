@@ -146,8 +146,8 @@ struct rcpt {
  * nexpect, nlive, nassigned (part of nlive) and nowed. */
 struct msg {
 	int64_t arrival_us, expires_us;
-	uint32_t head; /* chain of its recipients, by sib */
-	uint32_t flow; /* of recipients that say nothing else */
+	uint32_t head;         /* chain of its recipients, by sib */
+	uint32_t flow;         /* of recipients that say nothing else */
 	uint16_t nexpect : 14; /* EV_RECIPIENTs still to come */
 	uint16_t is_used : 1, is_null_sender : 1;
 	uint16_t nlive : 14; /* not final */

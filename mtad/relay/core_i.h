@@ -12,9 +12,9 @@ struct core_msg {
 	struct msgid id;
 	struct spool_ref ref;
 	uint32_t slot_gen;
-	uint16_t reading;                /* jobs out with it */
-	uint16_t nrcpt : 14;             /* 0: there is no such message */
-	uint16_t is_dropped : 1;         /* when the last of the jobs is back */
+	uint16_t reading;        /* jobs out with it */
+	uint16_t nrcpt : 14;     /* 0: there is no such message */
+	uint16_t is_dropped : 1; /* when the last of the jobs is back */
 	uint16_t is_null_sender : 1;
 };
 _Static_assert(RCPTS_MAX < 1u << 14, "nrcpt holds any number of recipients");
