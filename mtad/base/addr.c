@@ -39,13 +39,29 @@ ip_parse(struct slice s, struct ip *out)
 	return ip_parse_as(s, slice_index(s, ':') < s.n ? 6 : 4, out);
 }
 
+/* Each line of the event log has two; inet_ntop goes through printf for it. */
+static size_t
+ip4_format(char *dst, const uint8_t *b)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			dst[n++] = '.';
+		n += fmt_u64(dst + n, b[i]);
+	}
+	dst[n] = '\0';
+	return n;
+}
+
 size_t
 ip_format(char *dst, const struct ip *ip)
 {
 	if (ip_bytes(ip) == 0)
 		return slice_copy(SL("-"), dst, IP_TEXT_MAX);
-	inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->b, dst,
-	    IP_TEXT_MAX);
+	if (ip->family == 4)
+		return ip4_format(dst, ip->b);
+	inet_ntop(AF_INET6, ip->b, dst, IP_TEXT_MAX);
 	return strlen(dst);
 }
 

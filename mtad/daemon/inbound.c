@@ -70,6 +70,7 @@ op_commit(void *ctx, struct parcel *p)
 
 	p->origin = w;
 	s->is_committing = true;
+	conn_owes(s->conn);
 	w->waiting++;
 	p->commit.user = submit_new(buf_slice(&p->env));
 	if (!p->commit.user) {

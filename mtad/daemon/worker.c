@@ -188,6 +188,8 @@ work(struct worker *w)
 			handle(w, p);
 		if (w->roles & ROLE_CORE)
 			corehost_turn(w);
+		if (w->roles & ROLE_IN)
+			inbound_flush(w); /* the disk works while we send */
 		loop_send(w->loop);
 	} while (has_work(w));
 }
@@ -196,8 +198,6 @@ work(struct worker *w)
 static void
 flush(struct worker *w)
 {
-	if (w->roles & ROLE_IN)
-		inbound_flush(w);
 	if (w->to_core.head) {
 		struct worker *c = w->d->core_worker;
 

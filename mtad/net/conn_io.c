@@ -5,8 +5,8 @@
  * drained the socket, and the next byte makes an edge of its own. What makes
  * none is a FIN or a reset that came with those bytes. A FIN is announced
  * (EV_CLOSED); a reset is found by our next write, so a second read is made
- * only when on_data wrote nothing. A peer that never stops is left after
- * READ_ROUNDS reads for the others, and comes again next turn.
+ * only when on_data wrote nothing and owes nothing. A peer that never stops is
+ * left after READ_ROUNDS reads for the others, and comes again next turn.
  *
  * Out: straight to the socket, until it refuses; then the edge of its
  * readiness goes on. The bytes stay in the owner's buffer.
@@ -193,6 +193,12 @@ conn_post(struct conn *c, struct buf *b)
 	c->sends++; /* it will be tried within this turn */
 	loop_post(c->loop, c);
 	return false;
+}
+
+void
+conn_owes(struct conn *c)
+{
+	c->sends++;
 }
 
 bool

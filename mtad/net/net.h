@@ -104,6 +104,9 @@ bool conn_send(struct conn *c, struct buf *b);
 /* The same, but at the end of the turn, together with what other connections
  * post: one system call and one wake of a peer for all. on_drained follows. */
 bool conn_post(struct conn *c, struct buf *b);
+/* In on_data: the owner will send something soon whatever comes. A reset that
+ * came with these bytes is found then, so none is looked for now. */
+void conn_owes(struct conn *c);
 bool conn_is_sending(const struct conn *c);
 /* Offers kept bytes again (from the loop, not from inside this call) and goes
  * on reading. Inside on_data it means: offer what I leave next turn. */

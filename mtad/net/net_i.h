@@ -87,7 +87,7 @@ struct conn {
 	struct buf last;     /* LINGER: the owner's unsent bytes, taken over */
 	SSL *ssl;            /* set when a handshake is asked for */
 	size_t linger_bytes; /* LINGER: input that may still be thrown away */
-	uint32_t sends;      /* successful writes, wraps */
+	uint32_t sends;      /* writes made or owed, wraps */
 	int fd;
 	int err; /* of connect or of a write, not yet told */
 	enum conn_state state;

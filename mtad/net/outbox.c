@@ -51,13 +51,19 @@ outbox_add(struct outbox *o, struct conn *c)
 		list_push_tail(&o->conns, &c->posted);
 }
 
-/* Made by the thread that uses it, when it first has more than one send. */
+/* Made by the thread that uses it, when it first has more than one send. The
+ * flags (Linux 6.1) say that it alone does. */
 static bool
 has_ring(struct outbox *o)
 {
+	unsigned flags =
+	    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+
 	if (!o->was_tried) {
 		o->was_tried = true;
-		o->has_ring = io_uring_queue_init(BATCH_MAX, &o->ring, 0) == 0;
+		o->has_ring =
+		    io_uring_queue_init(BATCH_MAX, &o->ring, flags) == 0 ||
+		    io_uring_queue_init(BATCH_MAX, &o->ring, 0) == 0;
 	}
 	return o->has_ring;
 }
