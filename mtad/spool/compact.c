@@ -46,10 +46,12 @@ choose(struct spool *s)
 }
 
 static bool
-is_owed(const struct slot *slot)
+is_owed(struct slot *slot)
 {
-	for (uint32_t i = 0; slot->states && i < slot->nrcpt; i++)
-		if (slot->states[i].is_owed)
+	const struct rcpt_state *states = slot_states(slot);
+
+	for (uint32_t i = 0; states && i < slot->nrcpt; i++)
+		if (states[i].is_owed)
 			return true;
 	return false;
 }

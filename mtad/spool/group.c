@@ -22,15 +22,16 @@ struct group {
 /* Payments of a commit as entries, encoded into s->headers behind the record
  * header, whose room was reserved with it. Returns their extent. */
 static struct slice
-states(struct spool *s, const struct spool_commit *c)
+moved_states(struct spool *s, const struct spool_commit *c)
 {
 	struct slot *slot = pool_get(&s->slots, c->moves);
+	const struct rcpt_state *states = slot ? slot_states(slot) : NULL;
 	size_t before = s->headers.n;
 	struct entry e = { .id = c->id };
 
-	for (uint32_t i = 0; slot && slot->states && i < slot->nrcpt; i++) {
+	for (uint32_t i = 0; states && i < slot->nrcpt; i++) {
 		e.rcpt = (uint16_t)i;
-		e.state = slot->states[i];
+		e.state = states[i];
 		if (entry_encode(&s->headers, &e))
 			break;
 	}
@@ -41,18 +42,20 @@ static struct slice
 payments(struct spool *s, const struct spool_commit *c)
 {
 	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	const struct rcpt_state *states;
 	size_t before = s->headers.n;
 	struct entry e = { .is_payment = true };
 
 	if (!paid)
 		return slice_of("", 0);
+	states = slot_states(paid);
 	e.id = paid->id;
 	for (uint32_t i = 0; i < c->npays; i++) {
 		e.rcpt = c->pays_rcpts[i];
 		if (e.rcpt >= paid->nrcpt)
 			continue;
-		if (paid->states)
-			e.state = paid->states[e.rcpt];
+		if (states)
+			e.state = states[e.rcpt];
 		e.state.is_final = true;
 		e.state.is_owed = false;
 		if (entry_encode(&s->headers, &e))
@@ -141,7 +144,7 @@ add_commit(struct spool *s, struct group *g, struct spool_commit *c)
 	if (c->npays)
 		pays = payments(s, c);
 	else if (!handle_is_none(c->moves))
-		pays = states(s, c);
+		pays = moved_states(s, c);
 	c->ref = (struct spool_ref){ .file = s->current,
 		.offset = s->at + (uint32_t)g->bytes,
 		.env_bytes = r.env_bytes };
@@ -262,15 +265,16 @@ static void
 apply_payments(struct spool *s, const struct spool_commit *c)
 {
 	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	struct rcpt_state *states = paid ? slot_states(paid) : NULL;
 	struct entry e = { .is_payment = true };
 
-	for (uint32_t i = 0; paid && i < c->npays; i++) {
-		if (c->pays_rcpts[i] >= paid->nrcpt || !paid->states)
+	for (uint32_t i = 0; states && i < c->npays; i++) {
+		if (c->pays_rcpts[i] >= paid->nrcpt)
 			continue;
-		paid->states[c->pays_rcpts[i]].is_owed = false;
+		states[c->pays_rcpts[i]].is_owed = false;
 		e.id = paid->id;
 		e.rcpt = c->pays_rcpts[i];
-		e.state = paid->states[e.rcpt];
+		e.state = states[e.rcpt];
 		footer_note(s, &e);
 	}
 }
@@ -358,6 +362,7 @@ static void
 cancel(struct spool *s, const struct spool_commit *c)
 {
 	struct slot *paid = pool_get(&s->slots, c->pays_slot);
+	const struct rcpt_state *states;
 	struct entry e = { .id = c->id };
 	int err = 0;
 
@@ -370,12 +375,13 @@ cancel(struct spool *s, const struct spool_commit *c)
 		e.rcpt = (uint16_t)i;
 		err = entry_encode(&s->entries, &e);
 	}
-	for (uint32_t i = 0; !err && paid && i < c->npays; i++) {
-		if (c->pays_rcpts[i] >= paid->nrcpt || !paid->states)
+	states = paid ? slot_states(paid) : NULL;
+	for (uint32_t i = 0; !err && states && i < c->npays; i++) {
+		if (c->pays_rcpts[i] >= paid->nrcpt)
 			continue;
 		e = (struct entry){ .id = paid->id,
 			.rcpt = c->pays_rcpts[i],
-			.state = paid->states[c->pays_rcpts[i]] };
+			.state = states[c->pays_rcpts[i]] };
 		err = entry_encode(&s->entries, &e);
 	}
 	if (!s->entries_since_us)

@@ -773,6 +773,7 @@ settle(struct spool *s, uint32_t index)
 	struct slot *slot = pool_at(&s->slots, index);
 	struct found *f = &s->scan->found[index];
 	bool is_live = false, has_state = false;
+	struct rcpt_state *states;
 
 	for (uint32_t i = 0; i < slot->nrcpt; i++) {
 		const struct rcpt_state *st = &f->rcpts[i].state;
@@ -798,11 +799,11 @@ settle(struct spool *s, uint32_t index)
 	}
 	if (!has_state)
 		return 0;
-	slot->states = mem_try(slot->nrcpt * sizeof(*slot->states));
-	if (!slot->states)
+	states = slot_states_need(slot);
+	if (!states)
 		return E_NOMEM;
 	for (uint32_t i = 0; i < slot->nrcpt; i++)
-		slot->states[i] = f->rcpts[i].state;
+		states[i] = f->rcpts[i].state;
 	return 0;
 }
 

@@ -416,6 +416,7 @@ footer_message(struct spool *s, struct cursor *c, struct buf *out)
 	struct slice env;
 	struct handle h;
 	struct slot *slot;
+	const struct rcpt_state *states;
 
 	h.index = cursor_u32(c);
 	h.gen = cursor_u32(c);
@@ -430,10 +431,11 @@ footer_message(struct spool *s, struct cursor *c, struct buf *out)
 	buf_add_u32(out, env_n);
 	buf_add_u32(out, slot->body_bytes);
 	buf_add_u16(out, (uint16_t)slot->nrcpt);
-	buf_add_u16(out, slot->states ? 1 : 0);
+	states = slot_states(slot);
+	buf_add_u16(out, states ? 1 : 0);
 	buf_adds(out, env);
-	for (uint32_t i = 0; slot->states && i < slot->nrcpt; i++)
-		state_encode(out, &slot->states[i]);
+	for (uint32_t i = 0; states && i < slot->nrcpt; i++)
+		state_encode(out, &states[i]);
 }
 
 /* Footer record, and the trailer block that says where it is. */

@@ -5,6 +5,8 @@
 #include "spool/spool_i.h"
 
 #define ENTRIES_MANY (1u << 20) /* bytes of outcomes that wait for nobody */
+/* Memory for outcomes that is worth holding when none wait. */
+#define ENTRIES_HOLD ENTRIES_MANY
 
 void
 spool_conf_default(struct spool_conf *c)
@@ -81,7 +83,7 @@ spool_close(struct spool *s)
 	for (uint32_t i = 1; i < s->slots.next_new; i++)
 		if (pool_is_live(&s->slots, i)) {
 			slot = pool_at(&s->slots, i);
-			mem_free(slot->states);
+			slot_states_free(slot);
 		}
 	pool_free(&s->slots);
 	buf_free(&s->entries);
@@ -93,6 +95,37 @@ spool_close(struct spool *s)
 	mem_free(s->seg);
 	mem_free(s->iov);
 	mem_free(s);
+}
+
+/* ---- what happened to recipients ------------------------------------------------- */
+
+struct rcpt_state *
+slot_states(struct slot *slot)
+{
+	if (!slot->has_states)
+		return NULL;
+	return slot->nrcpt == 1 ? &slot->states.one : slot->states.many;
+}
+
+struct rcpt_state *
+slot_states_need(struct slot *slot)
+{
+	if (!slot->has_states && slot->nrcpt != 1) {
+		slot->states.many =
+		    mem_try(slot->nrcpt * sizeof(*slot->states.many));
+		if (!slot->states.many)
+			return NULL;
+	}
+	slot->has_states = true;
+	return slot_states(slot);
+}
+
+void
+slot_states_free(struct slot *slot)
+{
+	if (slot->has_states && slot->nrcpt != 1)
+		mem_free(slot->states.many);
+	slot->has_states = false;
 }
 
 /* ---- queues ---------------------------------------------------------------------- */
@@ -121,6 +154,7 @@ spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
 {
 	struct slot *slot = pool_get(&s->slots, h);
 	struct entry e = { .rcpt = rcpt };
+	struct rcpt_state *states;
 
 	if (!slot || rcpt >= slot->nrcpt)
 		return;
@@ -134,10 +168,9 @@ spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
 	 * the drop is next. */
 	if (slot->nrcpt == 1 && r->is_final && !r->is_owed)
 		slot->is_over = true;
-	else if (!slot->states)
-		slot->states = mem_try(slot->nrcpt * sizeof(*slot->states));
-	if (slot->states)
-		slot->states[rcpt] = e.state;
+	states = slot->is_over ? slot_states(slot) : slot_states_need(slot);
+	if (states)
+		states[rcpt] = e.state;
 	if (entry_encode(&s->entries, &e))
 		log_event(LOG_ERROR, "spool", "what", "outcome not recorded",
 		    "effect", "it may be delivered again after a crash", NULL);
@@ -168,7 +201,7 @@ spool_drop(struct spool *s, struct handle h)
 	slot_leave(s, slot->segment, bytes);
 	s->stats.messages--;
 	s->stats.bytes -= bytes;
-	mem_free(slot->states);
+	slot_states_free(slot);
 	pool_give(&s->slots, h.index);
 }
 
@@ -205,6 +238,8 @@ spool_tidy(struct spool *s, int64_t now_us)
 	bool more = false;
 
 	s->now_us = now_us;
+	if (s->entries.n == 0 && s->entries.cap > ENTRIES_HOLD)
+		buf_free(&s->entries);
 	segment_recycle(s);
 	if (list_is_empty(&s->waiting)) {
 		more = segment_prepare(s);

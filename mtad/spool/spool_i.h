@@ -83,9 +83,19 @@ struct slot {
 	 * need not say so. */
 	bool is_over;
 	uint8_t read_failures; /* of compaction */
+	bool has_states;       /* something has happened */
 	uint32_t moving_from;  /* file that readers may still use, 0 = none */
-	struct rcpt_state *states; /* NULL: nothing has happened */
+	union {
+		struct rcpt_state one; /* of the only recipient */
+		struct rcpt_state *many;
+	} states; /* by slot_states */
 };
+
+/* What is known of each recipient, nrcpt of them; NULL: nothing. */
+struct rcpt_state *slot_states(struct slot *slot);
+/* The same, zeroed if there was nothing; NULL: no memory. */
+struct rcpt_state *slot_states_need(struct slot *slot);
+void slot_states_free(struct slot *slot);
 
 enum segment_state { SEG_NONE, SEG_FREE, SEG_CURRENT, SEG_SEALED };
 
