@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 #define LOG_NAME "events.jsonl"
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
+/* Free memory within the heap is given back so often, when it is so much. */
+#define TRIM_US (5 * US_PER_S)
+#define TRIM_BYTES (4u << 20)
 
 static bool
 has_work(void *ctx)
@@ -213,6 +217,21 @@ take_posts(struct clerk *c)
 	}
 }
 
+/* A burst leaves holes between what stays. They are of use to the next one, and
+ * to no other program: past a sixteenth of the heap they go back. */
+static void
+trim(struct clerk *c)
+{
+	struct mallinfo2 m;
+
+	if (loop_now(c->loop) - c->trimmed_us < TRIM_US)
+		return;
+	c->trimmed_us = loop_now(c->loop);
+	m = mallinfo2();
+	if (m.fordblks > TRIM_BYTES && m.fordblks > m.uordblks / 16)
+		malloc_trim(0);
+}
+
 static void *
 run(void *arg)
 {
@@ -226,6 +245,7 @@ run(void *arg)
 		}
 		loop_turn(c->loop, clock_mono_us() + TICK_US * 10);
 		take_posts(c);
+		trim(c);
 	}
 	take_posts(c);
 	return NULL;

@@ -272,6 +272,7 @@ struct clerk {
 	_Atomic bool is_stopping;
 	_Atomic bool must_reopen;
 	int64_t complained_us;
+	int64_t trimmed_us;
 };
 
 /* Who is connected; guests.c. */

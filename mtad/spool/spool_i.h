@@ -81,9 +81,9 @@ struct slot {
 	uint16_t nrcpt;
 	/* Its end is told, or it is set aside: it is not worth a move. The states
 	 * need not say so. */
-	bool is_over;
+	bool is_over : 1;
+	bool has_states : 1;   /* something has happened */
 	uint8_t read_failures; /* of compaction */
-	bool has_states;       /* something has happened */
 	uint32_t moving_from;  /* file that readers may still use, 0 = none */
 	union {
 		struct rcpt_state one; /* of the only recipient */
