@@ -223,7 +223,7 @@ struct target {
 };
 struct site {
 	uint64_t hash;
-	uint64_t *ids; /* sorted (host name, port): what makes a site */
+	uint64_t *ids; /* sorted (rank, host name, port): what makes a site */
 	struct target *targets; /* by preference, name, address */
 	uint32_t twin;
 	uint32_t nrefs; /* doms, lanes, paths */

@@ -114,10 +114,27 @@ eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us)
 
 /* ---- sites --------------------------------------------------------------------- */
 
+/* Host, port, and its place in the order of preference: domains that order the
+ * same hosts otherwise are another site (RFC 5321 5.1 has the order kept), those
+ * that only number the same order otherwise are not. */
 static uint64_t
-id_of(const struct eng_target *t)
+id_of(const struct ev_resolved *ev, const struct eng_target *t)
 {
-	return ((uint64_t)t->host << 16) | t->port;
+	uint64_t rank = 0;
+	uint32_t pref = t->pref;
+
+	for (;;) {
+		uint32_t next = UINT32_MAX; /* the best of those above */
+
+		for (uint32_t k = 0; k < ev->ntargets; k++)
+			if (ev->target[k].pref < pref &&
+			    (next == UINT32_MAX || ev->target[k].pref > next))
+				next = ev->target[k].pref;
+		if (next == UINT32_MAX)
+			return rank << 48 | (uint64_t)t->host << 16 | t->port;
+		pref = next;
+		rank++;
+	}
 }
 
 /* Sorted and without doubles; returns how many. */
@@ -127,7 +144,7 @@ ids_of(const struct ev_resolved *ev, uint64_t ids[ENG_TARGETS_MAX])
 	uint16_t n = 0;
 
 	for (uint32_t k = 0; k < ev->ntargets; k++) {
-		uint64_t id = id_of(&ev->target[k]);
+		uint64_t id = id_of(ev, &ev->target[k]);
 		uint16_t at = n;
 
 		while (at > 0 && ids[at - 1] > id)

@@ -35,6 +35,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->wall_us = wall_us;
 	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
 	core_msgs_init(c, hash_u64(seed + 2));
+	core_routes_init(c, hash_u64(seed + 3));
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
 	    eng_new(c->policy, &limits, hash_u64(seed), now_us) :
@@ -55,6 +56,7 @@ core_free(struct core *c)
 	eng_cmds_free(&c->cmds);
 	mem_free(c->shapes.v);
 	core_msgs_free(c);
+	core_routes_free(c);
 	names_free(&c->names);
 	mem_free(c->policy);
 	mem_free(c->old_policy);
@@ -121,25 +123,6 @@ core_read_envelope(struct core *c, const struct core_msg *m,
 }
 
 /* ---- commands -------------------------------------------------------------------- */
-
-static void
-do_resolve(struct core *c, uint32_t domain)
-{
-	struct slice name = names_text(&c->names, domain);
-	const struct conf_route *r = conf_route_find(c->conf, name);
-
-	if (!r) {
-		c->ops->resolve(c->ctx, domain, name, false);
-		return;
-	}
-	if (r->addr[0].ip.family == 0) { /* a smart host by name */
-		c->ops->resolve(c->ctx, domain, r->host[0], true);
-		return;
-	}
-	/* The driver hands it back to core_resolved in its own time: a step
-	 * must not begin inside another one. */
-	c->ops->resolve(c->ctx, domain, slice_of(NULL, 0), false);
-}
 
 static void
 do_open(struct core *c, const struct eng_cmd *cmd)
@@ -274,7 +257,7 @@ carry_out(struct core *c, uint32_t *i)
 
 	switch (cmd->kind) {
 	case CMD_RESOLVE:
-		do_resolve(c, cmd->domain);
+		core_resolve(c, cmd->domain);
 		return;
 	case CMD_OPEN:
 		do_open(c, cmd);
@@ -414,8 +397,8 @@ domain_id(struct core *c, struct slice domain)
 	return id ? id : names_take(&c->names, domain);
 }
 
-static uint32_t
-tag_id(struct core *c, struct slice tag)
+uint32_t
+core_tag(struct core *c, struct slice tag)
 {
 	uint32_t id;
 
@@ -443,9 +426,9 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	ev.message = (struct ev_message){
 		.msg = slot.index,
 		.nrcpt = nopen,
-		.tenant = tag_id(c, env->tenant),
-		.campaign = tag_id(c, env->campaign),
-		.pool = tag_id(c, pool.n ? pool : c->conf->default_pool),
+		.tenant = core_tag(c, env->tenant),
+		.campaign = core_tag(c, env->campaign),
+		.pool = core_tag(c, pool.n ? pool : c->conf->default_pool),
 		.arrival_us = core_mono(c, env->arrival_us),
 		.expires_us = core_mono(c, env->expires_us),
 		.size = env->body_bytes,
@@ -472,9 +455,9 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 	};
 	if (c->conf->routes_steer) {
 		steer_by_route(c->conf, domain, &s);
-		ev.recipient.tenant = tag_id(c, s.tenant);
-		ev.recipient.campaign = tag_id(c, s.campaign);
-		ev.recipient.pool = tag_id(c, s.pool);
+		ev.recipient.tenant = core_tag(c, s.tenant);
+		ev.recipient.campaign = core_tag(c, s.campaign);
+		ev.recipient.pool = core_tag(c, s.pool);
 	}
 	if (state) {
 		ev.recipient.attempts = state->attempts;
@@ -540,48 +523,6 @@ core_restore(struct core *c, const struct spool_found *f)
 		rcpt_add(c, f->slot.index, i, &env, r.address, s);
 		c->found = NULL;
 	}
-}
-
-void
-core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
-{
-	struct slice name = names_text(&c->names, domain);
-	const struct conf_route *r = conf_route_find(c->conf, name);
-	struct eng_event ev = { .kind = EV_RESOLVED };
-	struct ev_resolved *v = &ev.resolved;
-
-	v->domain = domain;
-	v->shape = core_shape(c, name);
-	v->is_route = r != NULL;
-	if (r && r->addr[0].ip.family) {
-		v->status = ENG_DNS_OK;
-		v->ttl_us = 3600 * US_PER_S;
-		for (uint32_t i = 0; i < r->nhosts; i++) {
-			if (r->addr[i].ip.family == 0)
-				continue;
-			v->target[v->ntargets++] = (struct eng_target){
-				.host = tag_id(c, r->host[i]),
-				.pref = (uint16_t)i,
-				.ip = r->addr[i].ip,
-				.port = r->addr[i].port,
-			};
-		}
-		core_step(c, &ev);
-		return;
-	}
-	v->status = a->status;
-	v->ttl_us = a->ttl_us;
-	for (uint32_t i = 0; i < MIN(a->n, ENG_TARGETS_MAX); i++)
-		v->target[v->ntargets++] = (struct eng_target){
-			.host = tag_id(c, a->target[i].host),
-			.pref = a->target[i].pref,
-			.ip = a->target[i].ip,
-			.port = r && r->addr[0].port ? r->addr[0].port :
-						       c->conf->smtp_port,
-		};
-	c->dns_why = a->why;
-	core_step(c, &ev);
-	c->dns_why = NULL;
 }
 
 void

@@ -62,6 +62,8 @@ struct core {
 	uint32_t npages, msgs_end; /* no message from here on */
 	struct pool moves;  /* struct spool_ref: take over when nobody reads */
 	struct map move_of; /* message -> its place in moves */
+	struct pool walks;  /* routes whose hosts are looked up; core_route.c */
+	struct map walk_of; /* domain -> its place in walks */
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */
 	int64_t started_us;
@@ -112,6 +114,15 @@ int64_t core_wall(const struct core *c, int64_t mono_us);
 int64_t core_mono(const struct core *c, int64_t wall_us);
 /* The index of the policy's shape for a domain. */
 uint16_t core_shape(const struct core *c, struct slice domain);
+
+/* The id of a name, which stays known from now on; 0: none, or no room. */
+uint32_t core_tag(struct core *c, struct slice tag);
+
+/* core_route.c */
+void core_routes_init(struct core *c, uint64_t seed);
+void core_routes_free(struct core *c);
+/* Has the hosts of a domain looked up; core_resolved tells the engine. */
+void core_resolve(struct core *c, uint32_t domain);
 
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,

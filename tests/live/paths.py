@@ -172,6 +172,43 @@ def preference():
     daemon.kill9()
 
 
+def route_by_names():
+    """Names and addresses of a route, in the order of the list."""
+    world = Server("dns", "--listen", "127.0.0.1:0",
+                   "--zone", "one.r.example A 127.72.0.1",
+                   "--zone", "two.r.example A 127.72.0.2",
+                   "--zone", "dead.r.example SERVFAIL", name="dns")
+    one = Counted(Watch(), host="127.72.0.1")
+    two = Counted(Watch(), host="127.72.0.2", port=one.port)
+    three = Counted(Watch(), host="127.72.0.3", port=one.port)
+    hosts = {
+        "a.example": ["one.r.example", "two.r.example"],
+        "b.example": ["gone.r.example", "two.r.example", "one.r.example"],
+        "c.example": ["dead.r.example", "127.72.0.3", "one.r.example"],
+        "d.example": ["127.72.0.4", "two.r.example"],
+        "e.example": ["gone.r.example", "gone.r.example"],
+    }
+    daemon = start(one, "route", {}, dns={"servers": [world.ready]},
+                   route={d: {"hosts": h} for d, h in hosts.items()},
+                   smtp_port=one.port)
+    for domain in hosts:
+        send(daemon, 1, domain)
+    wait_for(lambda: len(one.got()) + len(two.got()) + len(three.got()) == 4,
+             20)
+    def to(sink):
+        return sorted(m.rcpts[0].rsplit("@", 1)[1] for m in sink.got())
+
+    tap.same(to(one), ["a.example"], "route: the first name of two")
+    tap.same(to(two), ["b.example", "d.example"],
+             "route: the next, without the first or when it does not answer")
+    tap.same(to(three), ["c.example"], "route: an address behind a name that "
+             "cannot be looked up")
+    wait_for(lambda: daemon.events("Bounce"))
+    tap.same(daemon.events("Bounce")[0]["recipient"].split("@")[1],
+             "e.example", "route: none of its names exists")
+    daemon.kill9()
+
+
 class Handshake:
     """A TLS context that does something else."""
 
@@ -253,7 +290,8 @@ def term_in_handshake():
     tap.same(daemon.stop(), 0, "SIGTERM during a handshake")
 
 
-for part in (in_turn, reuse, connections, messages, rate, preference, tls,
+for part in (in_turn, reuse, connections, messages, rate, preference,
+             route_by_names, tls,
              nothing_said, term_in_handshake):
     part()
 tap.done()

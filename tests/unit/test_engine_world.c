@@ -207,6 +207,7 @@ resolved(struct world *w, uint32_t domain)
 	struct eng_event ev = { .kind = EV_RESOLVED };
 	uint64_t dice = w->healed ? 99 : rng_below(&w->rng, 100);
 	uint8_t d = (uint8_t)MIN(domain - 100, 5u);
+	uint16_t base = (uint16_t)(5 * rng_below(&w->rng, 3));
 
 	ev.resolved.domain = domain;
 	ev.resolved.status = dice < 20 ? ENG_DNS_TEMP :
@@ -220,7 +221,8 @@ resolved(struct world *w, uint32_t domain)
 		struct eng_target *t = &ev.resolved.target[k];
 
 		t->host = 200u + 10u * d + k;
-		t->pref = (uint16_t)(10 * rng_below(&w->rng, 2));
+		/* The order of a domain stays, its numbers do not. */
+		t->pref = base + 10u * (d >> k & 1);
 		t->ip.family = 4;
 		t->ip.b[0] = 127;
 		t->ip.b[3] = (uint8_t)(10 * d + k);

@@ -1,0 +1,213 @@
+/*
+ * relay/core_route.c - where a domain's mail goes: by DNS, or to the hosts of
+ * its route.
+ *
+ * Hosts of a route that are names are looked up one after the other; those that
+ * are addresses need nothing. What was found waits in a `walk` until the last
+ * answer, so that the engine hears of all hosts at once, each with its place in
+ * the list as preference. A name that cannot be looked up is left out as long as
+ * another host is known. After a reload a walk begins anew.
+ */
+#include "relay/core_i.h"
+
+#define WALKS_MAX (1u << 20)
+#define ADDRESS_TTL_US (3600 * US_PER_S)
+
+struct walk {
+	uint64_t generation; /* of the configuration */
+	uint32_t at;         /* the host that is looked up */
+	bool is_temp;        /* a look-up failed for the time being */
+	int64_t ttl_us;      /* the shortest */
+	uint16_t ntargets;
+	struct eng_target target[ENG_TARGETS_MAX];
+};
+
+void
+core_routes_init(struct core *c, uint64_t seed)
+{
+	pool_init(&c->walks, sizeof(struct walk), WALKS_MAX);
+	map_init(&c->walk_of, seed, WALKS_MAX);
+}
+
+void
+core_routes_free(struct core *c)
+{
+	pool_free(&c->walks);
+	map_free(&c->walk_of);
+}
+
+/* The first host at or behind i that is a name, or nhosts. */
+static uint32_t
+name_from(const struct conf_route *r, uint32_t i)
+{
+	while (i < r->nhosts && r->addr[i].ip.family)
+		i++;
+	return i;
+}
+
+/* NULL without memory: the first name is then all that is looked up. */
+static struct walk *
+walk_new(struct core *c, uint32_t domain)
+{
+	struct handle h;
+	struct walk *w = pool_take(&c->walks, &h);
+
+	if (!w)
+		return NULL;
+	if (map_put(&c->walk_of, domain, h.index) != 0) {
+		pool_give(&c->walks, h.index);
+		return NULL;
+	}
+	w->generation = c->generation;
+	w->ttl_us = ADDRESS_TTL_US;
+	return w;
+}
+
+void
+core_resolve(struct core *c, uint32_t domain)
+{
+	struct slice name = names_text(&c->names, domain);
+	const struct conf_route *r = conf_route_find(c->conf, name);
+	struct walk *w;
+	uint32_t at;
+
+	if (!r) {
+		c->ops->resolve(c->ctx, domain, name, false);
+		return;
+	}
+	at = name_from(r, 0);
+	if (at == r->nhosts) {
+		/* The driver hands it back to core_resolved in its own time: a
+		 * step must not begin inside another one. */
+		c->ops->resolve(c->ctx, domain, slice_of(NULL, 0), false);
+		return;
+	}
+	w = walk_new(c, domain);
+	if (w)
+		w->at = at;
+	c->ops->resolve(c->ctx, domain, r->host[at], true);
+}
+
+static void
+add_target(struct core *c, struct walk *w, struct slice host, uint32_t pref,
+    const struct endpoint *to)
+{
+	if (w->ntargets == ENG_TARGETS_MAX)
+		return;
+	w->target[w->ntargets++] = (struct eng_target){
+		.host = core_tag(c, host),
+		.pref = (uint16_t)pref,
+		.ip = to->ip,
+		.port = to->port ? to->port : c->conf->smtp_port,
+	};
+}
+
+/* Takes in the answer about host w->at. */
+static void
+take_answer(struct core *c, struct walk *w, const struct conf_route *r,
+    const struct core_answer *a)
+{
+	struct endpoint to = r->addr[w->at];
+
+	w->is_temp |= a->status == ENG_DNS_TEMP;
+	if (a->status != ENG_DNS_OK)
+		return;
+	w->ttl_us = MIN(w->ttl_us, a->ttl_us);
+	for (uint32_t i = 0; i < MIN(a->n, ENG_TARGETS_MAX); i++) {
+		to.ip = a->target[i].ip;
+		add_target(c, w, a->target[i].host, w->at, &to);
+	}
+}
+
+/* All names are answered: what the engine hears. */
+static void
+conclude(struct core *c, struct walk *w, const struct conf_route *r,
+    const struct core_answer *a, struct ev_resolved *v)
+{
+	for (uint32_t i = 0; i < r->nhosts; i++)
+		if (r->addr[i].ip.family)
+			add_target(c, w, r->host[i], i, &r->addr[i]);
+	v->ntargets = w->ntargets;
+	memcpy(v->target, w->target, sizeof(w->target));
+	v->ttl_us = w->ttl_us;
+	v->status = ENG_DNS_OK;
+	if (w->ntargets == 0) {
+		v->status = w->is_temp ? ENG_DNS_TEMP : a->status;
+		v->ttl_us = a->ttl_us;
+	}
+}
+
+/* The answer about one host of a route; true: v is whole. */
+static bool
+route_answer(struct core *c, const struct conf_route *r,
+    const struct core_answer *a, struct ev_resolved *v)
+{
+	struct walk alone = { .ttl_us = ADDRESS_TTL_US }, *w = &alone;
+	uint32_t index = map_get(&c->walk_of, v->domain);
+
+	alone.at = name_from(r, 0);
+	if (index)
+		w = pool_at(&c->walks, index);
+	if (w->at < r->nhosts)
+		take_answer(c, w, r, a);
+	if (index) {
+		w->at = name_from(r, w->at + 1);
+		if (w->at < r->nhosts) {
+			c->ops->resolve(c->ctx, v->domain, r->host[w->at],
+			    true);
+			return false;
+		}
+	}
+	conclude(c, w, r, a, v);
+	return true;
+}
+
+static void
+walk_end(struct core *c, uint32_t domain)
+{
+	uint32_t index = map_del(&c->walk_of, domain);
+
+	if (index)
+		pool_give(&c->walks, index);
+}
+
+void
+core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
+{
+	struct slice name = names_text(&c->names, domain);
+	const struct conf_route *r = conf_route_find(c->conf, name);
+	uint32_t index = map_get(&c->walk_of, domain);
+	struct eng_event ev = { .kind = EV_RESOLVED };
+	struct ev_resolved *v = &ev.resolved;
+
+	if (index) {
+		const struct walk *w = pool_at(&c->walks, index);
+
+		if (w->generation != c->generation) {
+			walk_end(c, domain);
+			core_resolve(c, domain);
+			return;
+		}
+	}
+	v->domain = domain;
+	v->shape = core_shape(c, name);
+	v->is_route = r != NULL;
+	if (r) {
+		if (!route_answer(c, r, a, v))
+			return;
+	} else {
+		v->status = a->status;
+		v->ttl_us = a->ttl_us;
+		for (uint32_t i = 0; i < MIN(a->n, ENG_TARGETS_MAX); i++)
+			v->target[v->ntargets++] = (struct eng_target){
+				.host = core_tag(c, a->target[i].host),
+				.pref = a->target[i].pref,
+				.ip = a->target[i].ip,
+				.port = c->conf->smtp_port,
+			};
+	}
+	walk_end(c, domain);
+	c->dns_why = a->why;
+	core_step(c, &ev);
+	c->dns_why = NULL;
+}
