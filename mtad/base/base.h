@@ -24,6 +24,7 @@
 #include "base/post.h"
 #include "base/pool.h"
 #include "base/map.h"
+#include "base/image.h"
 #include "base/heap.h"
 #include "base/wheel.h"
 #include "base/rng.h"

@@ -145,3 +145,51 @@ map_bytes(const struct map *m)
 {
 	return (size_t)m->cap * sizeof(struct map_slot);
 }
+
+/* ---- image -------------------------------------------------------------------- */
+
+struct map_pair {
+	uint64_t key;
+	uint32_t value, zero;
+};
+
+size_t
+map_image_bytes(const struct map *m)
+{
+	return sizeof(uint32_t) + m->n * sizeof(struct map_pair);
+}
+
+void
+map_image_put(const struct map *m, const struct image_out *out)
+{
+	struct map_pair pair = { 0 };
+
+	out->put(out->ctx, &m->n, sizeof(m->n));
+	for (uint32_t i = 0; i < m->cap; i++) {
+		if (m->slots[i].value == 0)
+			continue;
+		pair.key = m->slots[i].key;
+		pair.value = m->slots[i].value;
+		out->put(out->ctx, &pair, sizeof(pair));
+	}
+}
+
+int
+map_image_get(struct map *m, const struct pool *of, const struct image_in *in)
+{
+	struct map_pair pair;
+	uint32_t n;
+	int err;
+
+	if (!in->get(in->ctx, &n, sizeof(n)))
+		return E_CORRUPT;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!in->get(in->ctx, &pair, sizeof(pair)) ||
+		    !pool_is_live(of, pair.value))
+			return E_CORRUPT;
+		err = map_put(m, pair.key, pair.value);
+		if (err != 0)
+			return err == E_FULL ? E_CORRUPT : err;
+	}
+	return m->n == n ? 0 : E_CORRUPT; /* else a key came twice */
+}

@@ -162,3 +162,111 @@ pool_bytes(const struct pool *p)
 
 	return p->nchunks * chunk + pool_table_cap(p->nchunks) * row;
 }
+
+/* ---- image -------------------------------------------------------------------- */
+
+struct pool_head {
+	uint32_t slot_bytes, chunk_shift, max, next_new, free_head, live;
+};
+
+/* Slots of chunk i that have ever been given, slot 0 among them. */
+static uint32_t
+chunk_used(const struct pool *p, uint32_t next_new, uint32_t i)
+{
+	return MIN(next_new - (i << p->chunk_shift), p->chunk_slots);
+}
+
+static uint32_t
+chunks_used(const struct pool *p, uint32_t next_new)
+{
+	return next_new > 1 ? ((next_new - 1) >> p->chunk_shift) + 1 : 0;
+}
+
+size_t
+pool_image_bytes(const struct pool *p)
+{
+	size_t n = p->next_new > 1 ? p->next_new : 0;
+
+	return sizeof(struct pool_head) +
+	    n * (p->slot_bytes + sizeof(*p->gens));
+}
+
+static void
+put_slots(const struct pool *p, uint32_t chunk, size_t hole, size_t hole_bytes,
+    const struct image_out *out)
+{
+	static const char zero[64];
+	uint32_t n = chunk_used(p, p->next_new, chunk);
+	const char *slot = p->chunks[chunk];
+
+	if (hole_bytes == 0) {
+		out->put(out->ctx, slot, (size_t)n * p->slot_bytes);
+		return;
+	}
+	ASSERT(hole_bytes <= sizeof(zero));
+	for (; n > 0; n--, slot += p->slot_bytes) {
+		out->put(out->ctx, slot, hole);
+		out->put(out->ctx, zero, hole_bytes);
+		out->put(out->ctx, slot + hole + hole_bytes,
+		    p->slot_bytes - hole - hole_bytes);
+	}
+}
+
+void
+pool_image_put(const struct pool *p, size_t hole, size_t hole_bytes,
+    const struct image_out *out)
+{
+	struct pool_head h = { p->slot_bytes, p->chunk_shift, p->max,
+		p->next_new, p->free_head, p->live };
+
+	out->put(out->ctx, &h, sizeof(h));
+	for (uint32_t i = 0; i < chunks_used(p, p->next_new); i++) {
+		out->put(out->ctx, p->gens + ((size_t)i << p->chunk_shift),
+		    chunk_used(p, p->next_new, i) * sizeof(*p->gens));
+		put_slots(p, i, hole, hole_bytes, out);
+	}
+}
+
+/* The free list goes through every slot that is not live, once. */
+static bool
+free_list_is_whole(const struct pool *p)
+{
+	uint32_t left = p->next_new - 1 - p->live, i = p->free_head, n = 0;
+
+	for (uint32_t k = 0; p->next_new > 1 && k < p->next_new; k++)
+		n += p->gens[k] & 1;
+	if (n != p->live || (p->next_new > 1 && p->gens[0] != 0))
+		return false;
+	for (; i != 0 && left > 0; left--) {
+		if (i >= p->next_new || (p->gens[i] & 1))
+			return false;
+		memcpy(&i, pool_at(p, i), sizeof(i));
+	}
+	return i == 0 && left == 0;
+}
+
+int
+pool_image_get(struct pool *p, const struct image_in *in)
+{
+	struct pool_head h;
+	uint32_t n;
+
+	if (!in->get(in->ctx, &h, sizeof(h)) || h.slot_bytes != p->slot_bytes ||
+	    h.chunk_shift != p->chunk_shift || h.max != p->max ||
+	    h.next_new == 0 || h.next_new - 1 > p->max ||
+	    h.live > h.next_new - 1)
+		return E_CORRUPT;
+	for (uint32_t i = 0; i < chunks_used(p, h.next_new); i++) {
+		if (pool_grow(p) != 0)
+			return E_NOMEM;
+		n = chunk_used(p, h.next_new, i);
+		if (!in->get(in->ctx, p->gens + ((size_t)i << p->chunk_shift),
+			n * sizeof(*p->gens)) ||
+		    !in->get(in->ctx, p->chunks[i], (size_t)n * p->slot_bytes))
+			return E_CORRUPT;
+	}
+	p->next_new = h.next_new;
+	p->free_head = h.free_head;
+	p->live = h.live;
+	return free_list_is_whole(p) ? 0 : E_CORRUPT;
+}

@@ -102,8 +102,8 @@ rcpt_timer(void *ctx, uint32_t index)
  * or lane exists because a recipient does, or is one of the idle ones that a
  * minute gives back.
  */
-static void
-pools_init(struct eng *e)
+void
+eng_pools_init(struct eng *e)
 {
 	uint32_t many = UINT32_C(1) << 30;
 	uint32_t sess = MIN(e->limits.sessions_max, many);
@@ -144,7 +144,7 @@ eng_new(const struct eng_policy *policy, const struct eng_limits *limits,
 	e->limits = *limits;
 	e->now = e->start_us = now_us;
 	rng_seed(&e->rng, seed);
-	pools_init(e);
+	eng_pools_init(e);
 	maps_init(e);
 	wheel_init(&e->wheel, now_us, WHEEL_TICK_US, rcpt_timer, &e->rcpts);
 	heap_init(&e->timers, UINT32_MAX / 2 - 1);

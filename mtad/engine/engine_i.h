@@ -413,6 +413,8 @@ struct eng {
 };
 
 /* ---- engine.c ---- */
+/* Empty pools, by the limits. */
+void eng_pools_init(struct eng *e);
 struct eng_cmd *eng_emit(struct eng *e, enum eng_cmd_kind kind);
 /* A zeroed slot. Its pool's ceiling follows from the ceilings of recipients
  * and sessions, so that only memory can be short: then it dies, and the spool
@@ -424,6 +426,8 @@ void eng_timer_cancel(struct eng *e, struct timer *t);
 
 /* ---- msg.c ---- */
 struct msg *eng_msg(const struct eng *e, uint32_t msg);
+/* The chunk of the table that a number names, made when there is none. */
+struct msg *eng_msg_chunk(struct eng *e, uint32_t chunk);
 void eng_on_message(struct eng *e, const struct ev_message *ev);
 void eng_on_recipient(struct eng *e, const struct ev_recipient *ev);
 void eng_on_paid(struct eng *e, uint32_t msg);

@@ -49,18 +49,18 @@ chunks_grow(struct eng *e, uint32_t chunk)
 	e->nmsgs = n;
 }
 
-static void
-chunk_make(struct eng *e, uint32_t msg)
+struct msg *
+eng_msg_chunk(struct eng *e, uint32_t chunk)
 {
-	uint32_t chunk = msg >> MSG_CHUNK_SHIFT;
 	size_t bytes = MSG_CHUNK * sizeof(struct msg);
 
 	if (chunk >= e->nmsgs)
 		chunks_grow(e, chunk);
-	if (e->msgs[chunk] != NULL)
-		return;
-	e->msgs[chunk] = mem_get(bytes);
-	e->msg_bytes += bytes;
+	if (e->msgs[chunk] == NULL) {
+		e->msgs[chunk] = mem_get(bytes);
+		e->msg_bytes += bytes;
+	}
+	return e->msgs[chunk];
 }
 
 void
@@ -70,7 +70,7 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 
 	ASSERT(ev->msg != 0);
 	ASSERT(ev->nrcpt <= RCPTS_MAX);
-	chunk_make(e, ev->msg);
+	eng_msg_chunk(e, ev->msg >> MSG_CHUNK_SHIFT);
 	m = msg_slot(e, ev->msg);
 	ASSERT(!m->is_used);
 	*m = (struct msg){

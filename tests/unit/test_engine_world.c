@@ -1,7 +1,10 @@
 /*
  * test_engine_world - a random world around the engine: names that fail, hosts
  * that die, peers that refuse, operators who meddle; then all heals and
- * everything must drain. After every few events the engine audits itself.
+ * everything must drain. After every few events the engine audits itself. The
+ * same worlds show that a checkpoint loses nothing: an engine that was saved
+ * and loaded goes on as if nothing had been, and a twin that is fed what was
+ * written of the events gives the same commands.
  * timeout: 60 300
  */
 #include <setjmp.h>
@@ -12,7 +15,8 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
+#include "engine/save.h"
+#include "engine/wire.h"
 
 #define MSGS 400
 #define DOMAINS 8
@@ -31,8 +35,15 @@ struct due { /* something the world owes the engine */
 	uint8_t host;
 };
 
+enum mode { PLAIN, RELOAD, TWIN };
+
 struct world {
 	struct eng *e;
+	enum mode mode;
+	struct eng *twin;         /* TWIN: fed from the bytes of events */
+	struct eng_policy *spare; /* RELOAD: the policy that was loaded */
+	struct rng own;           /* dice of the test, apart from the world's */
+	uint32_t reloads;
 	struct eng_policy *policy[2];
 	struct eng_cmds cmds;
 	struct rng rng;
@@ -184,18 +195,179 @@ obey(struct world *w, struct paid *paid)
 	w->cmds.n = 0;
 }
 
+/* ---- checkpoints ----------------------------------------------------------- */
+
+static void
+image_put(void *ctx, const void *p, size_t n)
+{
+	assert_int_equal(buf_add(ctx, p, n), 0);
+}
+
+static bool
+image_get(void *ctx, void *p, size_t n)
+{
+	struct cursor *c = ctx;
+	struct slice s = cursor_take(c, n);
+
+	if (!c->bad && n)
+		memcpy(p, s.p, n);
+	return !c->bad;
+}
+
+static void
+save(const struct eng *e, struct buf *out)
+{
+	struct image_out to = { image_put, out };
+
+	buf_init(out, 64u << 20);
+	eng_save(e, &to);
+	assert_true(out->n <= eng_save_bytes(e));
+}
+
+static struct eng *
+load(const struct buf *image, struct eng_policy *policy)
+{
+	struct cursor c = cursor_of(buf_slice(image));
+	struct image_in in = { image_get, &c };
+	struct eng *e = NULL;
+	char why[128] = "";
+	int err = eng_load(&in, policy, &e, why, sizeof(why));
+
+	if (err)
+		print_error("%s\n", why);
+	assert_int_equal(err, 0);
+	assert_int_equal(c.s.n, 0);
+	return e;
+}
+
+/* The engine dies and another wakes up with its memories. */
+static void
+reload(struct world *w)
+{
+	struct eng_policy *fresh = calloc(1, sizeof(*fresh));
+	struct buf image;
+
+	save(w->e, &image);
+	eng_free(w->e);
+	free(w->spare);
+	w->spare = fresh;
+	w->e = load(&image, fresh);
+	buf_free(&image);
+	eng_check(w->e);
+	w->reloads++;
+}
+
+/* Two engines with one past are the same bytes: nothing of them is a pointer,
+ * nor left as it was found. */
+static void
+compare_images(const struct eng *a, const struct eng *b)
+{
+	struct buf x, y;
+	size_t at = 0;
+
+	save(a, &x);
+	save(b, &y);
+	while (at < MIN(x.n, y.n) && x.p[x.off + at] == y.p[y.off + at])
+		at++;
+	if (at < x.n || x.n != y.n)
+		print_error("images of %zu and %zu bytes differ at %zu\n", x.n,
+		    y.n, at);
+	assert_true(at == x.n && x.n == y.n);
+	buf_free(&x);
+	buf_free(&y);
+}
+
+/* The event as a recording would have it. */
+static struct eng_event
+through_bytes(const struct eng_event *ev, int64_t now, struct eng_policy *p)
+{
+	static unsigned char text[ENG_POLICY_WIRE_MAX + ENG_EVENT_WIRE_MAX];
+	size_t n = (size_t)(eng_event_put(text, ev, now) - text);
+	struct slice s = slice_of((char *)text, n), cut;
+	struct eng_event out;
+
+	assert_true(n <= ENG_EVENT_WIRE_MAX ||
+	    (ev->kind == EV_CONF && n <= ENG_POLICY_WIRE_MAX));
+	for (size_t k = 0; k < n; k += 1 + n / 8) { /* a part is no event */
+		cut = slice_of((char *)text, k);
+		assert_int_equal(eng_event_get(&cut, now, &out, p), E_CORRUPT);
+	}
+	assert_int_equal(eng_event_get(&s, now, &out, p), 0);
+	assert_int_equal(s.n, 0);
+	return out;
+}
+
+static void
+compare_commands(const struct eng_cmds *a, const struct eng_cmds *b,
+    int64_t now)
+{
+	unsigned char x[ENG_CMD_WIRE_MAX], y[ENG_CMD_WIRE_MAX];
+	struct eng_cmd back;
+
+	assert_int_equal(a->n, b->n);
+	for (uint32_t i = 0; i < a->n; i++) {
+		size_t n = (size_t)(eng_cmd_put(x, &a->v[i], now) - x);
+		struct slice s = slice_of((char *)x, n);
+
+		assert_int_equal(eng_cmd_put(y, &b->v[i], now) - y, n);
+		assert_memory_equal(x, y, n);
+		assert_int_equal(eng_cmd_get(&s, now, &back), 0);
+		assert_int_equal(eng_cmd_put(y, &back, now) - y, n);
+		assert_memory_equal(x, y, n);
+	}
+}
+
+static void
+compare_policies(const struct eng_policy *a, const struct eng_policy *b)
+{
+	static unsigned char x[ENG_POLICY_WIRE_MAX], y[ENG_POLICY_WIRE_MAX];
+	size_t n = (size_t)(eng_policy_put(x, a) - x);
+
+	assert_int_equal(eng_policy_put(y, b) - y, n);
+	assert_memory_equal(x, y, n);
+	assert_memory_equal(a->shapes, b->shapes, sizeof(a->shapes));
+}
+
+static void
+twin_step(struct world *w, const struct eng_event *ev)
+{
+	static struct eng_policy policy;
+	struct eng_cmds cmds = { 0 };
+	struct eng_event copy = through_bytes(ev, w->now, &policy);
+
+	if (ev->kind == EV_CONF) { /* a policy lives until the next */
+		compare_policies(&policy, ev->conf);
+		copy.conf = ev->conf;
+	}
+	eng_step(w->twin, &copy, w->now, &cmds);
+	compare_commands(&w->cmds, &cmds, w->now);
+	eng_cmds_free(&cmds);
+	if (rng_below(&w->own, 100) == 0)
+		compare_images(w->e, w->twin);
+}
+
+static void
+engine_step(struct world *w, const struct eng_event *ev)
+{
+	if (w->mode == RELOAD && rng_below(&w->own, 60) == 0)
+		reload(w);
+	eng_step(w->e, ev, w->now, &w->cmds);
+	if (w->mode == TWIN)
+		twin_step(w, ev);
+}
+
 static void
 step(struct world *w, struct eng_event *ev)
 {
 	struct paid paid = { 0 };
 	struct eng_event p = { .kind = EV_NOTICE_PAID };
 
-	eng_step(w->e, ev, w->now, &w->cmds);
+	engine_step(w, ev);
 	obey(w, &paid);
 	for (uint32_t i = 0; i < paid.n; i++) {
 		p.paid.msg = paid.v[i].msg;
 		p.paid.rcpt = paid.v[i].rcpt;
-		eng_step(w->e, &p, w->now, &w->cmds);
+		engine_step(w, &p);
 		obey(w, &paid);
 	}
 }
@@ -421,7 +593,7 @@ policies(struct world *w)
 }
 
 static uint64_t
-one_world(uint64_t seed)
+one_world(uint64_t seed, enum mode mode)
 {
 	struct eng_limits limits = { MSGS + 2, 8 * MSGS, 1000, 1000, 40 };
 	struct world *w = calloc(1, sizeof(*w));
@@ -435,6 +607,10 @@ one_world(uint64_t seed)
 	policies(w);
 	w->e = eng_new(w->policy[0], &limits, seed, w->now);
 	assert_non_null(w->e);
+	w->mode = mode;
+	rng_seed(&w->own, seed + 1);
+	if (mode == TWIN)
+		w->twin = eng_new(w->policy[0], &limits, seed, w->now);
 	for (int i = 0; w->submitted < MSGS; i++) {
 		if (rng_below(&w->rng, 6) == 0)
 			submit(w);
@@ -467,8 +643,12 @@ one_world(uint64_t seed)
 	assert_int_equal(w->drops, MSGS);
 	assert_int_equal(t.recipients, 0);
 	assert_int_equal(t.messages, 0);
+	assert_true(mode != RELOAD || w->reloads > 5);
 	hash = w->hash;
 	eng_free(w->e);
+	if (w->twin)
+		eng_free(w->twin);
+	free(w->spare);
 	eng_cmds_free(&w->cmds);
 	free(w->policy[0]);
 	free(w->policy[1]);
@@ -484,15 +664,37 @@ everything_ends_once_and_drains(void **state)
 
 	(void)state;
 	for (int seed = 1; seed <= n; seed++)
-		one_world((uint64_t)seed);
+		one_world((uint64_t)seed, PLAIN);
 }
 
 static void
 same_seed_same_commands(void **state)
 {
 	(void)state;
-	assert_true(one_world(7) == one_world(7));
-	assert_true(one_world(7) != one_world(8));
+	assert_true(one_world(7, PLAIN) == one_world(7, PLAIN));
+	assert_true(one_world(7, PLAIN) != one_world(8, PLAIN));
+}
+
+static void
+a_loaded_engine_goes_on_as_the_saved_one(void **state)
+{
+	const char *check = getenv("CHECK");
+	int n = check && strcmp(check, "long") == 0 ? 200 : 12;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= (uint64_t)n; seed++)
+		assert_true(one_world(seed, PLAIN) == one_world(seed, RELOAD));
+}
+
+static void
+one_past_gives_one_image(void **state)
+{
+	const char *check = getenv("CHECK");
+	int n = check && strcmp(check, "long") == 0 ? 100 : 6;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= (uint64_t)n; seed++)
+		one_world(seed, TWIN);
 }
 
 int
@@ -501,6 +703,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_ends_once_and_drains),
 		cmocka_unit_test(same_seed_same_commands),
+		cmocka_unit_test(a_loaded_engine_goes_on_as_the_saved_one),
+		cmocka_unit_test(one_past_gives_one_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

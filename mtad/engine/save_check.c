@@ -1,0 +1,476 @@
+/*
+ * engine/save_check.c - can what an image held be trusted?
+ *
+ * A checksum finds rot; this finds lies. Every index points into its pool,
+ * every list ends where it says and goes back the way it came, every number
+ * that picks a row of a table is below its end, the heap and the wheel are in
+ * order. So whatever the bytes were the engine stays inside its memory. Counts
+ * that do not fit each other are left to its assertions.
+ */
+#include "engine/save_i.h"
+
+#define AT(type, member) offsetof(struct type, member)
+#define IN_ENG(member) offsetof(struct eng, member)
+
+/* A slot's field that is the index of a slot of another pool. */
+#define REF(pool, type, member, to)                                            \
+	{                                                                      \
+		IN_ENG(pool), AT(type, member), IN_ENG(to), false              \
+	}
+#define REF_OR_NONE(pool, type, member, to)                                    \
+	{                                                                      \
+		IN_ENG(pool), AT(type, member), IN_ENG(to), true               \
+	}
+static const struct ref {
+	size_t pool, at, to;
+	bool may_be_none;
+} refs[] = {
+	REF_OR_NONE(rcpts, rcpt, sib, rcpts),
+	REF(rcpts, rcpt, dom, doms),
+	REF_OR_NONE(rcpts, rcpt, queue, queues),
+	REF_OR_NONE(rcpts, rcpt, link.next, rcpts),
+	REF_OR_NONE(rcpts, rcpt, link.prev, rcpts),
+	REF_OR_NONE(flows, flow, twin, flows),
+	REF_OR_NONE(sites, site, twin, sites),
+	REF_OR_NONE(hosts, host, twin, hosts),
+	REF_OR_NONE(hosts, host, probe, sessions),
+	REF(queues, queue, flow, flows),
+	REF_OR_NONE(queues, queue, lane, lanes),
+	REF(queues, queue, dom, doms),
+	REF_OR_NONE(doms, dom, site, sites),
+	REF(lanes, lane, site, sites),
+	REF_OR_NONE(lanes, lane, wait_host, hosts),
+	REF(paths, path, site, sites),
+	REF_OR_NONE(paths, path, shun, hosts),
+	REF(sessions, sess, path, paths),
+	REF(sessions, sess, host, hosts),
+	REF_OR_NONE(sessions, sess, lane, lanes),
+	REF(txns, txn, sess, sessions),
+	REF(txns, txn, queue, queues),
+};
+
+/* Lists of slots of `of`, `n` of them in a row, whose links stand at `link`. */
+#define LIST(pool, type, member, of, node, links)                              \
+	{                                                                      \
+		IN_ENG(pool), AT(type, member),                                \
+		    sizeof(((struct type *)NULL)->member) /                    \
+		    sizeof(struct ilist),                                      \
+		    IN_ENG(of), AT(node, links)                                \
+	}
+#define LIST_OF_ENG(member, of, node, links)                                   \
+	{                                                                      \
+		SIZE_MAX, IN_ENG(member), 1, IN_ENG(of), AT(node, links)       \
+	}
+static const struct list_at {
+	size_t pool, at, n, of, link;
+} lists[] = {
+	LIST(queues, queue, fifo, rcpts, rcpt, link),
+	LIST(doms, dom, waiting, queues, queue, link),
+	LIST(sites, site, lanes, lanes, lane, link),
+	LIST(sites, site, hungry, lanes, lane, hungry),
+	LIST(sites, site, paths, paths, path, link),
+	LIST(sites, site, open, paths, path, open),
+	LIST(hosts, host, waiters, lanes, lane, host),
+	LIST(lanes, lane, ring, queues, queue, link),
+	LIST(paths, path, sessions, sessions, sess, link),
+	LIST(paths, path, room, sessions, sess, room),
+	LIST(sessions, sess, txns, txns, txn, link),
+	LIST(txns, txn, rcpts, rcpts, rcpt, link),
+	LIST_OF_ENG(kicks, lanes, lane, kick),
+	LIST_OF_ENG(moving, doms, dom, moving),
+	LIST_OF_ENG(limit, lanes, lane, limit),
+	LIST_OF_ENG(idle_doms, doms, dom, idle),
+	LIST_OF_ENG(idle_queues, queues, queue, link),
+	LIST_OF_ENG(idle_paths, paths, path, idle),
+	LIST_OF_ENG(idle_sessions, sessions, sess, idle),
+};
+
+/* A timer in each slot of a pool. */
+static const struct {
+	size_t pool, at;
+	enum timer_kind kind;
+} timers[] = {
+	{ IN_ENG(doms), AT(dom, timer), TIMER_DOM },
+	{ IN_ENG(lanes), AT(lane, timer), TIMER_LANE },
+	{ IN_ENG(paths), AT(path, timer), TIMER_PATH },
+};
+
+/* What must be 0 or 1, or reading it is undefined. */
+#define BOOL(pool, type, member)                                               \
+	{                                                                      \
+		IN_ENG(pool), AT(type, member)                                 \
+	}
+static const struct {
+	size_t pool, at;
+} bools[] = {
+	BOOL(doms, dom, is_asked),
+	BOOL(doms, dom, is_moving),
+	BOOL(sites, site, is_route),
+	BOOL(lanes, lane, is_kicked),
+	BOOL(lanes, lane, is_in_limit),
+	BOOL(lanes, lane, is_parked),
+	BOOL(paths, path, is_idle),
+	BOOL(sessions, sess, is_closing),
+};
+
+uint64_t
+save_check_layout(uint64_t h)
+{
+	for (size_t i = 0; i < ARRAY_LEN(refs); i++)
+		h = hash_u64(h ^ refs[i].at) + refs[i].to;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		h = hash_u64(h ^ lists[i].at) + lists[i].link;
+	for (size_t i = 0; i < ARRAY_LEN(timers); i++)
+		h = hash_u64(h ^ timers[i].at);
+	return h;
+}
+
+static const struct pool *
+pool_of(const struct eng *e, size_t off)
+{
+	return (const struct pool *)(const void *)((const char *)e + off);
+}
+
+static bool
+is_slot(const struct pool *p, uint32_t i)
+{
+	return i != 0 && i < p->next_new;
+}
+
+/* ---- indices and lists ---------------------------------------------------------- */
+
+static bool
+ref_holds(const struct eng *e, const struct ref *r)
+{
+	const struct pool *from = pool_of(e, r->pool), *to = pool_of(e, r->to);
+	uint32_t v;
+
+	for (uint32_t i = 1; i < from->next_new; i++) {
+		if (!pool_is_live(from, i))
+			continue;
+		memcpy(&v, (const char *)pool_at(from, i) + r->at, sizeof(v));
+		if (!is_slot(to, v) && (v != 0 || !r->may_be_none))
+			return false;
+	}
+	return true;
+}
+
+static bool
+list_holds(const struct pool *of, size_t off, const struct ilist *l)
+{
+	uint32_t prev = 0, i = l->head;
+
+	for (uint32_t k = 0; k < l->n; k++) {
+		const struct link *n;
+
+		if (!is_slot(of, i) || !pool_is_live(of, i))
+			return false;
+		n = il_link((struct ikind){ of, off }, i);
+		if (n->prev != prev)
+			return false;
+		prev = i;
+		i = n->next;
+	}
+	return i == 0 && l->tail == prev;
+}
+
+static bool
+lists_hold(const struct eng *e, const struct list_at *l)
+{
+	const struct pool *of = pool_of(e, l->of);
+	const struct pool *p;
+	const struct ilist *v;
+
+	if (l->pool == SIZE_MAX)
+		return list_holds(of, l->link,
+		    (const void *)((const char *)e + l->at));
+	p = pool_of(e, l->pool);
+	for (uint32_t i = 1; i < p->next_new; i++) {
+		if (!pool_is_live(p, i))
+			continue;
+		v = (const void *)((const char *)pool_at(p, i) + l->at);
+		for (size_t k = 0; k < l->n; k++)
+			if (!list_holds(of, l->link, &v[k]))
+				return false;
+	}
+	return true;
+}
+
+/* ---- time -------------------------------------------------------------------------- */
+
+/* The heap's array, from the places that the timers know. */
+static int
+heap_build(struct eng *e)
+{
+	struct heap *h = &e->timers;
+	uint32_t n = h->n, found = 0;
+
+	h->n = 0;
+	if (n > e->doms.live + e->lanes.live + (uint64_t)e->paths.live)
+		return E_CORRUPT;
+	h->v = mem_try(((size_t)n + 1) * sizeof(struct heap_node *));
+	if (h->v == NULL)
+		return E_NOMEM;
+	h->cap = n;
+	for (size_t k = 0; k < ARRAY_LEN(timers); k++) {
+		const struct pool *p = pool_of(e, timers[k].pool);
+
+		for (uint32_t i = 1; i < p->next_new; i++) {
+			struct timer *t;
+
+			if (!pool_is_live(p, i))
+				continue;
+			t = (void *)((char *)pool_at(p, i) + timers[k].at);
+			if (t->node.at == 0)
+				continue;
+			if (t->node.at > n || h->v[t->node.at] != NULL ||
+			    t->kind != timers[k].kind || t->index != i)
+				return E_CORRUPT;
+			h->v[t->node.at] = &t->node;
+			found++;
+		}
+	}
+	if (found != n)
+		return E_CORRUPT;
+	h->n = n;
+	return 0;
+}
+
+static bool
+heap_holds(const struct heap *h)
+{
+	for (uint32_t i = 2; i <= h->n; i++) {
+		const struct heap_node *up = h->v[i / 2], *n = h->v[i];
+
+		if (n->key < up->key || (n->key == up->key && n->seq < up->seq))
+			return false;
+	}
+	return true;
+}
+
+/* One list of the wheel; returns how many timers, or UINT32_MAX. */
+static uint32_t
+wheel_list(const struct eng *e, uint32_t head, uint32_t tail, uint32_t where)
+{
+	uint32_t prev = 0, i = head, n = 0;
+
+	for (; i != 0; n++) {
+		const struct wheel_link *l;
+
+		if (!pool_is_live(&e->rcpts, i) || n >= e->rcpts.live)
+			return UINT32_MAX;
+		l = &eng_rcpt(e, i)->timer;
+		if (l->where != where || l->prev != prev)
+			return UINT32_MAX;
+		prev = i;
+		i = l->next;
+	}
+	return tail == prev ? n : UINT32_MAX;
+}
+
+static bool
+wheel_holds(const struct eng *e)
+{
+	const struct wheel *w = &e->wheel;
+	uint32_t due = WHEEL_LEVELS * WHEEL_SLOTS + 1, set = 0;
+	uint64_t n = wheel_list(e, w->due_head, w->due_tail, due);
+
+	for (uint32_t k = 0; k < WHEEL_LEVELS; k++)
+		for (uint32_t s = 0; s < WHEEL_SLOTS; s++) {
+			bool used = w->used[k][s / 64] >> (s % 64) & 1;
+
+			if (used != (w->head[k][s] != 0))
+				return false;
+			n += wheel_list(e, w->head[k][s], w->tail[k][s],
+			    k * WHEEL_SLOTS + s + 1);
+		}
+	for (uint32_t i = 1; i < e->rcpts.next_new; i++)
+		set += pool_is_live(&e->rcpts, i) &&
+		    eng_rcpt(e, i)->timer.where != 0;
+	return n == w->n && set == w->n;
+}
+
+/* ---- rows of tables ------------------------------------------------------------------ */
+
+#define EACH(pool, type, x, i)                                                 \
+	for (uint32_t i = 1; i < (pool).next_new; i++)                         \
+		for (const struct type *x = pool_is_live(&(pool), i) ?         \
+			 pool_at(&(pool), i) :                                 \
+			 NULL;                                                 \
+		     x != NULL; x = NULL)
+
+static bool
+is_bool(const bool *v)
+{
+	unsigned char c;
+
+	memcpy(&c, v, 1);
+	return c <= 1;
+}
+
+static bool
+bools_hold(const struct eng *e)
+{
+	for (size_t k = 0; k < ARRAY_LEN(bools); k++) {
+		const struct pool *p = pool_of(e, bools[k].pool);
+
+		for (uint32_t i = 1; i < p->next_new; i++)
+			if (pool_is_live(p, i) &&
+			    !is_bool((const bool *)pool_at(p, i) + bools[k].at))
+				return false;
+	}
+	for (uint32_t c = 0; c < e->nmsgs; c++)
+		for (uint32_t k = 0; e->msgs[c] && k < MSG_CHUNK; k++) {
+			const struct msg *m = &e->msgs[c][k];
+
+			if (!is_bool(&m->is_used) ||
+			    !is_bool(&m->is_null_sender) ||
+			    !is_bool(&m->is_damaged))
+				return false;
+		}
+	return true;
+}
+
+static bool
+level_is_good(uint8_t level)
+{
+	return level < AHEAD_MAX || level == LEVEL_NONE;
+}
+
+static bool
+mail_is_good(const struct eng *e)
+{
+	EACH(e->rcpts, rcpt, r, i)
+	if (r->state == R_NONE || r->state >= R_STATES ||
+	    eng_msg(e, r->msg) == NULL || (r->queue == 0 && r->state != R_DONE))
+		return false;
+	EACH(e->queues, queue, q, i)
+	if (!is_slot(q->home & HOME_DOM ? &e->doms : &e->sites,
+		q->home & ~HOME_DOM) ||
+	    (q->lane == 0) != ((q->home & HOME_DOM) != 0))
+		return false;
+	EACH(e->doms, dom, d, i)
+	if (d->state > DOM_NEGATIVE || d->status > ENG_DNS_TEMP ||
+	    (d->state == DOM_OK && d->site == 0))
+		return false;
+	EACH(e->txns, txn, t, i)
+	if (eng_msg(e, t->msg) == NULL || t->rcpts.n > ENG_TXN_RCPTS_MAX)
+		return false;
+	EACH(e->marks, mark, m, i)
+	if (m->verb >= ENG_VERB_N)
+		return false;
+	return true;
+}
+
+static bool
+roads_are_good(const struct eng *e)
+{
+	EACH(e->sites, site, s, i)
+	{
+		if (s->limit >= ENG_SHAPES_MAX)
+			return false;
+		for (uint16_t k = 0; k < s->ntargets; k++)
+			if (!is_slot(&e->hosts, s->targets[k].host))
+				return false;
+	}
+	EACH(e->lanes, lane, l, i)
+	if (l->why >= ENG_WHY_N ||
+	    (l->pool != POOL_NONE && l->pool >= ENG_POOLS_MAX))
+		return false;
+	EACH(e->paths, path, p, i)
+	if (p->src == 0 || p->src >= SRC_SLOTS || p->why >= ENG_WHY_N ||
+	    p->shut >= ENG_WHY_N || !level_is_good(p->level))
+		return false;
+	EACH(e->sessions, sess, x, i)
+	if (x->state > SESS_UP || !level_is_good(x->level))
+		return false;
+	return true;
+}
+
+/* Chains of recipients end, and their messages have a flow. */
+static bool
+chains_hold(const struct eng *e)
+{
+	for (uint32_t c = 0; c < e->nmsgs; c++) {
+		for (uint32_t k = 0; e->msgs[c] && k < MSG_CHUNK; k++) {
+			const struct msg *m = &e->msgs[c][k];
+			uint32_t left = RCPTS_MAX, i = m->head;
+
+			if (!m->is_used)
+				continue;
+			if (!is_slot(&e->flows, m->flow))
+				return false;
+			for (; i != 0; i = eng_rcpt(e, i)->sib)
+				if (left-- == 0 || !pool_is_live(&e->rcpts, i))
+					return false;
+		}
+	}
+	return true;
+}
+
+static bool
+jobs_hold(const struct eng *e)
+{
+	for (uint32_t i = 0; i < e->njobs; i++)
+		if (e->jobs[i].ev.verb >= ENG_VERB_N ||
+		    !is_bool(&e->jobs[i].ev.dry_run) ||
+		    !is_bool(&e->jobs[i].ev.sel.everything))
+			return false;
+	return true;
+}
+
+int
+save_check_machine(const struct eng *e)
+{
+	const uint64_t *s = e->rng.s;
+
+	if (e->now < 0 || e->now > INT64_MAX / 4 || e->start_us > e->now ||
+	    e->wheel.tick_us != WHEEL_TICK_US || e->wheel.start_us < 0 ||
+	    e->wheel.start_us > e->now || (s[0] | s[1] | s[2] | s[3]) == 0 ||
+	    e->nsrcs > SRC_SLOTS || e->npools > ENG_POOLS_MAX ||
+	    !is_bool(&e->is_wheel_behind))
+		return E_CORRUPT;
+	for (uint32_t i = 0; i < e->nsrcs; i++)
+		if ((e->srcs[i].conf != SRC_NONE &&
+			e->srcs[i].conf >= ENG_SOURCES_MAX) ||
+		    !is_bool(&e->srcs[i].has_v4) ||
+		    !is_bool(&e->srcs[i].has_v6))
+			return E_CORRUPT;
+	for (uint32_t i = 0; i < e->npools; i++) {
+		if (e->pools[i].n > ENG_POOL_SOURCES_MAX)
+			return E_CORRUPT;
+		for (uint32_t k = 0; k < e->pools[i].n; k++)
+			if (e->pools[i].src[k] >= SRC_SLOTS)
+				return E_CORRUPT;
+	}
+	return 0;
+}
+
+int
+save_check(struct eng *e, const char **what)
+{
+	int err;
+
+	*what = "a claim";
+	if (!bools_hold(e))
+		return E_CORRUPT;
+	*what = "an index";
+	for (size_t i = 0; i < ARRAY_LEN(refs); i++)
+		if (!ref_holds(e, &refs[i]))
+			return E_CORRUPT;
+	*what = "a list";
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (!lists_hold(e, &lists[i]))
+			return E_CORRUPT;
+	*what = "a timer";
+	err = heap_build(e);
+	if (err != 0)
+		return err;
+	if (!heap_holds(&e->timers) || !wheel_holds(e))
+		return E_CORRUPT;
+	*what = "a field";
+	return mail_is_good(e) && roads_are_good(e) && chains_hold(e) &&
+		jobs_hold(e) ?
+	    0 :
+	    E_CORRUPT;
+}
