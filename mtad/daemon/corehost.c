@@ -363,6 +363,8 @@ corehost_turn(struct worker *w)
 		handle(w, p);
 	if (core_deadline(w->core) <= loop_now(w->loop))
 		core_tick(w->core);
+	if (w->d->recorder)
+		recorder_turn(w->d->recorder, w->core, loop_now(w->loop));
 }
 
 int64_t
@@ -374,6 +376,8 @@ corehost_deadline(const struct worker *w)
 		at = MIN(at, w->given_since_us + OUTCOME_WAKE_US);
 	if (w->held_since_us)
 		at = MIN(at, w->held_since_us + OUTCOME_WAKE_US);
+	if (w->d->recorder)
+		at = MIN(at, recorder_deadline(w->d->recorder));
 	return at;
 }
 
@@ -483,7 +487,11 @@ corehost_open(struct worker *w)
 		return E_IO;
 	w->core = core_new(w->conf, w->d->disk, &w->d->gate, (uint64_t)wall,
 	    &core_ops, w, now, wall);
-	return w->core ? 0 : E_NOMEM;
+	if (!w->core)
+		return E_NOMEM;
+	if (w->d->recorder)
+		recorder_start(w->d->recorder, w->core);
+	return 0;
 }
 
 /* Would the two make the same look-ups? */

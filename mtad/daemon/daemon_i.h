@@ -21,6 +21,7 @@
 #include "conf/conf.h"
 #include "control/control.h"
 #include "daemon/mailbox.h"
+#include "daemon/recorder.h"
 #include "net/net.h"
 #include "relay/relay.h"
 
@@ -295,6 +296,7 @@ struct daemon {
 	struct worker *core_worker;
 	struct spooler spooler;
 	struct clerk clerk;
+	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
 	_Atomic uint32_t stopped_workers;
 	_Atomic uint64_t reloads;

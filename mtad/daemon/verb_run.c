@@ -21,14 +21,23 @@
 #include "daemon/daemon_i.h"
 #include "daemon/verbs.h"
 
+enum { OPT_RECORD = 256, OPT_RECORD_SIZE, OPT_RECORD_FILES };
+#define RECORD_SIZE_MIN (UINT64_C(4) << 20)
+#define RECORD_FILES_MAX 10000u
+
 static const char usage[] =
-    "usage: mtad run [-c FILE] [-v]\n"
+    "usage: mtad run [-c FILE] [-v] [--record DIR [--record-size SIZE]\n"
+    "                [--record-files N]]\n"
     "\n"
     "Runs the daemon in the foreground until SIGTERM. SIGHUP reads the\n"
     "configuration again. Log lines go to standard error.\n"
     "\n"
     "  -c FILE   configuration (default /etc/mtad/mtad.yml)\n"
     "  -v        log more\n"
+    "  --record DIR         keep the engine's last steps there, for\n"
+    "                       mtasim replay --engine DIR\n"
+    "  --record-size SIZE   in files of so many bytes together (512M)\n"
+    "  --record-files N     at most so many files (8)\n"
     "\n"
     "exit status: 0 stopped in order, 1 could not start, 2 wrong usage\n";
 
@@ -129,7 +138,7 @@ prefer_batches(void)
 }
 
 static int
-start(struct daemon *d)
+start(struct daemon *d, const struct recorder_conf *record)
 {
 	const struct conf *c = d->conf;
 	int err;
@@ -149,6 +158,11 @@ start(struct daemon *d)
 		if ((err = worker_start(&d->worker[i], d, i,
 			 d->worker[i].roles)))
 			return err;
+	if (record->dir) {
+		d->recorder = mem_get(sizeof(*d->recorder));
+		if ((err = recorder_open(d->recorder, record)))
+			return err;
+	}
 	if ((err = corehost_open(d->core_worker)) ||
 	    (err = spooler_restore(&d->spooler, d->core_worker->core)))
 		return err;
@@ -227,6 +241,11 @@ finish(struct daemon *d)
 		pthread_join(d->worker[i].thread, NULL);
 	spooler_stop(&d->spooler);
 	clerk_stop(&d->clerk);
+	if (d->recorder) {
+		recorder_close(d->recorder);
+		mem_free(d->recorder);
+		d->recorder = NULL;
+	}
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		worker_free(&d->worker[i]);
 	guests_free(&d->guests);
@@ -245,7 +264,7 @@ prefer_pages(void)
 }
 
 static int
-run_daemon(const char *path)
+run_daemon(const char *path, const struct recorder_conf *record)
 {
 	/* Static, so that what a start that failed has made, and posts that
 	 * nobody took any more, are still in sight when the process ends. */
@@ -271,7 +290,7 @@ run_daemon(const char *path)
 	umask(027);
 	fd = signalfd(-1, &set, SFD_CLOEXEC);
 	prefer_batches();
-	if (fd < 0 || start(d)) {
+	if (fd < 0 || start(d, record)) {
 		log_event(LOG_ERROR, "boot", "what", "not started", NULL);
 		return 1;
 	}
@@ -284,13 +303,38 @@ run_daemon(const char *path)
 	return 0;
 }
 
+/* What a recording may be told; false: it makes no sense. */
+static bool
+record_option(struct recorder_conf *rc, int o, const char *value)
+{
+	switch (o) {
+	case OPT_RECORD:
+		rc->dir = value;
+		return *value != '\0';
+	case OPT_RECORD_SIZE:
+		return parse_size(slice_str(value), &rc->size_bytes) == 0 &&
+		    rc->size_bytes >= RECORD_SIZE_MIN;
+	case OPT_RECORD_FILES:
+		return slice_u64(slice_str(value), RECORD_FILES_MAX,
+			   &rc->files) == 0 &&
+		    rc->files >= 2;
+	default:
+		return false;
+	}
+}
+
 int
 verb_run(int argc, char **argv)
 {
 	static const struct option longs[] = { { "help", no_argument, NULL,
 						   'h' },
 		{ "config", required_argument, NULL, 'c' },
-		{ "verbose", no_argument, NULL, 'v' }, { 0 } };
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "record", required_argument, NULL, OPT_RECORD },
+		{ "record-size", required_argument, NULL, OPT_RECORD_SIZE },
+		{ "record-files", required_argument, NULL, OPT_RECORD_FILES },
+		{ 0 } };
+	struct recorder_conf record = { NULL, RECORDER_SIZE, RECORDER_FILES };
 	const char *path = "/etc/mtad/mtad.yml";
 	enum log_level level = LOG_INFO;
 	int o;
@@ -307,6 +351,8 @@ verb_run(int argc, char **argv)
 			level = LOG_DEBUG;
 			break;
 		default:
+			if (record_option(&record, o, optarg))
+				break;
 			fputs(usage, stderr);
 			return 2;
 		}
@@ -316,5 +362,5 @@ verb_run(int argc, char **argv)
 	}
 	assert_hook = on_assert;
 	log_setup(log_sink, level);
-	return run_daemon(path);
+	return run_daemon(path, &record);
 }

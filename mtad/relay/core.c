@@ -64,6 +64,26 @@ core_free(struct core *c)
 }
 
 void
+core_watch(struct core *c, const struct core_watch *w)
+{
+	c->watch = w;
+}
+
+const struct eng *
+core_engine(const struct core *c)
+{
+	return c->eng;
+}
+
+void
+core_engine_swap(struct core *c, struct eng *e)
+{
+	ASSERT(c->cmds.n == 0);
+	eng_free(c->eng);
+	c->eng = e;
+}
+
+void
 core_clock(struct core *c, int64_t now_us, int64_t wall_us)
 {
 	c->now_us = now_us;
@@ -302,6 +322,8 @@ step(struct core *c, const struct eng_event *ev)
 {
 	ASSERT(c->cmds.n == 0); /* no step inside a step */
 	eng_step(c->eng, ev, c->now_us, &c->cmds);
+	if (c->watch)
+		c->watch->step(c->watch->ctx, c->eng, ev, c->now_us, &c->cmds);
 	for (uint32_t i = 0; i < c->cmds.n; i++)
 		carry_out(c, &i);
 	c->cmds.n = 0;

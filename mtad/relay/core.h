@@ -62,6 +62,18 @@ struct core *core_new(const struct conf *conf, struct disk *disk,
     struct gate *gate, uint64_t seed, const struct core_ops *ops, void *ctx,
     int64_t now_us, int64_t wall_us);
 void core_free(struct core *c);
+/* Sees every step of the engine: behind it, before its commands are carried
+ * out. For recordings. */
+struct core_watch {
+	void (*step)(void *ctx, const struct eng *e, const struct eng_event *ev,
+	    int64_t now_us, const struct eng_cmds *cmds);
+	void *ctx;
+};
+void core_watch(struct core *c, const struct core_watch *w); /* outlives c */
+const struct eng *core_engine(const struct core *c);
+/* Another engine with the same memories takes the place of the present one,
+ * which is freed; between two calls. For the simulator. */
+void core_engine_swap(struct core *c, struct eng *e);
 /* A new configuration; conf outlives its use. */
 void core_reload(struct core *c, const struct conf *conf, int64_t now_us);
 /* Sets the clocks for the calls that follow in this turn. */

@@ -52,6 +52,7 @@ struct core {
 	const struct core_ops *ops;
 	void *ctx;
 	struct eng *eng;
+	const struct core_watch *watch; /* or NULL */
 	struct eng_cmds cmds;
 	struct { /* domains whose shape the engine asks for */
 		uint32_t *v, n, cap;
