@@ -490,7 +490,7 @@ corehost_open(struct worker *w)
 	if (!w->core)
 		return E_NOMEM;
 	if (w->d->recorder)
-		recorder_start(w->d->recorder, w->core);
+		recorder_start(w->d->recorder, w->core, now);
 	return 0;
 }
 

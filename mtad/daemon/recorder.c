@@ -16,7 +16,10 @@
 #include "daemon/recorder.h"
 
 /* A file whose successor is not ready may grow to so many times its share. */
-#define GROW_MAX 4u
+#define GROW_MAX 2u
+/* While the engine is too large for the ring: looked at again, said again. */
+#define RETRY_US US_PER_S
+#define COMPLAIN_US (60 * US_PER_S)
 /* After a gap a file begins when no more blocks than these wait for the disk. */
 #define BLOCKS_LOW (RECORDER_BLOCKS / 4)
 
@@ -176,17 +179,24 @@ header_of(const struct recorder *r, const struct rec_file *f)
 	return h;
 }
 
-/* A file whose checkpoint is large gets as much again for events. */
+/*
+ * The bytes that a file gets: its share, or twice its checkpoint if that is
+ * more; it may have to grow to twice that. The ring holds it, grown, beside
+ * another; else the engine is too large for the ring at present.
+ */
 static bool
 is_too_small(struct recorder *r, struct rec_file *f)
 {
-	f->budget = MAX(r->conf.size_bytes / r->conf.files, 2 * f->at);
-	if (f->budget <= r->conf.size_bytes / 2)
+	f->budget = MAX(r->conf.size_bytes / (r->conf.files + 1), 2 * f->at);
+	if (f->budget <= r->conf.size_bytes / 3)
 		return false;
-	log_event(LOG_ERROR, "record", "what",
-	    "the engine has grown too large for the ring", "remedy",
-	    "a larger --record-size", NULL);
-	rec_fail(r, "recording has stopped", 0);
+	r->retry_us = r->last_us + RETRY_US;
+	if (r->complain_us <= r->last_us) {
+		r->complain_us = r->last_us + COMPLAIN_US;
+		log_event(LOG_WARN, "record", "what",
+		    "the engine is too large for the ring, steps are left out",
+		    "remedy", "a larger --record-size", NULL);
+	}
 	return true;
 }
 
@@ -198,8 +208,11 @@ file_begin(struct recorder *r, const struct eng *e)
 	pid_t pid;
 
 	f->at = tape_events_at(eng_save_bytes(e));
-	if (is_too_small(r, f))
+	if (is_too_small(r, f)) {
+		if (r->file && r->file_bytes > GROW_MAX * r->file->budget)
+			file_end(r, true);
 		return;
+	}
 	if (r->file)
 		file_end(r, false);
 	h = header_of(r, f);
@@ -225,13 +238,14 @@ file_begin(struct recorder *r, const struct eng *e)
 static void
 file_next(struct recorder *r, const struct eng *e)
 {
-	if (r->file && r->file_bytes < r->file->budget)
+	if (r->file && r->file_bytes + RECORDER_BLOCK < r->file->budget)
 		return;
 	if (!r->file && r->nout > BLOCKS_LOW) {
 		blocks_back(r);
 		return;
 	}
-	if (atomic_load(&r->spare) && !atomic_load(&r->is_busy))
+	if (atomic_load(&r->spare) && !atomic_load(&r->is_busy) &&
+	    r->last_us >= r->retry_us)
 		file_begin(r, e);
 	else if (r->file && r->file_bytes > GROW_MAX * r->file->budget)
 		file_end(r, true);
@@ -300,10 +314,10 @@ recorder_open(struct recorder *r, const struct recorder_conf *c)
 }
 
 void
-recorder_start(struct recorder *r, struct core *core)
+recorder_start(struct recorder *r, struct core *core, int64_t now_us)
 {
 	r->watch = (struct core_watch){ on_step, r };
-	r->last_us = clock_mono_us();
+	r->last_us = now_us;
 	core_watch(core, &r->watch);
 	file_next(r, core_engine(core));
 }

@@ -62,9 +62,10 @@ struct recorder {
 	uint32_t nblocks;  /* made, wherever they are */
 	uint32_t nout;     /* of them, sent and not back */
 	uint64_t run, step, hash, file_bytes;
-	int64_t last_us;        /* of the last step */
-	int64_t block_since_us; /* of the oldest step in block */
-	unsigned char *part;    /* for the child */
+	int64_t last_us;               /* of the last step */
+	int64_t retry_us, complain_us; /* while the ring is too small */
+	int64_t block_since_us;        /* of the oldest step in block */
+	unsigned char *part;           /* for the child */
 	/* Between the two. */
 	struct mailbox box, back;
 	int wake_fd;
@@ -82,8 +83,8 @@ struct recorder {
 
 /* Makes the directory and the first file. 0, or E_* after a line in the log. */
 int recorder_open(struct recorder *r, const struct recorder_conf *c) MUST_CHECK;
-/* From now on, every step of the core. On the core's thread. */
-void recorder_start(struct recorder *r, struct core *core);
+/* From now on, every step of a core that is new. On its thread. */
+void recorder_start(struct recorder *r, struct core *core, int64_t now_us);
 /* At the end of a turn of the core: what has waited long goes to the disk. */
 void recorder_turn(struct recorder *r, const struct core *core, int64_t now_us);
 int64_t recorder_deadline(const struct recorder *r);

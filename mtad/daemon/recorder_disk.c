@@ -126,7 +126,7 @@ ring_prune(struct recorder *r, const struct rec_file *f)
 
 	while (ring_look(r, f->number, &ring) && ring.files > 0 &&
 	    (ring.files >= r->conf.files ||
-		ring.bytes + f->budget > r->conf.size_bytes)) {
+		ring.bytes + 2 * f->budget > r->conf.size_bytes)) {
 		name_of(ring.lowest, name);
 		if (unlinkat(r->dir_fd, name, 0)) {
 			rec_fail(r, "cannot remove an old file", errno);
@@ -196,8 +196,8 @@ file_ended(struct recorder *r, struct rec_file *f)
 {
 	if (f->is_gap && !atomic_load(&r->failed))
 		log_event(LOG_WARN, "record", "what",
-		    "the disk is too slow, steps are left out", "dir",
-		    r->conf.dir, NULL);
+		    "a file ends early, steps are left out", "dir", r->conf.dir,
+		    NULL);
 	f->is_ended = true;
 	file_close_if_over(r, f);
 }

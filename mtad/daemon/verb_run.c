@@ -22,7 +22,7 @@
 #include "daemon/verbs.h"
 
 enum { OPT_RECORD = 256, OPT_RECORD_SIZE, OPT_RECORD_FILES };
-#define RECORD_SIZE_MIN (UINT64_C(4) << 20)
+#define RECORD_SIZE_MIN (UINT64_C(6) << 20)
 #define RECORD_FILES_MAX 10000u
 
 static const char usage[] =

@@ -102,14 +102,23 @@ put_u32(const struct image_out *out, uint32_t v)
 	put(out, &v, sizeof(v));
 }
 
+/* As bytes; text has ENG_POLICY_WIRE_MAX of them. */
+static uint32_t
+policy_text(const struct eng *e, unsigned char *text)
+{
+	size_t n = (size_t)(eng_policy_put(text, e->policy) - text);
+
+	ASSERT(n <= ENG_POLICY_WIRE_MAX);
+	return (uint32_t)n;
+}
+
 static void
 put_policy(const struct eng *e, const struct image_out *out)
 {
 	unsigned char text[ENG_POLICY_WIRE_MAX];
-	size_t n = (size_t)(eng_policy_put(text, e->policy) - text);
+	uint32_t n = policy_text(e, text);
 
-	ASSERT(n <= sizeof(text));
-	put_u32(out, (uint32_t)n);
+	put_u32(out, n);
 	put(out, text, n);
 }
 
@@ -179,7 +188,8 @@ eng_save(const struct eng *e, const struct image_out *out)
 uint64_t
 eng_save_bytes(const struct eng *e)
 {
-	uint64_t n = 64 + ENG_POLICY_WIRE_MAX + sizeof(*e) + e->msg_bytes +
+	unsigned char text[ENG_POLICY_WIRE_MAX];
+	uint64_t n = 64 + policy_text(e, text) + sizeof(*e) + e->msg_bytes +
 	    (uint64_t)e->nmsgs * sizeof(uint32_t);
 
 	for (size_t i = 0; i < save_npools; i++)

@@ -17,8 +17,7 @@ uint64_t eng_layout(void);
 /* Between two steps. Allocates nothing and changes nothing, so that a forked
  * child may write while its parent goes on. */
 void eng_save(const struct eng *e, const struct image_out *out);
-/* How many bytes that will be at most (the policy varies); one pass over the
- * sites. */
+/* How many bytes that will be, at most; one pass over the sites. */
 uint64_t eng_save_bytes(const struct eng *e);
 /*
  * An engine from an image, which may be hostile: all that comes back points
