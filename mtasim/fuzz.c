@@ -21,7 +21,7 @@
 struct fuzz {
 	uint64_t seed, first, last;
 	int64_t time_us;
-	uint64_t jobs, messages;
+	uint64_t jobs, messages, checkpoint;
 	bool is_large, is_json, is_twice, is_quiet, must_mark, no_shrink;
 	uint32_t without;
 };
@@ -109,6 +109,9 @@ static const struct opt opts[] = {
 	    "processes that share the seeds (1)" },
 	{ "twice", NULL, OPT_FLAG, offsetof(struct fuzz, is_twice), NULL,
 	    "run each world twice and compare the traces" },
+	{ "checkpoint", "N", OPT_COUNT, offsetof(struct fuzz, checkpoint), NULL,
+	    "run each world again, the engine saved and loaded about every "
+	    "N turns, and compare the traces" },
 	{ "without", "A,B", OPT_CALL, 0, call_without,
 	    "leave features of the worlds out" },
 	{ "messages", "N", OPT_COUNT, offsetof(struct fuzz, messages), NULL,
@@ -164,6 +167,8 @@ command_print(FILE *to, const struct sim_opts *o)
 		}
 	if (o->messages)
 		fprintf(to, " --messages %u", o->messages);
+	if (o->checkpoint)
+		fprintf(to, " --checkpoint %u", o->checkpoint);
 	fprintf(to, "\n");
 }
 
@@ -304,9 +309,10 @@ one(uint64_t seed)
 	alarm(60);
 	sim_run(&now, &r);
 	report_print(&r, clock_us() - began);
-	if (!fuzz.is_twice)
+	if (!fuzz.is_twice && fuzz.checkpoint == 0)
 		return;
 	options_of(seed);
+	now.checkpoint = (uint32_t)fuzz.checkpoint;
 	sim_run(&now, &again);
 	if (r.hash != again.hash)
 		differs(&r, &again);

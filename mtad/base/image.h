@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/pool.h"
@@ -25,6 +26,10 @@ struct image_in {
 	bool (*get)(void *ctx, void *p, size_t n);
 	void *ctx;
 };
+
+/* To the end of a buffer, which latches its failure; from a cursor. */
+struct image_out image_to_buf(struct buf *b);
+struct image_in image_from_cursor(struct cursor *c);
 
 /* All slots, live or free, with their generations and the order in which the
  * free ones will be given. Of each slot the bytes [hole, hole + hole_bytes) are

@@ -315,6 +315,7 @@ host_free(struct sim *s)
 	sim_timer_cancel(s, &h->hold);
 	sim_timer_cancel(s, &h->clerk);
 	sim_timer_cancel(s, &h->boot);
+	mem_free(h->policy);
 	mem_free(h);
 }
 

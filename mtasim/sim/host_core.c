@@ -427,6 +427,7 @@ core_turn(void *arg)
 	struct host *h = arg;
 	struct post *p;
 
+	host_memory(h);
 	do {
 		while ((p = posts_shift(&h->out.box)))
 			posts_push(&h->inbox, p);

@@ -100,6 +100,7 @@ struct host {
 	struct gate gate;
 	struct spool *spool;
 	struct core *core;
+	struct eng_policy *policy; /* of an engine that was loaded */
 	struct buf book;
 	uint64_t sequence;
 	struct timer boot;
@@ -160,6 +161,8 @@ extern const struct core_ops host_core_ops;
 void core_turn(void *arg);
 void core_push(struct host *h, struct post *p);
 void core_clerk_done(void *arg);
+/* host_memory.c */
+void host_memory(struct host *h);
 /* host_spool.c */
 void spooler_turn(void *arg);
 void spooler_hold_over(void *arg);

@@ -58,6 +58,9 @@ struct sim_opts {
 	bool is_large;     /* a larger world */
 	uint32_t without;  /* bitmap of features left out */
 	uint32_t messages; /* at most so many are offered; 0 = by the dice */
+	/* Nonzero: about once in so many turns of the core its engine is saved,
+	 * and one that was loaded goes on. The trace must not change. */
+	uint32_t checkpoint;
 	struct story *story;
 	struct marks *marks;
 };

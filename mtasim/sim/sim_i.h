@@ -103,6 +103,7 @@ struct sim {
 	struct sim_report *report;
 	struct plan plan;
 	struct rng dice[DICE_N];
+	struct rng checkpoint; /* no stream of the world's: it sees nothing */
 	int64_t now_us, wall_offset_us;
 	struct heap heap;
 	uint64_t hash;

@@ -152,6 +152,7 @@ make(struct sim *s)
 	for (int i = 0; i < DICE_N; i++)
 		rng_seed(&s->dice[i],
 		    hash_u64(s->opts->seed * DICE_N + (uint64_t)i + 1));
+	rng_seed(&s->checkpoint, s->opts->seed);
 	s->now_us = START_US;
 	s->wall_offset_us = WALL_START_US;
 	s->next_audit = AUDIT_EVERY;

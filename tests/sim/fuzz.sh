@@ -23,6 +23,8 @@ run() {
 
 run "seeds 1 to $LAST hold" --seeds "1..$LAST" --quiet --marks
 run "the same seed gives the same trace" --seeds 1..20 --quiet --twice
+run "an engine that was saved and loaded goes on as it would have" \
+	--seeds 1..10 --quiet --checkpoint 30
 # Seeds that once found a fault.
 for seed in $(sed 's/#.*//' tests/sim/seeds.txt); do
 	run "seed $seed holds" --seed "$seed" --quiet

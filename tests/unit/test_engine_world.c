@@ -198,29 +198,13 @@ obey(struct world *w, struct paid *paid)
 /* ---- checkpoints ----------------------------------------------------------- */
 
 static void
-image_put(void *ctx, const void *p, size_t n)
-{
-	assert_int_equal(buf_add(ctx, p, n), 0);
-}
-
-static bool
-image_get(void *ctx, void *p, size_t n)
-{
-	struct cursor *c = ctx;
-	struct slice s = cursor_take(c, n);
-
-	if (!c->bad && n)
-		memcpy(p, s.p, n);
-	return !c->bad;
-}
-
-static void
 save(const struct eng *e, struct buf *out)
 {
-	struct image_out to = { image_put, out };
+	struct image_out to = image_to_buf(out);
 
 	buf_init(out, 64u << 20);
 	eng_save(e, &to);
+	assert_false(out->failed);
 	assert_true(out->n <= eng_save_bytes(e));
 }
 
@@ -228,7 +212,7 @@ static struct eng *
 load(const struct buf *image, struct eng_policy *policy)
 {
 	struct cursor c = cursor_of(buf_slice(image));
-	struct image_in in = { image_get, &c };
+	struct image_in in = image_from_cursor(&c);
 	struct eng *e = NULL;
 	char why[128] = "";
 	int err = eng_load(&in, policy, &e, why, sizeof(why));
