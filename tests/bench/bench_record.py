@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""make bench: what `mtad run --record` costs. Two daemons, one that records and
+one that does not, take turns with the same load, PAIRS (24) times N (5000)
+messages of 4 KB; the first pair only warms up. The order within a pair
+changes. Prints the mean cost in throughput, from the first command to the last
+delivery, and the bounds of its 95 % interval (Student's t); exit 1 when the
+upper one is over 5 %.
+"""
+
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ["TOP"], "tests/lib"))
+from simlib import MTASIM, TMP, Server  # noqa: E402
+from mtad import Mtad, wait_for  # noqa: E402
+
+N = int(os.environ.get("N", "5000"))
+PAIRS = int(os.environ.get("PAIRS", "24"))
+BOUND = 0.05
+# Student's t, 97.5 %, by degrees of freedom; larger ones are as the last.
+T = {19: 2.093, 20: 2.086, 21: 2.080, 22: 2.074, 23: 2.069, 24: 2.064,
+     29: 2.045, 39: 2.023, 59: 2.001, 119: 1.980}
+
+
+def student(df):
+    return next((T[k] for k in sorted(T) if k >= df), 1.980) \
+        if df >= 19 else 2.3
+
+
+def start(name, *args):
+    m = Mtad(int(sink.ready.rsplit(":", 1)[1]), name)
+    m.args = list(args)
+    m.start()
+    m.sent = 0
+    return m
+
+
+def seconds(m):
+    """From the first command until the sink has all of one round's."""
+    m.sent += N
+    began = time.monotonic()
+    r = subprocess.run([MTASIM, "load", "--target", m.target, "--count",
+                        str(N), "--connections", "50", "--size", "4K",
+                        "--chain", "--quiet"], stdout=subprocess.DEVNULL)
+    if r.returncode not in (0, 4):
+        sys.exit("load ended with %d" % r.returncode)
+    wait_for("all is delivered", lambda: m.status()["totals"]
+             ["delivered_total"] >= m.sent, 60)
+    return time.monotonic() - began
+
+
+sink = Server("sink", "--listen", "127.0.0.1:0", "--quiet", name="sink")
+ring = os.path.join(TMP, "ring")
+plain, records = start("plain"), start("records", "--record", ring)
+random.seed(1)
+costs, rates = [], []
+for i in range(PAIRS + 1):
+    took = {}
+    for m in random.sample([plain, records], 2):
+        took[m] = seconds(m)
+    if i == 0:
+        continue
+    costs.append(1 - took[plain] / took[records])
+    rates.append(N / took[plain])
+mean = statistics.mean(costs)
+half = student(PAIRS - 1) * statistics.stdev(costs) / math.sqrt(PAIRS)
+used = sum(os.stat(os.path.join(ring, x)).st_blocks * 512
+           for x in os.listdir(ring))
+records.stop()
+plain.stop()
+sink.stop()
+r = subprocess.run([MTASIM, "replay", "--engine", ring, "--quiet"], text=True,
+                   stdout=subprocess.PIPE)
+print("record  costs %.1f %% of throughput (95 %%: %.1f .. %.1f %%, %d pairs, "
+      "%.0f messages/s without); ring %.1f MB"
+      % (100 * mean, 100 * (mean - half), 100 * (mean + half), PAIRS,
+         statistics.median(rates), used / 1e6))
+print("        " + r.stdout.strip().splitlines()[-1])
+sys.exit(mean + half > BOUND or r.returncode != 0)
