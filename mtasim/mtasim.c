@@ -40,7 +40,8 @@ usage(FILE *to)
 	    " formats.\n"
 	    "Exit codes: 0 pass, 1 a goal was missed, 2 usage or scenario"
 	    " error,\n3 target unreachable, 4 generator too slow (result"
-	    " void), 5 loss,\nduplicate or corruption.\n");
+	    " void), 5 loss,\nduplicate or corruption, 6 the same"
+	    " input gave two runs.\n");
 }
 
 static int

@@ -215,6 +215,9 @@ tape_open(struct tape *t, struct slice file)
 	h->wall_us = (int64_t)cursor_u64(&c);
 	h->events_at = cursor_u64(&c);
 	memcpy(h->version, file.p + 96, sizeof(h->version) - 1);
+	for (char *v = h->version; *v != '\0'; v++) /* it is shown */
+		if (*v <= ' ' || *v > '~')
+			*v = '?';
 	if (h->events_at < TAPE_HEADER || h->events_at > INT64_MAX ||
 	    h->now_us < 0)
 		return rotten(t, "the header makes no sense");

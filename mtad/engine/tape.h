@@ -83,7 +83,7 @@ struct tape {
 	uint64_t hash;
 	bool is_unborn; /* its checkpoint was never finished */
 	bool is_cut;    /* the file ends within a frame, as after a kill */
-	char why[160];
+	char why[200];
 };
 
 struct tape_step {
