@@ -270,7 +270,8 @@ play_path(struct replay *r, const char *path)
 	void *p = MAP_FAILED;
 
 	if (fd < 0 || fstat(fd, &st))
-		return opt_fail(&table, "%s: %s", path, strerror(errno));
+		return opt_fail(&table, "%s: %s", path,
+		    err_text(err_from_errno(errno)));
 	if (st.st_size == 0) {
 		close(fd);
 		return play(r, SL(""));
@@ -278,7 +279,8 @@ play_path(struct replay *r, const char *path)
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
 	if (p == MAP_FAILED)
-		return opt_fail(&table, "%s: %s", path, strerror(errno));
+		return opt_fail(&table, "%s: %s", path,
+		    err_text(err_from_errno(errno)));
 	code = play(r, slice_of(p, (size_t)st.st_size));
 	munmap(p, (size_t)st.st_size);
 	return code;
@@ -292,7 +294,8 @@ play_all(struct replay *r)
 	int code = SIM_PASS, n = scandir(r->o.dir, &v, is_recording, alphasort);
 
 	if (n < 0)
-		return opt_fail(&table, "%s: %s", r->o.dir, strerror(errno));
+		return opt_fail(&table, "%s: %s", r->o.dir,
+		    err_text(err_from_errno(errno)));
 	for (int i = 0; i < n; i++) {
 		r->name = v[i]->d_name;
 		snprintf(path, sizeof(path), "%s/%s", r->o.dir, r->name);
