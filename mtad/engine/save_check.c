@@ -59,7 +59,10 @@ static const struct ref {
 	}
 #define LIST_OF_ENG(member, of, node, links)                                   \
 	{                                                                      \
-		SIZE_MAX, IN_ENG(member), 1, IN_ENG(of), AT(node, links)       \
+		SIZE_MAX, IN_ENG(member),                                      \
+		    sizeof(((struct eng *)NULL)->member) /                     \
+		    sizeof(struct ilist),                                      \
+		    IN_ENG(of), AT(node, links)                                \
 	}
 static const struct list_at {
 	size_t pool, at, n, of, link;
@@ -174,25 +177,30 @@ list_holds(const struct pool *of, size_t off, const struct ilist *l)
 	return i == 0 && l->tail == prev;
 }
 
+/* l->n lists in a row. */
+static bool
+row_holds(const struct eng *e, const struct list_at *l, const char *at)
+{
+	const struct ilist *v = (const void *)at;
+
+	for (size_t k = 0; k < l->n; k++)
+		if (!list_holds(pool_of(e, l->of), l->link, &v[k]))
+			return false;
+	return true;
+}
+
 static bool
 lists_hold(const struct eng *e, const struct list_at *l)
 {
-	const struct pool *of = pool_of(e, l->of);
 	const struct pool *p;
-	const struct ilist *v;
 
 	if (l->pool == SIZE_MAX)
-		return list_holds(of, l->link,
-		    (const void *)((const char *)e + l->at));
+		return row_holds(e, l, (const char *)e + l->at);
 	p = pool_of(e, l->pool);
-	for (uint32_t i = 1; i < p->next_new; i++) {
-		if (!pool_is_live(p, i))
-			continue;
-		v = (const void *)((const char *)pool_at(p, i) + l->at);
-		for (size_t k = 0; k < l->n; k++)
-			if (!list_holds(of, l->link, &v[k]))
-				return false;
-	}
+	for (uint32_t i = 1; i < p->next_new; i++)
+		if (pool_is_live(p, i) &&
+		    !row_holds(e, l, (const char *)pool_at(p, i) + l->at))
+			return false;
 	return true;
 }
 
