@@ -2,9 +2,9 @@
 """make bench: what `mtad run --record` costs. Two daemons, one that records and
 one that does not, take turns with the same load, PAIRS (24) times N (15000)
 messages of 4 KB; the first pair only warms up. Within a pair each goes first
-in turn. The ring is so small that files change often. Prints the mean cost in throughput, from the first command to the last
-delivery, and the bounds of its 95 % interval (Student's t); exit 1 when the
-upper one is over 5 %.
+in turn. The ring is so small that files change often. Prints the mean cost in
+throughput, from the first command to the last delivery, and the bounds of its
+95 % interval (Student's t); exit 1 when the upper one is over 5 %.
 """
 
 import math
