@@ -223,7 +223,6 @@ file_begin(struct recorder *r, const struct eng *e)
 		rec_fail(r, "cannot fork for a checkpoint", errno);
 		return;
 	}
-	atomic_store(&r->spare, NULL);
 	f->child = pid;
 	r->file = f;
 	r->file_bytes = f->at;

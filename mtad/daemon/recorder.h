@@ -69,6 +69,8 @@ struct recorder {
 	/* Between the two. */
 	struct mailbox box, back;
 	int wake_fd;
+	/* Until the disk's thread has heard that it has begun, and so has
+	 * named it: then another may be made. */
 	_Atomic(struct rec_file *) spare;
 	_Atomic bool is_busy; /* a child writes a checkpoint */
 	_Atomic bool failed;  /* no more of it */

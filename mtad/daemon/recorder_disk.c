@@ -178,6 +178,7 @@ file_begun(struct recorder *r, struct rec_file *f)
 	name_of(f->number, name);
 	if (renameat(r->dir_fd, SPARE, r->dir_fd, name))
 		rec_fail(r, "cannot name a file", errno);
+	atomic_store(&r->spare, NULL); /* before another can begin */
 }
 
 static void

@@ -92,4 +92,7 @@ print("record  costs %.1f %% of throughput (95 %%: %.1f .. %.1f %%, %d pairs, "
       % (100 * mean, 100 * (mean - half), 100 * (mean + half), PAIRS,
          statistics.median(rates), used / 1e6))
 print("        " + r.stdout.strip().splitlines()[-1])
+for line in open(records.err.name):
+    if " record " in line:
+        print("        " + line.strip())
 sys.exit(mean + half > BOUND or r.returncode != 0)
