@@ -3,7 +3,6 @@
 goes round, with kill -9 at the end, it replays to the same commands; a byte
 that is another is found, by checksum or as the first event that differs."""
 # timeout: 60 120
-# tsan: the thread that writes
 
 import os
 import re

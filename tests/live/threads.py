@@ -3,7 +3,7 @@
 looked up, delivered, put off and bounced; meanwhile the configuration is read
 again, operators look and act, and the daemon is stopped in the middle of it
 all, twice, and started on what it left. In both shapes: one worker for each
-direction, and several with the engine on a thread of its own.
+direction, and several with the engine on a thread of its own. All of it is recorded, and replayed at the end.
 
 A race that ThreadSanitizer sees ends the daemon and so the test.
 """
@@ -18,7 +18,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
 from mtad import Mtad, wait_for
-from simlib import LONG, MTASIM, Server, Tap, free_port, path, run_json
+from simlib import LONG, MTASIM, Server, Tap, free_port, path, run, run_json
 
 WORLD = """
 seed: 3
@@ -113,6 +113,8 @@ def shape(workers, world, journal):
     name = "%d workers" % workers
     d = Mtad(1, name="d%d" % workers)
     configure(d, world, workers)
+    ring = path("ring%d" % workers)
+    d.args = ["--record", ring]
     d.start()
     loads = [load(d, "l%d" % workers),
              load(d, "m%d" % workers, "--tls", "--source", "127.0.0.9")]
@@ -147,6 +149,9 @@ def shape(workers, world, journal):
              name + ": the ledger balances")
     tap.ok(sums["total"]["delivered"] > sums["total"]["acked"] / 2,
            name + ": mail was delivered", json.dumps(sums["total"]))
+    code, said = run("replay", "--engine", ring)
+    tap.ok(code == 0 and " 0 gaps" in said,
+           name + ": what was recorded of it replays to the same", said)
 
 
 with open(path("world.yml"), "w") as file:
