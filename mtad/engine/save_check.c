@@ -82,6 +82,7 @@ static const struct list_at {
 	LIST_OF_ENG(kicks, lanes, lane, kick),
 	LIST_OF_ENG(moving, doms, dom, moving),
 	LIST_OF_ENG(limit, lanes, lane, limit),
+	LIST_OF_ENG(opening, sessions, sess, idle),
 	LIST_OF_ENG(idle_doms, doms, dom, idle),
 	LIST_OF_ENG(idle_queues, queues, queue, link),
 	LIST_OF_ENG(idle_paths, paths, path, idle),
@@ -110,10 +111,11 @@ static const struct {
 	BOOL(doms, dom, is_moving),
 	BOOL(sites, site, is_route),
 	BOOL(lanes, lane, is_kicked),
-	BOOL(lanes, lane, is_in_limit),
 	BOOL(lanes, lane, is_parked),
 	BOOL(paths, path, is_idle),
+	BOOL(paths, path, is_known),
 	BOOL(sessions, sess, is_closing),
+	BOOL(sessions, sess, is_stranger),
 };
 
 uint64_t
@@ -382,7 +384,7 @@ roads_are_good(const struct eng *e)
 				return false;
 	}
 	EACH(e->lanes, lane, l, i)
-	if (l->why >= ENG_WHY_N ||
+	if (l->why >= ENG_WHY_N || l->in_limit > LIMITS ||
 	    (l->pool != POOL_NONE && l->pool >= ENG_POOLS_MAX))
 		return false;
 	EACH(e->paths, path, p, i)
@@ -436,7 +438,7 @@ save_check_machine(const struct eng *e)
 	    e->wheel.tick_us != WHEEL_TICK_US || e->wheel.start_us < 0 ||
 	    e->wheel.start_us > e->now || (s[0] | s[1] | s[2] | s[3]) == 0 ||
 	    e->nsrcs > SRC_SLOTS || e->npools > ENG_POOLS_MAX ||
-	    !is_bool(&e->is_wheel_behind))
+	    !is_bool(&e->is_wheel_behind) || !is_bool(&e->is_disk_full))
 		return E_CORRUPT;
 	for (uint32_t i = 0; i < e->nsrcs; i++)
 		if ((e->srcs[i].conf != SRC_NONE &&

@@ -355,7 +355,7 @@ wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 	NUM(klass);
 }
 
-SIZE_IS(struct ev_recipient, 32);
+SIZE_IS(struct ev_recipient, 40);
 WIRE
 wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 {
@@ -363,6 +363,9 @@ wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 	NUM(rcpt);
 	NUM(attempts);
 	NUM(domain);
+	NUM(tenant);
+	NUM(campaign);
+	NUM(pool);
 	TIME(due_us);
 	NUM(is_owed);
 }
@@ -464,6 +467,13 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 	case EV_DAMAGED:
 		NUM(damaged.msg);
 		return;
+	case EV_SHAPE:
+		NUM(shape.domain);
+		BELOW(shape.shape, ENG_SHAPES_MAX);
+		return;
+	case EV_DISK:
+		NUM(is_disk_full);
+		return;
 	case EV_CONF:
 	case EV_TICK:
 	case ENG_EVENT_N:
@@ -541,13 +551,16 @@ wire_log(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 {
 	__typeof__(c->log) *x = &c->log;
 
-	SIZE_IS(__typeof__(*x), 48);
+	SIZE_IS(__typeof__(*x), 64);
 	BELOW(what, ENG_LOG_N);
 	NUM(msg);
 	NUM(rcpt);
 	NUM(attempts);
 	NUM(domain);
 	NUM(site);
+	NUM(tenant);
+	NUM(campaign);
+	NUM(pool);
 	NUM(source);
 	wire_outcome(w, mode, &x->outcome);
 	TIME(due_us);
@@ -582,13 +595,14 @@ wire_assign(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 	NUM(attempt);
 }
 
-SIZE_IS(struct eng_cmd, 64);
+SIZE_IS(struct eng_cmd, 72);
 WIRE
 wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 {
 	switch (x->kind) {
 	case CMD_RESOLVE:
 	case CMD_FORGET:
+	case CMD_SHAPE:
 		NUM(domain);
 		return;
 	case CMD_OPEN:
