@@ -329,15 +329,6 @@ bools_hold(const struct eng *e)
 			    !is_bool((const bool *)pool_at(p, i) + bools[k].at))
 				return false;
 	}
-	for (uint32_t c = 0; c < e->nmsgs; c++)
-		for (uint32_t k = 0; e->msgs[c] && k < MSG_CHUNK; k++) {
-			const struct msg *m = &e->msgs[c][k];
-
-			if (!is_bool(&m->is_used) ||
-			    !is_bool(&m->is_null_sender) ||
-			    !is_bool(&m->is_damaged))
-				return false;
-		}
 	return true;
 }
 
