@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """make bench: what `mtad run --record` costs. Two daemons, one that records and
-one that does not, take turns with the same load, PAIRS (24) times N (15000)
+one that does not, take turns with the same load, PAIRS (40) times N (10000)
 messages of 4 KB; the first pair only warms up. Within a pair each goes first
 in turn. The ring is so small that files change often. Prints the mean cost in
 throughput, from the first command to the last delivery, and the bounds of its
@@ -19,8 +19,8 @@ sys.path.insert(0, os.path.join(os.environ["TOP"], "tests/lib"))
 from simlib import MTASIM, TMP, Server  # noqa: E402
 from mtad import Mtad, wait_for  # noqa: E402
 
-N = int(os.environ.get("N", "15000"))
-PAIRS = int(os.environ.get("PAIRS", "24"))
+N = int(os.environ.get("N", "10000"))
+PAIRS = int(os.environ.get("PAIRS", "40"))
 BOUND = 0.05
 # Student's t, 97.5 %, by degrees of freedom; larger ones are as the last.
 T = {19: 2.093, 20: 2.086, 21: 2.080, 22: 2.074, 23: 2.069, 24: 2.064,
