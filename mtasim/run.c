@@ -33,6 +33,17 @@ on_usr1(evutil_socket_t sig, short what, void *arg)
 }
 
 static void
+on_usr2(evutil_socket_t sig, short what, void *arg)
+{
+	struct run *r = arg;
+
+	(void)sig;
+	(void)what;
+	if (r->on_begin != NULL)
+		r->on_begin(r->ctx);
+}
+
+static void
 on_tick(void *ctx, int64_t now_us)
 {
 	struct run *r = ctx;
@@ -95,7 +106,11 @@ alarm_set(struct run *r, int64_t at_us)
 void
 run_init(struct run *r, void *ctx)
 {
-	static const int sig[RUN_SIGNALS] = { SIGTERM, SIGINT, SIGUSR1 };
+	static const struct {
+		int number;
+		void (*take)(evutil_socket_t sig, short what, void *arg);
+	} sig[RUN_SIGNALS] = { { SIGTERM, on_stop }, { SIGINT, on_stop },
+		{ SIGUSR1, on_usr1 }, { SIGUSR2, on_usr2 } };
 
 	*r = (struct run){ .ctx = ctx };
 	r->loop = loop_new();
@@ -106,8 +121,8 @@ run_init(struct run *r, void *ctx)
 	alarm_init(r);
 	timers_init(&r->timers);
 	for (int i = 0; i < RUN_SIGNALS; i++) {
-		r->signals[i] = evsignal_new(loop_base(r->loop), sig[i],
-		    sig[i] == SIGUSR1 ? on_usr1 : on_stop, r);
+		r->signals[i] = evsignal_new(loop_base(r->loop), sig[i].number,
+		    sig[i].take, r);
 		if (r->signals[i] != NULL)
 			evsignal_add(r->signals[i], NULL);
 	}

@@ -10,7 +10,7 @@
 #include "net/net.h"
 #include "world/timers.h"
 
-#define RUN_SIGNALS 3
+#define RUN_SIGNALS 4
 
 struct run {
 	struct loop *loop;
@@ -18,6 +18,7 @@ struct run {
 	bool is_over;                 /* SIGTERM, SIGINT, or time is up */
 	void (*on_second)(void *ctx); /* may be NULL */
 	void (*on_counts)(void *ctx); /* SIGUSR1; may be NULL */
+	void (*on_begin)(void *ctx);  /* SIGUSR2; may be NULL */
 	void *ctx;
 	struct timer tick, end;
 	struct event *signals[RUN_SIGNALS];

@@ -32,6 +32,7 @@ struct world_cmd {
 	struct part *parts;
 	uint32_t naddrs;
 	struct recv_counts before;
+	int64_t epoch_us; /* the providers' events count from here */
 };
 
 /* What a provider's receiver is given to keep. */
@@ -88,7 +89,8 @@ static const struct opt_table table = {
 	"FILE [OPTION ...]",
 	"Runs a name server and receivers as FILE (YAML, see mtasim(1)) says."
 	" Says\n\"ready dns=ADDR:PORT port=N ...\" when all sockets listen;"
-	" counts at the end and\non SIGUSR1; SIGTERM ends it.",
+	" counts at the end and\non SIGUSR1; events count from SIGUSR2;"
+	" SIGTERM ends it.",
 	opts,
 	ARRAY_LEN(opts),
 	NULL,
@@ -132,6 +134,15 @@ each_second(void *ctx)
 	    (unsigned long long)(n.messages - c->before.messages),
 	    (unsigned long long)n.open);
 	c->before = n;
+}
+
+/* Whoever feeds the world says when its story begins. */
+static void
+begin(void *ctx)
+{
+	struct world_cmd *c = ctx;
+
+	c->epoch_us = loop_now(c->run.loop);
 }
 
 static bool
@@ -186,6 +197,7 @@ start_provider(struct world_cmd *c, uint32_t i)
 		.seed = c->world->seed + hash_bytes(1, p->name.p, p->name.n),
 		.takes = takes_domain,
 		.takes_ctx = &c->parts[i],
+		.epoch_us = &c->epoch_us,
 	};
 
 	c->parts[i].world = c->world;
@@ -274,6 +286,8 @@ world_run(struct world_cmd *c)
 	run_init(&c->run, c);
 	c->run.on_second = each_second;
 	c->run.on_counts = print_counts;
+	c->run.on_begin = begin;
+	begin(c);
 	rc = world_start(c);
 	if (rc >= 0)
 		return rc;

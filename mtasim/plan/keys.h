@@ -6,7 +6,7 @@
 #define PLAN_KEYS_H
 
 #include "conf/conf.h"
-#include "plan/dist.h"
+#include "world/dist.h"
 
 struct keys {
 	const struct yaml_doc *doc;

@@ -105,12 +105,12 @@ take_per_source(struct keys *k, const struct yaml_node *v)
 
 /* ---- events -------------------------------------------------------------------- */
 
-static struct scen_event *
+static struct spell *
 event(struct keys *k)
 {
-	struct scen_provider *p = provider(k);
+	struct behave *b = &provider(k)->behave;
 
-	return &p->events[p->nevents];
+	return &b->spells[b->nspells];
 }
 
 static void
@@ -147,19 +147,19 @@ static const struct key event_keys[] = {
 static void
 take_one_event(struct keys *k, const struct yaml_node *v)
 {
-	struct scen_provider *p = provider(k);
+	struct behave *b = &provider(k)->behave;
 
-	if (p->nevents == SCEN_EVENTS_MAX) {
+	if (b->nspells == SPELLS_MAX) {
 		keys_wrong(k, v, "events", "at most 16 of them");
 		return;
 	}
-	*event(k) = (struct scen_event){ .stage = AT_MAIL,
+	*event(k) = (struct spell){ .stage = AT_MAIL,
 		.verdict = { .kind = VERDICT_REPLY, .code = 421 } };
 	keys_take(k, v, event_keys, ARRAY_LEN(event_keys), "an event");
 	if (v->kind != YAML_MAP || !yaml_get(v, "at") || !yaml_get(v, "for"))
 		keys_wrong(k, v, "an event", "at and for");
 	event(k)->until_us += event(k)->from_us;
-	p->nevents++;
+	b->nspells++;
 }
 
 static void

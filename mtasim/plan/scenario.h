@@ -7,7 +7,7 @@
 #define PLAN_SCENARIO_H
 
 #include "conf/conf.h"
-#include "plan/dist.h"
+#include "world/dist.h"
 #include "world/behave.h"
 #include "world/expand.h"
 #include "world/nameset.h"
@@ -15,16 +15,8 @@
 #define SCEN_PROVIDERS_MAX 64
 #define SCEN_WORKLOADS_MAX 16
 #define SCEN_SPECS_MAX 32 /* names or ranges of one provider */
-#define SCEN_EVENTS_MAX 16
 #define SCEN_TENANTS_MAX 64
 #define SCEN_SETS_MAX 8
-
-/* A time in which a stage answers otherwise. */
-struct scen_event {
-	int64_t from_us, until_us;
-	uint8_t stage; /* enum sim_stage */
-	struct verdict verdict;
-};
 
 struct scen_provider {
 	struct slice name;
@@ -35,13 +27,11 @@ struct scen_provider {
 		uint64_t up_to; /* names up to and with this one */
 	} specs[SCEN_SPECS_MAX];
 	uint64_t ndomains;
-	double zipf;     /* exponent; 0: all alike */
-	double *shares;  /* with zipf: cumulative, of ndomains */
-	bool has_own_mx; /* each domain its own host, else one for all */
-	struct behave behave;
+	double zipf;          /* exponent; 0: all alike */
+	double *shares;       /* with zipf: cumulative, of ndomains */
+	bool has_own_mx;      /* each domain its own host, else one for all */
+	struct behave behave; /* its spells are the events */
 	struct dist setup, per_message, refusal;
-	uint32_t nevents;
-	struct scen_event events[SCEN_EVENTS_MAX];
 };
 
 enum arrival { ARRIVAL_CONSTANT, ARRIVAL_POISSON, ARRIVAL_CAMPAIGN };
@@ -99,7 +89,11 @@ void scen_domain(const struct scen_provider *p, uint64_t i, struct buf *out);
 /* scenario_set.c: puts values in their places; false with errors reported. */
 bool scen_apply(struct scen *s, const struct scen_set *sets, uint32_t n,
     struct conf_errors *errs);
-/* scenario_conf.c: loads the configuration that s->config names beside the
+/* scenario_conf.c: the path of a file that a scenario names; false when it is
+ * too long. */
+bool scen_beside(const char *scenario, struct slice name, char *dst,
+    size_t cap);
+/* Loads the configuration that s->config names beside the
  * scenario and gives each range of domains a limit of its own (with the values
  * that the configuration has for it), so that blocked time can be told apart.
  * pools: the scenario's map, or NULL. */

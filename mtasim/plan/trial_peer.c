@@ -48,15 +48,7 @@ outcome_of(const struct verdict *v, uint8_t stage)
 static const struct verdict *
 event_now(const struct trial *t, const struct scen_provider *p, uint8_t stage)
 {
-	int64_t at = t->now - START_US;
-
-	for (uint32_t i = 0; i < p->nevents; i++) {
-		const struct scen_event *e = &p->events[i];
-
-		if (e->stage == stage && at >= e->from_us && at < e->until_us)
-			return &e->verdict;
-	}
-	return NULL;
+	return behave_spell(&p->behave, stage, t->now - START_US);
 }
 
 static const struct verdict *

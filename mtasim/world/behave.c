@@ -158,9 +158,23 @@ behave_add_delay(struct behave *b, struct slice text, char *why, size_t why_cap)
 			return refuse(why, why_cap,
 			    "expected connect, mail, rcpt, data or eom");
 	}
-	if (parse_duration(text, &b->delay_us[stage]) != 0)
-		return refuse(why, why_cap, "expected a time such as 50ms");
-	return 0;
+	if (dist_parse(text, DIST_TIME, &b->delay[stage]) == 0)
+		return 0;
+	snprintf(why, why_cap, "expected %s", dist_expects(DIST_TIME));
+	return E_SYNTAX;
+}
+
+const struct verdict *
+behave_spell(const struct behave *b, enum sim_stage stage, int64_t at_us)
+{
+	for (uint32_t i = 0; i < b->nspells; i++) {
+		const struct spell *s = &b->spells[i];
+
+		if (s->stage == stage && at_us >= s->from_us &&
+		    at_us < s->until_us)
+			return &s->verdict;
+	}
+	return NULL;
 }
 
 const struct verdict *

@@ -7,7 +7,7 @@
 #ifndef WORLD_BEHAVE_H
 #define WORLD_BEHAVE_H
 
-#include "base/base.h"
+#include "world/dist.h"
 
 #define SIM_STAGES(X)                                                          \
 	X(AT_CONNECT, "connect")                                               \
@@ -44,16 +44,29 @@ struct rule {
 };
 
 #define RULES_MAX 32
+#define SPELLS_MAX 16
+
+/* A time in which a stage answers otherwise; from a beginning that the user of
+ * the behaviour knows. */
+struct spell {
+	int64_t from_us, until_us;
+	uint8_t stage; /* enum sim_stage */
+	struct verdict verdict;
+};
 
 struct behave {
 	uint32_t nrules;
 	struct rule rules[RULES_MAX];
-	int64_t delay_us[AT_N]; /* before the answer of a stage */
-	bool is_silent;         /* takes connections and says nothing */
-	bool hides_pipelining;  /* does not offer it */
-	uint32_t conns_max;     /* in all; 0 = no cap */
-	uint32_t messages_max;  /* of one connection; 0 = no cap */
-	uint32_t rcpts_max;     /* of one message */
+	uint32_t nspells;
+	struct spell spells[SPELLS_MAX];
+	struct dist delay[AT_N]; /* before the answer of a stage */
+	bool has_refusal;        /* before the final dot a refusal takes */
+	struct dist refusal;     /*   so long, whatever its stage's delay */
+	bool is_silent;          /* takes connections and says nothing */
+	bool hides_pipelining;   /* does not offer it */
+	uint32_t conns_max;      /* in all; 0 = no cap */
+	uint32_t messages_max;   /* of one connection; 0 = no cap */
+	uint32_t rcpts_max;      /* of one message */
 	uint64_t size_max;
 
 	/* For each client address. */
@@ -79,10 +92,14 @@ const char *sim_stage_name(enum sim_stage s);
 /* "eom:5%:451 4.7.1 try later". 0, E_SYNTAX, E_FULL, and why. */
 int behave_add_rule(struct behave *b, struct slice text, char *why,
     size_t why_cap) MUST_CHECK;
-/* "50ms" (every end of message) or "rcpt:50ms". 0 or E_SYNTAX and why. */
+/* "50ms" (every end of message) or "rcpt:gamma 50ms k 4". 0 or E_SYNTAX and
+ * why. */
 int behave_add_delay(struct behave *b, struct slice text, char *why,
     size_t why_cap) MUST_CHECK;
 
+/* The verdict of the first spell that covers a stage at a time; NULL: none. */
+const struct verdict *behave_spell(const struct behave *b, enum sim_stage stage,
+    int64_t at_us);
 /* The rule that chance picks at a stage, or NULL to accept. */
 const struct verdict *behave_pick(const struct behave *b, enum sim_stage stage,
     struct rng *rng);

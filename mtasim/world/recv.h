@@ -41,6 +41,8 @@ struct recv_conf {
 	const struct behave *behave;
 	struct tls_ctx *tls; /* NULL: no STARTTLS */
 	uint64_t seed;
+	/* With spells in behave: when they count from, on the loop's clock. */
+	const int64_t *epoch_us;
 	const char *dump_dir; /* each message into a file there, or NULL */
 	/* Is this domain ours? NULL: every domain is. */
 	bool (*takes)(void *ctx, struct slice domain);

@@ -81,6 +81,13 @@ sess_decide(struct sess *s, enum sim_stage stage)
 	struct recv_source *src =
 	    s->source > 0 ? &s->r->sources[s->source - 1] : NULL;
 
+	if (b->nspells > 0) {
+		const struct verdict *v = behave_spell(b, stage,
+		    loop_now(s->r->loop) - *s->r->conf.epoch_us);
+
+		if (v != NULL)
+			return v;
+	}
 	if (stage == AT_CONNECT) {
 		if (b->conns_max > 0 && s->r->n.open > b->conns_max)
 			return &b->busy;
@@ -180,8 +187,11 @@ sess_answer(struct sess *s, enum sim_stage stage, const struct verdict *v)
 static bool
 sess_ask(struct sess *s, enum sim_stage stage)
 {
-	int64_t delay = s->r->conf.behave->delay_us[stage];
+	const struct behave *b = s->r->conf.behave;
 	const struct verdict *v = sess_decide(s, stage);
+	bool is_early = v != NULL && b->has_refusal && stage != AT_EOM;
+	int64_t delay =
+	    dist_draw(is_early ? &b->refusal : &b->delay[stage], &s->r->rng);
 
 	if (delay == 0)
 		return sess_answer(s, stage, v);

@@ -176,6 +176,14 @@ take_delay(struct reader *r, const struct yaml_node *v)
 }
 
 static void
+take_refusal(struct reader *r, const struct yaml_node *v)
+{
+	r->p->behave.has_refusal = true;
+	if (dist_parse(text_of(r, v), DIST_TIME, &r->p->behave.refusal) != 0)
+		complain(r, v, "expected a time such as 50ms");
+}
+
+static void
 take_one_reply(struct reader *r, const struct yaml_node *v)
 {
 	if (behave_add_rule(&r->p->behave, text_of(r, v), r->why,
@@ -262,6 +270,80 @@ take_per_source(struct reader *r, const struct yaml_node *v)
 {
 	take_fields(r, v, source_fields, ARRAY_LEN(source_fields),
 	    "per_source");
+}
+
+/* ---- events -------------------------------------------------------------------- */
+
+static struct spell *
+spell(struct reader *r)
+{
+	return &r->p->behave.spells[r->p->behave.nspells];
+}
+
+static int64_t
+time_of(struct reader *r, const struct yaml_node *v)
+{
+	int64_t us = 0;
+
+	if (parse_duration(text_of(r, v), &us) != 0)
+		complain(r, v, "expected a time such as 30s");
+	return us;
+}
+
+static void
+take_event_at(struct reader *r, const struct yaml_node *v)
+{
+	spell(r)->from_us = time_of(r, v);
+}
+
+static void
+take_event_for(struct reader *r, const struct yaml_node *v)
+{
+	spell(r)->until_us = time_of(r, v);
+}
+
+static void
+take_event_stage(struct reader *r, const struct yaml_node *v)
+{
+	if (stage_parse(text_of(r, v), &spell(r)->stage) != 0)
+		complain(r, v, "expected connect, mail, rcpt, data or eom");
+}
+
+static void
+take_event_reply(struct reader *r, const struct yaml_node *v)
+{
+	if (verdict_parse(text_of(r, v), &spell(r)->verdict, r->why,
+		sizeof(r->why)) != 0)
+		complain(r, v, r->why);
+}
+
+static const struct field event_fields[] = {
+	{ "at", take_event_at },
+	{ "for", take_event_for },
+	{ "stage", take_event_stage },
+	{ "reply", take_event_reply },
+};
+
+static void
+take_one_event(struct reader *r, const struct yaml_node *v)
+{
+	if (r->p->behave.nspells == SPELLS_MAX) {
+		complain(r, v, "expected at most 16 events");
+		return;
+	}
+	*spell(r) = (struct spell){ .stage = AT_MAIL,
+		.verdict = { .kind = VERDICT_REPLY, .code = 421 } };
+	take_fields(r, v, event_fields, ARRAY_LEN(event_fields), "an event");
+	if (v->kind != YAML_MAP || !yaml_get(v, "at") || !yaml_get(v, "for"))
+		complain(r, v, "an event: expected at and for");
+	spell(r)->until_us += spell(r)->from_us;
+	r->p->behave.nspells++;
+}
+
+static void
+take_events(struct reader *r, const struct yaml_node *v)
+{
+	take_each(r, v, take_one_event);
 }
 
 /* ---- TLS ----------------------------------------------------------------------- */
@@ -393,6 +475,8 @@ static const struct field provider_fields[] = {
 	{ "recipients", take_recipients },
 	{ "size", take_size },
 	{ "delay", take_delay },
+	{ "refusal", take_refusal },
+	{ "events", take_events },
 	{ "replies", take_replies },
 	{ "silent", take_silent },
 	{ "pipelining", take_pipelining },

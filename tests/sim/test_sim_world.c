@@ -86,12 +86,42 @@ a_whole_world_is_read(void **state)
 	assert_true(p->behave.rate_period_us == 60 * US_PER_S);
 	assert_int_equal(p->behave.over.code, 421);
 	assert_int_equal(p->behave.over_stage, AT_EOM);
-	assert_true(p->behave.delay_us[AT_CONNECT] == 10000);
-	assert_true(p->behave.delay_us[AT_EOM] == 30000);
+	assert_true(p->behave.delay[AT_CONNECT].a == 10000);
+	assert_true(p->behave.delay[AT_EOM].a == 30000);
 	assert_int_equal(p->behave.rules[0].share_ppm, 15000);
 	assert_true(p->behave.hides_pipelining && !p->behave.is_silent);
 	assert_ptr_equal(world_provider(w, SL("d9.example")), &w->providers[1]);
 	assert_null(world_provider(w, SL("d10.example")));
+	world_free(w);
+}
+
+static void
+a_provider_has_bad_times_and_times_that_vary(void **state)
+{
+	struct world *w = load(
+	    "provider:\n"
+	    "  a:\n"
+	    "    domains: a.example\n"
+	    "    mx: 1 mx.a.example 127.1.0.1\n"
+	    "    delay: [connect:uniform 10ms 20ms, gamma mean 250ms k=4]\n"
+	    "    refusal: 50ms\n"
+	    "    events: [ { at: 20s, for: 10s },\n"
+	    "      { at: 25s, for: 1h, stage: eom, reply: \"452 4.3.1 full\" } ]\n");
+	const struct behave *b;
+
+	(void)state;
+	if (w == NULL)
+		fail_msg("%s", said);
+	b = &w->providers[0].behave;
+	assert_int_equal(b->delay[AT_CONNECT].kind, DIST_UNIFORM);
+	assert_int_equal(b->delay[AT_EOM].kind, DIST_GAMMA);
+	assert_true(b->has_refusal && b->refusal.a == 50000);
+	assert_null(behave_spell(b, AT_MAIL, 20 * US_PER_S - 1));
+	assert_int_equal(behave_spell(b, AT_MAIL, 20 * US_PER_S)->code, 421);
+	assert_null(behave_spell(b, AT_MAIL, 30 * US_PER_S));
+	assert_null(behave_spell(b, AT_EOM, 20 * US_PER_S));
+	assert_int_equal(behave_spell(b, AT_EOM, 3624 * US_PER_S)->code, 452);
+	assert_null(behave_spell(b, AT_EOM, 3625 * US_PER_S));
 	world_free(w);
 }
 
@@ -118,6 +148,12 @@ every_mistake_is_told_with_its_place(void **state)
 		    "w.yml:3:15: expected a share" },
 		{ "provider:\n  a:\n    delay: end:5ms\n",
 		    "w.yml:3:12: expected connect" },
+		{ "provider:\n  a:\n    delay: gamma 5ms\n",
+		    "w.yml:3:12: expected a time such as" },
+		{ "provider:\n  a:\n    events: { at: 5s }\n",
+		    "w.yml:3:13: an event: expected at and for" },
+		{ "provider:\n  a:\n    events: { at: 5s, for: x }\n",
+		    "w.yml:3:28: expected a time" },
 		{ "provider:\n  a:\n    silent: perhaps\n",
 		    "w.yml:3:13: expected yes or no" },
 		{ "provider:\n  a:\n    per_source: { rate: fast }\n",
@@ -155,6 +191,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_world_is_read),
+		cmocka_unit_test(a_provider_has_bad_times_and_times_that_vary),
 		cmocka_unit_test(every_mistake_is_told_with_its_place),
 		cmocka_unit_test(all_mistakes_are_told_at_once),
 	};

@@ -1,5 +1,5 @@
 /*
- * plan/dist.h - how long, how large: a distribution read from text and drawn
+ * world/dist.h - how long, how large: a distribution read from text and drawn
  * from a seeded generator.
  *
  *	350ms                         always so
@@ -12,8 +12,8 @@
  *
  * The words "mean" and "median" may stand before their value, "=" for a blank.
  */
-#ifndef PLAN_DIST_H
-#define PLAN_DIST_H
+#ifndef WORLD_DIST_H
+#define WORLD_DIST_H
 
 #include "base/base.h"
 
@@ -40,6 +40,8 @@ int dist_parse(struct slice text, enum dist_unit unit,
 void dist_constant(struct dist *d, int64_t value);
 /* Not negative. */
 int64_t dist_draw(const struct dist *d, struct rng *rng);
+/* Of a lognormal one, what one in a hundred exceeds. */
+double dist_p99(const struct dist *d);
 /* Uniform in (0, 1]. */
 double dist_unit_draw(struct rng *rng);
 

@@ -1,9 +1,9 @@
 /*
- * plan/dist.c - distributions from text.
+ * world/dist.c - distributions from text.
  */
 #include <math.h>
 
-#include "plan/dist.h"
+#include "world/dist.h"
 
 #define WORDS_MAX 6
 #define P99_SIGMAS 2.3263478740408408 /* of the normal distribution */
@@ -138,6 +138,12 @@ dist_parse(struct slice text, enum dist_unit unit, struct dist *d)
 	if (n == 1)
 		return value_of(w[0], unit, &d->a) ? 0 : E_SYNTAX;
 	return take_named(d, w[0], w + 1, n - 1, unit) ? 0 : E_SYNTAX;
+}
+
+double
+dist_p99(const struct dist *d)
+{
+	return d->a * exp(d->b * P99_SIGMAS);
 }
 
 double
