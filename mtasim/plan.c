@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "mtasim.h"
+#include "plan/calib.h"
 #include "plan/forecast.h"
 #include "world/worldfile.h"
 
 #define SWEEP_VALUES_MAX 64
 #define SEEDS_MAX 100000
+#define PATH_BYTES 4096
 #define REPORT_MAX (64u << 20)
 #define TELL_AFTER_US US_PER_S
 
@@ -24,7 +26,10 @@ struct sweep {
 
 struct plan {
 	uint64_t seeds, seed;
+	const char *calibration;
 	bool is_json;
+	struct calib record;
+	bool is_calibrated;
 	uint32_t nsweeps;
 	struct sweep sweeps[SCEN_SETS_MAX];
 	/* The progress line. */
@@ -67,6 +72,8 @@ static const struct opt opts[] = {
 	    "the first of them (the scenario's, or 1)" },
 	{ "sweep", "KEY=A,B,C", OPT_CALL, 0, add_sweep,
 	    "once for each value; several sweeps: for each combination" },
+	{ "calibration", "FILE", OPT_TEXT, offsetof(struct plan, calibration),
+	    NULL, "what mtasim calibrate kept (where it keeps it)" },
 	{ "json", NULL, OPT_FLAG, offsetof(struct plan, is_json), NULL,
 	    "JSON instead of text" },
 };
@@ -123,6 +130,7 @@ foresee(struct plan *p, const struct scen *s)
 		    trial_run(s, seed + i, p->tells ? &watch : NULL));
 	}
 	forecast_close(f);
+	f->calib = p->is_calibrated ? &p->record : NULL;
 	return f;
 }
 
@@ -141,6 +149,8 @@ static const enum metric sweep_columns[] = { METRIC_throughput, METRIC_peak,
 static void
 sweep_head(const struct plan *p, struct buf *out)
 {
+	calib_text(p->is_calibrated ? &p->record : NULL, out);
+	(void)buf_addc(out, '\n');
 	for (uint32_t i = 0; i < p->nsweeps; i++)
 		(void)buf_addf(out, "%.*s ", SLF(p->sweeps[i].key));
 	for (size_t i = 0; i < ARRAY_LEN(sweep_columns); i++)
@@ -238,6 +248,19 @@ run_one(struct plan *p, const char *path, struct buf *out)
 	return SIM_PASS;
 }
 
+/* A file that was named must be there; false with the error said. */
+static bool
+take_calibration(struct plan *p)
+{
+	char path[PATH_BYTES];
+
+	if (p->calibration)
+		p->is_calibrated = calib_load(p->calibration, &p->record);
+	else if (calib_path(path, sizeof(path)))
+		p->is_calibrated = calib_load(path, &p->record);
+	return p->is_calibrated || p->calibration == NULL;
+}
+
 int
 cmd_plan(int argc, char **argv)
 {
@@ -252,6 +275,9 @@ cmd_plan(int argc, char **argv)
 		return opt_fail(&table, "expected one scenario");
 	if (p.seeds == 0 || p.seeds > SEEDS_MAX)
 		return opt_fail(&table, "--seeds: expected 1 to %d", SEEDS_MAX);
+	if (!take_calibration(&p))
+		return opt_fail(&table, "--calibration: %s is no calibration",
+		    p.calibration);
 	p.runs = p.seeds;
 	for (uint32_t i = 0; i < p.nsweeps; i++)
 		p.runs *= p.sweeps[i].n;

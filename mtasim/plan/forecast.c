@@ -123,6 +123,8 @@ metric_of(const struct outlook *o, const struct tally *a, enum metric m)
 		return hist_quantile(&a->stay, 5000);
 	case METRIC_time_p90:
 		return hist_quantile(&a->stay, 9000);
+	case METRIC_time_p95:
+		return hist_quantile(&a->stay, 9500);
 	case METRIC_time_p99:
 		return hist_quantile(&a->stay, 9900);
 	case METRIC_time_max:

@@ -31,6 +31,7 @@ enum metric_unit {
 	X(time_mean, "in queue, mean", UNIT_TIME)                              \
 	X(time_p50, "  p50", UNIT_TIME)                                        \
 	X(time_p90, "  p90", UNIT_TIME)                                        \
+	X(time_p95, "  p95", UNIT_TIME)                                        \
 	X(time_p99, "  p99", UNIT_TIME)                                        \
 	X(time_max, "  longest", UNIT_TIME)                                    \
 	X(waited, "had to wait", UNIT_SHARE)                                   \
@@ -63,8 +64,11 @@ struct side { /* a provider, or all */
 	struct eng_blocked blocked[ENG_WHY_N];
 };
 
+struct calib;
+
 struct forecast {
 	const struct scen *s;
+	const struct calib *calib; /* NULL: uncalibrated */
 	uint32_t nseeds, done;
 	uint64_t refused_at_door;
 	uint64_t first_seed;

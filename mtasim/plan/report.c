@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "plan/calib.h"
 #include "plan/forecast.h"
 
 #define COLUMNS 5 /* of one block of the table */
@@ -153,10 +154,11 @@ void
 report_text(const struct forecast *f, struct buf *out)
 {
 	(void)buf_addf(out,
-	    "PLAN %.*s  config %.*s  seeds %" PRIu64 "..%" PRIu64
-	    "  model uncalibrated\n",
+	    "PLAN %.*s  config %.*s  seeds %" PRIu64 "..%" PRIu64 "\n",
 	    SLF(f->s->name), SLF(f->s->config), f->first_seed,
 	    f->first_seed + f->done - 1);
+	calib_text(f->calib, out);
+	(void)buf_addc(out, '\n');
 	if (f->done > 1)
 		(void)buf_addz(out, "median [5 % 95 %] of the seeds\n");
 	if (f->refused_at_door)

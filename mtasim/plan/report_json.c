@@ -1,6 +1,7 @@
 /*
  * plan/report_json.c - the same as JSON: times in seconds, shares in percent.
  */
+#include "plan/calib.h"
 #include "plan/forecast.h"
 
 static void
@@ -126,7 +127,9 @@ report_json(const struct forecast *f, struct jsonw *w)
 	jw_kstr(w, "config", f->s->config);
 	jw_ku64(w, "seed", f->first_seed);
 	jw_ku64(w, "seeds", f->done);
-	jw_kstr(w, "model", SL("uncalibrated"));
+	jw_kstr(w, "model", f->calib ? SL("calibrated") : SL("uncalibrated"));
+	jw_key(w, "calibration");
+	calib_json(f->calib, w);
 	jw_ku64(w, "refused_at_door", f->refused_at_door);
 	jw_key(w, "all");
 	put_side(w, f, &f->sides[f->nsides - 1]);

@@ -6,6 +6,8 @@
 #include "plan/keys.h"
 #include "plan/scenario.h"
 
+#define CONFIG_PATH_MAX 8192
+
 struct pools {
 	struct scen *s;
 	struct conf_pool *pool; /* the one that is being read */
@@ -186,26 +188,29 @@ split_limits(struct scen *s, const struct yaml_node *config,
 	c->nshapes = total;
 }
 
+bool
+scen_beside(const char *scenario, struct slice name, char *dst, size_t cap)
+{
+	const char *slash = strrchr(scenario, '/');
+	int dir = slash && name.p[0] != '/' ? (int)(slash - scenario) + 1 : 0;
+	int n = snprintf(dst, cap, "%.*s%.*s", dir, scenario, SLF(name));
+
+	return n >= 0 && (size_t)n < cap;
+}
+
 /* ---- the file ------------------------------------------------------------------ */
 
 void
 scen_conf_load(struct scen *s, const char *path, const struct yaml_node *config,
     const struct yaml_node *pools, struct conf_errors *errs)
 {
-	const char *slash = strrchr(path, '/');
-	size_t dir = slash ? (size_t)(slash - path) + 1 : 0;
 	struct keys k = { .doc = s->doc, .errs = errs };
-	struct buf full;
+	char full[CONFIG_PATH_MAX];
 
 	if (s->config.n == 0)
 		return;
-	buf_init(&full, 8192);
-	if (s->config.p[0] != '/')
-		(void)buf_add(&full, path, dir);
-	(void)buf_adds(&full, s->config);
-	(void)buf_addc(&full, '\0');
-	s->conf = conf_load(buf_slice(&full).p, errs);
-	buf_free(&full);
+	if (scen_beside(path, s->config, full, sizeof(full)))
+		s->conf = conf_load(full, errs);
 	if (s->conf == NULL) {
 		keys_wrong(&k, config, "config",
 		    "a configuration of mtad beside the scenario");
