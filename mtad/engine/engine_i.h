@@ -276,6 +276,8 @@ struct lane {
 	struct timer timer; /* the first dead host may be tried again */
 };
 
+#define SETUP_MAX_US (5 * US_PER_S)
+
 struct path {
 	uint32_t site, src;
 	uint32_t nsess;    /* in any state */
@@ -294,6 +296,7 @@ struct path {
 	int64_t credit_us;   /* when credit was brought up to date */
 	int64_t rate_period; /* the rate that credit is counted in */
 	uint32_t rate_count, rate_burst;
+	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
 	int64_t idle_us;
 	struct ilist sessions;
@@ -546,6 +549,11 @@ uint32_t eng_path_get(struct eng *e, uint32_t site, uint32_t src);
 /* May it start a transaction? Else why not, and until when (0 = until an
  * event of the path). */
 enum eng_why eng_path_gate(struct eng *e, struct path *p, int64_t *until_us);
+/* Has it a session that may take a transaction? Under a rate that is an idle
+ * one, while more may be opened: what waits behind another goes on the wire
+ * later than it was counted, and the peer, who counts what it sees, would find
+ * the rate exceeded. */
+bool eng_path_has_room(const struct eng *e, const struct path *p);
 /* May it open a session, as far as the path alone is concerned? */
 enum eng_why eng_path_open_gate(struct eng *e, struct path *p,
     int64_t *until_us);

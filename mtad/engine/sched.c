@@ -59,6 +59,10 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 				i = next;
 				continue;
 			}
+			if (!eng_path_has_room(e, p)) {
+				i = next;
+				continue;
+			}
 			why = eng_path_gate(e, p, &until);
 			if (why == WHY_NONE) {
 				il_remove(K_OPEN(e), &s->open[v], i);
@@ -300,6 +304,22 @@ eng_kicks_run(struct eng *e)
 	} while (e->kicks.n != 0 && e->budget != 0);
 }
 
+/* A lane that is parked says what a path of its has met, once what it knew is
+ * past: its mail moves without it. */
+static void
+lane_tell(struct eng *e, uint32_t lane, const struct path *p, enum eng_why why,
+    int64_t until_us)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+
+	if (!l->is_parked || l->until_us > e->now || l->until_us == until_us ||
+	    !eng_lane_serves(e, l, &e->srcs[p->src]))
+		return;
+	eng_lane_count(e, l);
+	l->why = (uint8_t)why;
+	l->until_us = until_us;
+}
+
 /* Something about the path changed for the better, or its time has come: fills
  * its sessions, then lets lanes that were parked look again. */
 void
@@ -314,7 +334,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 	eng_path_reopen(e, p);
 	if (e->is_disk_full)
 		return;
-	while (left > 0 && s->hungry.n != 0 && p->level != LEVEL_NONE &&
+	while (left > 0 && s->hungry.n != 0 && eng_path_has_room(e, p) &&
 	    e->budget != 0) {
 		uint32_t lane = s->hungry.head;
 		struct lane *l = pool_at(&e->lanes, lane);
@@ -328,15 +348,23 @@ eng_path_pump(struct eng *e, uint32_t path)
 		why = eng_path_gate(e, p, &until);
 		if (why != WHY_NONE) {
 			eng_path_park(e, path, why, until);
+			lane_tell(e, lane, p, why, until);
 			return;
 		}
 		e->budget--;
 		eng_sess_assign(e, path, lane);
 		left = s->hungry.n;
 	}
-	if (s->hungry.n != 0 &&
-	    (e->budget == 0 || eng_path_open_gate(e, p, &until) == WHY_NONE))
+	if (s->hungry.n == 0)
+		return;
+	why = e->budget == 0 ? WHY_NONE : eng_path_open_gate(e, p, &until);
+	if (why == WHY_NONE) {
 		eng_site_wake(e, site);
+		return;
+	}
+	if (until != 0)
+		eng_path_park(e, path, why, until);
+	lane_tell(e, s->hungry.head, p, why, until);
 }
 
 void

@@ -223,6 +223,7 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 {
 	struct sess *x = pool_get(&e->sessions, ev->session);
 	uint32_t path;
+	struct path *p;
 	struct host *h;
 
 	if (x == NULL || x->state != SESS_OPENING)
@@ -235,7 +236,9 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 		h->clear_until_us = 0;
 	}
 	path = x->path;
-	((struct path *)pool_at(&e->paths, path))->nopening--;
+	p = pool_at(&e->paths, path);
+	p->nopening--;
+	p->setup_us = MIN(e->now - x->opened_us, SETUP_MAX_US);
 	eng_host_up(e, x->host);
 	eng_sess_relist(e, ev->session.index);
 	eng_path_pump(e, path);

@@ -137,6 +137,16 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 	return WHY_RATE;
 }
 
+bool
+eng_path_has_room(const struct eng *e, const struct path *p)
+{
+	const struct eng_shape *s = shape_of(e, p);
+
+	if (p->level == LEVEL_NONE || p->level == 0 || !is_rated(p))
+		return p->level != LEVEL_NONE;
+	return s->conns_max && p->nsess >= s->conns_max;
+}
+
 /* A session that the rate leaves nothing to send on is opened for nothing: as
  * many as wait for work already have a transaction's credit each. */
 static enum eng_why
@@ -153,14 +163,29 @@ spare_gate(const struct eng *e, const struct path *p, int64_t *until_us)
 	return WHY_RATE; /* else until one of them has work or is gone */
 }
 
+/* With no session to spare, one is opened so long before the rate lets it send
+ * as the last one took to be set up: a bucket that holds little would run over
+ * meanwhile. */
+static enum eng_why
+rate_gate(const struct eng *e, const struct path *p, enum eng_why why,
+    int64_t *until_us)
+{
+	if (why != WHY_RATE || p->nopening != 0 || p->room[0].n != 0)
+		return why;
+	*until_us -= p->setup_us;
+	return *until_us <= e->now ? WHY_NONE : WHY_RATE;
+}
+
 enum eng_why
 eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
 	const struct eng_shape *s = shape_of(e, p);
 	enum eng_why why = eng_path_gate(e, p, until_us);
 
+	why = rate_gate(e, p, why, until_us);
 	if (why != WHY_NONE)
 		return why;
+	*until_us = 0;
 	if (s->conns_max && p->nsess >= s->conns_max)
 		return WHY_CONN;
 	if (p->nsess - p->nproven >= MAX(p->nproven, UNPROVEN_MAX))
@@ -168,7 +193,9 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;
-	return is_rated(p) ? spare_gate(e, p, until_us) : WHY_NONE;
+	return is_rated(p) && p->credit >= p->rate_period ?
+	    spare_gate(e, p, until_us) :
+	    WHY_NONE;
 }
 
 void

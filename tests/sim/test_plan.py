@@ -122,6 +122,30 @@ def buckets():
           "%s, not %s" % (b, want))
 
 
+def rates():
+    """A rate is used to the full, whatever its bucket holds and however often
+    sessions end; a peer that counts by the very same bucket refuses nothing."""
+    for burst, per_conn, service, counts in (
+            (1, 0, "250ms", True), (1, 20, "250ms", True),
+            (1, 100, "100ms", False), (2, 100, "gamma 250ms k 4", True),
+            (50, 100, "250ms", True)):
+        p = plan(scenario(
+            "connections: 20, messages_per_connection: %d, rate: 5/s, "
+            "burst: %d, backoff_min: 10s" % (per_conn, burst),
+            "campaign 2000", "{ setup: 350ms, per_message: %s%s }" % (
+                service, ", per_source: { rate: 5/s, burst: %d }" % burst
+                if counts else "")))
+        a = p["all"]
+        want = (2000 - burst) / 5
+        got = value(a, "drained_at")
+        name = "5/s, burst %d, %s a message, %d in a connection" % (
+            burst, service, per_conn)
+        check(name, want <= got <= want + 1.5, "%s, not %s" % (got, want))
+        check("  nothing is refused, and the rate binds",
+              value(a, "deferrals") == 0 and a["binds"] == "rate" and
+              a["reasons"]["rate"] > 95, str(a["reasons"]))
+
+
 def fluid(ips, hours):
     """Finish and peak of the gmail-like share, a hundredth of 8.4 million in
     12 hours; 0.05 a second and source; the outage begins after 2 hours."""
@@ -224,6 +248,7 @@ pool: { none: { addresses: 3 } }
 
 queues()
 buckets()
+rates()
 outages()
 same()
 mistakes()
