@@ -29,7 +29,7 @@ struct plan {
 	const char *calibration;
 	bool is_json;
 	struct calib record;
-	bool is_calibrated;
+	bool is_calibrated, is_broken;
 	uint32_t nsweeps;
 	struct sweep sweeps[SCEN_SETS_MAX];
 	/* The progress line. */
@@ -83,7 +83,8 @@ static const struct opt_table table = { "plan", "SCENARIO [OPTION ...]",
 	"the policy of an mtad configuration, under a virtual clock.",
 	opts, ARRAY_LEN(opts),
 	"The format of a scenario: scenarios.md. Exit codes: 0, 2 (an error "
-	"in the\nscenario or its configuration)." };
+	"in the\nscenario or its configuration), 5 (Little's law does not hold: "
+	"a fault of mtasim)." };
 
 /* ---- progress ------------------------------------------------------------------ */
 
@@ -130,6 +131,7 @@ foresee(struct plan *p, const struct scen *s)
 		    trial_run(s, seed + i, p->tells ? &watch : NULL));
 	}
 	forecast_close(f);
+	p->is_broken |= f->nbroken != 0;
 	f->calib = p->is_calibrated ? &p->record : NULL;
 	return f;
 }
@@ -294,5 +296,5 @@ cmd_plan(int argc, char **argv)
 		fwrite(buf_slice(&out).p, 1, out.n, stdout);
 	}
 	buf_free(&out);
-	return rc;
+	return rc == SIM_PASS && p.is_broken ? SIM_BROKEN : rc;
 }

@@ -181,6 +181,8 @@ forecast_add(struct forecast *f, struct outlook *o)
 			f->sides[i].value[m][f->done] =
 			    metric_of(o, &o->tallies[i], (enum metric)m);
 		reasons_add(&f->sides[i], &o->tallies[i]);
+		f->nqueues++;
+		f->nbroken += !tally_keeps_little(o, &o->tallies[i]);
 	}
 	f->refused_at_door += o->refused_at_door;
 	f->done++;

@@ -71,6 +71,7 @@ struct forecast {
 	const struct calib *calib; /* NULL: uncalibrated */
 	uint32_t nseeds, done;
 	uint64_t refused_at_door;
+	uint64_t nqueues, nbroken; /* by Little's law: looked at, against it */
 	uint64_t first_seed;
 	uint32_t nsides; /* providers, and all as the last */
 	struct side *sides;

@@ -166,6 +166,11 @@ report_text(const struct forecast *f, struct buf *out)
 		    "REFUSED AT THE DOOR: %" PRIu64
 		    " messages: the queue was full\n",
 		    f->refused_at_door);
+	if (f->nbroken)
+		(void)buf_addf(out,
+		    "LITTLE'S LAW IS BROKEN in %" PRIu64 " of %" PRIu64
+		    " queues: the plan is wrong\n",
+		    f->nbroken, f->nqueues);
 	for (uint32_t from = 0; from < f->nsides; from += COLUMNS)
 		put_block(f, from, MIN(from + COLUMNS, f->nsides), out);
 	put_reasons(f, out);

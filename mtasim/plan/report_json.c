@@ -131,6 +131,11 @@ report_json(const struct forecast *f, struct jsonw *w)
 	jw_key(w, "calibration");
 	calib_json(f->calib, w);
 	jw_ku64(w, "refused_at_door", f->refused_at_door);
+	jw_key(w, "littles_law");
+	jw_open(w, '{');
+	jw_ku64(w, "queues", f->nqueues);
+	jw_ku64(w, "broken", f->nbroken);
+	jw_close(w, '}');
 	jw_key(w, "all");
 	put_side(w, f, &f->sides[f->nsides - 1]);
 	jw_key(w, "provider");

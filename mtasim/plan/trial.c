@@ -401,6 +401,14 @@ trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
 	return t.out;
 }
 
+bool
+tally_keeps_little(const struct outlook *o, const struct tally *a)
+{
+	uint64_t still = a->depth * (uint64_t)o->end_us - a->since_us;
+
+	return a->depth_us == a->stay_us + still;
+}
+
 void
 outlook_free(struct outlook *o)
 {

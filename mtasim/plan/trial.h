@@ -31,6 +31,7 @@ struct tally {
 	int64_t counted_us;           /* integrals are up to here */
 	uint64_t stay_us;             /* sum of times in queue, and of those */
 	uint64_t flight_us, retry_us; /*   handed to a session; deferred */
+	uint64_t since_us;            /* sum of arrivals of those in queue */
 	struct hist stay;
 	struct eng_blocked blocked[ENG_WHY_N];
 };
@@ -64,5 +65,9 @@ struct trial_watch {
 struct outlook *trial_run(const struct scen *s, uint64_t seed,
     const struct trial_watch *watch);
 void outlook_free(struct outlook *o);
+/* Little's law over a run, to the microsecond: the time integral of a queue's
+ * depth is the sum of the times that its messages have stayed. The two are
+ * counted apart. */
+bool tally_keeps_little(const struct outlook *o, const struct tally *a);
 
 #endif

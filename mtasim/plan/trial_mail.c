@@ -112,6 +112,7 @@ tally_arrival(struct tally *a, int64_t at, uint32_t bytes)
 	if (a->arrived++ == 0)
 		a->first_us = at;
 	a->last_us = at;
+	a->since_us += (uint64_t)at;
 	a->bytes += bytes;
 	a->bytes_peak = MAX(a->bytes_peak, a->bytes);
 	if (++a->depth > a->peak) {
@@ -184,6 +185,7 @@ tally_final(struct trial *t, struct tally *a, const struct mail *m,
 	a->expired += o->klass == OUTCOME_EXPIRED;
 	a->final_us = t->now - START_US;
 	a->stay_us += stay;
+	a->since_us -= (uint64_t)(m->arrival_us - START_US);
 	if (o->klass == OUTCOME_DELIVERED)
 		hist_add(&a->stay, (int64_t)stay);
 	ASSERT(a->depth > 0);

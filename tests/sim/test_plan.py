@@ -14,6 +14,7 @@ os.environ["XDG_STATE_HOME"] = TMP     # uncalibrated, whoever runs it
 LONG = os.environ.get("CHECK") == "long"
 TOP = os.environ.get("TOP", ".")
 results = []
+looked_at = [0]
 
 CONF = """hostname: m.example
 source: { a: {} }
@@ -49,7 +50,13 @@ def run(path, *args):
 def plan(path, *args):
     p = run(path, "--json", *args)
     assert p.returncode == 0, p.stderr
-    return json.loads(p.stdout)
+    made = json.loads(p.stdout)
+    for one in [row["plan"] for row in made] if "--sweep" in args else [made]:
+        law = one["littles_law"]
+        looked_at[0] += law["queues"]
+        assert law["broken"] == 0 and law["queues"] == one["seeds"] * (
+            len(one["provider"]) + 1), law
+    return made
 
 
 def scenario(limits, arrival, provider, idle="12h", more=""):
@@ -64,7 +71,7 @@ def value(side, key):
 
 
 def little(p):
-    """L = lambda W, over the whole run; exact but for thousandths."""
+    """L = lambda W by what is printed; exact but for thousandths."""
     a = p["all"]
     end = value(a, "drained_at")
     area = value(a, "mean_depth") * end
@@ -252,5 +259,7 @@ rates()
 outages()
 same()
 mistakes()
+check("Little's law holds on every queue of every run", looked_at[0] > 30,
+      looked_at)
 print("1..%d" % len(results))
 raise SystemExit(0 if all(results) else 1)
