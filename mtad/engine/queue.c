@@ -102,6 +102,9 @@ lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
 	l->site = site;
 	l->pool_name = pool_name;
 	l->counted_us = e->now;
+	/* Sources take turns also for a site that is seen now and then, whose
+	 * lane is new each time. */
+	l->cursor = (uint32_t)hash_u64(e->totals.sessions_total);
 	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
 	il_push_tail(K_LANE(e), &s->lanes, i);
 	eng_site_hold(e, site);
