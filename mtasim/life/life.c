@@ -52,6 +52,9 @@ life_check(const struct scen *s, struct conf_errors *errs)
 	if (s->until_us == 0 || s->until_us > LIFE_UNTIL_MAX_US)
 		yaml_error(s->doc, root, errs,
 		    "until, expected a time up to 10m for a calibration");
+	if (s->warm)
+		yaml_error(s->doc, root, errs,
+		    "pool, expected no warming for a calibration");
 	for (uint32_t i = 0; i < s->nproviders; i++)
 		if (s->providers[i].has_own_mx || s->providers[i].zipf > 0)
 			yaml_error(s->doc, root, errs,

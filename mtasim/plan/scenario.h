@@ -18,6 +18,16 @@
 #define SCEN_TENANTS_MAX 64
 #define SCEN_SETS_MAX 8
 
+#define SCEN_WARM_DAYS_MAX 366
+
+/* What a young source may carry in a day, by its age; without end after the
+ * last. Receivers hold it to that, all of them together. */
+struct scen_warm {
+	uint32_t ndays; /* 0: it is not young */
+	uint32_t day;   /* its age when the scenario starts, from 1 */
+	const uint32_t *most;
+};
+
 struct scen_provider {
 	struct slice name;
 	uint32_t nspecs;
@@ -62,8 +72,9 @@ struct scen {
 	uint64_t seed;
 	int64_t until_us; /* 0: until everything has left */
 	struct dist dns;
-	struct slice config; /* as written */
-	struct conf *conf;   /* with the pools and limits of this scenario */
+	struct slice config;    /* as written */
+	struct conf *conf;      /* with the pools and limits of this scenario */
+	struct scen_warm *warm; /* by source of conf; NULL: none is young */
 	uint32_t nproviders, nworkloads;
 	struct scen_provider *providers;
 	struct scen_workload *workloads;

@@ -11,7 +11,15 @@
 struct pools {
 	struct scen *s;
 	struct conf_pool *pool; /* the one that is being read */
+	uint32_t nyoung;        /* of its sources; 0: all */
+	struct scen_warm warm;  /* of these */
 };
+
+/* Of one address and day, as SparkPost has published it for years. */
+static const uint32_t sparkpost_30d[] = { 200, 500, 1000, 2000, 5000, 10000,
+	20000, 40000, 50000, 75000, 100000, 150000, 200000, 250000, 325000,
+	400000, 500000, 600000, 750000, 1000000, 1250000, 1750000, 2000000,
+	3000000, 4250000, 5000000, 6000000, 7500000, 10000000 };
 
 /* ---- pools --------------------------------------------------------------------- */
 
@@ -59,9 +67,86 @@ take_addresses(struct keys *k, const struct yaml_node *v)
 		    "1 to 256 for a pool, 1024 in all");
 }
 
+static void
+take_young(struct keys *k, const struct yaml_node *v)
+{
+	((struct pools *)k->into)->nyoung =
+	    (uint32_t)keys_number(k, v, "count", CONF_POOL_SOURCES_MAX);
+}
+
+static void
+take_day(struct keys *k, const struct yaml_node *v)
+{
+	struct pools *p = k->into;
+
+	p->warm.day = (uint32_t)keys_number(k, v, "day", 10000);
+	if (p->warm.day == 0)
+		keys_wrong(k, v, "day", "a number from 1");
+}
+
+static void
+take_schedule(struct keys *k, const struct yaml_node *v)
+{
+	struct pools *p = k->into;
+	uint32_t *most;
+
+	if (v->kind == YAML_SCALAR && slice_eq(v->text, SL("sparkpost-30d"))) {
+		p->warm.most = sparkpost_30d;
+		p->warm.ndays = ARRAY_LEN(sparkpost_30d);
+		return;
+	}
+	if (v->kind != YAML_LIST || v->n == 0 || v->n > SCEN_WARM_DAYS_MAX) {
+		keys_wrong(k, v, "schedule",
+		    "sparkpost-30d, or a list of numbers, one a day");
+		return;
+	}
+	most = arena_get(&p->s->arena, v->n * sizeof(*most));
+	for (uint32_t i = 0; most && i < v->n; i++)
+		most[i] = (uint32_t)keys_number(k, v->items[i], "schedule",
+		    1000000000);
+	p->warm.most = most;
+	p->warm.ndays = most ? v->n : 0;
+}
+
+static const struct key warming_keys[] = {
+	{ "count", take_young },
+	{ "schedule", take_schedule },
+	{ "day", take_day },
+};
+
+static void
+take_warming(struct keys *k, const struct yaml_node *v)
+{
+	struct pools *p = k->into;
+
+	p->warm.day = 1;
+	keys_take(k, v, warming_keys, ARRAY_LEN(warming_keys), "warming");
+	if (v->kind == YAML_MAP && !yaml_get(v, "schedule"))
+		keys_wrong(k, v, "warming", "a schedule");
+}
+
 static const struct key pool_keys[] = {
 	{ "addresses", take_addresses },
+	{ "warming", take_warming },
 };
+
+/* The last sources of a pool are young; once it has all of its sources. */
+static void
+warm_pool(struct pools *p)
+{
+	const struct conf_pool *pool = p->pool;
+	uint32_t n;
+
+	if (pool == NULL || p->warm.ndays == 0)
+		return;
+	if (p->s->warm == NULL)
+		p->s->warm = arena_get(&p->s->arena,
+		    ENG_SOURCES_MAX * sizeof(*p->s->warm));
+	n = p->nyoung ? MIN(p->nyoung, pool->nsources) : pool->nsources;
+	for (uint32_t i = pool->nsources - n; p->s->warm && i < pool->nsources;
+	     i++)
+		p->s->warm[pool->sources[i]] = p->warm;
+}
 
 static struct conf_pool *
 pool_find(struct conf *c, struct slice name)
@@ -92,8 +177,11 @@ take_pools(struct scen *s, const struct yaml_node *v, struct conf_errors *errs)
 		if (p.pool == NULL)
 			keys_wrong(&k, &at, "pool",
 			    "the name of a pool of the configuration");
+		p.nyoung = 0;
+		p.warm = (struct scen_warm){ .ndays = 0 };
 		keys_take(&k, v->items[i], pool_keys, ARRAY_LEN(pool_keys),
 		    "a pool");
+		warm_pool(&p);
 	}
 }
 

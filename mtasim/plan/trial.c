@@ -318,6 +318,9 @@ trial_make(struct trial *t, uint64_t seed)
 	buf_init(&t->envelope, 64u << 10);
 	buf_init(&t->address, MAILBOX_MAX);
 	t->full = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
+	t->cold = t->full;
+	if (s->warm)
+		t->young = mem_get(s->conf->nsources * sizeof(*t->young));
 	rng_seed(&t->dns, hash_u64(seed ^ 1));
 	t->providers = mem_get(o->n * sizeof(*t->providers));
 	for (uint32_t i = 0; i < o->n; i++) {
@@ -370,6 +373,7 @@ trial_free(struct trial *t)
 	for (uint32_t i = 0; t->providers && i < t->out->n; i++)
 		mem_free(t->providers[i].sources);
 	mem_free(t->providers);
+	mem_free(t->young);
 	mem_free(t->feeds);
 	pool_free(&t->mails);
 	pool_free(&t->answers);

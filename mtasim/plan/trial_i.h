@@ -30,6 +30,11 @@ struct source_state {
 	int64_t full_ns; /* of its token bucket */
 };
 
+struct young_state {
+	int64_t day;
+	uint64_t used; /* of that day */
+};
+
 struct provider_state {
 	const struct scen_provider *p;
 	struct rng rng;
@@ -81,12 +86,14 @@ struct trial {
 	struct peer **by_session;
 	uint32_t nby_session;
 	struct provider_state *providers;
+	struct young_state *young; /* by source; NULL: none is */
 	struct feed *feeds;
 	uint32_t nfeeds_left;
 	struct rng dns;
 	uint64_t sequence;
 	struct buf envelope, address;
 	struct verdict full; /* too many messages in a connection */
+	struct verdict cold; /* too many from a young source */
 };
 
 /* ---- trial.c ---- */

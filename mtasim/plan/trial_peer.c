@@ -66,9 +66,25 @@ judge_connection(struct trial *t, struct peer *p)
 	return behave_pick(b, AT_CONNECT, &ps->rng);
 }
 
+/* The day's count of a young source; NULL: it is not young any more. */
+static struct young_state *
+young_now(struct trial *t, uint16_t source, uint32_t *most)
+{
+	const struct scen_warm *w = &t->s->warm[source];
+	struct young_state *y = &t->young[source];
+	int64_t day = (t->now - START_US) / (86400 * US_PER_S) + w->day - 1;
+
+	if (w->ndays == 0 || day >= w->ndays)
+		return NULL;
+	if (y->day != day)
+		*y = (struct young_state){ .day = day };
+	*most = w->most[day];
+	return y;
+}
+
 /* The first stage that does not like the message; NULL: taken. */
 static const struct verdict *
-judge_message(struct trial *t, struct peer *p)
+judge_stages(struct trial *t, struct peer *p)
 {
 	struct provider_state *ps = provider_of(t, p);
 	const struct behave *b = &ps->p->behave;
@@ -90,6 +106,24 @@ judge_message(struct trial *t, struct peer *p)
 			return v;
 	}
 	return NULL;
+}
+
+static const struct verdict *
+judge_message(struct trial *t, struct peer *p)
+{
+	uint32_t most;
+	struct young_state *y =
+	    t->young ? young_now(t, p->source, &most) : NULL;
+	const struct verdict *v;
+
+	if (y != NULL && y->used >= most) {
+		p->stage = AT_MAIL;
+		return &t->cold;
+	}
+	v = judge_stages(t, p);
+	if (y != NULL)
+		y->used += v == NULL;
+	return v;
 }
 
 /* How long a client waits for an answer that does not come. */

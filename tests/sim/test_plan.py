@@ -248,6 +248,47 @@ provider:
                                         0.01), str(value(p, "peak")))
 
 
+SPARKPOST = (200, 500, 1000, 2000, 5000, 10000, 20000, 40000, 50000, 75000,
+             100000, 150000, 200000, 250000)
+
+
+def by_day(n, schedule, rate, more=""):
+    """What n young sources deliver on each of 14 days, with mail to spare."""
+    write("c.yml", "hostname: m.example\nsource: { a: {} }\n"
+          "pool: { bulk: { sources: [a] } }\nexpire: 60d\n"
+          "limits: { default: { backoff_min: 5m, backoff_max: 5m } }\n")
+    p = plan(write("w.yml", """config: c.yml
+until: 14d
+workload: { w: { arrival: constant %f/s for 14d, recipients: { p: 1 } } }
+pool: { bulk: { addresses: %d, warming: { schedule: %s%s } } }
+provider: { p: {} }
+""" % (rate / 86400, n, schedule, more)))
+    assert p["course"]["bucket_seconds"] == 86400
+    return [b["delivered"] for b in p["course"]["buckets"]], p
+
+
+def warming():
+    one = [v // 100 for v in SPARKPOST]
+    for n, days in ((12, (9, 11, 14)), (24, (8, 9, 12))):
+        got, p = by_day(n, one, 35000)
+        want = [n * v for v in one if n * v <= 35000]
+        check("%d young sources carry their table" % n,
+              got[:len(want)] == want, str(got))
+        first = tuple(next(d for d, v in enumerate(got, 1) if v >= most)
+                      for most in (5000, 10000, 30000))
+        check("  500k, 1M and 3M a day from days %d, %d, %d" % days,
+              first == days, str(first))
+        check("  and their refusals bind", p["all"]["binds"] == "backoff")
+    got, p = by_day(1, "sparkpost-30d", 100000)
+    check("the table by name: 100k on day 11, 250k on day 14, 903,700 by then",
+          got == list(SPARKPOST) and sum(got) == 903700, str(got))
+    got, p = by_day(2, one, 100, ", count: 1, day: 3")
+    check("what a young source may not carry goes by an old one",
+          got[:13] == [100] * 13 and value(p["all"], "peak") < 10 and
+          value(p["all"], "deferrals") > 10,
+          str((got, value(p["all"], "peak"))))
+
+
 def same():
     path = os.path.join(TOP, "share/scenarios/evening-sale.yml")
     a, b = run(path, "--json"), run(path, "--json")
@@ -301,9 +342,10 @@ queues()
 buckets()
 rates()
 outages()
+warming()
 same()
 mistakes()
 check("Little's law holds on every queue of every run", looked_at[0] > 30,
-      looked_at)
+      str(looked_at))
 print("1..%d" % len(results))
 raise SystemExit(0 if all(results) else 1)
