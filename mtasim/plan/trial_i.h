@@ -19,9 +19,9 @@ struct happen {
 
 /* A message in the queue; its slot is the spool's for the core. */
 struct mail {
-	int64_t arrival_us, assigned_us, began_us;
+	int64_t arrival_us;
 	uint32_t bytes;
-	uint8_t provider;
+	uint8_t provider, feed;
 	bool is_begun;
 };
 
@@ -41,6 +41,7 @@ struct feed { /* a workload */
 	const struct scen_workload *w;
 	struct rng rng;
 	uint64_t i, n; /* messages so far, in all */
+	uint64_t live; /* of them, in the queue */
 	double at;     /* of the next, Poisson; us from start_us */
 };
 

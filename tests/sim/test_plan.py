@@ -172,6 +172,44 @@ provider:
                   near(spool, got_peak * 46 * 1024, 0.01), str(spool))
 
 
+def shares():
+    """Closed arrivals hold the queue; domains and tenants follow Zipf."""
+    write("c.yml", CONF % ("5s", "connections: 20"))
+    path = write("z.yml", """config: c.yml
+dns: 0s
+workload:
+  w: { arrival: closed 500 of 20000, recipients: { tail: 1 },
+       tenants: "zipf 1.0 over t{1..300}" }
+provider:
+  tail: { domains: "d{1..400}.example", zipf: 1.1, mx: own, setup: 0s }
+""")
+    p = plan(path)
+    a = p["all"]
+    check("closed: all come and all leave", value(a, "arrived") == 20000 ==
+          value(a, "delivered"))
+    check("closed: never more in the queue", value(a, "peak") == 500)
+    # Until the last came, it was full: the rest is the last 500.
+    end = value(a, "drained_at")
+    full = 19500 / value(a, "throughput")
+    check("closed: never fewer, while there are any", abs(
+        value(a, "mean_depth") * end - 500 * full) < 500 * (end - full) + 500,
+        "%s of %s" % (full, end))
+    for text, words in (
+            ("closed 0 of 5", "arrival"), ("closed 5", "arrival"),
+            ("closed 5 of 5 of 5", "arrival")):
+        p = run(scenario("connections: 5", text, "{}"))
+        check("not an arrival: " + text, p.returncode == 2 and words in
+              p.stderr, p.stderr)
+    for text in ("zipf over t{1..3}", "zipf 1.0 over t{3..1}",
+                 "zipf 1.0 t{1..3}", "acme", "zipf 1 over %s{1..9}" %
+                 ("t" * 64)):
+        path = scenario("connections: 5",
+                        'campaign 1, tenants: "%s"' % text, "{}")
+        p = run(path)
+        check("no tenants: " + text[:20], p.returncode == 2 and
+              "tenants, expected a map of weights" in p.stderr, p.stderr)
+
+
 def same():
     path = os.path.join(TOP, "share/scenarios/evening-sale.yml")
     a, b = run(path, "--json"), run(path, "--json")
@@ -224,6 +262,7 @@ pool: { none: { addresses: 3 } }
 queues()
 buckets()
 outages()
+shares()
 same()
 mistakes()
 print("1..%d" % len(results))
