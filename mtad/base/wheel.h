@@ -33,6 +33,7 @@ struct wheel {
 	uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint32_t tail[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint64_t used[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* bitmaps */
+	uint32_t nused[WHEEL_LEVELS];                  /* bits in them */
 	uint32_t due_head, due_tail; /* fired, not yet taken */
 	uint32_t n;
 };
