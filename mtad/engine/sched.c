@@ -213,7 +213,7 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 		stopped_by(st, WHY_NO_SOURCE, 0, 0);
 		return false;
 	}
-	for (uint16_t k = 0; k < pool->n; k++) {
+	for (uint16_t k = 0; k < pool->n && st->limit != LIMIT_NODE + 1; k++) {
 		uint32_t at = (l->cursor + k) % pool->n;
 
 		if (open_by(e, lane, pool->src[at], st)) {
