@@ -161,11 +161,31 @@ answer(struct trial *t, struct answer *a)
 
 /* ---- the clock ----------------------------------------------------------------- */
 
+bool
+happen_is_set(const struct happen *h)
+{
+	return h->line.next != NULL || heap_has(&h->node);
+}
+
+static void
+leave_line(struct happen *h)
+{
+	if (h->line.next == NULL)
+		return;
+	list_remove(&h->line);
+	h->line.next = NULL;
+}
+
+/* What is set for now comes after all that was set before for this instant,
+ * and so needs no place in the order of times. */
 void
 happen_at(struct trial *t, struct happen *h, int64_t when_us)
 {
+	leave_line(h);
 	if (heap_has(&h->node))
 		heap_rekey(&t->heap, &h->node, when_us);
+	else if (when_us <= t->now)
+		list_push_tail(&t->line, &h->line);
 	else
 		ASSERT(heap_push(&t->heap, &h->node, when_us) == 0);
 }
@@ -247,6 +267,20 @@ is_over(const struct trial *t)
 	return t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0;
 }
 
+/* The first in the heap of this instant, else the first of the line. */
+static struct happen *
+happen_take(struct trial *t)
+{
+	struct heap_node *n = heap_peek(&t->heap);
+	struct happen *h;
+
+	if (list_is_empty(&t->line) || (n != NULL && n->key <= t->now))
+		return container_of(heap_pop(&t->heap), struct happen, node);
+	h = container_of(t->line.next, struct happen, line);
+	leave_line(h);
+	return h;
+}
+
 /* One instant's worth: what happens then, or the core's own timers. False when
  * nothing is left, or only beyond the horizon. */
 static bool
@@ -256,6 +290,8 @@ turn(struct trial *t, int64_t until)
 	int64_t core_at = MAX(core_deadline(t->core), t->now);
 	int64_t at = n ? MIN(n->key, core_at) : core_at;
 
+	if (!list_is_empty(&t->line))
+		at = t->now;
 	if (at >= until || is_over(t))
 		return false;
 	/* Buckets end before what happens behind their end. */
@@ -265,8 +301,7 @@ turn(struct trial *t, int64_t until)
 	if (core_at <= at)
 		core_tick(t->core);
 	else
-		happens(t,
-		    container_of(heap_pop(&t->heap), struct happen, node));
+		happens(t, happen_take(t));
 	t->out->events++;
 	return true;
 }
@@ -312,6 +347,7 @@ trial_make(struct trial *t, uint64_t seed)
 	t->disk.ops = &no_disk;
 	atomic_store(&t->gate.rcpts_free, (int64_t)s->conf->rcpts_max);
 	heap_init(&t->heap, HAPPEN_MAX);
+	list_init(&t->line);
 	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
 	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);

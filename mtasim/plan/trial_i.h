@@ -12,9 +12,12 @@
 #define WALL_US (INT64_C(1767225600) * US_PER_S) /* at that time */
 
 enum happen_kind { HAPPEN_ARRIVAL, HAPPEN_ANSWER, HAPPEN_PEER };
+/* In the heap, or in the line of what happens at once, behind all of this
+ * instant that is in the heap. */
 struct happen {
 	struct heap_node node;
-	uint8_t kind; /* enum happen_kind */
+	struct list line; /* next NULL: not in it */
+	uint8_t kind;     /* enum happen_kind */
 };
 
 /* A message in the queue; its slot is the spool's for the core. */
@@ -77,6 +80,7 @@ struct trial {
 	struct gate gate;
 	struct disk disk;
 	struct heap heap;
+	struct list line;
 	int64_t now; /* of the engine */
 	struct pool mails, peers, answers;
 	struct peer **by_session;
@@ -92,6 +96,7 @@ struct trial {
 
 /* ---- trial.c ---- */
 void happen_at(struct trial *t, struct happen *h, int64_t when_us);
+bool happen_is_set(const struct happen *h);
 /* Brings the integrals of a provider and of all up to now. */
 void trial_count(struct trial *t, uint32_t provider);
 static inline struct tally *

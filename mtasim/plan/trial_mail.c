@@ -200,7 +200,7 @@ static void
 feed_left(struct trial *t, struct feed *f)
 {
 	f->live--;
-	if (f->w->arrival == ARRIVAL_CLOSED && !heap_has(&f->happen.node))
+	if (f->w->arrival == ARRIVAL_CLOSED && !happen_is_set(&f->happen))
 		(void)feed_next(t, f);
 }
 
