@@ -89,6 +89,7 @@ append(struct wheel *w, uint32_t index, struct wheel_link *l, uint32_t where)
 {
 	uint32_t *head, *tail;
 
+	w->moves++;
 	list_ends(w, where, &head, &tail);
 	l->where = where;
 	l->prev = *tail;

@@ -55,6 +55,7 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			enum eng_why why;
 			int64_t until;
 
+			e->totals.decisions_total++;
 			if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
 				i = next;
 				continue;
@@ -174,6 +175,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 	struct path *p;
 	int target;
 
+	e->totals.decisions_total++;
 	if (src->conf == SRC_NONE)
 		return false;
 	path = eng_path_get(e, l->site, si);
@@ -266,6 +268,7 @@ lane_pump(struct eng *e, uint32_t lane)
 			return;
 		}
 		e->budget--;
+		e->totals.decisions_total++;
 		if (assign_below(e, lane, MIN(FILL_FIRST, ahead)))
 			continue;
 		if (l->pending >= l->ngroups)
@@ -319,6 +322,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		uint32_t lane = s->hungry.head;
 		struct lane *l = pool_at(&e->lanes, lane);
 
+		e->totals.decisions_total++;
 		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
 			il_remove(K_HUNGRY(e), &s->hungry, lane);
 			il_push_tail(K_HUNGRY(e), &s->hungry, lane);

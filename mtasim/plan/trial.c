@@ -246,6 +246,49 @@ trial_bucket(struct trial *t)
 	return &o->buckets[o->nbuckets - 1];
 }
 
+/* ---- what it costs ------------------------------------------------------------- */
+
+static struct work
+work_now(const struct trial *t)
+{
+	const struct tally *all = &t->out->tallies[t->out->n];
+	struct eng_totals e;
+
+	core_totals(t->core, &e);
+	return (struct work){
+		.messages = t->part == PART_FILL ?
+		    all->arrived :
+		    all->delivered + all->bounced + all->expired,
+		.decisions = e.decisions_total,
+		.comparisons = e.comparisons_total + t->heap.compares,
+		.moves = e.moves_total + t->heap.moves,
+		.steps = e.steps_total,
+		.commands = e.commands_total,
+	};
+}
+
+static void
+part_end(struct trial *t, enum trial_part next)
+{
+	struct work now = work_now(t), *w = &t->out->work[t->part];
+
+#define X(name) w->name = now.name - t->work.name;
+	TRIAL_WORK(X)
+#undef X
+	if (t->watch && t->watch->part)
+		t->watch->part(t->watch->ctx, (enum trial_part)t->part,
+		    tally_all(t)->depth);
+	t->part = (uint8_t)next;
+	t->work = work_now(t);
+}
+
+void
+trial_part(struct trial *t, enum trial_part part)
+{
+	if (part > t->part)
+		part_end(t, part);
+}
+
 static void
 happens(struct trial *t, struct happen *h)
 {
@@ -418,14 +461,17 @@ struct outlook *
 trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
 {
 	int64_t until = s->until_us ? START_US + s->until_us : TIME_NEVER;
-	struct trial t = { .s = s, .out = mem_get(sizeof(struct outlook)) };
+	struct trial t = { .s = s,
+		.out = mem_get(sizeof(struct outlook)),
+		.watch = watch };
 
 	ASSERT(trial_make(&t, seed));
 	feeds_make(&t, seed);
 	while (turn(&t, until))
-		if (watch && t.out->events % TELL_EVERY == 0)
+		if (watch && watch->tell && t.out->events % TELL_EVERY == 0)
 			watch->tell(watch->ctx, t.now - START_US,
 			    tally_all(&t)->arrived, tally_all(&t)->depth);
+	part_end(&t, PART_N);
 	if (s->until_us && !is_over(&t))
 		t.now = until;
 	core_clock(t.core, t.now, t.now - START_US + WALL_US);

@@ -76,6 +76,9 @@ struct answer {
 struct trial {
 	const struct scen *s;
 	struct outlook *out;
+	const struct trial_watch *watch; /* or NULL */
+	struct work work;                /* before the present part */
+	uint8_t part;                    /* enum trial_part */
 	struct core *core;
 	struct gate gate;
 	struct disk disk;
@@ -105,12 +108,14 @@ tally_of(struct trial *t, uint32_t provider)
 	return &t->out->tallies[provider];
 }
 static inline struct tally *
-tally_all(struct trial *t)
+tally_all(const struct trial *t)
 {
 	return &t->out->tallies[t->out->n];
 }
 struct mail *trial_mail(struct trial *t, const struct job *j);
 struct bucket *trial_bucket(struct trial *t);
+/* A closed workload comes to a part: the trial does, if it is before it. */
+void trial_part(struct trial *t, enum trial_part part);
 
 /* ---- trial_mail.c ---- */
 void feeds_make(struct trial *t, uint64_t seed);

@@ -11,6 +11,17 @@
 
 /* ---- when ---------------------------------------------------------------------- */
 
+/* All but one of a hundred know where they go: the first look-ups, which hold up
+ * what comes at once, are over. */
+static bool
+is_settled(const struct trial *t)
+{
+	struct eng_totals e;
+
+	core_totals(t->core, &e);
+	return e.resolving <= tally_all(t)->depth / 100;
+}
+
 /* Sets the time of message f->i, which may be that of another one's end; false
  * when there is none. */
 static bool
@@ -19,6 +30,11 @@ feed_next(struct trial *t, struct feed *f)
 	const struct scen_workload *w = f->w;
 
 	if (w->arrival == ARRIVAL_CLOSED) {
+		if (f->i == f->n)
+			trial_part(t, PART_DRAIN);
+		else if (t->part == PART_FILL && f->live == w->held &&
+		    is_settled(t))
+			trial_part(t, PART_FULL);
 		if (f->i < f->n && f->live < w->held)
 			happen_at(t, &f->happen,
 			    MAX(t->now, START_US + w->start_us));
