@@ -153,12 +153,7 @@ node_has_room(struct eng *e, const struct path *p, const struct host *h,
 		return false;
 	}
 	*k = LIMIT_NODE;
-	if (e->sessions.live < e->limits.sessions_max)
-		return true;
-	/* An idle one makes room. */
-	if (e->idle_sessions.n != 0 && may_close(e))
-		eng_sess_close(e, e->idle_sessions.head);
-	return false;
+	return e->sessions.live < e->limits.sessions_max;
 }
 
 /* Opens a session for the lane by one source; else says what stops it. */
@@ -303,6 +298,26 @@ eng_kicks_run(struct eng *e)
 	} while (e->kicks.n != 0 && e->budget != 0);
 }
 
+/* Lanes that may open a session now, but not those that wait for the node's:
+ * as long as it is full they would look in vain, once for each message. */
+static void
+site_look_again(struct eng *e, uint32_t site)
+{
+	struct site *s = pool_at(&e->sites, site);
+
+	for (uint32_t i = s->hungry.head; i != 0;) {
+		struct lane *l = pool_at(&e->lanes, i);
+		uint32_t next = l->hungry.next;
+
+		if (!l->is_parked)
+			eng_lane_kick(e, i);
+		else if (l->in_limit != LIMIT_NODE + 1 ||
+		    e->sessions.live < e->limits.sessions_max)
+			eng_lane_unpark(e, i);
+		i = next;
+	}
+}
+
 /* Something about the path changed for the better, or its time has come: fills
  * its sessions, then lets lanes that were parked look again. */
 void
@@ -340,18 +355,26 @@ eng_path_pump(struct eng *e, uint32_t path)
 	}
 	if (s->hungry.n != 0 &&
 	    (e->budget == 0 || eng_path_open_gate(e, p, &until) == WHY_NONE))
-		eng_site_wake(e, site);
+		site_look_again(e, site);
 }
 
+/* Lanes that wait for the node's sessions get those that there are; when there
+ * are none, idle ones make room, one for each. Some may be slow to say
+ * goodbye. */
 void
 eng_limit_wake(struct eng *e)
 {
+	uint32_t waiting;
+
 	for (int k = 0; k < LIMITS; k++) {
 		uint32_t used = limit_used(e, k), max = limit_max(e, k);
 
 		for (; used < max && e->limit[k].n != 0; used++)
 			eng_lane_unpark(e, e->limit[k].head);
 	}
+	waiting = e->limit[LIMIT_NODE].n;
+	while (e->idle_sessions.n != 0 && e->nclosing < waiting && may_close(e))
+		eng_sess_close(e, e->idle_sessions.head);
 }
 
 void
