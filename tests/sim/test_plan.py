@@ -210,6 +210,42 @@ provider:
               "tenants, expected a map of weights" in p.stderr, p.stderr)
 
 
+COUNTS = ("decisions", "comparisons", "moves")
+
+
+def work(held, provider):
+    write("c.yml", CONF % ("5s", "connections: 20") + "sessions_max: 300\n")
+    path = write("w.yml", """config: c.yml
+workload:
+  w: { arrival: closed %d of %d, recipients: { tail: 1 },
+       tenants: "zipf 1.0 over t{1..100}" }
+pool: { bulk: { addresses: 8 } }
+provider:
+  tail: { domains: "d{1..3000}.example", zipf: 1.1, mx: own, setup: 300ms,
+          per_message: 200ms%s }
+""" % (held, held + 15000, provider))
+    w = plan(path, "--counters")["work"]
+    return [w["full"][k] / w["full"]["messages"] for k in COUNTS]
+
+
+def costs():
+    """What a message costs does not depend on how many are queued."""
+    for name, provider, most in (
+            ("all goes well", "", (9, 30, 19)),
+            ("a fifth is deferred",
+             ', replies: ["rcpt:20%:450 4.2.0 later"]', (11, 40, 25))):
+        few, many = work(3000, provider), work(60000, provider)
+        for k, a, b, top in zip(COUNTS, few, many, most):
+            check("%s: %s a message grow by less than 5 %%" % (name, k),
+                  b < 1.05 * a, "%.3f to %.3f" % (a, b))
+            check("  and are no more than %d" % top, max(a, b) <= top,
+                  "%.3f, %.3f" % (a, b))
+    p = run(os.path.join(TMP, "w.yml"), "--counters")
+    check("the counts as text", all(w in p.stdout for w in (
+        "decisions each", "moves each", "messages/s", "bytes each")),
+        p.stdout[-600:])
+
+
 def same():
     path = os.path.join(TOP, "share/scenarios/evening-sale.yml")
     a, b = run(path, "--json"), run(path, "--json")
@@ -263,6 +299,7 @@ queues()
 buckets()
 outages()
 shares()
+costs()
 same()
 mistakes()
 print("1..%d" % len(results))
