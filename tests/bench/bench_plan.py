@@ -28,8 +28,8 @@ source: { a: {} }
 pool: { bulk: { sources: [a] } }
 limits: { default: { connections: 20 } }
 sessions_max: 1000
-messages_max: 1000000000
-queue_recipients_max: 1000000000
+messages_max: 100000000
+queue_recipients_max: 100000000
 """
 SCENARIO = """config: c.yml
 until: %ds
