@@ -27,7 +27,7 @@ struct sweep {
 struct plan {
 	uint64_t seeds, seed;
 	const char *calibration;
-	bool is_json;
+	bool is_json, counts;
 	struct calib record;
 	bool is_calibrated, is_broken;
 	uint32_t nsweeps;
@@ -36,6 +36,9 @@ struct plan {
 	bool tells, has_told;
 	int64_t began_us, told_us;
 	uint64_t run, runs, before;
+	/* What the first run of a scenario costs. */
+	struct cost cost;
+	int64_t part_us; /* of the processor, at the end of the last part */
 };
 
 static int
@@ -74,6 +77,8 @@ static const struct opt opts[] = {
 	    "once for each value; several sweeps: for each combination" },
 	{ "calibration", "FILE", OPT_TEXT, offsetof(struct plan, calibration),
 	    NULL, "what mtasim calibrate kept (where it keeps it)" },
+	{ "counters", NULL, OPT_FLAG, offsetof(struct plan, counts), NULL,
+	    "what the first seed's run cost: work a message, speed, memory" },
 	{ "json", NULL, OPT_FLAG, offsetof(struct plan, is_json), NULL,
 	    "JSON instead of text" },
 };
@@ -116,19 +121,68 @@ tell(void *ctx, int64_t at_us, uint64_t arrived, uint64_t depth)
 	    fmt_count(q, depth));
 }
 
+/* ---- what a run costs ---------------------------------------------------------- */
+
+static int64_t
+processor_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
+}
+
+static uint64_t
+resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long all = 0, resident = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%lu %lu", &all, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void
+part_over(void *ctx, enum trial_part part, uint64_t depth)
+{
+	struct plan *p = ctx;
+	int64_t now = processor_us();
+
+	p->cost.cpu_us[part] = now - p->part_us;
+	p->cost.rss[part] = resident_bytes();
+	p->cost.depth[part] = depth;
+	p->part_us = now;
+}
+
+static struct outlook *
+run_counted(struct plan *p, const struct scen *s, uint64_t seed)
+{
+	struct trial_watch watch = { p->tells ? tell : NULL, part_over, p };
+
+	p->cost = (struct cost){ .rss_before = resident_bytes() };
+	p->part_us = processor_us();
+	return trial_run(s, seed, &watch);
+}
+
 /* ---- runs ---------------------------------------------------------------------- */
 
 static struct forecast *
 foresee(struct plan *p, const struct scen *s)
 {
-	struct trial_watch watch = { tell, p };
+	struct trial_watch watch = { tell, NULL, p };
 	uint64_t seed = p->seed ? p->seed : s->seed;
 	struct forecast *f = forecast_new(s, seed, (uint32_t)p->seeds);
 
 	for (uint64_t i = 0; i < p->seeds; i++) {
 		p->run++;
 		forecast_add(f,
-		    trial_run(s, seed + i, p->tells ? &watch : NULL));
+		    i == 0 && p->counts ?
+			run_counted(p, s, seed) :
+			trial_run(s, seed + i, p->tells ? &watch : NULL));
 	}
 	forecast_close(f);
 	p->is_broken |= f->nbroken != 0;
@@ -142,6 +196,17 @@ load(const char *path, const struct scen_set *sets, uint32_t n)
 	struct conf_errors errs = { .report = world_report };
 
 	return scen_load(path, sets, n, &errs);
+}
+
+static void
+put_json(const struct plan *p, const struct forecast *f, struct jsonw *w)
+{
+	report_json(f, w);
+	if (p->counts) {
+		jw_key(w, "work");
+		report_work_json(f->first, &p->cost, w);
+	}
+	jw_close(w, '}');
 }
 
 static const enum metric sweep_columns[] = { METRIC_throughput, METRIC_peak,
@@ -216,7 +281,7 @@ run_sweep(struct plan *p, const char *path, struct buf *out)
 			}
 			jw_close(&w, ']');
 			jw_key(&w, "plan");
-			report_json(f, &w);
+			put_json(p, f, &w);
 			jw_close(&w, '}');
 		} else
 			sweep_row(p, f, sets, out);
@@ -242,9 +307,11 @@ run_one(struct plan *p, const char *path, struct buf *out)
 	f = foresee(p, s);
 	jw_init(&w, out);
 	if (p->is_json)
-		report_json(f, &w);
+		put_json(p, f, &w);
 	else
 		report_text(f, out);
+	if (p->counts && !p->is_json)
+		report_work_text(f->first, &p->cost, out);
 	forecast_free(f);
 	scen_free(s);
 	return SIM_PASS;

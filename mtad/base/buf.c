@@ -6,6 +6,8 @@
  * than were consumed, or when the ceiling leaves no other way; the first kind
  * costs O(1) per byte over time.
  */
+#include <endian.h>
+
 #include "base/base.h"
 
 #define BUF_CAP_FIRST 64
@@ -246,28 +248,44 @@ cursor_of(struct slice s)
 	return (struct cursor){ .s = s };
 }
 
+/* The place of the next n bytes, which are then behind; NULL and bad when there
+ * are fewer. */
+static inline const char *
+cursor_next(struct cursor *c, size_t n)
+{
+	const char *p = c->s.p;
+
+	if (c->bad || n > c->s.n) {
+		c->bad = true;
+		return NULL;
+	}
+	if (n > 0) {
+		c->s.p += n;
+		c->s.n -= n;
+	}
+	return p;
+}
+
 struct slice
 cursor_take(struct cursor *c, size_t n)
 {
-	struct slice s = c->s;
+	const char *p = cursor_next(c, n);
 
-	if (c->bad || n > s.n) {
-		c->bad = true;
-		return slice_of("", 0);
-	}
-	c->s = slice_skip(s, n);
-	return slice_of(s.p, n);
+	return c->bad ? slice_of("", 0) : slice_of(p, n);
 }
 
-static uint64_t
+/* A number of up to 8 bytes, little-endian; 0 when it is not there. One load
+ * where the compiler knows how many. */
+static inline uint64_t
 cursor_le(struct cursor *c, size_t bytes)
 {
-	struct slice s = cursor_take(c, bytes);
+	const char *p = cursor_next(c, bytes);
 	uint64_t v = 0;
 
-	for (size_t i = 0; i < s.n; i++)
-		v |= (uint64_t)(unsigned char)s.p[i] << (8 * i);
-	return v;
+	if (p == NULL)
+		return 0;
+	memcpy(&v, p, bytes);
+	return le64toh(v);
 }
 
 uint8_t

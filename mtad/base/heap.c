@@ -25,8 +25,10 @@ heap_free(struct heap *h)
 }
 
 static bool
-node_is_before(const struct heap_node *a, const struct heap_node *b)
+node_is_before(struct heap *h, const struct heap_node *a,
+    const struct heap_node *b)
 {
+	h->compares++;
 	return a->key < b->key || (a->key == b->key && a->seq < b->seq);
 }
 
@@ -35,12 +37,13 @@ heap_place(struct heap *h, uint32_t at, struct heap_node *n)
 {
 	h->v[at] = n;
 	n->at = at;
+	h->moves++;
 }
 
 static void
 heap_up(struct heap *h, struct heap_node *n, uint32_t at)
 {
-	for (; at > 1 && node_is_before(n, h->v[at / 2]); at /= 2)
+	for (; at > 1 && node_is_before(h, n, h->v[at / 2]); at /= 2)
 		heap_place(h, at, h->v[at / 2]);
 	heap_place(h, at, n);
 }
@@ -52,9 +55,9 @@ heap_down(struct heap *h, struct heap_node *n, uint32_t at)
 
 	for (; (child = 2 * at) <= h->n; at = child) {
 		if (child < h->n &&
-		    node_is_before(h->v[child + 1], h->v[child]))
+		    node_is_before(h, h->v[child + 1], h->v[child]))
 			child++;
-		if (!node_is_before(h->v[child], n))
+		if (!node_is_before(h, h->v[child], n))
 			break;
 		heap_place(h, at, h->v[child]);
 	}
@@ -65,7 +68,7 @@ heap_down(struct heap *h, struct heap_node *n, uint32_t at)
 static void
 heap_settle(struct heap *h, struct heap_node *n, uint32_t at)
 {
-	if (at > 1 && node_is_before(n, h->v[at / 2]))
+	if (at > 1 && node_is_before(h, n, h->v[at / 2]))
 		heap_up(h, n, at);
 	else
 		heap_down(h, n, at);

@@ -18,6 +18,7 @@ struct heap {
 	struct heap_node **v;
 	uint32_t n, cap, max;
 	uint64_t next_seq;
+	uint64_t compares, moves; /* work done so far */
 };
 
 /* An empty heap of at most max (below 2^31) nodes. */

@@ -5,6 +5,8 @@
  * request that does not fit a block of the usual size gets a block of its own
  * behind head, so that head's rest is not wasted. used <= max.
  */
+#include <sys/mman.h>
+
 #include "base/base.h"
 
 #define ARENA_ALIGN 16
@@ -24,16 +26,64 @@ mem_get(size_t n)
 	return p;
 }
 
+/* Above this, an allocation has pages of its own, all but the first and last
+ * few of which may be huge. */
+#define OWN_PAGES_BYTES (2 * MEM_HUGE_BYTES)
+
+/* That whole huge pages of it be huge. Only a wish: what the system says to it
+ * does not matter. */
+static void *
+wish_huge(void *p, size_t n)
+{
+	uintptr_t from = ((uintptr_t)p + MEM_HUGE_BYTES - 1) &
+	    ~(uintptr_t)(MEM_HUGE_BYTES - 1);
+	uintptr_t to = ((uintptr_t)p + n) & ~(uintptr_t)(MEM_HUGE_BYTES - 1);
+
+	if (p != NULL && n >= OWN_PAGES_BYTES)
+		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+	return p;
+}
+
 void *
 mem_try(size_t n)
 {
-	return calloc(1, n ? n : 1);
+	return wish_huge(calloc(1, n ? n : 1), n);
 }
 
 void *
 mem_grow(void *p, size_t n)
 {
-	return realloc(p, n ? n : 1);
+	return wish_huge(realloc(p, n ? n : 1), n);
+}
+
+static size_t
+whole_huge(size_t n)
+{
+	return (n + MEM_HUGE_BYTES - 1) & ~(MEM_HUGE_BYTES - 1);
+}
+
+void *
+mem_huge_try(size_t n)
+{
+	size_t all = whole_huge(n) + MEM_HUGE_BYTES, before;
+	char *p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)p & (MEM_HUGE_BYTES - 1);
+	if (before > 0)
+		(void)munmap(p, before);
+	(void)munmap(p + before + whole_huge(n), MEM_HUGE_BYTES - before);
+	(void)madvise(p + before, whole_huge(n), MADV_HUGEPAGE);
+	return p + before;
+}
+
+void
+mem_huge_free(void *p, size_t n)
+{
+	if (p != NULL)
+		(void)munmap(p, whole_huge(n));
 }
 
 void

@@ -16,6 +16,12 @@ void *mem_try(size_t n);
  * untouched. */
 void *mem_grow(void *p, size_t n);
 void mem_free(void *p);
+/* For tables that grow large and are touched here and there: n bytes, zeroed,
+ * that begin at a huge page and lie on huge pages where the system has some.
+ * NULL when there are none. Free with mem_huge_free, of the same n. */
+#define MEM_HUGE_BYTES ((size_t)2 << 20)
+void *mem_huge_try(size_t n);
+void mem_huge_free(void *p, size_t n);
 
 /* An arena: grows by blocks, frees everything at once, has a ceiling. */
 struct arena {

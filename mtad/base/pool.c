@@ -5,7 +5,9 @@
  * them with an even generation form the free list, linked through their first
  * four bytes; gens has room for every slot of the nchunks chunks. A chunk is
  * about CHUNK_BYTES, less when the pool's ceiling is small, so that a pool of
- * a few slots costs little and one of millions has few chunks.
+ * a few slots costs little and one of millions has few chunks. Once a pool has
+ * as many as a huge page takes, they come by the huge page: at millions of slots
+ * a fourth of the time went into finding pages.
  */
 #include "base/base.h"
 
@@ -26,11 +28,49 @@ pool_init(struct pool *p, size_t slot_bytes, uint32_t max)
 	p->next_new = 1;
 }
 
+static size_t
+chunk_bytes(const struct pool *p)
+{
+	return (size_t)p->chunk_slots * p->slot_bytes;
+}
+
+/* Chunks on a huge page; 0: a chunk alone is larger. */
+static uint32_t
+huge_chunks(const struct pool *p)
+{
+	return (uint32_t)(MEM_HUGE_BYTES / chunk_bytes(p));
+}
+
+/* Chunk i in its turn: one of the first has memory of its own; of the others,
+ * those of a huge page lie one behind the other. */
+static char *
+chunk_new(const struct pool *p, uint32_t i)
+{
+	uint32_t n = huge_chunks(p);
+
+	if (i < n || n == 0)
+		return mem_try(chunk_bytes(p));
+	if (i % n != 0)
+		return p->chunks[i - 1] + chunk_bytes(p);
+	return mem_huge_try(n * chunk_bytes(p));
+}
+
+static void
+chunks_free(struct pool *p)
+{
+	uint32_t n = huge_chunks(p);
+
+	for (uint32_t i = 0; i < p->nchunks; i++)
+		if (i < n || n == 0)
+			mem_free(p->chunks[i]);
+		else if (i % n == 0)
+			mem_huge_free(p->chunks[i], n * chunk_bytes(p));
+}
+
 void
 pool_free(struct pool *p)
 {
-	for (uint32_t i = 0; i < p->nchunks; i++)
-		mem_free(p->chunks[i]);
+	chunks_free(p);
 	mem_free(p->chunks);
 	mem_free(p->gens);
 	pool_init(p, p->slot_bytes, p->max);
@@ -74,7 +114,7 @@ pool_grow(struct pool *p)
 
 	if (pool_grow_tables(p) != 0)
 		return E_NOMEM;
-	chunk = mem_try((size_t)p->chunk_slots * p->slot_bytes);
+	chunk = chunk_new(p, p->nchunks);
 	if (chunk == NULL)
 		return E_NOMEM;
 	memset(p->gens + (size_t)p->nchunks * p->chunk_slots, 0,
@@ -157,7 +197,7 @@ pool_handle(const struct pool *p, uint32_t index)
 size_t
 pool_bytes(const struct pool *p)
 {
-	size_t chunk = (size_t)p->chunk_slots * p->slot_bytes;
+	size_t chunk = chunk_bytes(p);
 	size_t row = sizeof(*p->chunks) + p->chunk_slots * sizeof(*p->gens);
 
 	return p->nchunks * chunk + pool_table_cap(p->nchunks) * row;

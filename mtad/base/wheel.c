@@ -52,7 +52,8 @@ where_of(unsigned level, unsigned slot)
 	return level * WHEEL_SLOTS + slot + 1;
 }
 
-/* Keeps the bitmap true of the list that `where` names. */
+/* Keeps the bitmap, and the count of its bits, true of the list that `where`
+ * names. */
 static void
 used_mark(struct wheel *w, uint32_t where, bool is_used)
 {
@@ -60,12 +61,11 @@ used_mark(struct wheel *w, uint32_t where, bool is_used)
 	unsigned slot = (where - 1) % WHEEL_SLOTS;
 	uint64_t bit = UINT64_C(1) << (slot % 64);
 
-	if (where == WHERE_DUE)
+	if (where == WHERE_DUE ||
+	    !!(w->used[level][slot / 64] & bit) == is_used)
 		return;
-	if (is_used)
-		w->used[level][slot / 64] |= bit;
-	else
-		w->used[level][slot / 64] &= ~bit;
+	w->used[level][slot / 64] ^= bit;
+	w->nused[level] += is_used ? 1 : -1u;
 }
 
 /* The two ends of the list that `where` names. */
@@ -89,6 +89,7 @@ append(struct wheel *w, uint32_t index, struct wheel_link *l, uint32_t where)
 {
 	uint32_t *head, *tail;
 
+	w->moves++;
 	list_ends(w, where, &head, &tail);
 	l->where = where;
 	l->prev = *tail;
@@ -224,6 +225,8 @@ next_slot(const struct wheel *w, unsigned *level, unsigned *slot,
 	unsigned l, s, shift, at;
 
 	for (l = 0; l < WHEEL_LEVELS; l++) {
+		if (w->nused[l] == 0)
+			continue;
 		shift = SLOT_BITS * l;
 		at = (w->now_tick >> shift) & SLOT_MASK;
 		s = at < SLOT_MASK ? used_from(w, l, at + 1) : WHEEL_SLOTS;

@@ -33,8 +33,10 @@ struct wheel {
 	uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint32_t tail[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint64_t used[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* bitmaps */
+	uint32_t nused[WHEEL_LEVELS];                  /* bits in them */
 	uint32_t due_head, due_tail; /* fired, not yet taken */
 	uint32_t n;
+	uint64_t moves; /* work done so far: timers put into a slot */
 };
 
 /* The span of a wheel is 255 * 2^24 ticks (49 days of milliseconds); a later

@@ -285,12 +285,13 @@ eng_queues_idle_run(struct eng *e)
 
 /* 1 when two neighbours can share a transaction; 0 stands for no neighbour. */
 static uint32_t
-same(const struct eng *e, uint32_t a, uint32_t b)
+same(struct eng *e, uint32_t a, uint32_t b)
 {
 	const struct rcpt *x, *y;
 
 	if (a == 0 || b == 0)
 		return 0;
+	e->totals.comparisons_total++;
 	x = eng_rcpt(e, a);
 	y = eng_rcpt(e, b);
 	return x->msg == y->msg && x->dom == y->dom;
@@ -299,7 +300,7 @@ same(const struct eng *e, uint32_t a, uint32_t b)
 /* How many runs more there are with i between its two neighbours than
  * without it: 1, 0 or 2 (it splits a run). */
 static uint32_t
-runs_of(const struct eng *e, uint32_t i)
+runs_of(struct eng *e, uint32_t i)
 {
 	const struct link *n = &eng_rcpt(e, i)->link;
 

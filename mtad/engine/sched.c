@@ -55,6 +55,7 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			enum eng_why why;
 			int64_t until;
 
+			e->totals.decisions_total++;
 			if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
 				i = next;
 				continue;
@@ -156,12 +157,7 @@ node_has_room(struct eng *e, const struct path *p, const struct host *h,
 		return false;
 	}
 	*k = LIMIT_NODE;
-	if (e->sessions.live < e->limits.sessions_max)
-		return true;
-	/* An idle one makes room. */
-	if (e->idle_sessions.n != 0 && may_close(e))
-		eng_sess_close(e, e->idle_sessions.head);
-	return false;
+	return e->sessions.live < e->limits.sessions_max;
 }
 
 /* Opens a session for the lane by one source; else says what stops it. */
@@ -178,6 +174,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 	struct path *p;
 	int target;
 
+	e->totals.decisions_total++;
 	if (src->conf == SRC_NONE)
 		return false;
 	path = eng_path_get(e, l->site, si);
@@ -217,7 +214,7 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 		stopped_by(st, WHY_NO_SOURCE, 0, 0);
 		return false;
 	}
-	for (uint16_t k = 0; k < pool->n; k++) {
+	for (uint16_t k = 0; k < pool->n && st->limit != LIMIT_NODE + 1; k++) {
 		uint32_t at = (l->cursor + k) % pool->n;
 
 		if (open_by(e, lane, pool->src[at], st)) {
@@ -270,6 +267,7 @@ lane_pump(struct eng *e, uint32_t lane)
 			return;
 		}
 		e->budget--;
+		e->totals.decisions_total++;
 		if (assign_below(e, lane, MIN(FILL_FIRST, ahead)))
 			continue;
 		if (l->pending >= l->ngroups)
@@ -320,6 +318,26 @@ lane_tell(struct eng *e, uint32_t lane, const struct path *p, enum eng_why why,
 	l->until_us = until_us;
 }
 
+/* Lanes that may open a session now, but not those that wait for the node's:
+ * as long as it is full they would look in vain, once for each message. */
+static void
+site_look_again(struct eng *e, uint32_t site)
+{
+	struct site *s = pool_at(&e->sites, site);
+
+	for (uint32_t i = s->hungry.head; i != 0;) {
+		struct lane *l = pool_at(&e->lanes, i);
+		uint32_t next = l->hungry.next;
+
+		if (!l->is_parked)
+			eng_lane_kick(e, i);
+		else if (l->in_limit != LIMIT_NODE + 1 ||
+		    e->sessions.live < e->limits.sessions_max)
+			eng_lane_unpark(e, i);
+		i = next;
+	}
+}
+
 /* Something about the path changed for the better, or its time has come: fills
  * its sessions, then lets lanes that were parked look again. */
 void
@@ -339,6 +357,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		uint32_t lane = s->hungry.head;
 		struct lane *l = pool_at(&e->lanes, lane);
 
+		e->totals.decisions_total++;
 		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
 			il_remove(K_HUNGRY(e), &s->hungry, lane);
 			il_push_tail(K_HUNGRY(e), &s->hungry, lane);
@@ -359,7 +378,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		return;
 	why = e->budget == 0 ? WHY_NONE : eng_path_open_gate(e, p, &until);
 	if (why == WHY_NONE) {
-		eng_site_wake(e, site);
+		site_look_again(e, site);
 		return;
 	}
 	if (until != 0)
@@ -367,15 +386,23 @@ eng_path_pump(struct eng *e, uint32_t path)
 	lane_tell(e, s->hungry.head, p, why, until);
 }
 
+/* Lanes that wait for the node's sessions get those that there are; when there
+ * are none, idle ones make room, one for each. Some may be slow to say
+ * goodbye. */
 void
 eng_limit_wake(struct eng *e)
 {
+	uint32_t waiting;
+
 	for (int k = 0; k < LIMITS; k++) {
 		uint32_t used = limit_used(e, k), max = limit_max(e, k);
 
 		for (; used < max && e->limit[k].n != 0; used++)
 			eng_lane_unpark(e, e->limit[k].head);
 	}
+	waiting = e->limit[LIMIT_NODE].n;
+	while (e->idle_sessions.n != 0 && e->nclosing < waiting && may_close(e))
+		eng_sess_close(e, e->idle_sessions.head);
 }
 
 void

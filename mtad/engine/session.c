@@ -137,6 +137,7 @@ goes_along(struct eng *e, uint32_t i, uint32_t msg, uint32_t dom)
 
 	if (i == 0)
 		return false;
+	e->totals.comparisons_total++;
 	r = eng_rcpt(e, i);
 	return r->msg == msg && r->dom == dom;
 }

@@ -124,6 +124,7 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
 	int64_t missing;
 
+	e->totals.decisions_total++;
 	*until_us = 0;
 	if (p->backoff_until_us > e->now) {
 		*until_us = p->backoff_until_us;

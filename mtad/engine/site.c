@@ -309,6 +309,7 @@ look_at(struct eng *e, const struct site *s, int k, const struct src *src,
 {
 	const struct host *x = pool_at(&e->hosts, s->targets[k].host);
 
+	e->totals.decisions_total++;
 	if (x->ip.family == 6 ? !src->has_v6 : !src->has_v4)
 		return;
 	p->reaches = true;

@@ -15,6 +15,8 @@ eng_totals(const struct eng *e, struct eng_totals *out)
 	out->resolving = e->nstate[R_WAIT];
 	out->sessions = e->sessions.live;
 	out->queues = e->queues.live;
+	out->comparisons_total += e->timers.compares;
+	out->moves_total = e->timers.moves + e->wheel.moves;
 }
 
 /* Why a domain's mail waits, when it waits for the domain. */

@@ -20,6 +20,8 @@
  * Nothing follows. Each text has a ceiling; a reader checks them all, so that
  * what was decoded once can be relied upon.
  */
+#include <endian.h>
+
 #include "mail/mail.h"
 
 #define ENV_VERSION 1
@@ -63,11 +65,11 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 	return n;
 }
 
-static char *
-put_le(char *p, uint64_t v, int bytes)
+static inline char *
+put_le(char *p, uint64_t v, size_t bytes)
 {
-	for (int i = 0; i < bytes; i++, v >>= 8)
-		p[i] = (char)(v & 0xff);
+	v = htole64(v);
+	memcpy(p, &v, bytes);
 	return p + bytes;
 }
 

@@ -436,7 +436,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
     const struct envelope *env, uint32_t nopen)
 {
 	struct core_msg *m = core_msg_new(c, slot);
-	struct eng_event ev = { .kind = EV_MESSAGE };
+	struct eng_event ev; /* large: only what is said is written */
 	struct slice pool = env->pool;
 
 	if (!m)
@@ -445,6 +445,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	m->ref = *ref;
 	m->nrcpt = (uint16_t)env->nrcpt;
 	m->is_null_sender = env->sender.n == 0;
+	ev.kind = EV_MESSAGE;
 	ev.message = (struct ev_message){
 		.msg = slot.index,
 		.nrcpt = nopen,
@@ -467,9 +468,10 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
     const struct spool_rcpt *state)
 {
 	struct slice domain = mailbox_domain(address);
-	struct eng_event ev = { .kind = EV_RECIPIENT };
+	struct eng_event ev;
 	struct steer s = { env->tenant, env->campaign, env->pool };
 
+	ev.kind = EV_RECIPIENT;
 	ev.recipient = (struct ev_recipient){
 		.msg = msg,
 		.rcpt = rcpt,
@@ -551,8 +553,9 @@ void
 core_session_up(struct core *c, struct handle session, uint32_t caps,
     bool is_tls)
 {
-	struct eng_event ev = { .kind = EV_SESSION_UP };
+	struct eng_event ev;
 
+	ev.kind = EV_SESSION_UP;
 	ev.up = (struct ev_session_up){ session, caps, is_tls };
 	core_step(c, &ev);
 }
@@ -562,8 +565,9 @@ core_session_down(struct core *c, struct handle session,
     const struct outcome *o, struct slice text,
     const struct session_facts *facts)
 {
-	struct eng_event ev = { .kind = EV_SESSION_DOWN };
+	struct eng_event ev;
 
+	ev.kind = EV_SESSION_DOWN;
 	ev.down = (struct ev_session_down){ session, *o };
 	c->down_text = text;
 	c->facts = facts;
@@ -673,10 +677,11 @@ core_damage(struct core *c, const struct spool_damage *d)
 void
 core_tick(struct core *c)
 {
-	struct eng_event ev = { .kind = EV_TICK };
+	struct eng_event ev;
 
 	if (c->is_stopping)
 		return;
+	ev.kind = EV_TICK;
 	core_notices_retry(c);
 	core_step(c, &ev);
 }

@@ -38,7 +38,10 @@
 	X(resolve_total, "Look-ups asked for.")                                \
 	X(steps_total, "Events the engine has taken.")                         \
 	X(commands_total, "Commands the engine has given.")                    \
-	X(parks_total, "Times a path was parked on a limit.")
+	X(parks_total, "Times a path was parked on a limit.")                  \
+	X(decisions_total, "Gates, sources, hosts and sessions looked at.")    \
+	X(comparisons_total, "Comparisons of timers and of neighbours.")       \
+	X(moves_total, "Places that timers moved to.")
 
 static bool
 is_counter(const char *name)

@@ -65,7 +65,8 @@ life_check(const struct scen *s, struct conf_errors *errs)
 		const struct scen_workload *w = &s->workloads[i];
 
 		if (w->arrival == ARRIVAL_POISSON ||
-		    w->size.kind != DIST_CONSTANT || w->pool.n || w->ntenants ||
+		    w->arrival == ARRIVAL_CLOSED ||
+		    w->size.kind != DIST_CONSTANT || w->pool.n || w->tenants ||
 		    w->campaign.n)
 			yaml_error(s->doc, root, errs,
 			    "workload %.*s, expected constant arrivals or a "

@@ -98,7 +98,19 @@ const char *forecast_binds(const struct side *side, int64_t *share);
 /* ---- report.c, report_json.c ---- */
 void report_text(const struct forecast *f, struct buf *out);
 struct jsonw;
+/* Leaves the object open, so that more can follow. */
 void report_json(const struct forecast *f, struct jsonw *w);
+/* ---- report_work.c ---- */
+/* What the machine at hand took for each part of one trial. */
+struct cost {
+	int64_t cpu_us[PART_N];
+	uint64_t rss_before, rss[PART_N]; /* bytes, at the end of each */
+	uint64_t depth[PART_N];           /* of the queue, then */
+};
+void report_work_text(const struct outlook *o, const struct cost *c,
+    struct buf *out);
+void report_work_json(const struct outlook *o, const struct cost *c,
+    struct jsonw *w);
 /* One number in its unit, as short text; dst of 32 bytes. */
 void report_value(char *dst, enum metric m, int64_t v);
 const char *metric_name(enum metric m);

@@ -149,5 +149,4 @@ report_json(const struct forecast *f, struct jsonw *w)
 	}
 	jw_close(w, '}');
 	put_course(w, f->first);
-	jw_close(w, '}');
 }

@@ -1,16 +1,17 @@
 /*
  * plan/scenario.c - reads a scenario from YAML.
  */
-#include <math.h>
-
 #include "plan/keys.h"
 #include "plan/scenario.h"
 
 #define ARENA_MAX (256u << 20)
 #define WEIGHT_MAX 1000000
+#define ZIPF_MAX 10
+#define ARRIVALS_MAX UINT64_C(10000000000)
 #define RATE_EXPECTED                                                          \
-	"\"constant 100/s for 1h\", \"poisson 462.96/s for 12h\" or "          \
-	"\"campaign 100000\", with \"at 500/s\" behind it"
+	"\"constant 100/s for 1h\", \"poisson 462.96/s for 12h\", "            \
+	"\"campaign 100000\", with \"at 500/s\" behind it, or "                \
+	"\"closed 1000 of 100000\""
 
 static struct scen_provider *
 provider(struct keys *k)
@@ -213,7 +214,7 @@ take_zipf(struct keys *k, const struct yaml_node *v)
 	struct scen_provider *p = provider(k);
 
 	if (v->kind != YAML_SCALAR || keys_decimal(v->text, &p->zipf) != 0 ||
-	    p->zipf > 10)
+	    p->zipf > ZIPF_MAX)
 		keys_wrong(k, v, "zipf", "an exponent such as 1.1");
 }
 
@@ -284,19 +285,29 @@ static const struct key provider_keys[] = {
 	{ "events", take_events },
 };
 
-/* Cumulative shares of the domains, by rank. */
-static void
-zipf_make(struct scen *s, struct scen_provider *p)
+/* The table that domains are drawn by, and where their names lie. */
+static bool
+domains_make(struct scen *s, struct scen_provider *p)
 {
-	double sum = 0;
+	uint32_t n = (uint32_t)p->ndomains;
+	struct buf name;
 
-	if (p->zipf <= 0 || p->ndomains < 2)
-		return;
-	p->shares = arena_get(&s->arena, p->ndomains * sizeof(*p->shares));
-	for (uint64_t i = 0; p->shares && i < p->ndomains; i++) {
-		sum += pow((double)i + 1, -p->zipf);
-		p->shares[i] = sum;
+	if (n == 0)
+		return true; /* what was wrong is reported */
+	p->names = arena_get(&s->arena, n * sizeof(*p->names));
+	if (p->names == NULL || !choice_zipf(&p->domain, p->zipf, n, &s->arena))
+		return false;
+	buf_init(&name, DOMAIN_MAX + 32);
+	for (uint32_t i = 0; i < n; i++) {
+		char lower[NAMESET_NAME_MAX + 1];
+
+		buf_reset(&name);
+		scen_domain(p, i, &name);
+		p->names[i] = names_find(&s->domains.names,
+		    nameset_fold(buf_slice(&name), lower));
 	}
+	buf_free(&name);
+	return true;
 }
 
 static bool
@@ -337,7 +348,8 @@ take_provider(struct keys *k, struct slice name, const struct yaml_node *v)
 		buf_free(&text);
 		take_domain(k, &own);
 	}
-	zipf_make(s, p);
+	if (!domains_make(s, p))
+		keys_wrong(k, v, "domains", "fewer of them");
 }
 
 static void
@@ -391,11 +403,17 @@ arrival_parse(struct slice s, struct scen_workload *w)
 		    name.p[0] == 'c' ? ARRIVAL_CONSTANT : ARRIVAL_POISSON;
 		return rate_for(s, w);
 	}
+	count = slice_cut(&s, ' ');
+	if (slice_eq(name, SL("closed"))) {
+		w->arrival = ARRIVAL_CLOSED;
+		return slice_u64(count, ARRIVALS_MAX, &w->held) == 0 &&
+		    w->held > 0 && slice_has_prefix(s, SL("of ")) &&
+		    slice_u64(slice_skip(s, 3), ARRIVALS_MAX, &w->count) == 0;
+	}
 	if (!slice_eq(name, SL("campaign")))
 		return false;
 	w->arrival = ARRIVAL_CAMPAIGN;
-	count = slice_cut(&s, ' ');
-	if (slice_u64(count, UINT64_C(10000000000), &w->count) != 0)
+	if (slice_u64(count, ARRIVALS_MAX, &w->count) != 0)
 		return false;
 	s = slice_trim(s);
 	if (s.n == 0)
@@ -457,22 +475,68 @@ take_recipients(struct keys *k, const struct yaml_node *v)
 		keys_wrong(k, v, "recipients", "a weight above 0");
 }
 
+/* "zipf 1.0 over t{1..1000}" */
+static bool
+tenants_by_range(struct scen *s, struct scen_workload *w, struct slice text)
+{
+	struct slice word = slice_cut(&text, ' '), exponent;
+	struct expand e;
+	struct buf name;
+	double zipf;
+	uint32_t n;
+	bool ok = true;
+
+	exponent = slice_cut(&text, ' ');
+	if (!slice_eq(word, SL("zipf")) || keys_decimal(exponent, &zipf) != 0 ||
+	    zipf > ZIPF_MAX || !slice_has_prefix(text, SL("over ")) ||
+	    expand_parse(slice_skip(text, 5), &e) != 0 ||
+	    e.before.n + e.after.n + MAX(e.width, EXPAND_DIGITS) >
+		NAME_MAX_BYTES)
+		return false;
+	n = (uint32_t)expand_count(&e);
+	w->tenants = arena_get(&s->arena, n * sizeof(*w->tenants));
+	if (w->tenants == NULL || !choice_zipf(&w->tenant, zipf, n, &s->arena))
+		return false;
+	buf_init(&name, NAME_MAX_BYTES);
+	for (uint32_t i = 0; ok && i < n; i++) {
+		buf_reset(&name);
+		ASSERT(expand_name(&e, i, &name) == 0);
+		w->tenants[i] =
+		    slice_of(arena_str(&s->arena, buf_slice(&name).p, name.n),
+			name.n);
+		ok = w->tenants[i].p != NULL;
+	}
+	buf_free(&name);
+	return ok;
+}
+
 static void
 take_tenants(struct keys *k, const struct yaml_node *v)
 {
+	struct scen *s = k->into;
 	struct scen_workload *w = workload(k);
-	uint64_t sum = 0;
+	double *weights, sum = 0;
 
-	if (v->kind != YAML_MAP || v->n > SCEN_TENANTS_MAX) {
-		keys_wrong(k, v, "tenants", "a map of at most 64 weights");
+	if (v->kind == YAML_SCALAR && tenants_by_range(s, w, v->text))
+		return;
+	if (v->kind != YAML_MAP) {
+		keys_wrong(k, v, "tenants",
+		    "a map of weights, or \"zipf 1.0 over t{1..1000}\"");
 		return;
 	}
+	weights = mem_get(v->n * sizeof(*weights));
 	for (uint32_t i = 0; i < v->n; i++) {
-		sum += keys_number(k, v->items[i], "a weight", WEIGHT_MAX);
-		w->tenants[i].name = v->keys[i];
-		w->tenants[i].up_to = sum;
+		weights[i] =
+		    (double)keys_number(k, v->items[i], "a weight", WEIGHT_MAX);
+		sum += weights[i];
+		if (v->keys[i].n > NAME_MAX_BYTES)
+			keys_wrong(k, v->items[i], "tenants",
+			    "names of up to 64 bytes");
 	}
-	w->ntenants = sum ? v->n : 0;
+	w->tenants = v->keys;
+	if (sum > 0 && !choice_make(&w->tenant, weights, v->n, &s->arena))
+		keys_wrong(k, v, "tenants", "fewer of them");
+	mem_free(weights);
 }
 
 static void
@@ -642,26 +706,10 @@ scen_domain(const struct scen_provider *p, uint64_t i, struct buf *out)
 	ASSERT(expand_name(&p->specs[k].names, i - before, out) == 0);
 }
 
-void
-scen_domain_draw(const struct scen_provider *p, struct rng *rng,
-    struct buf *out)
+struct slice
+scen_domain_draw(const struct scen *s, const struct scen_provider *p,
+    struct rng *rng)
 {
-	uint64_t lo = 0, hi = p->ndomains - 1;
-	double at;
-
-	if (p->shares == NULL) {
-		scen_domain(p,
-		    p->ndomains > 1 ? rng_below(rng, p->ndomains) : 0, out);
-		return;
-	}
-	at = dist_unit_draw(rng) * p->shares[hi];
-	while (lo < hi) {
-		uint64_t mid = lo + (hi - lo) / 2;
-
-		if (p->shares[mid] < at)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	scen_domain(p, lo, out);
+	return names_text(&s->domains.names,
+	    p->names[choice_draw(&p->domain, rng)]);
 }

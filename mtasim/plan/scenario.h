@@ -7,6 +7,7 @@
 #define PLAN_SCENARIO_H
 
 #include "conf/conf.h"
+#include "plan/choice.h"
 #include "world/dist.h"
 #include "world/behave.h"
 #include "world/expand.h"
@@ -15,7 +16,6 @@
 #define SCEN_PROVIDERS_MAX 64
 #define SCEN_WORKLOADS_MAX 16
 #define SCEN_SPECS_MAX 32 /* names or ranges of one provider */
-#define SCEN_TENANTS_MAX 64
 #define SCEN_SETS_MAX 8
 
 #define SCEN_WARM_DAYS_MAX 366
@@ -37,18 +37,19 @@ struct scen_provider {
 		uint64_t up_to; /* names up to and with this one */
 	} specs[SCEN_SPECS_MAX];
 	uint64_t ndomains;
-	double zipf;          /* exponent; 0: all alike */
-	double *shares;       /* with zipf: cumulative, of ndomains */
+	double zipf; /* exponent; 0: all alike */
+	struct choice domain;
+	uint32_t *names;      /* of the domains, in scen.domains */
 	bool has_own_mx;      /* each domain its own host, else one for all */
 	struct behave behave; /* its spells are the events */
 	struct dist setup, per_message, refusal;
 };
 
-enum arrival { ARRIVAL_CONSTANT, ARRIVAL_POISSON, ARRIVAL_CAMPAIGN };
-
-struct scen_tenant {
-	struct slice name;
-	uint64_t up_to; /* weights up to and with this one */
+enum arrival {
+	ARRIVAL_CONSTANT,
+	ARRIVAL_POISSON,
+	ARRIVAL_CAMPAIGN,
+	ARRIVAL_CLOSED, /* one comes when one has left */
 };
 
 struct scen_workload {
@@ -56,13 +57,14 @@ struct scen_workload {
 	uint8_t arrival; /* enum arrival */
 	double rate;     /* messages a second; 0: all at once */
 	int64_t for_us;  /* constant, Poisson */
-	uint64_t count;  /* campaign */
+	uint64_t count;  /* campaign, closed */
+	uint64_t held;   /* closed: in the queue at a time */
 	int64_t start_us;
 	struct dist size;
 	uint64_t weights;
 	uint64_t up_to[SCEN_PROVIDERS_MAX]; /* by provider, cumulative */
-	uint32_t ntenants;
-	struct scen_tenant tenants[SCEN_TENANTS_MAX];
+	struct slice *tenants;
+	struct choice tenant;
 	struct slice campaign, pool;
 };
 
@@ -91,9 +93,9 @@ struct scen_set {
 struct scen *scen_load(const char *path, const struct scen_set *sets,
     uint32_t nsets, struct conf_errors *errs);
 void scen_free(struct scen *s);
-/* Name of a provider's domain, drawn by its shares; appended to out. */
-void scen_domain_draw(const struct scen_provider *p, struct rng *rng,
-    struct buf *out);
+/* Name of a provider's domain, drawn by its shares. */
+struct slice scen_domain_draw(const struct scen *s,
+    const struct scen_provider *p, struct rng *rng);
 /* Name i of a provider. */
 void scen_domain(const struct scen_provider *p, uint64_t i, struct buf *out);
 

@@ -161,11 +161,31 @@ answer(struct trial *t, struct answer *a)
 
 /* ---- the clock ----------------------------------------------------------------- */
 
+bool
+happen_is_set(const struct happen *h)
+{
+	return h->line.next != NULL || heap_has(&h->node);
+}
+
+static void
+leave_line(struct happen *h)
+{
+	if (h->line.next == NULL)
+		return;
+	list_remove(&h->line);
+	h->line.next = NULL;
+}
+
+/* What is set for now comes after all that was set before for this instant,
+ * and so needs no place in the order of times. */
 void
 happen_at(struct trial *t, struct happen *h, int64_t when_us)
 {
+	leave_line(h);
 	if (heap_has(&h->node))
 		heap_rekey(&t->heap, &h->node, when_us);
+	else if (when_us <= t->now)
+		list_push_tail(&t->line, &h->line);
 	else
 		ASSERT(heap_push(&t->heap, &h->node, when_us) == 0);
 }
@@ -226,6 +246,49 @@ trial_bucket(struct trial *t)
 	return &o->buckets[o->nbuckets - 1];
 }
 
+/* ---- what it costs ------------------------------------------------------------- */
+
+static struct work
+work_now(const struct trial *t)
+{
+	const struct tally *all = &t->out->tallies[t->out->n];
+	struct eng_totals e;
+
+	core_totals(t->core, &e);
+	return (struct work){
+		.messages = t->part == PART_FILL ?
+		    all->arrived :
+		    all->delivered + all->bounced + all->expired,
+		.decisions = e.decisions_total,
+		.comparisons = e.comparisons_total + t->heap.compares,
+		.moves = e.moves_total + t->heap.moves,
+		.steps = e.steps_total,
+		.commands = e.commands_total,
+	};
+}
+
+static void
+part_end(struct trial *t, enum trial_part next)
+{
+	struct work now = work_now(t), *w = &t->out->work[t->part];
+
+#define X(name) w->name = now.name - t->work.name;
+	TRIAL_WORK(X)
+#undef X
+	if (t->watch && t->watch->part)
+		t->watch->part(t->watch->ctx, (enum trial_part)t->part,
+		    tally_all(t)->depth);
+	t->part = (uint8_t)next;
+	t->work = work_now(t);
+}
+
+void
+trial_part(struct trial *t, enum trial_part part)
+{
+	if (part > t->part)
+		part_end(t, part);
+}
+
 static void
 happens(struct trial *t, struct happen *h)
 {
@@ -247,6 +310,20 @@ is_over(const struct trial *t)
 	return t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0;
 }
 
+/* The first in the heap of this instant, else the first of the line. */
+static struct happen *
+happen_take(struct trial *t)
+{
+	struct heap_node *n = heap_peek(&t->heap);
+	struct happen *h;
+
+	if (list_is_empty(&t->line) || (n != NULL && n->key <= t->now))
+		return container_of(heap_pop(&t->heap), struct happen, node);
+	h = container_of(t->line.next, struct happen, line);
+	leave_line(h);
+	return h;
+}
+
 /* One instant's worth: what happens then, or the core's own timers. False when
  * nothing is left, or only beyond the horizon. */
 static bool
@@ -256,6 +333,8 @@ turn(struct trial *t, int64_t until)
 	int64_t core_at = MAX(core_deadline(t->core), t->now);
 	int64_t at = n ? MIN(n->key, core_at) : core_at;
 
+	if (!list_is_empty(&t->line))
+		at = t->now;
 	if (at >= until || is_over(t))
 		return false;
 	/* Buckets end before what happens behind their end. */
@@ -265,8 +344,7 @@ turn(struct trial *t, int64_t until)
 	if (core_at <= at)
 		core_tick(t->core);
 	else
-		happens(t,
-		    container_of(heap_pop(&t->heap), struct happen, node));
+		happens(t, happen_take(t));
 	t->out->events++;
 	return true;
 }
@@ -312,6 +390,7 @@ trial_make(struct trial *t, uint64_t seed)
 	t->disk.ops = &no_disk;
 	atomic_store(&t->gate.rcpts_free, (int64_t)s->conf->rcpts_max);
 	heap_init(&t->heap, HAPPEN_MAX);
+	list_init(&t->line);
 	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
 	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
@@ -386,14 +465,17 @@ struct outlook *
 trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
 {
 	int64_t until = s->until_us ? START_US + s->until_us : TIME_NEVER;
-	struct trial t = { .s = s, .out = mem_get(sizeof(struct outlook)) };
+	struct trial t = { .s = s,
+		.out = mem_get(sizeof(struct outlook)),
+		.watch = watch };
 
 	ASSERT(trial_make(&t, seed));
 	feeds_make(&t, seed);
 	while (turn(&t, until))
-		if (watch && t.out->events % TELL_EVERY == 0)
+		if (watch && watch->tell && t.out->events % TELL_EVERY == 0)
 			watch->tell(watch->ctx, t.now - START_US,
 			    tally_all(&t)->arrived, tally_all(&t)->depth);
+	part_end(&t, PART_N);
 	if (s->until_us && !is_over(&t))
 		t.now = until;
 	core_clock(t.core, t.now, t.now - START_US + WALL_US);

@@ -42,12 +42,34 @@ struct bucket {
 	uint64_t arrived, delivered, deferred;
 };
 
+/*
+ * What a trial has cost, in counts that do not depend on the machine. With a
+ * closed workload it has three parts: until the queue is full and its domains
+ * are looked up, while it is kept full, and after the last message came; without
+ * one, all of it is the first.
+ */
+#define TRIAL_WORK(X)                                                          \
+	X(messages)    /* that came (first part); that left (the others) */    \
+	X(decisions)   /* the engine's gates, sources, hosts looked at */      \
+	X(comparisons) /* of timers, the world's too, and of neighbours */     \
+	X(moves)       /* places that timers moved to, the world's too */      \
+	X(steps)       /* of the engine */                                     \
+	X(commands)    /* of the engine */
+enum trial_part { PART_FILL, PART_FULL, PART_DRAIN, PART_N };
+
+struct work {
+#define X(name) uint64_t name;
+	TRIAL_WORK(X)
+#undef X
+};
+
 /* Times are from the start of the scenario. */
 struct outlook {
 	uint64_t seed;
 	int64_t end_us; /* of the simulation */
 	uint64_t refused_at_door;
 	uint64_t events;
+	struct work work[PART_N];
 	int64_t bucket_us;
 	uint32_t nbuckets;
 	struct bucket buckets[TRIAL_BUCKETS];
@@ -55,9 +77,11 @@ struct outlook {
 	struct tally *tallies;
 };
 
-/* Called now and then with the simulated time; may be NULL. */
+/* Called now and then with the simulated time, and when a part is over with the
+ * depth of the queue; each may be NULL. */
 struct trial_watch {
 	void (*tell)(void *ctx, int64_t at_us, uint64_t done, uint64_t depth);
+	void (*part)(void *ctx, enum trial_part over, uint64_t depth);
 	void *ctx;
 };
 

@@ -12,16 +12,19 @@
 #define WALL_US (INT64_C(1767225600) * US_PER_S) /* at that time */
 
 enum happen_kind { HAPPEN_ARRIVAL, HAPPEN_ANSWER, HAPPEN_PEER };
+/* In the heap, or in the line of what happens at once, behind all of this
+ * instant that is in the heap. */
 struct happen {
 	struct heap_node node;
-	uint8_t kind; /* enum happen_kind */
+	struct list line; /* next NULL: not in it */
+	uint8_t kind;     /* enum happen_kind */
 };
 
 /* A message in the queue; its slot is the spool's for the core. */
 struct mail {
-	int64_t arrival_us, assigned_us, began_us;
+	int64_t arrival_us;
 	uint32_t bytes;
-	uint8_t provider;
+	uint8_t provider, feed;
 	bool is_begun;
 };
 
@@ -46,6 +49,7 @@ struct feed { /* a workload */
 	const struct scen_workload *w;
 	struct rng rng;
 	uint64_t i, n; /* messages so far, in all */
+	uint64_t live; /* of them, in the queue */
 	double at;     /* of the next, Poisson; us from start_us */
 };
 
@@ -77,10 +81,14 @@ struct answer {
 struct trial {
 	const struct scen *s;
 	struct outlook *out;
+	const struct trial_watch *watch; /* or NULL */
+	struct work work;                /* before the present part */
+	uint8_t part;                    /* enum trial_part */
 	struct core *core;
 	struct gate gate;
 	struct disk disk;
 	struct heap heap;
+	struct list line;
 	int64_t now; /* of the engine */
 	struct pool mails, peers, answers;
 	struct peer **by_session;
@@ -98,6 +106,7 @@ struct trial {
 
 /* ---- trial.c ---- */
 void happen_at(struct trial *t, struct happen *h, int64_t when_us);
+bool happen_is_set(const struct happen *h);
 /* Brings the integrals of a provider and of all up to now. */
 void trial_count(struct trial *t, uint32_t provider);
 static inline struct tally *
@@ -106,12 +115,14 @@ tally_of(struct trial *t, uint32_t provider)
 	return &t->out->tallies[provider];
 }
 static inline struct tally *
-tally_all(struct trial *t)
+tally_all(const struct trial *t)
 {
 	return &t->out->tallies[t->out->n];
 }
 struct mail *trial_mail(struct trial *t, const struct job *j);
 struct bucket *trial_bucket(struct trial *t);
+/* A closed workload comes to a part: the trial does, if it is before it. */
+void trial_part(struct trial *t, enum trial_part part);
 
 /* ---- trial_mail.c ---- */
 void feeds_make(struct trial *t, uint64_t seed);

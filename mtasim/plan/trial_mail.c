@@ -11,12 +11,35 @@
 
 /* ---- when ---------------------------------------------------------------------- */
 
-/* Sets the time of message f->i; false when there is none. */
+/* All but one of a hundred know where they go: the first look-ups, which hold up
+ * what comes at once, are over. */
+static bool
+is_settled(const struct trial *t)
+{
+	struct eng_totals e;
+
+	core_totals(t->core, &e);
+	return e.resolving <= tally_all(t)->depth / 100;
+}
+
+/* Sets the time of message f->i, which may be that of another one's end; false
+ * when there is none. */
 static bool
 feed_next(struct trial *t, struct feed *f)
 {
 	const struct scen_workload *w = f->w;
 
+	if (w->arrival == ARRIVAL_CLOSED) {
+		if (f->i == f->n)
+			trial_part(t, PART_DRAIN);
+		else if (t->part == PART_FILL && f->live == w->held &&
+		    is_settled(t))
+			trial_part(t, PART_FULL);
+		if (f->i < f->n && f->live < w->held)
+			happen_at(t, &f->happen,
+			    MAX(t->now, START_US + w->start_us));
+		return f->i < f->n;
+	}
 	if (w->arrival == ARRIVAL_POISSON) {
 		f->at -=
 		    (double)US_PER_S / w->rate * log(dist_unit_draw(&f->rng));
@@ -71,15 +94,9 @@ static struct slice
 tenant_draw(struct feed *f)
 {
 	const struct scen_workload *w = f->w;
-	uint64_t at;
-	uint32_t i = 0;
 
-	if (w->ntenants == 0)
-		return SL("");
-	at = rng_below(&f->rng, w->tenants[w->ntenants - 1].up_to);
-	while (at >= w->tenants[i].up_to)
-		i++;
-	return w->tenants[i].name;
+	return w->tenant.n ? w->tenants[choice_draw(&w->tenant, &f->rng)] :
+			     SL("");
 }
 
 static void
@@ -100,7 +117,8 @@ encode(struct trial *t, struct feed *f, uint32_t provider, uint64_t body)
 
 	buf_reset(&t->address);
 	(void)buf_addz(&t->address, "u@");
-	scen_domain_draw(&t->s->providers[provider], &f->rng, &t->address);
+	(void)buf_adds(&t->address,
+	    scen_domain_draw(t->s, &t->s->providers[provider], &f->rng));
 	rcpt = (struct env_rcpt){ .address = buf_slice(&t->address) };
 	buf_reset(&t->envelope);
 	ASSERT(env_encode(&t->envelope, &env, &rcpt) == 0);
@@ -145,7 +163,9 @@ submit(struct trial *t, struct feed *f)
 		.body_bytes = (uint32_t)MIN(body, UINT32_MAX) };
 	*m = (struct mail){ .arrival_us = t->now,
 		.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes,
-		.provider = (uint8_t)provider };
+		.provider = (uint8_t)provider,
+		.feed = (uint8_t)(f - t->feeds) };
+	f->live++;
 	trial_count(t, provider);
 	tally_arrival(tally_of(t, provider), t->now - START_US, m->bytes);
 	tally_arrival(tally_all(t), t->now - START_US, m->bytes);
@@ -193,6 +213,15 @@ tally_final(struct trial *t, struct tally *a, const struct mail *m,
 		a->drained_us = t->now - START_US;
 }
 
+/* One of its messages is over: another may come. */
+static void
+feed_left(struct trial *t, struct feed *f)
+{
+	f->live--;
+	if (f->w->arrival == ARRIVAL_CLOSED && !happen_is_set(&f->happen))
+		(void)feed_next(t, f);
+}
+
 void
 mail_outcome(struct trial *t, struct handle slot, const struct spool_rcpt *r)
 {
@@ -205,6 +234,7 @@ mail_outcome(struct trial *t, struct handle slot, const struct spool_rcpt *r)
 		tally_final(t, tally_all(t), m, &r->outcome);
 		trial_bucket(t)->delivered +=
 		    r->outcome.klass == OUTCOME_DELIVERED;
+		feed_left(t, &t->feeds[m->feed]);
 		return;
 	}
 	if (r->due_us == TIME_NEVER)

@@ -199,7 +199,7 @@ static void
 give_back(struct trial *t, struct job *j, const struct outcome *o, bool is_sent)
 {
 	struct mail *m = trial_mail(t, j);
-	uint64_t flown = (uint64_t)(t->now - m->assigned_us);
+	uint64_t flown = (uint64_t)(t->now - j->began_us);
 
 	tally_of(t, m->provider)->flight_us += flown;
 	tally_all(t)->flight_us += flown;
@@ -340,7 +340,7 @@ peer_assign(struct trial *t, struct job *j)
 		posts_push(&p->stale, &j->post);
 		return;
 	}
-	trial_mail(t, j)->assigned_us = t->now;
+	j->began_us = t->now;
 	posts_push(&p->waiting, &j->post);
 	if (p->state == PEER_IDLE)
 		begin(t, p);

@@ -10,6 +10,7 @@
 #include "base/base.h"
 
 #define EXPAND_MAX 1000000u /* names of one pattern */
+#define EXPAND_DIGITS 10    /* of a number, without leading zeros */
 
 struct expand {
 	struct slice before, after;

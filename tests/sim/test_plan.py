@@ -289,6 +289,80 @@ def warming():
           str((got, value(p["all"], "peak"))))
 
 
+def shares():
+    """Closed arrivals hold the queue; domains and tenants follow Zipf."""
+    write("c.yml", CONF % ("5s", "connections: 20"))
+    path = write("z.yml", """config: c.yml
+dns: 0s
+workload:
+  w: { arrival: closed 500 of 20000, recipients: { tail: 1 },
+       tenants: "zipf 1.0 over t{1..300}" }
+provider:
+  tail: { domains: "d{1..400}.example", zipf: 1.1, mx: own, setup: 0s }
+""")
+    p = plan(path)
+    a = p["all"]
+    check("closed: all come and all leave", value(a, "arrived") == 20000 ==
+          value(a, "delivered"))
+    check("closed: never more in the queue", value(a, "peak") == 500)
+    # Until the last came, it was full: the rest is the last 500.
+    end = value(a, "drained_at")
+    full = 19500 / value(a, "throughput")
+    check("closed: never fewer, while there are any", abs(
+        value(a, "mean_depth") * end - 500 * full) < 500 * (end - full) + 500,
+        "%s of %s" % (full, end))
+    for text, words in (
+            ("closed 0 of 5", "arrival"), ("closed 5", "arrival"),
+            ("closed 5 of 5 of 5", "arrival")):
+        p = run(scenario("connections: 5", text, "{}"))
+        check("not an arrival: " + text, p.returncode == 2 and words in
+              p.stderr, p.stderr)
+    for text in ("zipf over t{1..3}", "zipf 1.0 over t{3..1}",
+                 "zipf 1.0 t{1..3}", "acme", "zipf 1 over %s{1..9}" %
+                 ("t" * 64)):
+        path = scenario("connections: 5",
+                        'campaign 1, tenants: "%s"' % text, "{}")
+        p = run(path)
+        check("no tenants: " + text[:20], p.returncode == 2 and
+              "tenants, expected a map of weights" in p.stderr, p.stderr)
+
+
+COUNTS = ("decisions", "comparisons", "moves")
+
+
+def work(held, provider):
+    write("c.yml", CONF % ("5s", "connections: 20") + "sessions_max: 300\n")
+    path = write("w.yml", """config: c.yml
+workload:
+  w: { arrival: closed %d of %d, recipients: { tail: 1 },
+       tenants: "zipf 1.0 over t{1..100}" }
+pool: { bulk: { addresses: 8 } }
+provider:
+  tail: { domains: "d{1..3000}.example", zipf: 1.1, mx: own, setup: 300ms,
+          per_message: 200ms%s }
+""" % (held, held + 15000, provider))
+    w = plan(path, "--counters")["work"]
+    return [w["full"][k] / w["full"]["messages"] for k in COUNTS]
+
+
+def costs():
+    """What a message costs does not depend on how many are queued."""
+    for name, provider, most in (
+            ("all goes well", "", (9, 30, 19)),
+            ("a fifth is deferred",
+             ', replies: ["rcpt:20%:450 4.2.0 later"]', (11, 40, 25))):
+        few, many = work(3000, provider), work(60000, provider)
+        for k, a, b, top in zip(COUNTS, few, many, most):
+            check("%s: %s a message grow by less than 5 %%" % (name, k),
+                  b < 1.05 * a, "%.3f to %.3f" % (a, b))
+            check("  and are no more than %d" % top, max(a, b) <= top,
+                  "%.3f, %.3f" % (a, b))
+    p = run(os.path.join(TMP, "w.yml"), "--counters")
+    check("the counts as text", all(w in p.stdout for w in (
+        "decisions each", "moves each", "messages/s", "bytes each")),
+        p.stdout[-600:])
+
+
 def same():
     path = os.path.join(TOP, "share/scenarios/evening-sale.yml")
     a, b = run(path, "--json"), run(path, "--json")
@@ -343,6 +417,8 @@ buckets()
 rates()
 outages()
 warming()
+shares()
+costs()
 same()
 mistakes()
 check("Little's law holds on every queue of every run", looked_at[0] > 30,

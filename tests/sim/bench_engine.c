@@ -1,0 +1,385 @@
+/*
+ * bench_engine - what an event costs the engine: nanoseconds and cold cache
+ * lines by kind, at several sizes of the queue and numbers of sites.
+ *
+ *	bench_engine [QUEUED [RESULTS]]
+ *
+ * Sites are drawn by Zipf 1.1, tenants (1,000) by Zipf 1.0. The queue is filled
+ * with no session open; then a world in which all goes well, on 1,000 sessions,
+ * keeps it full. Cold lines are the processor's count of misses of its last
+ * cache, where the system lets us read it. `miss` is what one dependent miss in
+ * a table of that size takes, by which nanoseconds can be read as lines.
+ */
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "plan/choice.h"
+
+#define RESULTS 300000u
+#define COUNTED 20000u /* results in the pass that counts misses */
+#define SESSIONS 1000u
+#define TENANTS 1000u
+#define SOURCES 8u
+#define CHASES 1000000u
+
+enum todo_kind { TODO_UP, TODO_RESULT, TODO_DOWN };
+struct todo {
+	enum todo_kind kind;
+	struct handle session, txn;
+	uint16_t n;
+};
+
+struct bench {
+	struct eng *e;
+	struct eng_policy *policy;
+	struct eng_cmds cmds;
+	struct eng_event ev;
+	struct rng rng;
+	struct arena arena;
+	struct choice site, tenant;
+	int64_t now;
+	uint32_t sites, next_msg;
+	/* Work of the world, a ring. */
+	struct todo *todo;
+	uint32_t head, tail, mask;
+	uint32_t *free_msgs, nfree;
+	/* What it took. */
+	uint64_t ns[ENG_EVENT_N], n[ENG_EVENT_N], misses[ENG_EVENT_N];
+	int counter; /* -1: none */
+	bool counts;
+};
+
+static uint64_t
+clock_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- the processor's counter --------------------------------------------------- */
+
+static int
+counter_open(void)
+{
+	struct perf_event_attr a = {
+		.type = PERF_TYPE_HARDWARE,
+		.size = sizeof(a),
+		.config = PERF_COUNT_HW_CACHE_MISSES,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+
+	return (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0);
+}
+
+static uint64_t
+counter_read(const struct bench *b)
+{
+	uint64_t v = 0;
+
+	if (b->counter >= 0 && read(b->counter, &v, sizeof(v)) != sizeof(v))
+		v = 0;
+	return v;
+}
+
+/* ---- the world ----------------------------------------------------------------- */
+
+static void carry_out(struct bench *b);
+
+static void
+step(struct bench *b)
+{
+	enum eng_event_kind kind = b->ev.kind;
+	uint64_t began, misses = b->counts ? counter_read(b) : 0;
+
+	b->cmds.n = 0;
+	began = clock_now_ns();
+	eng_step(b->e, &b->ev, b->now, &b->cmds);
+	b->ns[kind] += clock_now_ns() - began;
+	b->n[kind]++;
+	if (b->counts)
+		b->misses[kind] += counter_read(b) - misses;
+}
+
+static void
+push(struct bench *b, enum todo_kind kind, struct handle session,
+    struct handle txn, uint16_t n)
+{
+	b->todo[b->tail++ & b->mask] = (struct todo){ kind, session, txn, n };
+	ASSERT(b->tail - b->head <= b->mask);
+}
+
+static void
+resolve(struct bench *b, uint32_t domain)
+{
+	uint32_t name = domain + b->sites;
+
+	b->ev.kind = EV_RESOLVED;
+	b->ev.resolved.domain = domain;
+	b->ev.resolved.status = ENG_DNS_OK;
+	b->ev.resolved.ttl_us = 86400 * US_PER_S;
+	b->ev.resolved.shape = 0;
+	b->ev.resolved.is_route = false;
+	b->ev.resolved.ntargets = 1;
+	b->ev.resolved.target[0] = (struct eng_target){ .host = name,
+		.pref = 10,
+		.ip = { .family = 4 },
+		.port = 25 };
+	memcpy(b->ev.resolved.target[0].ip.b, &name, sizeof(name));
+	step(b);
+	carry_out(b);
+}
+
+/* Commands of one step; look-ups are answered at once, behind them. */
+static void
+carry_out(struct bench *b)
+{
+	uint32_t asked[64], nasked = 0;
+
+	for (uint32_t i = 0; i < b->cmds.n; i++) {
+		const struct eng_cmd *c = &b->cmds.v[i];
+
+		if (c->kind == CMD_RESOLVE && nasked < 64)
+			asked[nasked++] = c->domain;
+		else if (c->kind == CMD_OPEN)
+			push(b, TODO_UP, c->open.session, HANDLE_NONE, 0);
+		else if (c->kind == CMD_ASSIGN)
+			push(b, TODO_RESULT, c->assign.session, c->assign.txn,
+			    c->assign.n);
+		else if (c->kind == CMD_CLOSE)
+			push(b, TODO_DOWN, c->close, HANDLE_NONE, 0);
+		else if (c->kind == CMD_DROP)
+			b->free_msgs[b->nfree++] = c->drop;
+	}
+	for (uint32_t i = 0; i < nasked; i++)
+		resolve(b, asked[i]);
+}
+
+static void
+submit(struct bench *b)
+{
+	uint32_t msg = b->nfree ? b->free_msgs[--b->nfree] : ++b->next_msg;
+
+	b->ev.kind = EV_MESSAGE;
+	b->ev.message = (struct ev_message){ .msg = msg,
+		.nrcpt = 1,
+		.tenant = 1 + choice_draw(&b->tenant, &b->rng),
+		.arrival_us = b->now,
+		.expires_us = b->now + 5 * 86400 * US_PER_S,
+		.size = 4096,
+		.is_null_sender = true };
+	step(b);
+	b->ev.kind = EV_RECIPIENT;
+	b->ev.recipient = (struct ev_recipient){ .msg = msg,
+		.domain = 1 + choice_draw(&b->site, &b->rng) };
+	step(b);
+	carry_out(b);
+}
+
+/* The oldest thing to do. */
+static void
+turn(struct bench *b)
+{
+	struct todo d = b->todo[b->head++ & b->mask];
+
+	b->now += 100;
+	switch (d.kind) {
+	case TODO_UP:
+		b->ev.kind = EV_SESSION_UP;
+		b->ev.up = (struct ev_session_up){ .session = d.session };
+		break;
+	case TODO_RESULT:
+		b->ev.kind = EV_RESULT;
+		b->ev.result.session = d.session;
+		b->ev.result.txn = d.txn;
+		b->ev.result.is_sent = true;
+		b->ev.result.in_doubt = false;
+		b->ev.result.n = d.n;
+		for (uint16_t i = 0; i < d.n; i++)
+			b->ev.result.rcpt[i] =
+			    (struct outcome){ .klass = OUTCOME_DELIVERED,
+				    .stage = STAGE_EOM,
+				    .code = 250 };
+		break;
+	case TODO_DOWN:
+		b->ev.kind = EV_SESSION_DOWN;
+		b->ev.down = (struct ev_session_down){ .session = d.session,
+			.outcome = { .klass = OUTCOME_DELIVERED } };
+	}
+	step(b);
+	carry_out(b);
+	if (eng_deadline(b->e) <= b->now) {
+		b->ev.kind = EV_TICK;
+		step(b);
+		carry_out(b);
+	}
+}
+
+static void
+run(struct bench *b, uint32_t queued, uint64_t results)
+{
+	memset(b->ns, 0, sizeof(b->ns));
+	memset(b->n, 0, sizeof(b->n));
+	while (b->n[EV_RESULT] < results) {
+		struct eng_totals t;
+
+		turn(b);
+		for (eng_totals(b->e, &t); t.recipients < queued;
+		     t.recipients++)
+			submit(b);
+	}
+}
+
+/* ---- birth and death ----------------------------------------------------------- */
+
+static void
+make(struct bench *b, uint32_t queued, uint32_t sites)
+{
+	struct eng_limits limits = { UINT32_MAX / 2, UINT32_MAX / 2,
+		UINT32_MAX / 2, UINT32_MAX / 2, SESSIONS };
+
+	memset(b, 0, sizeof(*b));
+	b->sites = sites;
+	b->now = US_PER_S;
+	rng_seed(&b->rng, 1);
+	arena_init(&b->arena, 1u << 20, 64u << 20);
+	ASSERT(choice_zipf(&b->site, 1.1, sites, &b->arena));
+	ASSERT(choice_zipf(&b->tenant, 1.0, TENANTS, &b->arena));
+	b->policy = mem_get(sizeof(*b->policy));
+	eng_policy_default(b->policy);
+	b->policy->default_pool = UINT32_MAX;
+	b->policy->nsources = SOURCES;
+	b->policy->npools = 1;
+	b->policy->pools[0].name = UINT32_MAX;
+	b->policy->pools[0].nsources = SOURCES;
+	for (uint16_t i = 0; i < SOURCES; i++) {
+		b->policy->sources[i] =
+		    (struct eng_source_conf){ 2 * sites + 1 + i, true, true };
+		b->policy->pools[0].sources[i] = i;
+	}
+	b->e = eng_new(b->policy, &limits, 1, b->now);
+	b->mask = (1u << 16) - 1;
+	b->todo = mem_get((b->mask + 1) * sizeof(*b->todo));
+	b->free_msgs = mem_get((queued + (1u << 16)) * sizeof(uint32_t));
+	b->counter = counter_open();
+	for (uint32_t i = 0; i < queued; i++)
+		submit(b);
+}
+
+static void
+unmake(struct bench *b)
+{
+	eng_free(b->e);
+	eng_cmds_free(&b->cmds);
+	mem_free(b->policy);
+	mem_free(b->todo);
+	mem_free(b->free_msgs);
+	arena_free(&b->arena);
+	if (b->counter >= 0)
+		close(b->counter);
+}
+
+/* ---- what is printed ----------------------------------------------------------- */
+
+/* Nanoseconds of a miss that the next one waits for, in a table as large as the
+ * engine, at most a gigabyte; and those of reading the clock. */
+static double
+miss_ns(size_t bytes)
+{
+	size_t n = MIN(bytes, (size_t)1 << 30) / 64, at = 0;
+	uint64_t *v = mem_huge_try(n * 64), began;
+	struct rng rng;
+
+	/* One cycle through all lines (Sattolo). */
+	rng_seed(&rng, 1);
+	for (size_t i = 0; i < n; i++)
+		v[8 * i] = i;
+	for (size_t i = n - 1; i > 0; i--) {
+		size_t k = rng_below(&rng, i);
+		uint64_t x = v[8 * i];
+
+		v[8 * i] = v[8 * k];
+		v[8 * k] = x;
+	}
+	began = clock_now_ns();
+	for (uint32_t i = 0; i < CHASES; i++)
+		at = v[8 * at];
+	began = clock_now_ns() - began;
+	mem_huge_free(v, n * 64);
+	return (double)began / CHASES + (at == SIZE_MAX);
+}
+
+static double
+clock_cost_ns(void)
+{
+	uint64_t began = clock_now_ns();
+
+	for (int i = 0; i < 100000; i++)
+		(void)clock_now_ns();
+	return (double)(clock_now_ns() - began) / 100000;
+}
+
+static void
+report(uint32_t queued, uint32_t results)
+{
+	static const char *const names[] = {
+#define X(name, text) text,
+		ENG_EVENT_TABLE(X)
+#undef X
+	};
+	static const uint32_t sites[] = { 10, 10000, 100000 };
+	static struct bench b;
+
+	for (size_t s = 0; s < ARRAY_LEN(sites); s++) {
+		double clock = clock_cost_ns();
+
+		make(&b, queued, sites[s]);
+		run(&b, queued, results / 2); /* into its stride */
+		run(&b, queued, results);
+		printf("%8u queued, %6u sites: engine %zu MB, miss %.0f ns\n",
+		    queued, sites[s], eng_memory(b.e) >> 20,
+		    miss_ns(eng_memory(b.e)));
+		for (int k = 0; k < ENG_EVENT_N; k++) {
+			if (b.n[k] == 0)
+				continue;
+			printf("  %-12s %7.3f a message %8.0f ns", names[k],
+			    (double)b.n[k] / (double)b.n[EV_RESULT],
+			    MAX((double)b.ns[k] / (double)b.n[k] - clock, 0));
+			if (b.counter < 0)
+				printf("  cold lines unavailable\n");
+			else
+				putchar('\n');
+		}
+		b.counts = b.counter >= 0;
+		if (b.counts)
+			run(&b, queued, COUNTED);
+		for (int k = 0; b.counts && k < ENG_EVENT_N; k++)
+			if (b.n[k])
+				printf("  %-12s %6.1f cold lines\n", names[k],
+				    (double)b.misses[k] / (double)b.n[k]);
+		fflush(stdout);
+		unmake(&b);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static const uint32_t sizes[] = { 1000, 1000000, 10000000 };
+
+	if (argc > 1) {
+		report((uint32_t)strtoul(argv[1], NULL, 10),
+		    argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RESULTS);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		report(sizes[i], RESULTS);
+	return 0;
+}
