@@ -88,6 +88,14 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(disk_full_452)                                                       \
 	X(write_failed)                                                        \
 	X(sync_failed)                                                         \
+	X(disk_slow)                                                           \
+	X(disk_hung)                                                           \
+	X(crash_in_slow_disk)                                                  \
+	X(read_failed)                                                         \
+	X(bad_block_read)                                                      \
+	X(rotten)                                                              \
+	X(set_aside)                                                           \
+	X(set_aside_at_start)                                                  \
 	X(segment_recycled)                                                    \
 	X(segment_compacted)                                                   \
 	X(partial_refusal)                                                     \

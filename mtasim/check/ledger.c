@@ -250,6 +250,7 @@ led_pay(struct ledger *l, const struct led_inst *notice)
 			    "a notice for m%u r%u is durable|another one "
 			    "already was",
 			    orig->n, c->k);
+		c->payer = (uint32_t)(notice - l->inst) + 1;
 		l->sums.notices++;
 	}
 }
@@ -273,6 +274,8 @@ led_committed(struct ledger *l, const struct parcel *p)
 		return;
 	}
 	in->state = LED_DURABLE;
+	in->ref = p->commit.ref;
+	l->last_file = in->ref.file;
 	led_slot_set(l, in, p->commit.slot);
 	led_note(l, "durable", in, -1, SL(""));
 	led_pay(l, in);
@@ -359,7 +362,8 @@ led_sums(const struct ledger *l, struct led_sums *out)
 			continue;
 		out->messages++;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
-			out->recipients += in->rcpt[k].klass == OUTCOME_NONE;
+			out->recipients += in->rcpt[k].klass == OUTCOME_NONE &&
+			    (!in->is_aside || in->rcpt[k].is_flying);
 	}
 }
 
@@ -375,7 +379,7 @@ led_audit(struct ledger *l)
 			    "the sender of m%u heard 250|the spool has no such "
 			    "message",
 			    in->n);
-		if (in->state == LED_OVER && led_is_open(in))
+		if (in->state == LED_OVER && !in->is_aside && led_is_open(in))
 			check_fail("what is dropped is over", in->n,
 			    "m%u is not queued|a recipient of it is open",
 			    in->n);

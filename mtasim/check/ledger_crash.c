@@ -52,6 +52,10 @@ compare(struct ledger *l, struct led_inst *in, struct led_rcpt *c,
 	led_time_restored(l, in, c, r);
 	if (!r->is_final && was_final)
 		revert(l, in, c);
+	if (r->is_final && !was_final && in->is_rotten) {
+		c->klass = r->outcome.klass; /* set aside, in part */
+		return;
+	}
 	if (r->is_final && !was_final)
 		check_fail("no outcome is made up", in->n,
 		    "a start finds m%u r%u over as %s|it was open", in->n, c->k,
@@ -99,6 +103,8 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u with %u recipients|it had %u", in->n,
 		    f->nrcpt, in->nrcpt);
 	in->was_found = true;
+	in->is_aside = false; /* that was not synced */
+	in->ref = f->ref;
 	in->submitted_us = l->now_us;
 	led_note(l, "found", in, -1, SL(""));
 	led_slot_set(l, in, f->slot);
@@ -129,8 +135,14 @@ led_found(struct ledger *l, const struct spool_found *f)
 
 /* Gone without being over? Its last outcomes may have reached the medium. */
 static void
-missing(struct led_inst *in)
+missing(struct ledger *l, struct led_inst *in)
 {
+	if (in->is_rotten && led_is_open(in)) {
+		in->state = LED_OVER;
+		in->is_aside = true;
+		l->marks->n[MARK_set_aside_at_start]++;
+		return;
+	}
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
 		const struct led_rcpt *c = &in->rcpt[i];
 
@@ -149,11 +161,14 @@ missing(struct led_inst *in)
 /* Debts are looked at when all is found: a notice may come after what it
  * pays for. */
 static void
-compare_debts(const struct led_inst *in)
+compare_debts(struct ledger *l, struct led_inst *in)
 {
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
-		const struct led_rcpt *c = &in->rcpt[i];
+		struct led_rcpt *c = &in->rcpt[i];
 
+		/* The record that paid it has gone bad. */
+		if (c->found_owed && c->paid && l->inst[c->payer - 1].is_rotten)
+			c->paid = 0;
 		if (c->found_owed != (c->was_owed && !c->paid))
 			check_fail("every owed notice exists exactly once",
 			    in->n,
@@ -172,11 +187,11 @@ led_scanned(struct ledger *l)
 		struct led_inst *in = &l->inst[i];
 
 		if (in->was_found)
-			compare_debts(in);
+			compare_debts(l, in);
 		else if (in->state == LED_MAYBE)
 			in->state = LED_LOST;
 		else if (in->state == LED_DURABLE)
-			missing(in);
+			missing(l, in);
 		else if (in->state == LED_FAILED)
 			in->state = LED_LOST;
 	}

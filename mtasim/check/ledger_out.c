@@ -62,6 +62,10 @@ led_assigned(struct ledger *l, const struct job *j)
 			check_fail("one flight at a time", in->n,
 			    "m%u r%u is assigned|it is in a session already",
 			    in->n, c->k);
+		if (in->is_aside)
+			check_fail("what is set aside is not sent", in->n,
+			    "m%u r%u is assigned|its record is set aside",
+			    in->n, c->k);
 		if (c->is_held)
 			check_fail("what is held stays", in->n,
 			    "m%u r%u is assigned|an operator holds it", in->n,
@@ -287,7 +291,7 @@ led_dropped(struct ledger *l, struct handle slot)
 		check_fail("what is dropped is queued", in ? in->n : 0,
 		    "the core drops m%u|it is not queued", in ? in->n : 0);
 	led_note(l, "drop", in, -1, SL(""));
-	for (uint32_t i = 0; i < in->nrcpt; i++) {
+	for (uint32_t i = 0; i < in->nrcpt && !in->is_aside; i++) {
 		const struct led_rcpt *c = &in->rcpt[i];
 
 		if (c->klass == OUTCOME_NONE)

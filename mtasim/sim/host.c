@@ -160,6 +160,7 @@ restore(struct host *h)
 	}
 	if (got == 0)
 		led_scanned(h->s->ledger);
+	h->disk.is_settled = true;
 	return got;
 }
 
@@ -225,7 +226,7 @@ on_boot(void *arg)
 static void
 drop_all(struct host *h)
 {
-	h->disk.is_dead = true;
+	sim_disk_die(&h->disk);
 	inbound_crash(h);
 	outbound_crash(h);
 	posts_free(h, &h->in.box);
@@ -236,8 +237,6 @@ drop_all(struct host *h)
 	posts_free(h, &h->commits);
 	posts_free(h, &h->to_spool);
 	posts_free(h, &h->held);
-	posts_free(h, &h->held_core);
-	posts_free(h, &h->held_in);
 	if (h->outcomes)
 		outcomes_free(h->outcomes);
 	h->outcomes = NULL;
@@ -261,18 +260,20 @@ host_crash(struct sim *s)
 
 	s->report->crashes++;
 	story_add(s->story, "CRASH", 0, -1, SL(""));
+	h->is_crashing = true;
+	sim_disk_die(&h->disk);
 	s->marks->n[MARK_crash_before_250] += h->waiting != 0;
 	h->is_up = false;
 	drop_all(h);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->hold);
 	sim_timer_cancel(s, &h->clerk);
 	sim_zone_forget(s);
 	led_crash(s->ledger);
 	lim_crash(s->limits);
 	h->given = h->applied = 0;
+	h->is_crashing = false;
 	sim_disk_power(&h->disk);
 	sim_timer_set(s, &h->boot,
 	    s->now_us +
@@ -292,11 +293,12 @@ host_make(struct sim *s)
 	sim_timer_init(&h->in.turn, inbound_turn, h, "inbound");
 	sim_timer_init(&h->out.turn, core_turn, h, "core");
 	sim_timer_init(&h->spooler.turn, spooler_turn, h, "spooler");
-	sim_timer_init(&h->hold, spooler_hold_over, h, "slow sync");
+	fiber_init(&h->fiber, spooler_fiber, h);
 	sim_timer_init(&h->clerk, core_clerk_done, h, "clerk");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	buf_init(&h->book, 4u << 20);
 	sim_disk_open(&h->disk, s);
+	h->disk.waits = &h->fiber;
 }
 
 void
@@ -306,13 +308,13 @@ host_free(struct sim *s)
 
 	if (h->is_up)
 		drop_all(h);
+	fiber_free(&h->fiber);
 	mem_free(h->sess);
 	sim_disk_close(&h->disk);
 	buf_free(&h->book);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->hold);
 	sim_timer_cancel(s, &h->clerk);
 	sim_timer_cancel(s, &h->boot);
 	mem_free(h);
@@ -414,7 +416,7 @@ host_is_idle(const struct sim *s)
 	if (!h->is_up || h->sess_live || !list_is_empty(&h->in_list) ||
 	    h->spooler.box.head || h->out.box.head || h->in.box.head ||
 	    h->to_spool.head || h->held.head || h->outcomes ||
-	    h->given != h->applied || heap_has(&h->hold.node))
+	    h->given != h->applied || h->fiber.is_parked)
 		return false;
 	core_totals(h->core, &t);
 	return t.messages == 0;

@@ -149,9 +149,13 @@ op_moved_ack(void *ctx, struct handle slot)
 	item(ctx, ITEM_MOVED_ACK, slot);
 }
 
+/* A line in the books names it, and was written before. */
 static void
 op_damaged(void *ctx, struct handle slot)
 {
+	struct host *h = ctx;
+
+	led_damaged(h->s->ledger, slot, buf_slice(&h->book));
 	item(ctx, ITEM_DAMAGED, slot);
 }
 

@@ -95,7 +95,7 @@ struct out_session;
 struct host {
 	struct sim *s;
 	const struct conf *conf, *boot_conf;
-	bool is_up;
+	bool is_up, is_crashing;
 	struct sim_disk disk;
 	struct gate gate;
 	struct spool *spool;
@@ -128,8 +128,7 @@ struct host {
 	/* The spooler. */
 	struct actor spooler;
 	bool is_asleep;
-	struct posts held_core, held_in; /* answers of a slow sync */
-	struct timer hold;
+	struct fiber fiber; /* its turn, which may wait for the disk */
 	uint32_t ninline;
 	uint64_t given, applied; /* outcomes */
 };
@@ -162,7 +161,7 @@ void core_push(struct host *h, struct post *p);
 void core_clerk_done(void *arg);
 /* host_spool.c */
 void spooler_turn(void *arg);
-void spooler_hold_over(void *arg);
+void spooler_fiber(void *arg);
 void spooler_post(struct host *h, struct posts *l, bool wake);
 bool spooler_try_inline(struct host *h, struct parcel *p);
 

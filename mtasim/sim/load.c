@@ -165,7 +165,8 @@ sim_load_header(struct sim *s, uint32_t n)
 struct slice
 sim_load_body(struct sim *s, uint32_t n)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz .,.;ABCDEF";
+	static const char letters[64 + 1] = "abcdefghijklmnopqrstuvwxyz .,.;ABC"
+					    "DEFGHIJKLMNOPQRSTUVWXYZ 0123456";
 	const struct item *i = item_of(s, n);
 	struct buf *b = &s->load->body;
 	uint64_t x = i->seed;
@@ -178,8 +179,7 @@ sim_load_body(struct sim *s, uint32_t n)
 
 		x = hash_u64(x + 1);
 		for (size_t k = 0; k < len; k++)
-			line[k] = letters[(x >> k % 48 ^ k * 7) %
-			    (sizeof(letters) - 1)];
+			line[k] = letters[(x >> (k & 31) ^ k * 7) & 63];
 		if (x % 9 == 0)
 			line[0] = '.';
 		buf_add(b, line, len);

@@ -25,7 +25,9 @@
 	X(crash, "power loss at any moment and between disk operations")       \
 	X(disk_error, "writes and syncs that fail")                            \
 	X(disk_full, "no space left, for a while")                             \
-	X(disk_slow, "syncs that take long")                                   \
+	X(disk_slow, "requests that take long, or hang")                       \
+	X(read_error, "reads that fail for a while")                           \
+	X(rot, "bits that rot, and blocks that cannot be read")                \
 	X(dns_fail, "SERVFAIL, time-outs, names that do not exist")            \
 	X(dns_move, "domains that move to other hosts")                        \
 	X(refuse, "hosts that refuse connections, or never answer them")       \

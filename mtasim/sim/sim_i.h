@@ -8,6 +8,7 @@
 #include "check/ledger.h"
 #include "check/limits.h"
 #include "relay/relay.h"
+#include "sim/fiber.h"
 #include "sim/sim.h"
 
 #define SIM_SITES 12u  /* groups of hosts: one site each */
@@ -214,19 +215,36 @@ void clients_make(struct sim *s);
 void clients_free(struct sim *s);
 void clients_wake(struct sim *s);
 
-/* disk.c: a disk that may die between two operations */
+/* disk.c: a disk that may die between two operations, take its time, rot */
+#define SIM_BLOCK 4096u /* what cannot be read, cannot be read as a whole */
 struct sim_disk {
 	struct disk disk;
 	struct disk *under;
 	struct sim *s;
+	struct fiber *waits;   /* who can wait for it */
+	struct disk_req *slow; /* and does */
+	struct timer done;
 	int64_t ops_left; /* until it dies; -1 = lives */
 	bool is_dead;
-	bool is_slow; /* the last turn's syncs took long */
+	bool is_settled;         /* a start has read what there is */
+	int64_t ill_until_us;    /* so long outcomes may wait */
+	uint32_t read_per_mille; /* reads that fail */
+	struct {
+		uint32_t file;
+		uint64_t off;
+	} bad[16];
+	uint32_t nbad;
 };
 void sim_disk_open(struct sim_disk *d, struct sim *s);
 void sim_disk_close(struct sim_disk *d);
+/* The process dies: nothing it asks for is done. Who waits is let go. */
+void sim_disk_die(struct sim_disk *d);
 /* Power is lost and comes back. */
 void sim_disk_power(struct sim_disk *d);
+/* A bit flips; a block cannot be read any more. */
+void sim_disk_rot(struct sim_disk *d, uint32_t file, uint64_t off, int bit);
+bool sim_disk_block_bad(struct sim_disk *d, uint32_t file, uint64_t off);
+void sim_disk_heal(struct sim_disk *d);
 bool sim_disk_keeps(struct sim_disk *d, const struct spool_ref *ref);
 
 /* host.c: the daemon */
