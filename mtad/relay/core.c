@@ -717,7 +717,8 @@ core_tick(struct core *c)
 
 	if (c->is_stopping)
 		return;
-	core_notices_retry(c);
+	if (c->nowed && c->owed_at_us <= c->now_us)
+		core_notices_retry(c);
 	core_step(c, &ev);
 }
 
@@ -730,7 +731,7 @@ core_deadline(const struct core *c)
 		return TIME_NEVER;
 	at = eng_deadline(c->eng);
 	if (c->nowed)
-		at = MIN(at, c->now_us + US_PER_S);
+		at = MIN(at, c->owed_at_us);
 	return at;
 }
 

@@ -80,6 +80,7 @@ struct core {
 	/* Notices that could not be committed, tried again. */
 	struct core_owed *owed_head, *owed_tail;
 	uint32_t nowed;
+	int64_t owed_at_us; /* when they are tried again */
 	uint64_t notices_total, books_dropped;
 };
 

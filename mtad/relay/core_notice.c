@@ -15,7 +15,8 @@
 #define DSN_MAX (512u * 1024)
 #define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
 #define OWED_MAX 100000u            /* remembered in memory; else at restart */
-#define READS_MAX 120u              /* a second apart */
+#define OWED_EVERY_US US_PER_S
+#define READS_MAX 120u              /* so often the disk is asked */
 #define UNREAD_MAX 16u              /* reads that fail in one tick */
 #define WINDOW (64u * 1024)
 
@@ -211,6 +212,8 @@ notice_make(struct core *c, uint32_t msg, struct core_msg *m,
 static void
 owed_push(struct core *c, struct core_owed *o)
 {
+	if (c->nowed == 0)
+		c->owed_at_us = c->now_us + OWED_EVERY_US;
 	o->next = NULL;
 	if (c->owed_tail)
 		c->owed_tail->next = o;
@@ -293,6 +296,7 @@ core_notices_retry(struct core *c)
 	struct core_owed *o;
 	int err;
 
+	c->owed_at_us = c->now_us + OWED_EVERY_US;
 	for (uint32_t left = c->nowed; left > 0 && c->nowed > 0; left--) {
 		o = owed_shift(c);
 		err = owed_try(c, o);
