@@ -74,6 +74,13 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(notice_bounced)                                                      \
 	X(notice_expired)                                                      \
 	X(crash_idle)                                                          \
+	X(killed)                                                              \
+	X(stopped)                                                             \
+	X(stop_cut_short)                                                      \
+	X(crash_in_stop)                                                       \
+	X(tls_up)                                                              \
+	X(tls_failed)                                                          \
+	X(tls_given_up)                                                        \
 	X(crash_in_write)                                                      \
 	X(crash_in_sync)                                                       \
 	X(crash_before_250)                                                    \

@@ -75,6 +75,9 @@ void led_retry_now(struct ledger *l, struct slice domain);
 /* ---- crashes -------------------------------------------------------------------- */
 
 void led_crash(struct ledger *l);
+/* An orderly stop, just before led_crash: all that it knew is on the medium,
+ * unless the disk failed it. */
+void led_stopped(struct ledger *l, bool is_ill);
 void led_found(struct ledger *l, const struct spool_found *f);
 void led_scanned(struct ledger *l);
 

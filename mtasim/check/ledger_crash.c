@@ -27,6 +27,13 @@ led_crash(struct ledger *l)
 	l->has_failed = false;
 }
 
+void
+led_stopped(struct ledger *l, bool is_ill)
+{
+	if (!is_ill)
+		led_durable(l, UINT64_MAX);
+}
+
 /* The recipient is open again: its outcome had not reached the medium. */
 static void
 revert(struct ledger *l, struct led_inst *in, struct led_rcpt *c)

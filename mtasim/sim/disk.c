@@ -196,8 +196,23 @@ sim_disk_block_bad(struct sim_disk *d, uint32_t file, uint64_t off)
 }
 
 void
+sim_disk_fill(struct sim_disk *d, bool is_full, uint64_t bytes)
+{
+	d->is_full = is_full;
+	d->ill_until_us = d->s->now_us + ILL_US;
+	disk_memory_set_free(d->under, is_full ? bytes : UINT64_C(1) << 40);
+}
+
+bool
+sim_disk_is_ill(const struct sim_disk *d)
+{
+	return d->is_full || d->ill_until_us > d->s->now_us;
+}
+
+void
 sim_disk_heal(struct sim_disk *d)
 {
+	sim_disk_fill(d, false, 0);
 	d->nbad = 0;
 	d->read_per_mille = 0;
 	d->ops_left = -1;
@@ -265,6 +280,12 @@ void
 sim_disk_power(struct sim_disk *d)
 {
 	disk_memory_power_loss(d->under);
+	sim_disk_restart(d);
+}
+
+void
+sim_disk_restart(struct sim_disk *d)
+{
 	d->is_dead = d->is_settled = false;
 	d->ops_left = -1;
 }

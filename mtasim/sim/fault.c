@@ -39,6 +39,20 @@ on_crash(struct sim *s)
 }
 
 static void
+on_stop(struct sim *s)
+{
+	if (!host_is_up(s))
+		return;
+	if (rng_below(dice(s, DICE_FAULT), 4) == 0) {
+		sim_fault(s, "kill", SL(""));
+		host_kill(s);
+		return;
+	}
+	sim_fault(s, "stop", SL(""));
+	host_stop(s);
+}
+
+static void
 on_disk_error(struct sim *s)
 {
 	struct rng *r = dice(s, DICE_FAULT);
@@ -58,8 +72,8 @@ on_disk_full(struct sim *s)
 	bool ends = rng_below(dice(s, DICE_FAULT), 2);
 
 	sim_fault(s, ends ? "disk-has-space" : "disk-full", SL(""));
-	disk_memory_set_free(host_disk(s)->under,
-	    ends ? UINT64_C(1) << 40 : rng_below(dice(s, DICE_FAULT), 1 << 20));
+	sim_disk_fill(host_disk(s), !ends,
+	    rng_below(dice(s, DICE_FAULT), 1 << 20));
 }
 
 static void
@@ -180,6 +194,7 @@ static const struct {
 	int64_t mean_s;
 } kinds[] = {
 	{ SIM_F_crash, on_crash, 120 },
+	{ SIM_F_stop, on_stop, 150 },
 	{ SIM_F_disk_error, on_disk_error, 60 },
 	{ SIM_F_disk_full, on_disk_full, 120 },
 	{ SIM_F_read_error, on_read_error, 60 },
@@ -238,7 +253,6 @@ faults_heal(struct sim *s)
 	for (size_t i = 0; i < NKINDS; i++)
 		sim_timer_cancel(s, &s->faults[i].timer);
 	disk_plan(s, 0, 0);
-	disk_memory_set_free(host_disk(s)->under, UINT64_C(1) << 40);
 	sim_disk_heal(host_disk(s));
 	if (sim_has(s, SIM_F_operator_acts))
 		host_admin(s, VERB_RELEASE, &all);

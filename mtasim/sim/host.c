@@ -170,6 +170,8 @@ power_on(struct host *h)
 	struct sim *s = h->s;
 
 	h->conf = h->boot_conf = sim_conf(s);
+	h->is_stopping = false;
+	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
 	atomic_store(&h->gate.staging_free, (int64_t)h->conf->staging_bytes);
 	pool_init(&h->in_sessions, 8192, 1000);
@@ -253,18 +255,42 @@ drop_all(struct host *h)
 	buf_reset(&h->book);
 }
 
-void
-host_crash(struct sim *s)
+static void
+die(struct sim *s, const char *what)
 {
 	struct host *h = s->host;
 
 	s->report->crashes++;
-	story_add(s->story, "CRASH", 0, -1, SL(""));
+	story_add(s->story, what, 0, -1, SL(""));
 	h->is_crashing = true;
 	sim_disk_die(&h->disk);
 	s->marks->n[MARK_crash_before_250] += h->waiting != 0;
+	s->marks->n[MARK_crash_in_stop] += h->is_stopping;
+	host_gone(h);
+}
+
+void
+host_crash(struct sim *s)
+{
+	die(s, "CRASH");
+	sim_disk_power(&s->host->disk);
+}
+
+void
+host_kill(struct sim *s)
+{
+	s->marks->n[MARK_killed]++;
+	die(s, "KILL");
+}
+
+void
+host_gone(struct host *h)
+{
+	struct sim *s = h->s;
+
 	h->is_up = false;
 	drop_all(h);
+	sim_timer_cancel(s, &h->stop);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
@@ -274,7 +300,7 @@ host_crash(struct sim *s)
 	lim_crash(s->limits);
 	h->given = h->applied = 0;
 	h->is_crashing = false;
-	sim_disk_power(&h->disk);
+	sim_disk_restart(&h->disk);
 	sim_timer_set(s, &h->boot,
 	    s->now_us +
 		rng_range(dice(s, DICE_HOST), 100 * US_PER_MS, 20 * US_PER_S));
@@ -295,6 +321,7 @@ host_make(struct sim *s)
 	sim_timer_init(&h->spooler.turn, spooler_turn, h, "spooler");
 	fiber_init(&h->fiber, spooler_fiber, h);
 	sim_timer_init(&h->clerk, core_clerk_done, h, "clerk");
+	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	buf_init(&h->book, 4u << 20);
 	sim_disk_open(&h->disk, s);
@@ -317,6 +344,7 @@ host_free(struct sim *s)
 	sim_timer_cancel(s, &h->spooler.turn);
 	sim_timer_cancel(s, &h->clerk);
 	sim_timer_cancel(s, &h->boot);
+	sim_timer_cancel(s, &h->stop);
 	mem_free(h);
 }
 
@@ -337,6 +365,8 @@ host_reload(struct sim *s)
 {
 	struct host *h = s->host;
 
+	if (h->is_stopping)
+		return;
 	h->conf = sim_conf(s);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
@@ -413,7 +443,7 @@ host_is_idle(const struct sim *s)
 	const struct host *h = s->host;
 	struct eng_totals t;
 
-	if (!h->is_up || h->sess_live || !list_is_empty(&h->in_list) ||
+	if (!h->is_up || h->is_stopping || h->sess_live || !list_is_empty(&h->in_list) ||
 	    h->spooler.box.head || h->out.box.head || h->in.box.head ||
 	    h->to_spool.head || h->held.head || h->outcomes ||
 	    h->given != h->applied || h->fiber.is_parked)

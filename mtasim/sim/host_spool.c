@@ -193,6 +193,21 @@ spooler_turn(void *arg)
 		fiber_run(&h->fiber);
 }
 
+/* As spooler_stop: everything posted before is written. */
+void
+spooler_end(struct host *h)
+{
+	struct answers a = { 0 };
+
+	take_posts(h);
+	while (spool_turn(h->spool, h->s->now_us))
+		take_answers(h, &a);
+	take_answers(h, &a);
+	if (h->disk.is_dead)
+		spool_dies(h);
+	post_answers(h, &a);
+}
+
 void
 spooler_post(struct host *h, struct posts *l, bool wake)
 {

@@ -373,6 +373,17 @@ link_connect(struct sim *s, const struct link_conf *conf,
 }
 
 void
+tls_say(struct end *e, char what)
+{
+	struct buf b;
+
+	buf_init(&b, 16);
+	buf_add(&b, &what, 1);
+	end_send(e, &b);
+	buf_free(&b);
+}
+
+void
 links_free(struct sim *s)
 {
 	LIST_FOREACH_SAFE(n, tmp, &s->links)

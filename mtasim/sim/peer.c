@@ -46,7 +46,7 @@ struct peer {
 	uint32_t nrcpt, nrefused;
 	struct timer answer;
 	struct answer due; /* to the final dot */
-	bool is_closing;
+	bool is_closing, is_shaking;
 };
 
 /* ---- hosts --------------------------------------------------------------------------- */
@@ -87,6 +87,8 @@ peers_make(struct sim *s)
 		smtp_srv_conf_default(&h->conf);
 		h->conf.hostname = SL("mx.example");
 		h->conf.rcpts_max = LED_RCPTS_MAX;
+		if (sim_has(s, SIM_F_tls))
+			h->conf.offers_tls = rng_below(r, 3) != 0;
 		if (rng_below(r, 4) == 0)
 			h->conf.messages_max = 1 + (uint32_t)rng_below(r, 20);
 		if (sim_has(s, SIM_F_quota) && rng_below(r, 3) == 0)
@@ -461,9 +463,12 @@ static bool
 act(struct peer *p, enum smtp_srv_act what)
 {
 	switch (what) {
+	case SRV_STARTTLS:
+		p->is_shaking = true;
+		peer_flush(p);
+		return false;
 	case SRV_NEED_INPUT:
 	case SRV_WAIT:
-	case SRV_STARTTLS:
 		peer_flush(p);
 		return false;
 	case SRV_MAIL:
@@ -504,6 +509,19 @@ peer_run(struct peer *p, struct slice *in)
 		end_resume(e);
 }
 
+/* The client's part of the handshake has come. */
+static void
+on_hello(struct peer *p)
+{
+	struct slice none = { "", 0 };
+	bool ok = !is_bad(p, SIM_F_tls, 30);
+
+	p->is_shaking = false;
+	tls_say(p->end, ok ? TLS_HELLO : TLS_ALERT);
+	smtp_srv_tls_done(&p->srv, ok, p->host->s->now_us);
+	peer_run(p, &none);
+}
+
 static size_t
 on_bytes(void *user, struct slice data)
 {
@@ -512,6 +530,10 @@ on_bytes(void *user, struct slice data)
 
 	if (p->is_closing)
 		return data.n;
+	if (p->is_shaking) {
+		on_hello(p);
+		return 1;
+	}
 	peer_run(p, &left);
 	return data.n - left.n;
 }

@@ -61,8 +61,9 @@ static void
 write_client(struct sim *s, struct buf *b)
 {
 	buf_addf(b,
-	    "client:\n  tls: none\n  pipelining: %s\n  chaining: %s\n"
+	    "client:\n  tls: %s\n  pipelining: %s\n  chaining: %s\n"
 	    "  host_retry_min: %us\n  host_retry_max: %us\n",
+	    sim_has(s, SIM_F_tls) ? "opportunistic" : "none",
 	    coin(s, 80) ? "true" : "false", coin(s, 80) ? "true" : "false",
 	    pick(s, 2, 20), pick(s, 20, 120));
 	if (coin(s, 70))

@@ -23,6 +23,8 @@
  */
 #define SIM_FEATURES(X)                                                        \
 	X(crash, "power loss at any moment and between disk operations")       \
+	X(stop, "orderly stops, and kills without power loss")                 \
+	X(tls, "STARTTLS that works, or fails, or breaks off")                 \
 	X(disk_error, "writes and syncs that fail")                            \
 	X(disk_full, "no space left, for a while")                             \
 	X(disk_slow, "requests that take long, or hang")                       \

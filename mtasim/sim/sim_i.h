@@ -164,6 +164,10 @@ void end_reset(struct end *e);
 void end_vanish(struct end *e); /* no word to the other end */
 void end_deadline(struct end *e, int64_t at_us);
 void links_free(struct sim *s);
+/* A handshake: a byte from each side. */
+#define TLS_HELLO '\x16'
+#define TLS_ALERT '\x15'
+void tls_say(struct end *e, char what);
 
 /* plan.c */
 void plan_make(struct sim *s);
@@ -227,6 +231,7 @@ struct sim_disk {
 	int64_t ops_left; /* until it dies; -1 = lives */
 	bool is_dead;
 	bool is_settled;         /* a start has read what there is */
+	bool is_full;
 	int64_t ill_until_us;    /* so long outcomes may wait */
 	uint32_t read_per_mille; /* reads that fail */
 	struct {
@@ -239,12 +244,17 @@ void sim_disk_open(struct sim_disk *d, struct sim *s);
 void sim_disk_close(struct sim_disk *d);
 /* The process dies: nothing it asks for is done. Who waits is let go. */
 void sim_disk_die(struct sim_disk *d);
-/* Power is lost and comes back. */
+/* Power is lost and comes back; or only the process begins anew. */
 void sim_disk_power(struct sim_disk *d);
+void sim_disk_restart(struct sim_disk *d);
 /* A bit flips; a block cannot be read any more. */
 void sim_disk_rot(struct sim_disk *d, uint32_t file, uint64_t off, int bit);
 bool sim_disk_block_bad(struct sim_disk *d, uint32_t file, uint64_t off);
 void sim_disk_heal(struct sim_disk *d);
+/* Free space: little, or enough. */
+void sim_disk_fill(struct sim_disk *d, bool is_full, uint64_t bytes);
+/* Has it given reason to wait, now or just before? */
+bool sim_disk_is_ill(const struct sim_disk *d);
 bool sim_disk_keeps(struct sim_disk *d, const struct spool_ref *ref);
 
 /* host.c: the daemon */
@@ -252,6 +262,9 @@ void host_make(struct sim *s);
 void host_free(struct sim *s);
 void host_start(struct sim *s);
 void host_crash(struct sim *s);
+/* The process is killed; what it has written is not lost. */
+void host_kill(struct sim *s);
+void host_stop(struct sim *s); /* in order; again: at once */
 bool host_is_up(const struct sim *s);
 void host_reload(struct sim *s);
 void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);
