@@ -123,7 +123,18 @@ led_note(struct ledger *l, const char *what, const struct led_inst *in,
 }
 
 void
-led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt)
+led_note_ref(struct ledger *l, const char *what, const struct led_inst *in)
+{
+	char text[60];
+
+	snprintf(text, sizeof(text), "file %u offset %u", in->ref.file,
+	    in->ref.offset);
+	led_note(l, what, in, -1, slice_str(text));
+}
+
+void
+led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    bool is_final)
 {
 	if (l->npending == l->pending_cap) {
 		l->pending_cap = MAX(2 * l->pending_cap, 256u);
@@ -132,7 +143,8 @@ led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt)
 		ASSERT(l->pending);
 	}
 	l->pending[l->npending++] =
-	    (struct led_ref){ (uint32_t)(in - l->inst), rcpt, l->now_us };
+	    (struct led_ref){ (uint32_t)(in - l->inst), rcpt, is_final,
+		    l->now_us };
 }
 
 /* ---- the way in --------------------------------------------------------------- */
@@ -277,7 +289,7 @@ led_committed(struct ledger *l, const struct parcel *p)
 	in->ref = p->commit.ref;
 	l->last_file = in->ref.file;
 	led_slot_set(l, in, p->commit.slot);
-	led_note(l, "durable", in, -1, SL(""));
+	led_note_ref(l, "durable", in);
 	led_pay(l, in);
 }
 

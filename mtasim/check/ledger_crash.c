@@ -113,7 +113,7 @@ led_found(struct ledger *l, const struct spool_found *f)
 	in->is_aside = false; /* that was not synced */
 	in->ref = f->ref;
 	in->submitted_us = l->now_us;
-	led_note(l, "found", in, -1, SL(""));
+	led_note_ref(l, "found", in);
 	led_slot_set(l, in, f->slot);
 	if (in->state == LED_FAILED && is_called_off(in, f)) {
 		in->state = LED_DURABLE;

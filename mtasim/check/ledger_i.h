@@ -61,6 +61,7 @@ struct led_inst {
 struct led_ref {
 	uint32_t inst;
 	uint16_t rcpt;
+	bool is_final;
 	int64_t at_us;
 };
 
@@ -97,9 +98,12 @@ struct led_inst *led_by_id(struct ledger *l, const struct msgid *id);
 struct led_inst *led_by_slot(struct ledger *l, struct handle slot);
 void led_slot_set(struct ledger *l, struct led_inst *in, struct handle slot);
 void led_slot_clear(struct ledger *l, struct led_inst *in);
-void led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt);
+void led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    bool is_final);
 void led_note(struct ledger *l, const char *what, const struct led_inst *in,
     int32_t rcpt, struct slice text);
+void led_note_ref(struct ledger *l, const char *what,
+    const struct led_inst *in);
 /* A recipient's flight begins; and ends, false when there is none. */
 void led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
     struct handle session);

@@ -21,7 +21,8 @@ led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 		ASSERT(l->flight);
 	}
 	l->flight[l->nflights++] =
-	    (struct led_flight){ { (uint32_t)(in - l->inst), rcpt, l->now_us },
+	    (struct led_flight){ { (uint32_t)(in - l->inst), rcpt, false,
+			l->now_us },
 		    session };
 }
 
@@ -279,7 +280,7 @@ led_outcome(struct ledger *l, struct handle slot, uint16_t rcpt,
 	led_time_outcome(l, in, c, r);
 	if (r->is_final)
 		final(l, in, c, r);
-	led_pend(l, in, rcpt);
+	led_pend(l, in, rcpt, r->is_final);
 }
 
 void
@@ -327,7 +328,7 @@ led_durable(struct ledger *l, uint64_t n)
 		struct led_ref *p = &l->pending[k++];
 		struct led_inst *in = &l->inst[p->inst];
 
-		if (in->rcpt[p->rcpt].klass != OUTCOME_NONE)
+		if (p->is_final)
 			in->rcpt[p->rcpt].is_durable = true;
 	}
 	l->ndurable += k;

@@ -9,8 +9,10 @@ led_moved(struct ledger *l, struct handle slot, const struct spool_ref *ref)
 {
 	struct led_inst *in = led_by_slot(l, slot);
 
-	if (in)
-		in->ref = *ref;
+	if (!in)
+		return;
+	in->ref = *ref;
+	led_note_ref(l, "moved", in);
 }
 
 bool
