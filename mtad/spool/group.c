@@ -10,6 +10,8 @@
 
 #define HEADERS_MAX (GROUP_BYTES_MAX / 8)
 
+#define WIPES_MAX 8 /* a write, unlike a sync, may well be tried again */
+
 static const char zeroes[SPOOL_BLOCK];
 
 struct group {
@@ -395,11 +397,11 @@ static void
 wipe(struct spool *s, const struct group *g)
 {
 	uint32_t n = (uint32_t)(g->bytes / SPOOL_BLOCK);
-	int err = iov_fits(s, 0, n) ? 0 : E_NOMEM;
+	int err = iov_fits(s, 0, n) ? E_IO : E_NOMEM;
 
-	for (uint32_t i = 0; !err && i < n; i++)
+	for (uint32_t i = 0; err == E_IO && i < n; i++)
 		s->iov[i] = slice_of(zeroes, SPOOL_BLOCK);
-	if (!err)
+	for (uint32_t i = 0; err == E_IO && i < WIPES_MAX; i++)
 		err = disk_write(s, s->current, s->at, s->iov, n);
 	if (err)
 		log_event(LOG_ERROR, "spool", "what",
