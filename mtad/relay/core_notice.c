@@ -16,8 +16,8 @@
 #define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
 #define OWED_MAX 100000u            /* remembered in memory; else at restart */
 #define OWED_EVERY_US US_PER_S
-#define READS_MAX 120u              /* so often the disk is asked */
-#define UNREAD_MAX 16u              /* reads that fail in one tick */
+#define READS_MAX 120u /* so often the disk is asked */
+#define UNREAD_MAX 16u /* reads that fail in one tick */
 #define WINDOW (64u * 1024)
 
 /* A notice that waits to be tried again. */
@@ -278,10 +278,11 @@ owed_try(struct core *c, struct core_owed *o)
 	err = notice_make(c, o->msg, m, o->v, o->n);
 	if (err == E_CORRUPT || (err == E_IO && ++o->unread >= READS_MAX)) {
 		core_set_aside(c, o->msg,
-		    err == E_IO ? SL("record in the spool cannot be read, and a "
-				     "notice of it is owed; set aside") :
-				  SL("record in the spool is damaged, and a "
-				     "notice of it is owed; set aside"));
+		    err == E_IO ?
+			SL("record in the spool cannot be read, and a "
+			   "notice of it is owed; set aside") :
+			SL("record in the spool is damaged, and a "
+			   "notice of it is owed; set aside"));
 		err = 0;
 	}
 	return err;
