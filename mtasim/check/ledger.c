@@ -142,9 +142,8 @@ led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 		    mem_grow(l->pending, l->pending_cap * sizeof(*l->pending));
 		ASSERT(l->pending);
 	}
-	l->pending[l->npending++] =
-	    (struct led_ref){ (uint32_t)(in - l->inst), rcpt, is_final,
-		    l->now_us };
+	l->pending[l->npending++] = (struct led_ref){ (uint32_t)(in - l->inst),
+		rcpt, is_final, l->now_us };
 }
 
 /* ---- the way in --------------------------------------------------------------- */

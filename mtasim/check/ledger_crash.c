@@ -124,8 +124,6 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u, whose commit had failed|that it is "
 		    "called off was synced",
 		    in->n);
-	if (in->state == LED_FAILED)
-		l->marks->n[MARK_failed_commit_came_back]++;
 	if (in->state == LED_LOST)
 		check_fail("what was lost stays lost", in->n,
 		    "a start finds m%u|an earlier start did not", in->n);

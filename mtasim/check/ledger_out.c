@@ -3,6 +3,8 @@
  */
 #include "check/ledger_i.h"
 
+#define LOCAL_REST_US (11 * US_PER_S)
+
 static struct led_rcpt *
 rcpt_at(struct led_inst *in, uint16_t number)
 {
@@ -20,10 +22,9 @@ led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 		    mem_grow(l->flight, l->flight_cap * sizeof(*l->flight));
 		ASSERT(l->flight);
 	}
-	l->flight[l->nflights++] =
-	    (struct led_flight){ { (uint32_t)(in - l->inst), rcpt, false,
-			l->now_us },
-		    session };
+	l->flight[l->nflights++] = (struct led_flight){
+		{ (uint32_t)(in - l->inst), rcpt, false, l->now_us }, session
+	};
 }
 
 bool
@@ -90,6 +91,9 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 
 	c->is_flying = false;
 	c->told_us = l->now_us;
+	/* A fault of ours: the engine gives it a rest and writes nothing. */
+	if (o->klass == OUTCOME_UNSENT && o->stage == STAGE_LOCAL)
+		c->told_us += LOCAL_REST_US;
 	snprintf(text, sizeof(text), "%s %u at %s%s",
 	    outcome_name((enum outcome_class)o->klass), o->code,
 	    stage_name((enum stage)o->stage), in_doubt ? ", in doubt" : "");

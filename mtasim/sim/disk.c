@@ -35,6 +35,13 @@ die(struct sim_disk *d, enum disk_op op)
 	    op == DISK_SYNC ? SL("before a sync") : SL("before a write"));
 }
 
+/* For so long, and a little more, it is an excuse. */
+static void
+ail(struct sim_disk *d, int64_t us)
+{
+	d->ill_until_us = MAX(d->ill_until_us, d->s->now_us + us + ILL_US);
+}
+
 /* Written anew, a block can be read again. */
 static void
 mend(struct sim_disk *d, const struct disk_req *r)
@@ -67,7 +74,7 @@ carry_out(struct sim_disk *d, struct disk_req *r)
 	sim_trace_u64(d->s, ((uint64_t)r->op << 32) ^ r->off);
 	if (r->err == 0)
 		return;
-	d->ill_until_us = d->s->now_us + ILL_US;
+	ail(d, 0);
 	d->s->report->faults++;
 	if (r->op == DISK_WRITE)
 		d->s->marks->n[MARK_write_failed]++;
@@ -111,7 +118,7 @@ on_submit(struct disk *disk, struct disk_req *r)
 	}
 	ASSERT(!d->slow);
 	d->slow = r;
-	d->ill_until_us = d->s->now_us + us + ILL_US;
+	ail(d, us);
 	d->s->marks->n[MARK_disk_slow]++;
 	sim_timer_set(d->s, &d->done, d->s->now_us + us);
 }
@@ -199,7 +206,7 @@ void
 sim_disk_fill(struct sim_disk *d, bool is_full, uint64_t bytes)
 {
 	d->is_full = is_full;
-	d->ill_until_us = d->s->now_us + ILL_US;
+	ail(d, 0);
 	disk_memory_set_free(d->under, is_full ? bytes : UINT64_C(1) << 40);
 }
 

@@ -393,6 +393,7 @@ admin_done(void *ctx, uint64_t arg, uint32_t n)
 		h->s->marks->n[MARK_retry_verb]++;
 		led_retry_now(h->s->ledger, slice_of("", 0));
 	}
+	h->s->marks->n[MARK_released] += arg == VERB_RELEASE && n;
 }
 
 void
@@ -443,10 +444,11 @@ host_is_idle(const struct sim *s)
 	const struct host *h = s->host;
 	struct eng_totals t;
 
-	if (!h->is_up || h->is_stopping || h->sess_live || !list_is_empty(&h->in_list) ||
-	    h->spooler.box.head || h->out.box.head || h->in.box.head ||
-	    h->to_spool.head || h->held.head || h->outcomes ||
-	    h->given != h->applied || h->fiber.is_parked)
+	if (!h->is_up || h->is_stopping || h->sess_live ||
+	    !list_is_empty(&h->in_list) || h->spooler.box.head ||
+	    h->out.box.head || h->in.box.head || h->to_spool.head ||
+	    h->held.head || h->outcomes || h->given != h->applied ||
+	    h->fiber.is_parked)
 		return false;
 	core_totals(h->core, &t);
 	return t.messages == 0;

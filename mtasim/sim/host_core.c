@@ -55,6 +55,8 @@ op_open(void *ctx, const struct core_open *o)
 	shape = plan_shape(h->s, site);
 	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
 	    &shape);
+	h->s->marks->n[MARK_node_cap_reached] +=
+	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
 	p->session = o->session;
 	p->to = o->to;

@@ -226,8 +226,7 @@ spooler_try_inline(struct host *h, struct parcel *p)
 	struct post *q;
 	bool more;
 
-	if (!h->is_asleep || h->fiber.is_parked ||
-	    h->ninline++ >= INLINE_RUN)
+	if (!h->is_asleep || h->fiber.is_parked || h->ninline++ >= INLINE_RUN)
 		return false;
 	take_posts(h);
 	spool_commit(h->spool, &p->commit);

@@ -57,8 +57,8 @@ host_stop_look(void *arg)
 {
 	struct host *h = arg;
 	struct sim *s = h->s;
-	bool is_idle = list_is_empty(&h->in_list) && h->waiting == 0 &&
-	    h->sess_live == 0;
+	bool is_idle =
+	    list_is_empty(&h->in_list) && h->waiting == 0 && h->sess_live == 0;
 
 	if (!is_idle && s->now_us < h->stop_at_us)
 		sim_timer_set(s, &h->stop, s->now_us + LOOK_US);

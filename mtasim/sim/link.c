@@ -232,10 +232,12 @@ carried(struct link *l, size_t n)
 	if (l->conf.silent_after && l->bytes >= l->conf.silent_after &&
 	    !l->is_silent) {
 		l->is_silent = true;
+		l->s->marks->n[MARK_link_silent]++;
 		sim_fault(l->s, "link-silent", SL(""));
 	}
 	if (l->conf.reset_after && l->bytes >= l->conf.reset_after &&
 	    !l->is_silent) {
+		l->s->marks->n[MARK_link_reset]++;
 		sim_fault(l->s, "link-reset", SL(""));
 		reset_both(l);
 	}

@@ -89,7 +89,10 @@ conf_make(struct sim *s, uint32_t number)
 		without = pick(s, 1, s->plan.nsources - 1);
 	buf_addz(&b,
 	    "hostname: mta.sim.example\nipv6: false\n"
-	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0] }\n");
+	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0]");
+	if (sim_has(s, SIM_F_too_big))
+		buf_addf(&b, ", message_size_max: %uK", SIM_SIZE_MAX / 1024);
+	buf_addz(&b, " }\n");
 	write_sources(s, &b, without);
 	buf_addz(&b, "limits:\n");
 	write_limits(s, &b, "default", 0);
@@ -185,6 +188,7 @@ plan_make(struct sim *s)
 	p->npools = pick(s, 1, MIN(p->nsources, 3u));
 	p->ntenants = pick(s, 1, SIM_TENANTS);
 	p->nclients = pick(s, 1, 8);
+	p->fills_us = s->now_us + p->load_us / 100 * pick(s, 0, 50);
 	p->latency_us = pick(s, 1, 200) * INT64_C(500);
 	p->badness = pick(s, 2, 40);
 	p->messages_max = pick(s, 100, 300);

@@ -49,6 +49,7 @@
 	X(bad_clients, "senders that break off")                               \
 	X(exhaust, "small ceilings: queue, recipients, sessions")              \
 	X(large, "messages larger than what is read at once")                  \
+	X(too_big, "messages larger than a segment")                           \
 	X(expiry, "lifetimes shorter than the outages")                        \
 	X(lazy, "threads that are woken late")                                 \
 	X(rates, "limits of message rate")

@@ -18,6 +18,8 @@
 #define SIM_CONFS 4u
 #define SIM_PORT 25u
 #define SIM_TENANTS 4u
+/* Of a message, at the daemon's door; a segment holds no more. */
+#define SIM_SIZE_MAX (400u * 1024)
 
 /* ---- time ----------------------------------------------------------------------- */
 
@@ -86,6 +88,7 @@ struct plan {
 	uint32_t nconfs;
 	struct conf *conf[SIM_CONFS];
 	int64_t expire_us;
+	int64_t fills_us; /* some mailboxes are full from here on */
 	int64_t latency_us;
 	int64_t bound_us; /* after the healing everything is over */
 	uint32_t messages_max, queue_max; /* with `exhaust` */
@@ -211,6 +214,8 @@ void sim_load_sender(const struct sim *s, uint32_t n, char *dst, size_t cap);
 uint32_t sim_load_next(struct sim *s);
 /* Offered again after a while; is_open says which recipients. */
 void sim_load_again(struct sim *s, uint32_t n);
+/* Larger than the door allows? */
+bool sim_load_is_too_big(const struct sim *s, uint32_t n);
 bool sim_load_is_done(const struct sim *s);
 bool *sim_load_open(struct sim *s, uint32_t n); /* recipients not yet taken */
 
@@ -230,7 +235,7 @@ struct sim_disk {
 	struct timer done;
 	int64_t ops_left; /* until it dies; -1 = lives */
 	bool is_dead;
-	bool is_settled;         /* a start has read what there is */
+	bool is_settled; /* a start has read what there is */
 	bool is_full;
 	int64_t ill_until_us;    /* so long outcomes may wait */
 	uint32_t read_per_mille; /* reads that fail */
