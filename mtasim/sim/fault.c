@@ -57,13 +57,11 @@ on_disk_error(struct sim *s)
 {
 	struct rng *r = dice(s, DICE_FAULT);
 	bool ends = rng_below(r, 2);
+	uint32_t write_ppm = (uint32_t)rng_below(r, 100000);
+	uint32_t sync_ppm = (uint32_t)rng_below(r, 100000);
 
 	sim_fault(s, ends ? "disk-well" : "disk-sick", SL(""));
-	if (ends)
-		disk_plan(s, 0, 0);
-	else
-		disk_plan(s, (uint32_t)rng_below(r, 100000),
-		    (uint32_t)rng_below(r, 100000));
+	disk_plan(s, ends ? 0 : write_ppm, ends ? 0 : sync_ppm);
 }
 
 static void

@@ -17,7 +17,7 @@ traces() {
 
 compare() {
 	n=$((n + 1))
-	traces "$2" >"$TMP/$n" 2>&1
+	traces "$2" >"$TMP/$n" 2>"$TMP/$n.err"
 	if [ -s "$TMP/$n" ] && cmp -s "$TMP/0" "$TMP/$n"; then
 		echo "ok $n - the same traces: $1"
 	else
