@@ -17,6 +17,7 @@
 
 #define STORY_LINES 200
 #define SHRINK_S 60
+#define TRY_S 20
 
 struct fuzz {
 	uint64_t seed, first, last;
@@ -28,9 +29,10 @@ struct fuzz {
 
 static struct fuzz fuzz;
 static struct sim_opts now; /* the world that runs */
+static struct sim_report running;
 static struct story story;
 static struct marks marks;
-static bool is_child; /* a try of the shrinking: says nothing */
+static int child_fd = -1; /* a try of the shrinking: its verdict goes there */
 
 static int64_t
 clock_us(void)
@@ -202,48 +204,129 @@ report_print(const struct sim_report *r, int64_t took_us)
 
 /* ---- failure -------------------------------------------------------------------------- */
 
-/* Does this world fail in a child, too? */
-static bool
-fails(const struct sim_opts *o)
-{
-	struct sim_report r;
-	int status;
-	pid_t pid = fork();
+/* How a world failed: the rule it broke, and after how much. */
+struct failure {
+	char rule[64];
+	uint64_t events, messages;
+};
 
+/* Runs a world in a child. False when it holds, or takes too long. */
+static bool
+fails(const struct sim_opts *o, struct failure *f)
+{
+	bool failed;
+	int fd[2];
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(fd) || (pid = fork()) < 0)
+		return false;
 	if (pid == 0) {
-		is_child = true;
+		child_fd = fd[1];
 		now = *o;
-		alarm(20);
-		sim_run(o, &r);
+		signal(SIGALRM, SIG_DFL);
+		alarm(TRY_S);
+		sim_run(o, &running);
 		_exit(0);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return false;
-	return !WIFEXITED(status) || WEXITSTATUS(status) == SIM_BROKEN;
+	close(fd[1]);
+	failed = read(fd[0], f, sizeof(*f)) == sizeof(*f);
+	close(fd[0]);
+	waitpid(pid, NULL, 0);
+	return failed;
 }
 
-/* Leaves features out one by one, then messages by halves. */
-static void
-shrink(struct sim_opts o)
-{
-	int64_t end = clock_us() + SHRINK_S * US_PER_S;
-	struct sim_opts try;
+/* The search for the shortest run that fails in the same way. */
+struct shrinking {
+	struct sim_opts best;
+	struct failure how;
+	int64_t end_us;
+	uint32_t tries;
+};
 
-	for (uint32_t i = 0; i < SIM_FEATURE_N && clock_us() < end; i++) {
-		try = o;
-		try.without |= UINT32_C(1) << i;
-		if (try.without != o.without && fails(&try))
-			o = try;
+/* Is this one shorter, and breaks the same rule? Then it is the best. */
+static bool
+shorter(struct shrinking *s, const struct sim_opts *o)
+{
+	struct failure f;
+
+	s->tries++;
+	if (!fails(o, &f) || strcmp(f.rule, s->how.rule) != 0 ||
+	    f.events >= s->how.events)
+		return false;
+	s->best = *o;
+	s->how = f;
+	return true;
+}
+
+static bool
+drop_features(struct shrinking *s)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < SIM_FEATURE_N; i++) {
+		struct sim_opts o = s->best;
+
+		o.without |= UINT32_C(1) << i;
+		if (o.without != s->best.without && clock_us() < s->end_us)
+			any |= shorter(s, &o);
 	}
-	for (uint32_t n = o.messages ? o.messages : 512; n > 1; n /= 2) {
-		try = o;
-		try.messages = n / 2;
-		if (clock_us() >= end || !fails(&try))
-			break;
-		o = try;
+	return any;
+}
+
+static bool
+drop_messages(struct shrinking *s)
+{
+	uint32_t n = (uint32_t)s->how.messages, part = n / 2;
+	bool any = false;
+
+	while (part > 0 && clock_us() < s->end_us) {
+		struct sim_opts o = s->best;
+
+		o.messages = n - part;
+		if (o.messages && shorter(s, &o)) {
+			n -= part;
+			any = true;
+		} else
+			part /= 2;
 	}
-	printf("the smallest world found that fails:\n  ");
-	command_print(stdout, &o);
+	return any;
+}
+
+/* Leaves out features and messages as long as that helps. */
+static void
+shrink(const struct sim_opts *o)
+{
+	struct shrinking s = { .best = *o };
+	uint64_t events;
+	bool goes_on;
+
+	s.end_us = clock_us() + SHRINK_S * US_PER_S;
+	if (!fails(o, &s.how)) {
+		printf("it does not fail again: not shrunk\n");
+		return;
+	}
+	events = s.how.events;
+	do {
+		goes_on = drop_features(&s);
+		goes_on |= drop_messages(&s);
+	} while (goes_on && clock_us() < s.end_us);
+	printf("the shortest run found that fails: %llu events of %llu, %u "
+	       "tries\n  ",
+	    (unsigned long long)s.how.events, (unsigned long long)events,
+	    s.tries);
+	command_print(stdout, &s.best);
+}
+
+/* A child says how it failed, and no more. */
+static void
+child_ends(const struct verdict *v)
+{
+	struct failure f = { .events = story.event,
+		.messages = running.messages };
+
+	slice_copy(slice_str(v->rule), f.rule, sizeof(f.rule));
+	_exit(write(child_fd, &f, sizeof(f)) == sizeof(f) ? SIM_BROKEN : 1);
 }
 
 static void
@@ -251,15 +334,15 @@ on_verdict(const struct verdict *v)
 {
 	struct sim_opts failed = now;
 
-	if (is_child)
-		_exit(SIM_BROKEN);
+	if (child_fd >= 0)
+		child_ends(v);
 	printf("seed %llu BROKEN: %s\n  %s\n  but %s\n",
 	    (unsigned long long)now.seed, v->rule, v->fact[0], v->fact[1]);
 	story_print(&story, stdout, v->msg, STORY_LINES);
 	printf("again:\n  ");
 	command_print(stdout, &failed);
 	if (!fuzz.no_shrink)
-		shrink(failed);
+		shrink(&failed);
 	fflush(stdout);
 	_exit(SIM_BROKEN);
 }

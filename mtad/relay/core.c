@@ -593,12 +593,15 @@ book_damage(struct core *c, const struct msgid *id, struct slice text)
 }
 
 /* Tells the spool, which sets the record aside, and the engine. */
-static void
-quarantine_message(struct core *c, uint32_t msg, struct slice text)
+void
+core_set_aside(struct core *c, uint32_t msg, struct slice text)
 {
 	struct core_msg *m = core_msg(c, msg);
 	struct eng_event ev = { .kind = EV_DAMAGED };
 
+	if (m->is_aside) /* two sessions may stumble over it */
+		return;
+	m->is_aside = true;
 	book_damage(c, &m->id, text);
 	c->ops->damaged(c->ctx, core_slot(msg, m));
 	ev.damaged.msg = msg;
@@ -636,7 +639,7 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 	c->facts = NULL;
 	if (j->is_damaged && (m = core_msg(c, j->msg)) != NULL &&
 	    msgid_eq(&m->id, &j->id))
-		quarantine_message(c, j->msg,
+		core_set_aside(c, j->msg,
 		    SL("record in the spool is damaged; set aside"));
 	job_free(j);
 }
@@ -657,7 +660,7 @@ core_moved(struct core *c, struct handle slot, const struct spool_ref *ref)
 }
 
 /* Found by the scan, or by compaction, whose owner does not know yet; or what
- * quarantine_message asked for comes back, and stands in the book already. */
+ * core_set_aside asked for comes back, and stands in the book already. */
 void
 core_damage(struct core *c, const struct spool_damage *d)
 {
@@ -671,7 +674,7 @@ core_damage(struct core *c, const struct spool_damage *d)
 	if (handle_is_none(d->slot))
 		book_damage(c, d->has_id ? &d->id : NULL, slice_str(text));
 	else if (core_msg_of(c, d->slot))
-		quarantine_message(c, d->slot.index, slice_str(text));
+		core_set_aside(c, d->slot.index, slice_str(text));
 }
 
 void
@@ -682,7 +685,8 @@ core_tick(struct core *c)
 	if (c->is_stopping)
 		return;
 	ev.kind = EV_TICK;
-	core_notices_retry(c);
+	if (c->nowed && c->owed_at_us <= c->now_us)
+		core_notices_retry(c);
 	core_step(c, &ev);
 }
 
@@ -695,7 +699,7 @@ core_deadline(const struct core *c)
 		return TIME_NEVER;
 	at = eng_deadline(c->eng);
 	if (c->nowed)
-		at = MIN(at, c->now_us + US_PER_S);
+		at = MIN(at, c->owed_at_us);
 	return at;
 }
 

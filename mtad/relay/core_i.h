@@ -12,7 +12,8 @@ struct core_msg {
 	struct msgid id;
 	struct spool_ref ref;
 	uint32_t slot_gen;
-	uint16_t reading;        /* jobs out with it */
+	uint16_t reading : 15;   /* jobs out with it */
+	uint16_t is_aside : 1;   /* its record is damaged and given up */
 	uint16_t nrcpt : 14;     /* 0: there is no such message */
 	uint16_t is_dropped : 1; /* when the last of the jobs is back */
 	uint16_t is_null_sender : 1;
@@ -82,6 +83,7 @@ struct core {
 	/* Notices that could not be committed, tried again. */
 	struct core_owed *owed_head, *owed_tail;
 	uint32_t nowed;
+	int64_t owed_at_us; /* when they are tried again */
 	uint64_t notices_total, books_dropped;
 };
 
@@ -135,6 +137,9 @@ void core_log(struct core *c, const struct eng_cmd *cmd);
 struct slice core_words(const struct core *c, uint16_t rcpt,
     const struct outcome *o);
 struct slice core_mta(const struct core *c);
+/* Gives up a message whose record is damaged: in the books, in the spool, in
+ * the engine. Not inside a step. */
+void core_set_aside(struct core *c, uint32_t msg, struct slice text);
 /* core_notice.c */
 void core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
     uint32_t n);

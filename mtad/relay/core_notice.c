@@ -5,20 +5,27 @@
  * The notice is an ordinary message with the null sender, committed together
  * with the payment of its debt, so that a crash finds either the debt or the
  * notice. What cannot be committed now (no memory, no space) is remembered and
- * tried again every second; the debt itself is in the spool all the while.
+ * tried again every second; the debt itself is in the spool all the while. The
+ * original's record is checked before anything of it is believed; one that is
+ * damaged is set aside, as when it is to be sent, and so is one that cannot be
+ * read for minutes.
  */
 #include "relay/core_i.h"
 
 #define DSN_MAX (512u * 1024)
 #define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
 #define OWED_MAX 100000u            /* remembered in memory; else at restart */
+#define OWED_EVERY_US US_PER_S
+#define READS_MAX 120u /* so often the disk is asked */
+#define UNREAD_MAX 16u /* reads that fail in one tick */
+#define WINDOW (64u * 1024)
 
 /* A notice that waits to be tried again. */
 struct core_owed {
 	struct core_owed *next;
 	uint32_t msg;
 	struct msgid id;
-	uint32_t n;
+	uint32_t n, unread; /* times that the disk would not read */
 	struct core_notice v[];
 };
 
@@ -35,6 +42,30 @@ original_free(struct original *o)
 {
 	mem_free(o->record);
 	mem_free(o->address);
+}
+
+/* Is the record what it was? 0, E_CORRUPT, or what the disk says. */
+static int
+original_check(struct core *c, const struct core_msg *m)
+{
+	uint32_t bytes = m->ref.env_bytes + m->ref.body_bytes, n;
+	struct spool_check *check = mem_try(sizeof(*check) + WINDOW);
+	char *window = (char *)(check + 1);
+	int err;
+
+	if (!check)
+		return E_NOMEM;
+	err = spool_check_begin(c->disk, &m->ref, &m->id, check);
+	for (uint32_t at = 0; !err && at < bytes; at += n) {
+		n = MIN(bytes - at, WINDOW);
+		err = spool_read(c->disk, &m->ref, at, window, n);
+		if (!err)
+			spool_check_feed(check, slice_of(window, n));
+	}
+	if (!err && !spool_check_end(check))
+		err = E_CORRUPT;
+	mem_free(check);
+	return err;
 }
 
 static int
@@ -55,7 +86,9 @@ original_read(struct core *c, const struct core_msg *m,
 	o->address = mem_try(n * sizeof(*o->address));
 	if (!o->record || !o->address)
 		return E_NOMEM;
-	err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
+	err = original_check(c, m);
+	if (!err)
+		err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
 	if (!err)
 		err = env_decode(slice_of(o->record, m->ref.env_bytes), &o->env,
 		    &cur);
@@ -177,6 +210,32 @@ notice_make(struct core *c, uint32_t msg, struct core_msg *m,
 }
 
 static void
+owed_push(struct core *c, struct core_owed *o)
+{
+	if (c->nowed == 0)
+		c->owed_at_us = c->now_us + OWED_EVERY_US;
+	o->next = NULL;
+	if (c->owed_tail)
+		c->owed_tail->next = o;
+	else
+		c->owed_head = o;
+	c->owed_tail = o;
+	c->nowed++;
+}
+
+static struct core_owed *
+owed_shift(struct core *c)
+{
+	struct core_owed *o = c->owed_head;
+
+	c->owed_head = o->next;
+	if (!c->owed_head)
+		c->owed_tail = NULL;
+	c->nowed--;
+	return o;
+}
+
+static void
 remember(struct core *c, uint32_t msg, const struct core_msg *m,
     const struct core_notice *v, uint32_t n)
 {
@@ -193,12 +252,7 @@ remember(struct core *c, uint32_t msg, const struct core_msg *m,
 	o->id = m->id;
 	o->n = n;
 	memcpy(o->v, v, n * sizeof(*v));
-	if (c->owed_tail)
-		c->owed_tail->next = o;
-	else
-		c->owed_head = o;
-	c->owed_tail = o;
-	c->nowed++;
+	owed_push(c, o);
 }
 
 void
@@ -212,22 +266,48 @@ core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
 		remember(c, msg, m, v, n);
 }
 
+/* The first is out of the row. 0, or why it still cannot be made. */
+static int
+owed_try(struct core *c, struct core_owed *o)
+{
+	struct core_msg *m = core_msg(c, o->msg);
+	int err;
+
+	if (!m || !msgid_eq(&m->id, &o->id) || m->is_aside)
+		return 0;
+	err = notice_make(c, o->msg, m, o->v, o->n);
+	if (err == E_CORRUPT || (err == E_IO && ++o->unread >= READS_MAX)) {
+		core_set_aside(c, o->msg,
+		    err == E_IO ?
+			SL("record in the spool cannot be read, and a "
+			   "notice of it is owed; set aside") :
+			SL("record in the spool is damaged, and a "
+			   "notice of it is owed; set aside"));
+		err = 0;
+	}
+	return err;
+}
+
+/* One whose original cannot be read must not stand in the way of the others:
+ * it goes to the end of the row. */
 void
 core_notices_retry(struct core *c)
 {
+	uint32_t nunread = 0;
 	struct core_owed *o;
-	struct core_msg *m;
+	int err;
 
-	while ((o = c->owed_head)) {
-		m = core_msg(c, o->msg);
-		if (m && msgid_eq(&m->id, &o->id) &&
-		    notice_make(c, o->msg, m, o->v, o->n))
+	c->owed_at_us = c->now_us + OWED_EVERY_US;
+	for (uint32_t left = c->nowed; left > 0 && c->nowed > 0; left--) {
+		o = owed_shift(c);
+		err = owed_try(c, o);
+		if (!err) {
+			mem_free(o);
+			continue;
+		}
+		owed_push(c, o);
+		if (err != E_IO || ++nunread == UNREAD_MAX)
 			return; /* still not: next time */
-		c->owed_head = o->next;
-		if (!c->owed_head)
-			c->owed_tail = NULL;
-		c->nowed--;
-		mem_free(o);
 	}
 }
 

@@ -108,6 +108,8 @@ load(struct spool *s, uint32_t index, struct move *m)
 		    &m->commit.envelope, &m->body);
 	if (err)
 		mem_free(m->raw);
+	else
+		slot->read_failures = 0; /* they count in a row */
 	return err;
 }
 

@@ -10,6 +10,8 @@
 
 #define HEADERS_MAX (GROUP_BYTES_MAX / 8)
 
+#define WIPES_MAX 8 /* a write, unlike a sync, may well be tried again */
+
 static const char zeroes[SPOOL_BLOCK];
 
 struct group {
@@ -388,6 +390,26 @@ cancel(struct spool *s, const struct spool_commit *c)
 		s->entries_since_us = s->now_us;
 }
 
+/* What a failed sync lost can still be read until the power fails, and the next
+ * sync finds nothing to complain of. A start in between would take it for kept,
+ * and for the newer copy of a message that was to move: so it is wiped. */
+static void
+wipe(struct spool *s, const struct group *g)
+{
+	uint32_t n = (uint32_t)(g->bytes / SPOOL_BLOCK);
+	int err = iov_fits(s, 0, n) ? E_IO : E_NOMEM;
+
+	for (uint32_t i = 0; err == E_IO && i < n; i++)
+		s->iov[i] = slice_of(zeroes, SPOOL_BLOCK);
+	for (uint32_t i = 0; err == E_IO && i < WIPES_MAX; i++)
+		err = disk_write(s, s->current, s->at, s->iov, n);
+	if (err)
+		log_event(LOG_ERROR, "spool", "what",
+		    "a group that was not synced stands in its segment",
+		    "effect", "do not restart before the next reboot", "error",
+		    err_name(err), NULL);
+}
+
 /* Nothing of the group was acknowledged. Its outcomes stay queued. Messages of
  * it may be found on the disk one day: their ids are cancelled. */
 static void
@@ -412,6 +434,7 @@ group_failed(struct spool *s, struct group *g, int err, bool in_sync)
 	log_event(LOG_ERROR, "spool", "what",
 	    "sync failed; its segment is given up", "error", err_name(err),
 	    NULL);
+	wipe(s, g);
 	s->seg[s->current].must_empty = true;
 	segment_seal(s, false);
 }

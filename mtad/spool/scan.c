@@ -751,17 +751,23 @@ read_segment(struct spool *s, uint32_t file, bool is_newest)
 {
 	struct scan *sc = s->scan;
 	uint32_t end = 0, group = 0;
+	bool has_footer;
 	int err;
 
 	sc->reading = file;
 	sc->is_newest = false;
 	list_push_tail(&s->sealed, &s->seg[file].link);
 	err = read_footer(s, file);
-	if (err != E_NOTFOUND && err != E_CORRUPT && err != E_IO)
-		return err;
-	sc->is_newest = is_newest;
-	err = read_records(s, file, &end, &group);
-	if (!err && is_newest)
+	has_footer = err != E_NOTFOUND && err != E_CORRUPT && err != E_IO;
+	if (!has_footer) {
+		sc->is_newest = is_newest;
+		err = read_records(s, file, &end, &group);
+	}
+	/* What was read is relied on from here on, so it must be made to stay:
+	 * the last group may never have been synced, nor what was wiped. */
+	if (!err && !s->is_read_only && (is_newest || !has_footer))
+		err = disk_sync(s, file);
+	if (!err && is_newest && !has_footer)
 		go_on_with(s, file, end, group);
 	return err;
 }
@@ -815,10 +821,6 @@ read_all(struct spool *s)
 
 	for (uint32_t i = 0; !err && i < sc->norder; i++)
 		err = read_segment(s, sc->order[i], i + 1 == sc->norder);
-	/* The last group may have been written and never synced. What was read
-	 * is relied on from here on, so it must be made to stay. */
-	if (!err && sc->norder && !s->is_read_only)
-		err = disk_sync(s, sc->order[sc->norder - 1]);
 	/* A file that a crash left behind may be in no synced directory. */
 	if (!err && s->nfiles && !s->is_read_only)
 		err = disk_simple(s, DISK_SYNC_DIR, 0, 0);

@@ -18,14 +18,14 @@
 
 static const char zeroes[ZEROES];
 
-static struct disk_req *
-submit(struct spool *s, struct disk_req *r)
+int
+disk_ask(struct spool *s, struct disk_req *r)
 {
 	r->done = false;
 	s->disk->ops->submit(s->disk, r);
 	while (!r->done) /* the real disk completes inside submit */
 		ASSERT(s->disk->ops->take(s->disk) != NULL);
-	return r;
+	return r->err;
 }
 
 int
@@ -38,7 +38,7 @@ disk_write(struct spool *s, uint32_t file, uint64_t off,
 	while (n > 0 && !err) {
 		r.iov = iov;
 		r.niov = MIN(n, DISK_IOV_MAX);
-		err = submit(s, &r)->err;
+		err = disk_ask(s, &r);
 		for (uint32_t i = 0; i < r.niov; i++)
 			r.off += iov[i].n;
 		iov += r.niov;
@@ -53,7 +53,7 @@ disk_sync(struct spool *s, uint32_t file)
 	struct disk_req r = { .op = DISK_SYNC, .file = file };
 	const struct disk_ops *ops = s->disk->ops;
 	int64_t began = ops->now_us ? ops->now_us(s->disk) : 0, took;
-	int err = submit(s, &r)->err;
+	int err = disk_ask(s, &r);
 
 	took = ops->now_us ? ops->now_us(s->disk) - began : 0;
 	s->stats.syncs++;
@@ -68,7 +68,7 @@ disk_simple(struct spool *s, enum disk_op op, uint32_t file, uint64_t bytes)
 {
 	struct disk_req r = { .op = op, .file = file, .bytes = bytes };
 
-	return submit(s, &r)->err;
+	return disk_ask(s, &r);
 }
 
 int

@@ -317,8 +317,7 @@ damage_add(struct spool *s, const struct spool_damage *d, struct slice bytes)
 		return;
 	snprintf(r.name, sizeof(r.name), "%016llx-%08u-%08x.rec",
 	    (unsigned long long)s->seg[d->file].seq, d->file, d->offset);
-	s->disk->ops->submit(s->disk, &r);
-	if (r.done && !r.err)
+	if (!disk_ask(s, &r))
 		snprintf(v->saved_as, sizeof(v->saved_as), "%s", r.name);
 }
 

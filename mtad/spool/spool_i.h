@@ -160,7 +160,8 @@ struct spool {
 	int64_t full_until_us; /* no new try to grow before */
 };
 
-/* Synchronous helpers over the disk (disk.c). */
+/* Synchronous helpers over the disk. Submits and waits: 0 or what it says. */
+int disk_ask(struct spool *s, struct disk_req *r);
 int disk_write(struct spool *s, uint32_t file, uint64_t off,
     const struct slice *iov, uint32_t n) MUST_CHECK;
 int disk_sync(struct spool *s, uint32_t file) MUST_CHECK;

@@ -74,6 +74,13 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(notice_bounced)                                                      \
 	X(notice_expired)                                                      \
 	X(crash_idle)                                                          \
+	X(killed)                                                              \
+	X(stopped)                                                             \
+	X(stop_cut_short)                                                      \
+	X(crash_in_stop)                                                       \
+	X(tls_up)                                                              \
+	X(tls_failed)                                                          \
+	X(tls_given_up)                                                        \
 	X(crash_in_write)                                                      \
 	X(crash_in_sync)                                                       \
 	X(crash_before_250)                                                    \
@@ -82,16 +89,25 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(crash_owed_notice)                                                   \
 	X(second_delivery_by_crash)                                            \
 	X(second_delivery_by_lost_reply)                                       \
-	X(failed_commit_came_back)                                             \
 	X(refused_commit_452)                                                  \
 	X(queue_full_452)                                                      \
 	X(disk_full_452)                                                       \
 	X(write_failed)                                                        \
 	X(sync_failed)                                                         \
+	X(outcome_waited)                                                      \
+	X(disk_slow)                                                           \
+	X(disk_hung)                                                           \
+	X(crash_in_slow_disk)                                                  \
+	X(read_failed)                                                         \
+	X(bad_block_read)                                                      \
+	X(rotten)                                                              \
+	X(set_aside)                                                           \
+	X(set_aside_at_start)                                                  \
 	X(segment_recycled)                                                    \
 	X(segment_compacted)                                                   \
 	X(partial_refusal)                                                     \
 	X(greylisted)                                                          \
+	X(mailbox_full)                                                        \
 	X(over_quota)                                                          \
 	X(storm_421)                                                           \
 	X(garbage_reply)                                                       \
@@ -106,6 +122,14 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(clock_back)                                                          \
 	X(clock_forward)                                                       \
 	X(retry_verb)                                                          \
+	X(released)                                                            \
+	X(link_reset)                                                          \
+	X(link_silent)                                                         \
+	X(link_dripped)                                                        \
+	X(dns_late)                                                            \
+	X(node_cap_reached)                                                    \
+	X(sender_refused)                                                      \
+	X(too_big_refused)                                                     \
 	X(conn_cap_reached)                                                    \
 	X(rate_reached)                                                        \
 	X(session_full)                                                        \

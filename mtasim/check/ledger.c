@@ -123,7 +123,18 @@ led_note(struct ledger *l, const char *what, const struct led_inst *in,
 }
 
 void
-led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt)
+led_note_ref(struct ledger *l, const char *what, const struct led_inst *in)
+{
+	char text[60];
+
+	snprintf(text, sizeof(text), "file %u offset %u", in->ref.file,
+	    in->ref.offset);
+	led_note(l, what, in, -1, slice_str(text));
+}
+
+void
+led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    bool is_final)
 {
 	if (l->npending == l->pending_cap) {
 		l->pending_cap = MAX(2 * l->pending_cap, 256u);
@@ -131,8 +142,8 @@ led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt)
 		    mem_grow(l->pending, l->pending_cap * sizeof(*l->pending));
 		ASSERT(l->pending);
 	}
-	l->pending[l->npending++] =
-	    (struct led_ref){ (uint32_t)(in - l->inst), rcpt, l->now_us };
+	l->pending[l->npending++] = (struct led_ref){ (uint32_t)(in - l->inst),
+		rcpt, is_final, l->now_us };
 }
 
 /* ---- the way in --------------------------------------------------------------- */
@@ -250,6 +261,7 @@ led_pay(struct ledger *l, const struct led_inst *notice)
 			    "a notice for m%u r%u is durable|another one "
 			    "already was",
 			    orig->n, c->k);
+		c->payer = (uint32_t)(notice - l->inst) + 1;
 		l->sums.notices++;
 	}
 }
@@ -273,8 +285,10 @@ led_committed(struct ledger *l, const struct parcel *p)
 		return;
 	}
 	in->state = LED_DURABLE;
+	in->ref = p->commit.ref;
+	l->last_file = in->ref.file;
 	led_slot_set(l, in, p->commit.slot);
-	led_note(l, "durable", in, -1, SL(""));
+	led_note_ref(l, "durable", in);
 	led_pay(l, in);
 }
 
@@ -359,7 +373,8 @@ led_sums(const struct ledger *l, struct led_sums *out)
 			continue;
 		out->messages++;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
-			out->recipients += in->rcpt[k].klass == OUTCOME_NONE;
+			out->recipients += in->rcpt[k].klass == OUTCOME_NONE &&
+			    (!in->is_aside || in->rcpt[k].is_flying);
 	}
 }
 
@@ -375,7 +390,7 @@ led_audit(struct ledger *l)
 			    "the sender of m%u heard 250|the spool has no such "
 			    "message",
 			    in->n);
-		if (in->state == LED_OVER && led_is_open(in))
+		if (in->state == LED_OVER && !in->is_aside && led_is_open(in))
 			check_fail("what is dropped is over", in->n,
 			    "m%u is not queued|a recipient of it is open",
 			    in->n);

@@ -75,8 +75,25 @@ void led_retry_now(struct ledger *l, struct slice domain);
 /* ---- crashes -------------------------------------------------------------------- */
 
 void led_crash(struct ledger *l);
+/* An orderly stop, just before led_crash: all that it knew is on the medium,
+ * unless the disk failed it. */
+void led_stopped(struct ledger *l, bool is_ill);
 void led_found(struct ledger *l, const struct spool_found *f);
 void led_scanned(struct ledger *l);
+
+/* ---- damage --------------------------------------------------------------------- */
+
+/* A live message's record moved, or which one is it? */
+void led_moved(struct ledger *l, struct handle slot,
+    const struct spool_ref *ref);
+/* Some live message, by a number, that lies in a segment which takes nothing
+ * more; false: none does. */
+bool led_some_ref(const struct ledger *l, uint64_t number,
+    struct spool_ref *out);
+/* Bytes of a file went bad: what lies there may be set aside, nothing else. */
+void led_rot(struct ledger *l, uint32_t file, uint64_t from, uint64_t to);
+/* The core gives one up, and has said so in the books. */
+void led_damaged(struct ledger *l, struct handle slot, struct slice book);
 
 /* ---- audits --------------------------------------------------------------------- */
 

@@ -27,6 +27,13 @@ led_crash(struct ledger *l)
 	l->has_failed = false;
 }
 
+void
+led_stopped(struct ledger *l, bool is_ill)
+{
+	if (!is_ill)
+		led_durable(l, UINT64_MAX);
+}
+
 /* The recipient is open again: its outcome had not reached the medium. */
 static void
 revert(struct ledger *l, struct led_inst *in, struct led_rcpt *c)
@@ -52,6 +59,10 @@ compare(struct ledger *l, struct led_inst *in, struct led_rcpt *c,
 	led_time_restored(l, in, c, r);
 	if (!r->is_final && was_final)
 		revert(l, in, c);
+	if (r->is_final && !was_final && in->is_rotten) {
+		c->klass = r->outcome.klass; /* set aside, in part */
+		return;
+	}
 	if (r->is_final && !was_final)
 		check_fail("no outcome is made up", in->n,
 		    "a start finds m%u r%u over as %s|it was open", in->n, c->k,
@@ -99,8 +110,10 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u with %u recipients|it had %u", in->n,
 		    f->nrcpt, in->nrcpt);
 	in->was_found = true;
+	in->is_aside = false; /* that was not synced */
+	in->ref = f->ref;
 	in->submitted_us = l->now_us;
-	led_note(l, "found", in, -1, SL(""));
+	led_note_ref(l, "found", in);
 	led_slot_set(l, in, f->slot);
 	if (in->state == LED_FAILED && is_called_off(in, f)) {
 		in->state = LED_DURABLE;
@@ -111,8 +124,6 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u, whose commit had failed|that it is "
 		    "called off was synced",
 		    in->n);
-	if (in->state == LED_FAILED)
-		l->marks->n[MARK_failed_commit_came_back]++;
 	if (in->state == LED_LOST)
 		check_fail("what was lost stays lost", in->n,
 		    "a start finds m%u|an earlier start did not", in->n);
@@ -129,8 +140,14 @@ led_found(struct ledger *l, const struct spool_found *f)
 
 /* Gone without being over? Its last outcomes may have reached the medium. */
 static void
-missing(struct led_inst *in)
+missing(struct ledger *l, struct led_inst *in)
 {
+	if (in->is_rotten && led_is_open(in)) {
+		in->state = LED_OVER;
+		in->is_aside = true;
+		l->marks->n[MARK_set_aside_at_start]++;
+		return;
+	}
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
 		const struct led_rcpt *c = &in->rcpt[i];
 
@@ -149,11 +166,14 @@ missing(struct led_inst *in)
 /* Debts are looked at when all is found: a notice may come after what it
  * pays for. */
 static void
-compare_debts(const struct led_inst *in)
+compare_debts(struct ledger *l, struct led_inst *in)
 {
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
-		const struct led_rcpt *c = &in->rcpt[i];
+		struct led_rcpt *c = &in->rcpt[i];
 
+		/* The record that paid it has gone bad. */
+		if (c->found_owed && c->paid && l->inst[c->payer - 1].is_rotten)
+			c->paid = 0;
 		if (c->found_owed != (c->was_owed && !c->paid))
 			check_fail("every owed notice exists exactly once",
 			    in->n,
@@ -172,11 +192,11 @@ led_scanned(struct ledger *l)
 		struct led_inst *in = &l->inst[i];
 
 		if (in->was_found)
-			compare_debts(in);
+			compare_debts(l, in);
 		else if (in->state == LED_MAYBE)
 			in->state = LED_LOST;
 		else if (in->state == LED_DURABLE)
-			missing(in);
+			missing(l, in);
 		else if (in->state == LED_FAILED)
 			in->state = LED_LOST;
 	}

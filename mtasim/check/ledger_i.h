@@ -29,6 +29,7 @@ struct led_rcpt {
 	bool is_owed, is_held, is_flying, is_reverted;
 	bool found_owed, was_owed; /* by the last start, and by us then */
 	uint8_t paid;              /* notices for it that exist */
+	uint32_t payer;            /* the last of them: instance + 1 */
 	uint16_t flights, taken;
 	uint16_t failures; /* in a row, as given to the spool */
 	int64_t due_us;
@@ -46,6 +47,9 @@ struct led_inst {
 	bool is_null, is_notice, said_250, heard_250, with_core;
 	bool is_called_off; /* FAILED, and that is on the medium */
 	bool was_found;
+	bool is_rotten;       /* its record has gone bad */
+	bool is_aside;        /* and it has been set aside */
+	struct spool_ref ref; /* where it lies */
 	int64_t expires_us, expires_wall_us, submitted_us;
 	uint8_t pool, tenant, campaign;
 	uint32_t pays; /* instance + 1 */
@@ -57,6 +61,7 @@ struct led_inst {
 struct led_ref {
 	uint32_t inst;
 	uint16_t rcpt;
+	bool is_final;
 	int64_t at_us;
 };
 
@@ -81,6 +86,7 @@ struct ledger {
 	bool has_failed;
 	struct led_flight *flight; /* in the air */
 	uint32_t nflights, flight_cap;
+	uint32_t last_file; /* of the last commit */
 	struct led_sums sums;
 	/* Shares. */
 	int64_t looked_us;
@@ -92,9 +98,12 @@ struct led_inst *led_by_id(struct ledger *l, const struct msgid *id);
 struct led_inst *led_by_slot(struct ledger *l, struct handle slot);
 void led_slot_set(struct ledger *l, struct led_inst *in, struct handle slot);
 void led_slot_clear(struct ledger *l, struct led_inst *in);
-void led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt);
+void led_pend(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
+    bool is_final);
 void led_note(struct ledger *l, const char *what, const struct led_inst *in,
     int32_t rcpt, struct slice text);
+void led_note_ref(struct ledger *l, const char *what,
+    const struct led_inst *in);
 /* A recipient's flight begins; and ends, false when there is none. */
 void led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
     struct handle session);

@@ -3,6 +3,8 @@
  */
 #include "check/ledger_i.h"
 
+#define LOCAL_REST_US (11 * US_PER_S)
+
 static struct led_rcpt *
 rcpt_at(struct led_inst *in, uint16_t number)
 {
@@ -20,9 +22,9 @@ led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 		    mem_grow(l->flight, l->flight_cap * sizeof(*l->flight));
 		ASSERT(l->flight);
 	}
-	l->flight[l->nflights++] =
-	    (struct led_flight){ { (uint32_t)(in - l->inst), rcpt, l->now_us },
-		    session };
+	l->flight[l->nflights++] = (struct led_flight){
+		{ (uint32_t)(in - l->inst), rcpt, false, l->now_us }, session
+	};
 }
 
 bool
@@ -62,6 +64,10 @@ led_assigned(struct ledger *l, const struct job *j)
 			check_fail("one flight at a time", in->n,
 			    "m%u r%u is assigned|it is in a session already",
 			    in->n, c->k);
+		if (in->is_aside)
+			check_fail("what is set aside is not sent", in->n,
+			    "m%u r%u is assigned|its record is set aside",
+			    in->n, c->k);
 		if (c->is_held)
 			check_fail("what is held stays", in->n,
 			    "m%u r%u is assigned|an operator holds it", in->n,
@@ -85,6 +91,9 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 
 	c->is_flying = false;
 	c->told_us = l->now_us;
+	/* A fault of ours: the engine gives it a rest and writes nothing. */
+	if (o->klass == OUTCOME_UNSENT && o->stage == STAGE_LOCAL)
+		c->told_us += LOCAL_REST_US;
 	snprintf(text, sizeof(text), "%s %u at %s%s",
 	    outcome_name((enum outcome_class)o->klass), o->code,
 	    stage_name((enum stage)o->stage), in_doubt ? ", in doubt" : "");
@@ -275,7 +284,7 @@ led_outcome(struct ledger *l, struct handle slot, uint16_t rcpt,
 	led_time_outcome(l, in, c, r);
 	if (r->is_final)
 		final(l, in, c, r);
-	led_pend(l, in, rcpt);
+	led_pend(l, in, rcpt, r->is_final);
 }
 
 void
@@ -287,7 +296,7 @@ led_dropped(struct ledger *l, struct handle slot)
 		check_fail("what is dropped is queued", in ? in->n : 0,
 		    "the core drops m%u|it is not queued", in ? in->n : 0);
 	led_note(l, "drop", in, -1, SL(""));
-	for (uint32_t i = 0; i < in->nrcpt; i++) {
+	for (uint32_t i = 0; i < in->nrcpt && !in->is_aside; i++) {
 		const struct led_rcpt *c = &in->rcpt[i];
 
 		if (c->klass == OUTCOME_NONE)
@@ -323,7 +332,7 @@ led_durable(struct ledger *l, uint64_t n)
 		struct led_ref *p = &l->pending[k++];
 		struct led_inst *in = &l->inst[p->inst];
 
-		if (in->rcpt[p->rcpt].klass != OUTCOME_NONE)
+		if (p->is_final)
 			in->rcpt[p->rcpt].is_durable = true;
 	}
 	l->ndurable += k;

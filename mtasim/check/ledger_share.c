@@ -6,7 +6,8 @@
  * Looked at now and then: only mail that could have gone since the last look
  * counts, so that no gate which opened in between is taken for starvation.
  * Where domains move between sites it is not known who stands in which line,
- * and this referee stays away.
+ * and this referee stays away; so it does where reads fail, for mail that was
+ * not read counts as served and rests untold.
  */
 #include "check/ledger_i.h"
 

@@ -77,6 +77,8 @@ begin(struct client *c)
 	m.sender = slice_str(t->sender);
 	m.rcpts = t->rcpt;
 	m.nrcpt = t->nrcpt;
+	if (n % 2 && sim_load_is_too_big(c->s, n))
+		m.size = sim_load_body(c->s, n).n;
 	c->running[c->nrunning++] = at;
 	smtp_cli_begin(c->cli, &m, c->s->now_us);
 	return true;
@@ -98,6 +100,10 @@ finish(struct client *c)
 			if (slice_has_prefix(text, SL("Queued as ")))
 				text = slice_skip(text, 10);
 			led_heard_250(c->s->ledger, t->n, t->k[i], text);
+			open[t->k[i]] = false;
+		} else if (a->outcome.klass == OUTCOME_BOUNCED &&
+		    a->outcome.code == 552 && sim_load_is_too_big(c->s, t->n)) {
+			c->s->marks->n[MARK_too_big_refused]++;
 			open[t->k[i]] = false;
 		} else if (a->outcome.klass == OUTCOME_BOUNCED) {
 			check_fail("the door takes what is in order", t->n,

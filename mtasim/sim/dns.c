@@ -107,8 +107,10 @@ sim_zone_ask(struct sim *s, uint32_t domain, struct slice name)
 	q->is_used = true;
 	q->domain = domain;
 	q->is_known = parse(s, name, &q->site, &q->number);
-	if (sim_has(s, SIM_F_dns_fail) && sim_chance(s, DICE_DNS, 50))
+	if (sim_has(s, SIM_F_dns_fail) && sim_chance(s, DICE_DNS, 50)) {
+		s->marks->n[MARK_dns_late]++;
 		late = rng_range(dice(s, DICE_DNS), 1, 6) * US_PER_S;
+	}
 	sim_timer_set(s, &q->timer, s->now_us + late);
 }
 

@@ -39,17 +39,31 @@ on_crash(struct sim *s)
 }
 
 static void
+on_stop(struct sim *s)
+{
+	/* Not where syncs fail: what a failed one lost can be read until the
+	 * power goes, and a start may still believe some of it. */
+	if (!host_is_up(s) || sim_has(s, SIM_F_disk_error))
+		return;
+	if (rng_below(dice(s, DICE_FAULT), 4) == 0) {
+		sim_fault(s, "kill", SL(""));
+		host_kill(s);
+		return;
+	}
+	sim_fault(s, "stop", SL(""));
+	host_stop(s);
+}
+
+static void
 on_disk_error(struct sim *s)
 {
 	struct rng *r = dice(s, DICE_FAULT);
 	bool ends = rng_below(r, 2);
+	uint32_t write_ppm = (uint32_t)rng_below(r, 100000);
+	uint32_t sync_ppm = (uint32_t)rng_below(r, 100000);
 
 	sim_fault(s, ends ? "disk-well" : "disk-sick", SL(""));
-	if (ends)
-		disk_plan(s, 0, 0);
-	else
-		disk_plan(s, (uint32_t)rng_below(r, 100000),
-		    (uint32_t)rng_below(r, 100000));
+	disk_plan(s, ends ? 0 : write_ppm, ends ? 0 : sync_ppm);
 }
 
 static void
@@ -58,8 +72,57 @@ on_disk_full(struct sim *s)
 	bool ends = rng_below(dice(s, DICE_FAULT), 2);
 
 	sim_fault(s, ends ? "disk-has-space" : "disk-full", SL(""));
-	disk_memory_set_free(host_disk(s)->under,
-	    ends ? UINT64_C(1) << 40 : rng_below(dice(s, DICE_FAULT), 1 << 20));
+	sim_disk_fill(host_disk(s), !ends,
+	    rng_below(dice(s, DICE_FAULT), 1 << 20));
+}
+
+static void
+on_read_error(struct sim *s)
+{
+	struct rng *r = dice(s, DICE_FAULT);
+	bool ends = rng_below(r, 2);
+
+	sim_fault(s, ends ? "reads-well" : "reads-fail", SL(""));
+	host_disk(s)->read_per_mille =
+	    ends ? 0 : 1 + (uint32_t)rng_below(r, 300);
+}
+
+/* A block that cannot be read, when the record holds a whole one: no other
+ * record shall stand in it. */
+static bool
+lose_block(struct sim *s, const struct spool_ref *ref)
+{
+	uint64_t end = ref->offset + spool_record_bytes(ref);
+	uint64_t at = (ref->offset + SIM_BLOCK - 1) / SIM_BLOCK * SIM_BLOCK;
+
+	if (at + SIM_BLOCK > end || at == ref->offset)
+		return false;
+	if (!sim_disk_block_bad(host_disk(s), ref->file, at))
+		return false;
+	led_rot(s->ledger, ref->file, at, at + SIM_BLOCK);
+	return true;
+}
+
+static void
+on_rot(struct sim *s)
+{
+	struct rng *r = dice(s, DICE_FAULT);
+	struct spool_ref ref;
+	uint64_t at;
+	char text[60];
+
+	if (!host_is_up(s) || !led_some_ref(s->ledger, rng_u64(r), &ref))
+		return;
+	if (rng_below(r, 2) && lose_block(s, &ref)) {
+		sim_fault(s, "bad-block", SL(""));
+		return;
+	}
+	at = ref.offset + rng_below(r, spool_record_bytes(&ref));
+	led_rot(s->ledger, ref.file, at, at + 1);
+	sim_disk_rot(host_disk(s), ref.file, at, (int)rng_below(r, 8));
+	snprintf(text, sizeof(text), "file %u offset %llu", ref.file,
+	    (unsigned long long)at);
+	sim_fault(s, "bit-rot", slice_str(text));
 }
 
 static void
@@ -131,8 +194,11 @@ static const struct {
 	int64_t mean_s;
 } kinds[] = {
 	{ SIM_F_crash, on_crash, 120 },
+	{ SIM_F_stop, on_stop, 150 },
 	{ SIM_F_disk_error, on_disk_error, 60 },
 	{ SIM_F_disk_full, on_disk_full, 120 },
+	{ SIM_F_read_error, on_read_error, 60 },
+	{ SIM_F_rot, on_rot, 60 },
 	{ SIM_F_dns_move, on_dns, 60 },
 	{ SIM_F_refuse, on_mood, 40 },
 	{ SIM_F_storm, on_mood, 60 },
@@ -187,8 +253,7 @@ faults_heal(struct sim *s)
 	for (size_t i = 0; i < NKINDS; i++)
 		sim_timer_cancel(s, &s->faults[i].timer);
 	disk_plan(s, 0, 0);
-	disk_memory_set_free(host_disk(s)->under, UINT64_C(1) << 40);
-	host_disk(s)->ops_left = -1;
+	sim_disk_heal(host_disk(s));
 	if (sim_has(s, SIM_F_operator_acts))
 		host_admin(s, VERB_RELEASE, &all);
 }

@@ -160,6 +160,7 @@ restore(struct host *h)
 	}
 	if (got == 0)
 		led_scanned(h->s->ledger);
+	h->disk.is_settled = true;
 	return got;
 }
 
@@ -169,6 +170,8 @@ power_on(struct host *h)
 	struct sim *s = h->s;
 
 	h->conf = h->boot_conf = sim_conf(s);
+	h->is_stopping = false;
+	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
 	atomic_store(&h->gate.staging_free, (int64_t)h->conf->staging_bytes);
 	pool_init(&h->in_sessions, 8192, 1000);
@@ -225,7 +228,7 @@ on_boot(void *arg)
 static void
 drop_all(struct host *h)
 {
-	h->disk.is_dead = true;
+	sim_disk_die(&h->disk);
 	inbound_crash(h);
 	outbound_crash(h);
 	posts_free(h, &h->in.box);
@@ -236,8 +239,6 @@ drop_all(struct host *h)
 	posts_free(h, &h->commits);
 	posts_free(h, &h->to_spool);
 	posts_free(h, &h->held);
-	posts_free(h, &h->held_core);
-	posts_free(h, &h->held_in);
 	if (h->outcomes)
 		outcomes_free(h->outcomes);
 	h->outcomes = NULL;
@@ -254,26 +255,52 @@ drop_all(struct host *h)
 	buf_reset(&h->book);
 }
 
-void
-host_crash(struct sim *s)
+static void
+die(struct sim *s, const char *what)
 {
 	struct host *h = s->host;
 
 	s->report->crashes++;
-	story_add(s->story, "CRASH", 0, -1, SL(""));
+	story_add(s->story, what, 0, -1, SL(""));
+	h->is_crashing = true;
+	sim_disk_die(&h->disk);
 	s->marks->n[MARK_crash_before_250] += h->waiting != 0;
+	s->marks->n[MARK_crash_in_stop] += h->is_stopping;
+	host_gone(h);
+}
+
+void
+host_crash(struct sim *s)
+{
+	die(s, "CRASH");
+	sim_disk_power(&s->host->disk);
+}
+
+void
+host_kill(struct sim *s)
+{
+	s->marks->n[MARK_killed]++;
+	die(s, "KILL");
+}
+
+void
+host_gone(struct host *h)
+{
+	struct sim *s = h->s;
+
 	h->is_up = false;
 	drop_all(h);
+	sim_timer_cancel(s, &h->stop);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->hold);
 	sim_timer_cancel(s, &h->clerk);
 	sim_zone_forget(s);
 	led_crash(s->ledger);
 	lim_crash(s->limits);
 	h->given = h->applied = 0;
-	sim_disk_power(&h->disk);
+	h->is_crashing = false;
+	sim_disk_restart(&h->disk);
 	sim_timer_set(s, &h->boot,
 	    s->now_us +
 		rng_range(dice(s, DICE_HOST), 100 * US_PER_MS, 20 * US_PER_S));
@@ -292,11 +319,13 @@ host_make(struct sim *s)
 	sim_timer_init(&h->in.turn, inbound_turn, h, "inbound");
 	sim_timer_init(&h->out.turn, core_turn, h, "core");
 	sim_timer_init(&h->spooler.turn, spooler_turn, h, "spooler");
-	sim_timer_init(&h->hold, spooler_hold_over, h, "slow sync");
+	fiber_init(&h->fiber, spooler_fiber, h);
 	sim_timer_init(&h->clerk, core_clerk_done, h, "clerk");
+	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	buf_init(&h->book, 4u << 20);
 	sim_disk_open(&h->disk, s);
+	h->disk.waits = &h->fiber;
 }
 
 void
@@ -306,16 +335,17 @@ host_free(struct sim *s)
 
 	if (h->is_up)
 		drop_all(h);
+	fiber_free(&h->fiber);
 	mem_free(h->sess);
 	sim_disk_close(&h->disk);
 	buf_free(&h->book);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->hold);
 	sim_timer_cancel(s, &h->clerk);
 	sim_timer_cancel(s, &h->boot);
 	mem_free(h->policy);
+	sim_timer_cancel(s, &h->stop);
 	mem_free(h);
 }
 
@@ -336,6 +366,8 @@ host_reload(struct sim *s)
 {
 	struct host *h = s->host;
 
+	if (h->is_stopping)
+		return;
 	h->conf = sim_conf(s);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
@@ -362,6 +394,7 @@ admin_done(void *ctx, uint64_t arg, uint32_t n)
 		h->s->marks->n[MARK_retry_verb]++;
 		led_retry_now(h->s->ledger, slice_of("", 0));
 	}
+	h->s->marks->n[MARK_released] += arg == VERB_RELEASE && n;
 }
 
 void
@@ -412,10 +445,11 @@ host_is_idle(const struct sim *s)
 	const struct host *h = s->host;
 	struct eng_totals t;
 
-	if (!h->is_up || h->sess_live || !list_is_empty(&h->in_list) ||
-	    h->spooler.box.head || h->out.box.head || h->in.box.head ||
-	    h->to_spool.head || h->held.head || h->outcomes ||
-	    h->given != h->applied || heap_has(&h->hold.node))
+	if (!h->is_up || h->is_stopping || h->sess_live ||
+	    !list_is_empty(&h->in_list) || h->spooler.box.head ||
+	    h->out.box.head || h->in.box.head || h->to_spool.head ||
+	    h->held.head || h->outcomes || h->given != h->applied ||
+	    h->fiber.is_parked)
 		return false;
 	core_totals(h->core, &t);
 	return t.messages == 0;

@@ -55,9 +55,12 @@ op_open(void *ctx, const struct core_open *o)
 	shape = plan_shape(h->s, site);
 	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
 	    &shape);
+	h->s->marks->n[MARK_node_cap_reached] +=
+	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
 	p->session = o->session;
 	p->to = o->to;
+	p->is_clear = o->is_clear;
 	slice_copy(src->ehlo, p->ehlo, sizeof(p->ehlo));
 	slice_copy(o->host, p->host, sizeof(p->host));
 	slice_copy(o->source_name, p->source, sizeof(p->source));
@@ -149,9 +152,13 @@ op_moved_ack(void *ctx, struct handle slot)
 	item(ctx, ITEM_MOVED_ACK, slot);
 }
 
+/* A line in the books names it, and was written before. */
 static void
 op_damaged(void *ctx, struct handle slot)
 {
+	struct host *h = ctx;
+
+	led_damaged(h->s->ledger, slot, buf_slice(&h->book));
 	item(ctx, ITEM_DAMAGED, slot);
 }
 
@@ -276,7 +283,7 @@ handle_core(struct host *h, struct post *p)
 		result(h, container_of(p, struct job, post));
 		return;
 	case POST_UP:
-		core_session_up(h->core, ps->session, ps->caps, false);
+		core_session_up(h->core, ps->session, ps->caps, ps->is_tls);
 		mem_free(ps);
 		return;
 	case POST_DOWN:
@@ -338,7 +345,7 @@ flush_book(struct host *h)
 		return;
 	if (h->book_since_us == 0)
 		h->book_since_us = s->now_us;
-	if (h->book.n < BOOK_FLUSH_BYTES &&
+	if (!h->is_stopping && h->book.n < BOOK_FLUSH_BYTES &&
 	    s->now_us - h->book_since_us < BOOK_FLUSH_US)
 		return;
 	h->book_since_us = 0;
@@ -362,7 +369,8 @@ core_clerk_done(void *arg)
 static bool
 is_late(const struct host *h, int64_t since_us)
 {
-	return since_us && h->s->now_us - since_us >= OUTCOME_WAKE_US;
+	return since_us &&
+	    (h->is_stopping || h->s->now_us - since_us >= OUTCOME_WAKE_US);
 }
 
 static void
@@ -401,6 +409,8 @@ flush(struct host *h)
 	    (h->books_written >= h->held_for || is_late(h, h->held_since_us)))
 		give(h);
 	hold(h);
+	if (h->held.head && h->is_stopping)
+		give(h);
 	if (is_late(h, h->given_since_us)) {
 		spooler_post(h, &none, true);
 		h->given_since_us = 0;

@@ -47,12 +47,14 @@ struct post_open {
 	char host[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
+	bool is_clear;
 };
 
 struct post_session {
 	struct post post;
 	struct handle session;
 	uint32_t caps;
+	bool is_tls;
 	struct outcome outcome;
 	char text[REPLY_TEXT_MAX];
 	struct session_facts *facts;
@@ -95,7 +97,9 @@ struct out_session;
 struct host {
 	struct sim *s;
 	const struct conf *conf, *boot_conf;
-	bool is_up;
+	bool is_up, is_crashing, is_stopping;
+	int64_t stop_at_us;
+	struct timer stop;
 	struct sim_disk disk;
 	struct gate gate;
 	struct spool *spool;
@@ -129,8 +133,7 @@ struct host {
 	/* The spooler. */
 	struct actor spooler;
 	bool is_asleep;
-	struct posts held_core, held_in; /* answers of a slow sync */
-	struct timer hold;
+	struct fiber fiber; /* its turn, which may wait for the disk */
 	uint32_t ninline;
 	uint64_t given, applied; /* outcomes */
 };
@@ -150,12 +153,16 @@ uint64_t host_sequence(struct host *h, uint32_t worker);
 void inbound_turn(void *arg);
 void inbound_committed(struct host *h, struct parcel *p);
 void inbound_crash(struct host *h);
+void inbound_stop(struct host *h);
+void inbound_close(struct host *h);
 /* host_out.c */
 void outbound_open(struct host *h, struct post_open *o);
 void outbound_assign(struct host *h, struct job *j);
 void outbound_close(struct host *h, struct handle session);
 void outbound_session_free(struct host *h, struct handle session);
 void outbound_crash(struct host *h);
+/* Transactions under way may end; at once: none may. */
+void outbound_stop(struct host *h, bool now);
 /* host_core.c */
 extern const struct core_ops host_core_ops;
 void core_turn(void *arg);
@@ -165,8 +172,13 @@ void core_clerk_done(void *arg);
 void host_memory(struct host *h);
 /* host_spool.c */
 void spooler_turn(void *arg);
-void spooler_hold_over(void *arg);
+void spooler_fiber(void *arg);
 void spooler_post(struct host *h, struct posts *l, bool wake);
 bool spooler_try_inline(struct host *h, struct parcel *p);
+void spooler_end(struct host *h);
+/* host.c: the process is no more; it is started again after a while */
+void host_gone(struct host *h);
+/* host_stop.c */
+void host_stop_look(void *arg);
 
 #endif

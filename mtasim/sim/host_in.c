@@ -199,6 +199,18 @@ struct caller {
 };
 
 static void
+turn_away(struct end *e)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_addz(&b, "421 4.3.2 Shutting down\r\n");
+	end_send(e, &b);
+	buf_free(&b);
+	end_close(e);
+}
+
+static void
 on_accept(void *arg, struct end *e)
 {
 	struct caller *c = arg;
@@ -211,6 +223,10 @@ on_accept(void *arg, struct end *e)
 	if (!h->is_up) {
 		e->is_open = true;
 		end_reset(e);
+		return;
+	}
+	if (h->is_stopping) {
+		turn_away(e);
 		return;
 	}
 	ASSERT(sizeof(*s) <= 8192);
@@ -251,7 +267,11 @@ inbound_committed(struct host *h, struct parcel *p)
 	struct sim *w = h->s;
 
 	h->waiting--;
-	ASSERT(s && s->is_committing);
+	if (!s) { /* the doors have been closed meanwhile */
+		parcel_give(h, p);
+		return;
+	}
+	ASSERT(s->is_committing);
 	s->is_committing = false;
 	if (!p->commit.err)
 		led_said_250(w->ledger, &p->commit.id,
@@ -262,6 +282,9 @@ inbound_committed(struct host *h, struct parcel *p)
 		session_end(s);
 		return;
 	}
+	if (h->is_stopping) /* that was its last: 421 */
+		intake_feed(&s->intake, slice_of("", 0), w->now_us,
+		    sim_wall(w));
 	s->intake.is_closing |= s->is_last;
 	session_flush(s);
 	if ((s = pool_get(&h->in_sessions, s->self)) && s->end)
@@ -299,6 +322,32 @@ inbound_turn(void *arg)
 	h->in_events = 0;
 	if (h->disk.is_dead)
 		host_crash(h->s);
+}
+
+void
+inbound_stop(struct host *h)
+{
+	LIST_FOREACH_SAFE(n, tmp, &h->in_list) {
+		struct in_session *s = container_of(n, struct in_session, link);
+
+		if (s->is_dead)
+			continue;
+		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), true);
+		intake_feed(&s->intake, slice_of("", 0), h->s->now_us,
+		    sim_wall(h->s));
+		session_flush(s);
+	}
+}
+
+void
+inbound_close(struct host *h)
+{
+	LIST_FOREACH_SAFE(n, tmp, &h->in_list) {
+		struct in_session *s = container_of(n, struct in_session, link);
+
+		s->is_committing = false;
+		session_end(s);
+	}
 }
 
 void

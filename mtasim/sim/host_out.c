@@ -16,7 +16,7 @@ struct out_session {
 	char host[DOMAIN_MAX + 1], site[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	struct posts early;
-	bool is_down, is_flushing;
+	bool is_down, is_flushing, is_shaking;
 };
 
 static struct post_session *
@@ -48,8 +48,8 @@ op_up(void *ctx, uint32_t caps, bool is_tls)
 	struct out_session *s = ctx;
 	struct post_session *p = news(s, POST_UP);
 
-	(void)is_tls;
 	p->caps = caps;
+	p->is_tls = is_tls;
 	core_push(s->h, &p->post);
 }
 
@@ -113,7 +113,26 @@ session_flush(struct out_session *s)
 	s->is_flushing = false;
 	if (s->is_down || !s->end)
 		return;
+	if (courier_wants_tls(s->courier) && !s->is_shaking &&
+	    courier_out(s->courier)->n == 0) {
+		s->is_shaking = true;
+		tls_say(s->end, TLS_HELLO);
+	}
 	end_deadline(s->end, courier_deadline(s->courier));
+}
+
+/* The peer's part of the handshake, or whatever else it says. */
+static size_t
+on_tls(struct out_session *s, struct slice data)
+{
+	bool ok = data.p[0] == TLS_HELLO;
+
+	s->is_shaking = false;
+	s->h->s->marks->n[ok ? MARK_tls_up : MARK_tls_failed]++;
+	courier_tls_done(s->courier, ok,
+	    ok ? SL("") : SL("the handshake failed"), s->h->s->now_us);
+	session_flush(s);
+	return 1;
 }
 
 static size_t
@@ -124,6 +143,8 @@ on_data(void *user, struct slice data)
 
 	if (!s->courier)
 		return data.n;
+	if (s->is_shaking)
+		return on_tls(s, data);
 	n = courier_feed(s->courier, data, s->h->s->now_us);
 	session_flush(s);
 	return n;
@@ -205,7 +226,11 @@ on_deadline(void *user)
 		return;
 	}
 	s->h->s->marks->n[MARK_silent_timeout]++;
-	courier_timeout(s->courier, s->h->s->now_us);
+	if (courier_wants_tls(s->courier))
+		courier_tls_done(s->courier, false,
+		    SL("TLS handshake timed out"), s->h->s->now_us);
+	else
+		courier_timeout(s->courier, s->h->s->now_us);
 	session_flush(s);
 }
 
@@ -257,7 +282,8 @@ fill(struct out_session *s, const struct post_open *o)
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->h->conf->client;
 	s->conf.ehlo_name = slice_str(s->ehlo);
-	s->conf.wants_tls = false;
+	s->conf.wants_tls = s->h->conf->tls_out && !o->is_clear;
+	s->h->s->marks->n[MARK_tls_given_up] += o->is_clear;
 }
 
 void
@@ -332,6 +358,30 @@ outbound_session_free(struct host *h, struct handle session)
 
 	ASSERT(s && s->is_down);
 	session_free(s);
+}
+
+void
+outbound_stop(struct host *h, bool now)
+{
+	struct outcome o = { .klass = OUTCOME_DELIVERED, .stage = STAGE_QUIT };
+
+	for (uint32_t i = 0; i < h->sess_cap; i++) {
+		struct out_session *s = h->sess[i];
+
+		if (!s || s->is_down)
+			continue;
+		if (now || !s->courier || !courier_is_up(s->courier)) {
+			if (s->courier)
+				courier_gone(s->courier, SL("shutdown"),
+				    h->s->now_us);
+			else
+				connect_failed(s, "shutdown");
+			go_down(s, &o, SL("shutdown"));
+			continue;
+		}
+		courier_quit(s->courier, true, h->s->now_us);
+		session_flush(s);
+	}
 }
 
 /* Jobs that are given back land in a box that is emptied right after. */

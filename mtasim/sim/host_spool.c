@@ -1,8 +1,9 @@
 /*
  * sim/host_spool.c - the spooler's turn, as in the daemon's spooler.
  *
- * A slow sync holds the answers back; what the disk did is done. A power loss
- * inside the turn ends the process: what the spool says then is said to nobody.
+ * A turn runs on a fiber: the disk may make it wait in the midst of anything. A
+ * power loss inside the turn ends the process: what the spool says then is said
+ * to nobody.
  */
 #include "sim/host_i.h"
 
@@ -92,6 +93,7 @@ take_answers(struct host *h, struct answers *a)
 	while (spool_take_moved(h->spool, &slot, &ref)) {
 		struct post_moved *m = mem_get(sizeof(*m));
 
+		led_moved(h->s->ledger, slot, &ref);
 		m->post.kind = POST_MOVED;
 		m->slot = slot;
 		m->ref = ref;
@@ -141,20 +143,42 @@ spool_dies(struct host *h)
 	}
 }
 
-static void
-rest_of_turn(struct host *h, bool more)
+/* Was this turn the process's last? */
+static bool
+is_last(struct host *h)
 {
-	struct answers a = { 0 };
+	if (!h->disk.is_dead)
+		return false;
+	spool_dies(h);
+	if (!h->is_crashing)
+		host_crash(h->s);
+	return true;
+}
 
+void
+spooler_fiber(void *arg)
+{
+	struct host *h = arg;
+	struct answers a = { 0 };
+	bool more, was_stuck;
+
+	h->is_asleep = false;
+	take_posts(h);
+	was_stuck = spool_is_stuck(h->spool);
+	more = spool_turn(h->spool, h->s->now_us);
+	if (spool_is_stuck(h->spool) != was_stuck)
+		actor_wake(&h->out);
+	take_answers(h, &a);
+	if (is_last(h))
+		return;
+	post_answers(h, &a);
 	h->ninline = 0;
 	more |= spool_tidy(h->spool, h->s->now_us);
 	take_answers(h, &a);
-	post_answers(h, &a);
-	if (h->disk.is_dead) {
-		spool_dies(h);
-		host_crash(h->s);
+	if (is_last(h))
 		return;
-	}
+	post_answers(h, &a);
+	more |= h->spooler.box.head != NULL;
 	h->is_asleep = !more;
 	actor_at(&h->spooler,
 	    more ? h->s->now_us + 20 : spool_deadline(h->spool));
@@ -164,50 +188,24 @@ void
 spooler_turn(void *arg)
 {
 	struct host *h = arg;
-	struct sim *s = h->s;
-	struct answers a = { 0 };
-	bool more, was_stuck;
 
-	if (heap_has(&h->hold.node))
-		return; /* the sync is not over */
-	h->is_asleep = false;
-	take_posts(h);
-	was_stuck = spool_is_stuck(h->spool);
-	more = spool_turn(h->spool, s->now_us);
-	if (spool_is_stuck(h->spool) != was_stuck)
-		actor_wake(&h->out);
-	take_answers(h, &a);
-	if (h->disk.is_dead) {
-		spool_dies(h);
-		host_crash(s);
-		return;
-	}
-	if (sim_has(s, SIM_F_disk_slow) && a.to_in.head &&
-	    sim_chance(s, DICE_DISK, 60)) {
-		h->held_core = a.to_core;
-		h->held_in = a.to_in;
-		sim_timer_set(s, &h->hold,
-		    s->now_us +
-			rng_range(dice(s, DICE_DISK), US_PER_MS,
-			    rng_below(dice(s, DICE_DISK), 20) ?
-				300 * US_PER_MS :
-				20 * US_PER_S));
-		return;
-	}
-	post_answers(h, &a);
-	rest_of_turn(h, more);
+	if (!h->fiber.is_parked)
+		fiber_run(&h->fiber);
 }
 
+/* As spooler_stop: everything posted before is written. */
 void
-spooler_hold_over(void *arg)
+spooler_end(struct host *h)
 {
-	struct host *h = arg;
-	struct answers a = { h->held_core, h->held_in };
+	struct answers a = { 0 };
 
-	memset(&h->held_core, 0, sizeof(h->held_core));
-	memset(&h->held_in, 0, sizeof(h->held_in));
+	take_posts(h);
+	while (spool_turn(h->spool, h->s->now_us))
+		take_answers(h, &a);
+	take_answers(h, &a);
+	if (h->disk.is_dead)
+		spool_dies(h);
 	post_answers(h, &a);
-	rest_of_turn(h, true);
 }
 
 void
@@ -228,8 +226,7 @@ spooler_try_inline(struct host *h, struct parcel *p)
 	struct post *q;
 	bool more;
 
-	if (!h->is_asleep || heap_has(&h->hold.node) ||
-	    h->ninline++ >= INLINE_RUN)
+	if (!h->is_asleep || h->fiber.is_parked || h->ninline++ >= INLINE_RUN)
 		return false;
 	take_posts(h);
 	spool_commit(h->spool, &p->commit);

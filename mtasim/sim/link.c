@@ -232,10 +232,12 @@ carried(struct link *l, size_t n)
 	if (l->conf.silent_after && l->bytes >= l->conf.silent_after &&
 	    !l->is_silent) {
 		l->is_silent = true;
+		l->s->marks->n[MARK_link_silent]++;
 		sim_fault(l->s, "link-silent", SL(""));
 	}
 	if (l->conf.reset_after && l->bytes >= l->conf.reset_after &&
 	    !l->is_silent) {
+		l->s->marks->n[MARK_link_reset]++;
 		sim_fault(l->s, "link-reset", SL(""));
 		reset_both(l);
 	}
@@ -370,6 +372,17 @@ link_connect(struct sim *s, const struct link_conf *conf,
 	l->end[0].is_connecting = true;
 	sim_timer_set(s, &l->connect, s->now_us + 2 * conf->latency_us);
 	return &l->end[0];
+}
+
+void
+tls_say(struct end *e, char what)
+{
+	struct buf b;
+
+	buf_init(&b, 16);
+	buf_add(&b, &what, 1);
+	end_send(e, &b);
+	buf_free(&b);
 }
 
 void

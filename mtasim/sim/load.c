@@ -8,6 +8,7 @@
 #include "sim/sim_i.h"
 
 #define BODY_MAX (300u * 1024)
+#define TOO_BIG_MAX (2u * SIM_SIZE_MAX)
 
 struct item {
 	struct load *load;
@@ -54,6 +55,8 @@ body_size(struct sim *s, struct rng *r)
 {
 	if (sim_has(s, SIM_F_large) && rng_below(r, 50) == 0)
 		return (uint32_t)rng_range(r, 100 * 1024, BODY_MAX);
+	if (sim_has(s, SIM_F_too_big) && rng_below(r, 150) == 0)
+		return SIM_SIZE_MAX + (uint32_t)rng_below(r, 300 * 1024);
 	if (rng_below(r, 10) == 0)
 		return (uint32_t)rng_range(r, 2000, 20000);
 	return (uint32_t)rng_range(r, 0, 900);
@@ -100,7 +103,7 @@ sim_load_make(struct sim *s)
 	s->report->messages = l->n;
 	l->item = mem_get((l->n + 1) * sizeof(*l->item));
 	list_init(&l->ready);
-	buf_init(&l->body, BODY_MAX + 4096);
+	buf_init(&l->body, TOO_BIG_MAX + 4096);
 	buf_init(&l->header, 4096);
 	for (uint32_t n = 1; n <= l->n; n++)
 		item_make(s, &l->item[n], n);
@@ -165,7 +168,8 @@ sim_load_header(struct sim *s, uint32_t n)
 struct slice
 sim_load_body(struct sim *s, uint32_t n)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz .,.;ABCDEF";
+	static const char letters[64 + 1] = "abcdefghijklmnopqrstuvwxyz .,.;ABC"
+					    "DEFGHIJKLMNOPQRSTUVWXYZ 0123456";
 	const struct item *i = item_of(s, n);
 	struct buf *b = &s->load->body;
 	uint64_t x = i->seed;
@@ -178,8 +182,7 @@ sim_load_body(struct sim *s, uint32_t n)
 
 		x = hash_u64(x + 1);
 		for (size_t k = 0; k < len; k++)
-			line[k] = letters[(x >> k % 48 ^ k * 7) %
-			    (sizeof(letters) - 1)];
+			line[k] = letters[(x >> (k & 31) ^ k * 7) & 63];
 		if (x % 9 == 0)
 			line[0] = '.';
 		buf_add(b, line, len);
@@ -203,6 +206,12 @@ bool *
 sim_load_open(struct sim *s, uint32_t n)
 {
 	return item_of(s, n)->open;
+}
+
+bool
+sim_load_is_too_big(const struct sim *s, uint32_t n)
+{
+	return item_of(s, n)->body_bytes >= SIM_SIZE_MAX;
 }
 
 void

@@ -10,7 +10,6 @@
 #include "sim/sim_i.h"
 
 #define GREY_US (60 * US_PER_S)
-#define QUOTA_US (600 * US_PER_S)
 #define BODY_MAX (512u * 1024)
 
 enum mood { MOOD_GOOD, MOOD_REFUSE, MOOD_DEAF, MOOD_STORM, MOOD_SICK };
@@ -20,7 +19,8 @@ struct sim_host {
 	uint32_t site, number;
 	enum mood mood;
 	struct smtp_srv_conf conf;
-	uint32_t quota; /* messages in QUOTA_US, 0 = none */
+	uint32_t quota; /* messages in quota_us, 0 = none */
+	int64_t quota_us;
 	uint32_t used;
 	int64_t quota_since_us;
 	struct map grey; /* hash of a triplet -> second it was first seen */
@@ -46,7 +46,7 @@ struct peer {
 	uint32_t nrcpt, nrefused;
 	struct timer answer;
 	struct answer due; /* to the final dot */
-	bool is_closing;
+	bool is_closing, is_shaking;
 };
 
 /* ---- hosts --------------------------------------------------------------------------- */
@@ -87,10 +87,13 @@ peers_make(struct sim *s)
 		smtp_srv_conf_default(&h->conf);
 		h->conf.hostname = SL("mx.example");
 		h->conf.rcpts_max = LED_RCPTS_MAX;
+		if (sim_has(s, SIM_F_tls))
+			h->conf.offers_tls = rng_below(r, 3) != 0;
 		if (rng_below(r, 4) == 0)
 			h->conf.messages_max = 1 + (uint32_t)rng_below(r, 20);
 		if (sim_has(s, SIM_F_quota) && rng_below(r, 3) == 0)
 			h->quota = 5 + (uint32_t)rng_below(r, 50);
+		h->quota_us = (rng_below(r, 2) ? 600 : 3600) * US_PER_S;
 		map_init(&h->grey, 5, 1u << 20);
 	}
 }
@@ -106,8 +109,11 @@ peers_free(struct sim *s)
 void
 peers_heal(struct sim *s)
 {
-	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++)
+	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++) {
 		s->receivers[i].mood = MOOD_GOOD;
+		/* A 421 for each few messages holds the path back each time. */
+		s->receivers[i].conf.messages_max = 0;
+	}
 }
 
 void
@@ -186,6 +192,8 @@ to_mail(struct peer *p)
 	else if (is_bad(p, SIM_F_reject, 1))
 		a = (struct answer){ 550, "5.7.1", "We do not like you", 0,
 			false };
+	if (a.code == 550)
+		p->host->s->marks->n[MARK_sender_refused]++;
 	return twisted(p, a);
 }
 
@@ -216,7 +224,7 @@ is_over_quota(struct peer *p)
 
 	if (!h->quota || s->is_healed)
 		return false;
-	if (s->now_us - h->quota_since_us > QUOTA_US) {
+	if (s->now_us - h->quota_since_us > h->quota_us) {
 		h->quota_since_us = s->now_us;
 		h->used = 0;
 	}
@@ -236,7 +244,8 @@ to_rcpt(struct peer *p)
 	if (sim_has(s, SIM_F_reject) && fate < 5) {
 		a = (struct answer){ 550, "5.1.1", "No such user", 0, false };
 	} else if (sim_has(s, SIM_F_mailbox_full) && fate > 94 &&
-	    !s->is_healed) {
+	    s->now_us > s->plan.fills_us && !s->is_healed) {
+		s->marks->n[MARK_mailbox_full]++;
 		a = (struct answer){ 452, "4.2.2", "Mailbox full", 0, false };
 	} else if (is_grey(p, to)) {
 		s->marks->n[MARK_greylisted]++;
@@ -461,9 +470,12 @@ static bool
 act(struct peer *p, enum smtp_srv_act what)
 {
 	switch (what) {
+	case SRV_STARTTLS:
+		p->is_shaking = true;
+		peer_flush(p);
+		return false;
 	case SRV_NEED_INPUT:
 	case SRV_WAIT:
-	case SRV_STARTTLS:
 		peer_flush(p);
 		return false;
 	case SRV_MAIL:
@@ -504,6 +516,19 @@ peer_run(struct peer *p, struct slice *in)
 		end_resume(e);
 }
 
+/* The client's part of the handshake has come. */
+static void
+on_hello(struct peer *p)
+{
+	struct slice none = { "", 0 };
+	bool ok = !is_bad(p, SIM_F_tls, 30);
+
+	p->is_shaking = false;
+	tls_say(p->end, ok ? TLS_HELLO : TLS_ALERT);
+	smtp_srv_tls_done(&p->srv, ok, p->host->s->now_us);
+	peer_run(p, &none);
+}
+
 static size_t
 on_bytes(void *user, struct slice data)
 {
@@ -512,6 +537,10 @@ on_bytes(void *user, struct slice data)
 
 	if (p->is_closing)
 		return data.n;
+	if (p->is_shaking) {
+		on_hello(p);
+		return 1;
+	}
 	peer_run(p, &left);
 	return data.n - left.n;
 }
@@ -598,6 +627,7 @@ peer_connect(struct sim *s, const struct ip *to, const struct end_ops *eo,
 	if (sim_has(s, SIM_F_drip) &&
 	    sim_chance(s, DICE_LINK, 2 * s->plan.badness))
 		lc.drip_us = rng_range(r, 100, 200000);
+	s->marks->n[MARK_link_dripped] += lc.drip_us != 0;
 	if (h->mood == MOOD_REFUSE)
 		s->marks->n[MARK_connect_refused]++;
 	if (h->mood == MOOD_DEAF)

@@ -17,6 +17,19 @@ coin(struct sim *s, uint32_t percent)
 	return rng_below(dice(s, DICE_PLAN), 100) < percent;
 }
 
+/* Text with a number in the place of "%u". Arguments of one call are evaluated
+ * in any order, so no call may throw dice twice. */
+static void
+put(struct sim *s, struct buf *b, const char *text, uint32_t lo, uint32_t hi)
+{
+	const char *at = strstr(text, "%u");
+
+	ASSERT(at);
+	buf_add(b, text, (size_t)(at - text));
+	buf_addf(b, "%u", pick(s, lo, hi));
+	buf_addz(b, at + 2);
+}
+
 /* ---- the configuration ---------------------------------------------------------- */
 
 static void
@@ -27,11 +40,12 @@ write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
 	buf_addf(b, "messages_per_connection: %u, ", pick(s, 1, 60));
 	buf_addf(b, "recipients_per_transaction: %u, ", pick(s, 1, 30));
 	buf_addf(b, "assign_ahead: %u, ", pick(s, 1, 6));
-	if (sim_has(s, SIM_F_rates) && coin(s, 60))
-		buf_addf(b, "rate: %u/10s, burst: %u, ", pick(s, 5, 60),
-		    pick(s, 1, 20));
-	buf_addf(b, "backoff_min: %us, backoff_max: %us }\n", pick(s, 1, 20),
-	    pick(s, 20, 120));
+	if (sim_has(s, SIM_F_rates) && coin(s, 60)) {
+		put(s, b, "rate: %u/10s, ", 5, 60);
+		put(s, b, "burst: %u, ", 1, 20);
+	}
+	put(s, b, "backoff_min: %us, ", 1, 20);
+	put(s, b, "backoff_max: %us }\n", 20, 120);
 }
 
 static void
@@ -60,18 +74,19 @@ write_sources(struct sim *s, struct buf *b, uint32_t without)
 static void
 write_client(struct sim *s, struct buf *b)
 {
-	buf_addf(b,
-	    "client:\n  tls: none\n  pipelining: %s\n  chaining: %s\n"
-	    "  host_retry_min: %us\n  host_retry_max: %us\n",
-	    coin(s, 80) ? "true" : "false", coin(s, 80) ? "true" : "false",
-	    pick(s, 2, 20), pick(s, 20, 120));
-	if (coin(s, 70))
-		buf_addf(b,
-		    "  timeouts: { connect: %us, banner: %us, ehlo: 30s, "
-		    "mail: %us, rcpt: 30s, data: 30s, body: 40s, eom: %us, "
-		    "idle: %us }\n",
-		    pick(s, 5, 30), pick(s, 10, 60), pick(s, 10, 60),
-		    pick(s, 20, 120), pick(s, 1, 20));
+	buf_addf(b, "client:\n  tls: %s\n",
+	    sim_has(s, SIM_F_tls) ? "opportunistic" : "none");
+	buf_addf(b, "  pipelining: %s\n", coin(s, 80) ? "true" : "false");
+	buf_addf(b, "  chaining: %s\n", coin(s, 80) ? "true" : "false");
+	put(s, b, "  host_retry_min: %us\n", 2, 20);
+	put(s, b, "  host_retry_max: %us\n", 20, 120);
+	if (!coin(s, 70))
+		return;
+	put(s, b, "  timeouts: { connect: %us, ", 5, 30);
+	put(s, b, "banner: %us, ehlo: 30s, ", 10, 60);
+	put(s, b, "mail: %us, rcpt: 30s, data: 30s, body: 40s, ", 10, 60);
+	put(s, b, "eom: %us, ", 20, 120);
+	put(s, b, "idle: %us }\n", 1, 20);
 }
 
 static struct conf *
@@ -88,7 +103,10 @@ conf_make(struct sim *s, uint32_t number)
 		without = pick(s, 1, s->plan.nsources - 1);
 	buf_addz(&b,
 	    "hostname: mta.sim.example\nipv6: false\n"
-	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0] }\n");
+	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0]");
+	if (sim_has(s, SIM_F_too_big))
+		buf_addf(&b, ", message_size_max: %uK", SIM_SIZE_MAX / 1024);
+	buf_addz(&b, " }\n");
 	write_sources(s, &b, without);
 	buf_addz(&b, "limits:\n");
 	write_limits(s, &b, "default", 0);
@@ -97,14 +115,13 @@ conf_make(struct sim *s, uint32_t number)
 		if (coin(s, 50))
 			write_limits(s, &b, pattern, 1);
 	}
-	buf_addf(&b,
-	    "retry: { first: %us, max: %us, factor: %u, "
-	    "jitter: %u%% }\n",
-	    pick(s, 5, 60), pick(s, 60, 300), pick(s, 1, 4),
-	    pick(s, 0, 3) * 10);
+	put(s, &b, "retry: { first: %us, ", 5, 60);
+	put(s, &b, "max: %us, ", 60, 300);
+	put(s, &b, "factor: %u, ", 1, 4);
+	put(s, &b, "jitter: %u0% }\n", 0, 3);
 	write_client(s, &b);
-	buf_addf(&b, "dns: { retry_min: %us, retry_max: %us }\n",
-	    pick(s, 1, 20), pick(s, 20, 120));
+	put(s, &b, "dns: { retry_min: %us, ", 1, 20);
+	put(s, &b, "retry_max: %us }\n", 20, 120);
 	buf_addf(&b, "expire: %llds\n",
 	    (long long)(s->plan.expire_us / US_PER_S));
 	if (sim_has(s, SIM_F_exhaust))
@@ -184,6 +201,7 @@ plan_make(struct sim *s)
 	p->npools = pick(s, 1, MIN(p->nsources, 3u));
 	p->ntenants = pick(s, 1, SIM_TENANTS);
 	p->nclients = pick(s, 1, 8);
+	p->fills_us = s->now_us + p->load_us / 100 * pick(s, 0, 50);
 	p->latency_us = pick(s, 1, 200) * INT64_C(500);
 	p->badness = pick(s, 2, 40);
 	p->messages_max = pick(s, 100, 300);

@@ -23,9 +23,13 @@
  */
 #define SIM_FEATURES(X)                                                        \
 	X(crash, "power loss at any moment and between disk operations")       \
+	X(stop, "orderly stops, and kills without power loss")                 \
+	X(tls, "STARTTLS that works, or fails, or breaks off")                 \
 	X(disk_error, "writes and syncs that fail")                            \
 	X(disk_full, "no space left, for a while")                             \
-	X(disk_slow, "syncs that take long")                                   \
+	X(disk_slow, "requests that take long, or hang")                       \
+	X(read_error, "reads that fail for a while")                           \
+	X(rot, "bits that rot, and blocks that cannot be read")                \
 	X(dns_fail, "SERVFAIL, time-outs, names that do not exist")            \
 	X(dns_move, "domains that move to other hosts")                        \
 	X(refuse, "hosts that refuse connections, or never answer them")       \
@@ -45,6 +49,7 @@
 	X(bad_clients, "senders that break off")                               \
 	X(exhaust, "small ceilings: queue, recipients, sessions")              \
 	X(large, "messages larger than what is read at once")                  \
+	X(too_big, "messages larger than a segment")                           \
 	X(expiry, "lifetimes shorter than the outages")                        \
 	X(lazy, "threads that are woken late")                                 \
 	X(rates, "limits of message rate")

@@ -8,6 +8,7 @@
 #include "check/ledger.h"
 #include "check/limits.h"
 #include "relay/relay.h"
+#include "sim/fiber.h"
 #include "sim/sim.h"
 
 #define SIM_SITES 12u  /* groups of hosts: one site each */
@@ -17,6 +18,8 @@
 #define SIM_CONFS 4u
 #define SIM_PORT 25u
 #define SIM_TENANTS 4u
+/* Of a message, at the daemon's door; a segment holds no more. */
+#define SIM_SIZE_MAX (400u * 1024)
 
 /* ---- time ----------------------------------------------------------------------- */
 
@@ -85,6 +88,7 @@ struct plan {
 	uint32_t nconfs;
 	struct conf *conf[SIM_CONFS];
 	int64_t expire_us;
+	int64_t fills_us; /* some mailboxes are full from here on */
 	int64_t latency_us;
 	int64_t bound_us; /* after the healing everything is over */
 	uint32_t messages_max, queue_max; /* with `exhaust` */
@@ -164,6 +168,10 @@ void end_reset(struct end *e);
 void end_vanish(struct end *e); /* no word to the other end */
 void end_deadline(struct end *e, int64_t at_us);
 void links_free(struct sim *s);
+/* A handshake: a byte from each side. */
+#define TLS_HELLO '\x16'
+#define TLS_ALERT '\x15'
+void tls_say(struct end *e, char what);
 
 /* plan.c */
 void plan_make(struct sim *s);
@@ -207,6 +215,8 @@ void sim_load_sender(const struct sim *s, uint32_t n, char *dst, size_t cap);
 uint32_t sim_load_next(struct sim *s);
 /* Offered again after a while; is_open says which recipients. */
 void sim_load_again(struct sim *s, uint32_t n);
+/* Larger than the door allows? */
+bool sim_load_is_too_big(const struct sim *s, uint32_t n);
 bool sim_load_is_done(const struct sim *s);
 bool *sim_load_open(struct sim *s, uint32_t n); /* recipients not yet taken */
 
@@ -215,19 +225,42 @@ void clients_make(struct sim *s);
 void clients_free(struct sim *s);
 void clients_wake(struct sim *s);
 
-/* disk.c: a disk that may die between two operations */
+/* disk.c: a disk that may die between two operations, take its time, rot */
+#define SIM_BLOCK 4096u /* what cannot be read, cannot be read as a whole */
 struct sim_disk {
 	struct disk disk;
 	struct disk *under;
 	struct sim *s;
+	struct fiber *waits;   /* who can wait for it */
+	struct disk_req *slow; /* and does */
+	struct timer done;
 	int64_t ops_left; /* until it dies; -1 = lives */
 	bool is_dead;
-	bool is_slow; /* the last turn's syncs took long */
+	bool is_settled; /* a start has read what there is */
+	bool is_full;
+	int64_t ill_until_us;    /* so long outcomes may wait */
+	uint32_t read_per_mille; /* reads that fail */
+	struct {
+		uint32_t file;
+		uint64_t off;
+	} bad[16];
+	uint32_t nbad;
 };
 void sim_disk_open(struct sim_disk *d, struct sim *s);
 void sim_disk_close(struct sim_disk *d);
-/* Power is lost and comes back. */
+/* The process dies: nothing it asks for is done. Who waits is let go. */
+void sim_disk_die(struct sim_disk *d);
+/* Power is lost and comes back; or only the process begins anew. */
 void sim_disk_power(struct sim_disk *d);
+void sim_disk_restart(struct sim_disk *d);
+/* A bit flips; a block cannot be read any more. */
+void sim_disk_rot(struct sim_disk *d, uint32_t file, uint64_t off, int bit);
+bool sim_disk_block_bad(struct sim_disk *d, uint32_t file, uint64_t off);
+void sim_disk_heal(struct sim_disk *d);
+/* Free space: little, or enough. */
+void sim_disk_fill(struct sim_disk *d, bool is_full, uint64_t bytes);
+/* Has it given reason to wait, now or just before? */
+bool sim_disk_is_ill(const struct sim_disk *d);
 bool sim_disk_keeps(struct sim_disk *d, const struct spool_ref *ref);
 
 /* host.c: the daemon */
@@ -235,6 +268,9 @@ void host_make(struct sim *s);
 void host_free(struct sim *s);
 void host_start(struct sim *s);
 void host_crash(struct sim *s);
+/* The process is killed; what it has written is not lost. */
+void host_kill(struct sim *s);
+void host_stop(struct sim *s); /* in order; again: at once */
 bool host_is_up(const struct sim *s);
 void host_reload(struct sim *s);
 void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);

@@ -8,6 +8,8 @@
 #define WALL_START_US (INT64_C(1800000000) * US_PER_S)
 #define AUDIT_EVERY 1000u
 #define SHARES_EVERY 200u
+#define UNSYNCED_US (200 * US_PER_MS)
+#define LAZY_US (400 * US_PER_MS) /* clerk 200, three wakes of 60 */
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
@@ -77,6 +79,25 @@ sim_fault(struct sim *s, const char *what, struct slice text)
 	story_add(s->story, what, 0, -1, text);
 }
 
+/* An outcome may be unsynced for 200 ms, from the result to the sync: so much
+ * may be delivered twice after a crash. A thread that is woken late comes on
+ * top of it, and a disk that fails or hangs excuses everything. */
+static void
+unsynced(struct sim *s)
+{
+	int64_t us = led_unsynced_us(s->ledger), max = UNSYNCED_US;
+
+	if (sim_has(s, SIM_F_lazy))
+		max += LAZY_US;
+	if (us > max && host_is_up(s) && !sim_disk_is_ill(host_disk(s)))
+		check_fail("an outcome is soon on the medium", 0,
+		    "an outcome has waited for a sync for %.3f s|at most %.3f "
+		    "s are allowed",
+		    (double)us / US_PER_S, (double)max / US_PER_S);
+	if (us > UNSYNCED_US / 2)
+		s->marks->n[MARK_outcome_waited]++;
+}
+
 /* One event; false when nothing is left to happen. */
 static bool
 step(struct sim *s)
@@ -95,8 +116,10 @@ step(struct sim *s)
 	sim_trace(s, t->what, strlen(t->what));
 	sim_trace_u64(s, (uint64_t)s->now_us);
 	t->fn(t->arg);
+	unsynced(s);
 	if (s->report->events % SHARES_EVERY == 0 &&
-	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_dns_fail))
+	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_dns_fail) &&
+	    !sim_has(s, SIM_F_read_error))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;

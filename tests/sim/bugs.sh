@@ -7,6 +7,7 @@
 # timeout: 240 3600
 #
 # Run by hand: BUILD=build tests/sim/bugs.sh [NAME ...]
+# --build-only NAME leaves a simulator with that fault at $KEEP.
 TOP=${TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 BUILD=${BUILD:-$TOP/build}
 TMP=${TMP:-$(mktemp -d)}
@@ -43,6 +44,12 @@ build() {
 	$flags -o "$2/mtasim" "$2/$file" "$BUILD/obj/mtasim/mtasim.o" \
 	    "$BUILD/libmtasim.a" "$BUILD/libmta.a" $libs >"$2/log" 2>&1
 }
+
+if [ "$1" = --build-only ]; then
+	mkdir -p "$TMP" && build "tests/sim/bugs/$2.patch" "$TMP" &&
+	    mv "$TMP/mtasim" "$KEEP"
+	exit
+fi
 
 n=0
 bad=0
