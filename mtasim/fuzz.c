@@ -112,8 +112,7 @@ static const struct opt opts[] = {
 	{ "twice", NULL, OPT_FLAG, offsetof(struct fuzz, is_twice), NULL,
 	    "run each world twice and compare the traces" },
 	{ "checkpoint", "N", OPT_COUNT, offsetof(struct fuzz, checkpoint), NULL,
-	    "run each world again, the engine saved and loaded about every "
-	    "N turns, and compare the traces" },
+	    "again, its engine saved and loaded every N turns" },
 	{ "without", "A,B", OPT_CALL, 0, call_without,
 	    "leave features of the worlds out" },
 	{ "messages", "N", OPT_COUNT, offsetof(struct fuzz, messages), NULL,

@@ -5,10 +5,11 @@
 # which cannot have seen everything.
 # timeout: 180 1800
 LAST=150
-TWICE=20
-LARGE=2
+TWICE=8
+LARGE=1
+SAVED=4
 MARKS=--marks
-[ "$CHECK" = long ] && LAST=600 LARGE=10
+[ "$CHECK" = long ] && LAST=600 TWICE=20 LARGE=10 SAVED=20
 case $BUILD in *asan*) LAST=30 TWICE=4 LARGE=1 MARKS= ;; esac
 n=0
 bad=0
@@ -44,7 +45,7 @@ else
 	bad=1
 fi
 run "an engine that was saved and loaded goes on as it would have" \
-	--seeds 1..10 --quiet --checkpoint 30
+	--seeds "1..$SAVED" --quiet --checkpoint 30
 # Seeds that once found a fault.
 for seed in $(sed 's/#.*//' tests/sim/seeds.txt); do
 	run "seed $seed holds" --seed "$seed" --quiet

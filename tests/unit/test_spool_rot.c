@@ -11,9 +11,9 @@
 
 #include "spool_rig.h"
 
-/* A sanitizer takes five times as long for each. */
+/* A sanitizer takes forty times as long for each. */
 #ifdef __SANITIZE_ADDRESS__
-#define FLIPS_QUICK 300
+#define FLIPS_QUICK 80
 #define FLIPS_LONG 1000
 #else
 #define FLIPS_QUICK 1500
