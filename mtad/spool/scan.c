@@ -38,10 +38,12 @@ struct scan {
 	uint32_t seen; /* how far the segment was read */
 	uint32_t gap;  /* its last block that cannot be read, 0: all can */
 	bool is_newest;
-	uint32_t reading; /* file */
+	uint32_t reading;   /* file */
+	uint32_t footer_at; /* in it */
 };
 
-#define WINDOW (1u << 20) /* read at a time; a larger record is read whole */
+#define STAY_STEP (1u << 20) /* written anew at a time */
+#define WINDOW (1u << 20)    /* read at a time; a larger record is read whole */
 
 /* ---- the table ------------------------------------------------------------------ */
 
@@ -267,6 +269,7 @@ read_footer(struct spool *s, uint32_t file)
 	if (err || record_decode(header, &r) || r.type != REC_FOOTER ||
 	    r.stamp != g->stamp || (uint64_t)at + record_bytes(&r) > g->bytes)
 		return E_CORRUPT;
+	s->scan->footer_at = at;
 	n = r.env_bytes + r.extra_bytes;
 	payload = mem_try(n + 1);
 	if (!payload)
@@ -746,11 +749,32 @@ go_on_with(struct spool *s, uint32_t file, uint32_t end, uint32_t group)
 	s->group = group + 1;
 }
 
+/* What was read is relied on from here on, so it must be made to stay. The last
+ * group may never have been synced; and what a failed sync lost can be read as
+ * long as the power stays on, but no other sync writes it. So all of it is
+ * written as it is. What cannot be read is not relied on. */
+static int
+make_stay(struct spool *s, uint32_t file, uint32_t from, uint32_t end)
+{
+	char *raw = mem_try(STAY_STEP);
+	struct slice iov = slice_of(raw, 0);
+	int err = raw ? 0 : E_NOMEM;
+
+	while (!err && from < end) {
+		iov.n = MIN(end - from, STAY_STEP);
+		if (disk_read_full(s->disk, file, from, raw, iov.n) == 0)
+			err = disk_write(s, file, from, &iov, 1);
+		from += (uint32_t)iov.n;
+	}
+	mem_free(raw);
+	return err ? err : disk_sync(s, file);
+}
+
 static int
 read_segment(struct spool *s, uint32_t file, bool is_newest)
 {
 	struct scan *sc = s->scan;
-	uint32_t end = 0, group = 0;
+	uint32_t end = s->seg[file].bytes, group = 0;
 	bool has_footer;
 	int err;
 
@@ -763,10 +787,8 @@ read_segment(struct spool *s, uint32_t file, bool is_newest)
 		sc->is_newest = is_newest;
 		err = read_records(s, file, &end, &group);
 	}
-	/* What was read is relied on from here on, so it must be made to stay:
-	 * the last group may never have been synced, nor what was wiped. */
 	if (!err && !s->is_read_only && (is_newest || !has_footer))
-		err = disk_sync(s, file);
+		err = make_stay(s, file, has_footer ? sc->footer_at : 0, end);
 	if (!err && is_newest && !has_footer)
 		go_on_with(s, file, end, group);
 	return err;

@@ -13,6 +13,7 @@
 #define HEADER_BYTES 32u
 /* Where the header stands again: so far from the front, and from the end. */
 #define HEADER_COPY 2048u
+#define FOOTER_WIPES 8 /* a write, unlike a sync, may well be tried again */
 #define FILL_STEP (1u << 20) /* zero-filled and synced at a time */
 #define ZEROES 65536u
 
@@ -438,6 +439,23 @@ footer_message(struct spool *s, struct cursor *c, struct buf *out)
 		state_encode(out, &states[i]);
 }
 
+/* A footer that was not synced can be read until the power fails; a start in
+ * between would rely on it. */
+static void
+footer_wipe(struct spool *s, uint32_t trailer)
+{
+	struct slice iov = slice_of(zeroes, SPOOL_BLOCK);
+	int err = E_IO;
+
+	for (int i = 0; err && i < FOOTER_WIPES; i++)
+		err = disk_write(s, s->current, trailer, &iov, 1);
+	if (err)
+		log_event(LOG_ERROR, "spool", "what",
+		    "a footer that was not synced stands in its segment",
+		    "effect", "do not restart before the next reboot", "error",
+		    err_name(err), NULL);
+}
+
 /* Footer record, and the trailer block that says where it is. */
 static int
 footer_write(struct spool *s, const struct buf *messages)
@@ -469,6 +487,8 @@ footer_write(struct spool *s, const struct buf *messages)
 		err = disk_write(s, s->current, end, iov, 1);
 	if (!err)
 		err = disk_sync(s, s->current);
+	if (err)
+		footer_wipe(s, end);
 	buf_free(&t);
 	return err;
 }

@@ -41,9 +41,7 @@ on_crash(struct sim *s)
 static void
 on_stop(struct sim *s)
 {
-	/* Not where syncs fail: what a failed one lost can be read until the
-	 * power goes, and a start may still believe some of it. */
-	if (!host_is_up(s) || sim_has(s, SIM_F_disk_error))
+	if (!host_is_up(s))
 		return;
 	if (rng_below(dice(s, DICE_FAULT), 4) == 0) {
 		sim_fault(s, "kill", SL(""));

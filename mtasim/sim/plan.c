@@ -153,12 +153,13 @@ features(struct sim *s)
 }
 
 /* Time enough for everything that was under way when the faults stopped: each
- * wait at its longest, in a row, and the rates. */
+ * wait at its longest, in a row, and the rates; and for what the clients have
+ * to offer again and again where the daemon has little room. */
 static int64_t
 bound(const struct sim *s)
 {
 	const struct plan *p = &s->plan;
-	int64_t us = 3600 * US_PER_S, worst = 0;
+	int64_t us = 3600 * US_PER_S + p->messages * US_PER_S / 2, worst = 0;
 
 	for (uint32_t i = 0; i < p->nconfs; i++) {
 		const struct conf *c = p->conf[i];
