@@ -338,6 +338,7 @@ cmd_plan(int argc, char **argv)
 	struct buf out;
 	int n, rc = opt_parse(&table, argc, argv, &p, &operands, &n);
 
+	mem_prefer_huge();
 	if (rc >= 0)
 		return rc;
 	if (n != 1)

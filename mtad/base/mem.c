@@ -30,6 +30,14 @@ mem_get(size_t n)
  * few of which may be huge. */
 #define OWN_PAGES_BYTES (2 * MEM_HUGE_BYTES)
 
+static bool prefers_huge;
+
+void
+mem_prefer_huge(void)
+{
+	prefers_huge = true;
+}
+
 /* That whole huge pages of it be huge. Only a wish: what the system says to it
  * does not matter. */
 static void *
@@ -39,7 +47,7 @@ wish_huge(void *p, size_t n)
 	    ~(uintptr_t)(MEM_HUGE_BYTES - 1);
 	uintptr_t to = ((uintptr_t)p + n) & ~(uintptr_t)(MEM_HUGE_BYTES - 1);
 
-	if (p != NULL && n >= OWN_PAGES_BYTES)
+	if (prefers_huge && p != NULL && n >= OWN_PAGES_BYTES)
 		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
 	return p;
 }
@@ -75,7 +83,8 @@ mem_huge_try(size_t n)
 	if (before > 0)
 		(void)munmap(p, before);
 	(void)munmap(p + before + whole_huge(n), MEM_HUGE_BYTES - before);
-	(void)madvise(p + before, whole_huge(n), MADV_HUGEPAGE);
+	if (prefers_huge)
+		(void)madvise(p + before, whole_huge(n), MADV_HUGEPAGE);
 	return p + before;
 }
 

@@ -374,6 +374,7 @@ main(int argc, char **argv)
 {
 	static const uint32_t sizes[] = { 1000, 1000000, 10000000 };
 
+	mem_prefer_huge();
 	if (argc > 1) {
 		report((uint32_t)strtoul(argv[1], NULL, 10),
 		    argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RESULTS);
