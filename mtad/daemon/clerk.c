@@ -21,8 +21,8 @@
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
 /* Free memory within the heap is given back so often, when it is so much. */
-#define TRIM_US (5 * US_PER_S)
-#define TRIM_BYTES (4u << 20)
+#define TRIM_US (2 * US_PER_S)
+#define TRIM_BYTES (2u << 20)
 
 static bool
 has_work(void *ctx)
@@ -218,7 +218,7 @@ take_posts(struct clerk *c)
 }
 
 /* A burst leaves holes between what stays. They are of use to the next one, and
- * to no other program: past a sixteenth of the heap they go back. */
+ * to no other program: past a few percent of the heap they go back. */
 static void
 trim(struct clerk *c)
 {
@@ -228,7 +228,7 @@ trim(struct clerk *c)
 		return;
 	c->trimmed_us = loop_now(c->loop);
 	m = mallinfo2();
-	if (m.fordblks > TRIM_BYTES && m.fordblks > m.uordblks / 16)
+	if (m.fordblks > TRIM_BYTES && m.fordblks > m.uordblks / 32)
 		malloc_trim(0);
 }
 

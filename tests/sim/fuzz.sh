@@ -9,7 +9,7 @@ TWICE=8
 LARGE=1
 SAVED=4
 MARKS=--marks
-[ "$CHECK" = long ] && LAST=600 TWICE=20 LARGE=10 SAVED=20
+[ "$CHECK" = long ] && LAST=400 TWICE=20 LARGE=10 SAVED=20
 case $BUILD in *asan*) LAST=30 TWICE=4 LARGE=1 MARKS= ;; esac
 n=0
 bad=0
