@@ -20,9 +20,11 @@
 #define LOG_NAME "events.jsonl"
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
-/* Free memory within the heap is given back so often, when it is so much. */
+/* Free memory within the heap is given back so often at most, when it is so
+ * much; others wait for the heap meanwhile, a thousandth of all time at most. */
 #define TRIM_US (2 * US_PER_S)
 #define TRIM_BYTES (2u << 20)
+#define TRIM_PART 1000
 
 static bool
 has_work(void *ctx)
@@ -222,14 +224,16 @@ take_posts(struct clerk *c)
 static void
 trim(struct clerk *c)
 {
+	int64_t began = clock_mono_us();
 	struct mallinfo2 m;
 
-	if (loop_now(c->loop) - c->trimmed_us < TRIM_US)
+	if (began < c->trim_us)
 		return;
-	c->trimmed_us = loop_now(c->loop);
 	m = mallinfo2();
 	if (m.fordblks > TRIM_BYTES && m.fordblks > m.uordblks / 32)
 		malloc_trim(0);
+	c->trim_us =
+	    began + MAX(TRIM_US, TRIM_PART * (clock_mono_us() - began));
 }
 
 static void *

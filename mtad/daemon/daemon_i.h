@@ -273,7 +273,7 @@ struct clerk {
 	_Atomic bool is_stopping;
 	_Atomic bool must_reopen;
 	int64_t complained_us;
-	int64_t trimmed_us;
+	int64_t trim_us; /* holes in the heap go back not before then */
 };
 
 /* Who is connected; guests.c. */

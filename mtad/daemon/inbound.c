@@ -523,8 +523,8 @@ door_place(const struct worker *w, const struct door *d)
 	return 0;
 }
 
-/* A door's new policy holds for new connections; doors keep their sockets. Doors that
- * come or go need a restart, and the log says so (boot.c). */
+/* A door's new policy holds for new connections; doors keep their sockets.
+ * Doors that come or go need a restart, and the log says so (boot.c). */
 void
 inbound_reload(struct worker *w)
 {

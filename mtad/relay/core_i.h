@@ -59,8 +59,8 @@ struct core {
 		uint32_t *v, n, cap;
 	} shapes;
 	struct names names; /* domains, hosts, tenants, ... : one space */
-	struct core_msg *
-	    *pages; /* of the table, by slot index; see core_msg.c */
+	/* The table of messages, by slot index; core_msg.c. */
+	struct core_msg **pages;
 	uint32_t npages, msgs_end; /* no message from here on */
 	struct pool moves;  /* struct spool_ref: take over when nobody reads */
 	struct map move_of; /* message -> its place in moves */

@@ -45,7 +45,6 @@ name_from(const struct conf_route *r, uint32_t i)
 	return i;
 }
 
-/* NULL without memory: the first name is then all that is looked up. */
 static struct walk *
 walk_new(struct core *c, uint32_t domain)
 {
@@ -137,20 +136,23 @@ conclude(struct core *c, struct walk *w, const struct conf_route *r,
 	}
 }
 
-/* The answer about one host of a route; true: v is whole. */
+/* The answer about one host of a route; true: v is whole. Without a walk it is
+ * no such answer: the route came with a reload, or there was no memory. Then
+ * the domain is looked up again soon. */
 static bool
 route_answer(struct core *c, const struct conf_route *r,
     const struct core_answer *a, struct ev_resolved *v)
 {
-	struct walk alone = { .ttl_us = ADDRESS_TTL_US }, *w = &alone;
+	struct walk none = { .ttl_us = ADDRESS_TTL_US };
 	uint32_t index = map_get(&c->walk_of, v->domain);
+	struct walk *w = index ? pool_at(&c->walks, index) : &none;
 
-	alone.at = name_from(r, 0);
-	if (index)
-		w = pool_at(&c->walks, index);
-	if (w->at < r->nhosts)
+	if (!index && name_from(r, 0) < r->nhosts) {
+		v->status = ENG_DNS_TEMP;
+		return true;
+	}
+	if (index && w->at < r->nhosts) {
 		take_answer(c, w, r, a);
-	if (index) {
 		w->at = name_from(r, w->at + 1);
 		if (w->at < r->nhosts) {
 			c->ops->resolve(c->ctx, v->domain, r->host[w->at],

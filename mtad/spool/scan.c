@@ -752,7 +752,8 @@ go_on_with(struct spool *s, uint32_t file, uint32_t end, uint32_t group)
 /* What was read is relied on from here on, so it must be made to stay. The last
  * group may never have been synced; and what a failed sync lost can be read as
  * long as the power stays on, but no other sync writes it. So all of it is
- * written as it is. What cannot be read is not relied on. */
+ * written as it is. What cannot be read is not relied on. A file system that
+ * writes elsewhere may have no room for that: then a sync must do. */
 static int
 make_stay(struct spool *s, uint32_t file, uint32_t from, uint32_t end)
 {
@@ -767,7 +768,7 @@ make_stay(struct spool *s, uint32_t file, uint32_t from, uint32_t end)
 		from += (uint32_t)iov.n;
 	}
 	mem_free(raw);
-	return err ? err : disk_sync(s, file);
+	return err && err != E_NOSPC ? err : disk_sync(s, file);
 }
 
 static int
