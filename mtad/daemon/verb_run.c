@@ -166,6 +166,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 	if ((err = corehost_open(d->core_worker)) ||
 	    (err = spooler_restore(&d->spooler, d->core_worker->core)))
 		return err;
+	malloc_trim(0); /* of what the scan knew beside the messages */
 	if (spooler_start(&d->spooler) || clerk_start(&d->clerk))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)

@@ -7,12 +7,12 @@
  * that wait stand in a line for each parent, and parents that may start one
  * take turns, so a dead zone takes neither the places nor the time of others.
  *
- * A look-up that has run for SLOW_US gives its place back and goes on as a slow
+ * A look-up that has run for long gives its place back and goes on as a slow
  * one: what libunbound takes at once beside inflight_max, QUERIES_MAX in all,
  * is for these. A name whose last look-up failed is a suspect: it waits in a
  * line of its own, is slow from the start, and suspects have half of the slow
- * places at most. So thousands of names without an answer cost the others their
- * first SLOW_US, once, and nothing when they are tried again.
+ * places at most. So thousands of names without an answer cost the others the
+ * time until they are slow, once, and nothing when they are tried again.
  *
  * A look-up has one deadline for all of its questions. libunbound may call back
  * from inside its own call, so a callback only notes what came; answers are
@@ -32,7 +32,12 @@
  * mail. A zone that gives no SOA is taken to say the least. */
 #define NEGATIVE_MIN_S 10
 #define NEGATIVE_MAX_S 3600
-#define SLOW_US (100 * US_PER_MS)
+/* Slow is what takes much longer than usual: on a busy machine all answers are
+ * late, and libunbound has about 15 KB for each question. */
+#define SLOW_TIMES 4
+#define SLOW_MIN_US (100 * US_PER_MS)
+#define SLOW_MAX_US (500 * US_PER_MS)
+#define USUAL_WEIGHT 16
 #define QUERIES_MAX 4096u
 #define PORTS_MAX 8192u
 #define SUSPECTS_MAX (1u << 18)
@@ -73,7 +78,7 @@ struct lookup {
 	void *user;
 	uint64_t cookie;
 	int64_t deadline_us;
-	struct dns_answer *answer; /* large; NULL while it waits */
+	struct dns_answer *answer; /* large; NULL until something came */
 	const char *failed;        /* instead of an answer: why */
 	char domain[DOMAIN_TEXT_MAX];
 };
@@ -86,6 +91,7 @@ struct dns {
 	struct list all, running, slow, ready;
 	struct list turns, suspect_turns;
 	uint32_t nwaiting, nrunning, nslow, nsuspects; /* suspects are slow */
+	int64_t usual_us;  /* what a look-up with an answer takes, on average */
 	struct map failed; /* hashes of names whose last look-up failed */
 	struct pool parents;
 	struct map parent_map; /* hash of a name to index */
@@ -205,11 +211,29 @@ negative_ttl(uint32_t said_s)
 	return MIN(MAX(said_s, NEGATIVE_MIN_S), NEGATIVE_MAX_S);
 }
 
+/* The answer, made when there is none yet. */
+static struct dns_answer *
+answer_of(struct lookup *l)
+{
+	struct dns_answer *a = l->answer;
+
+	if (a)
+		return a;
+	l->answer = a = mem_get(sizeof(*a));
+	a->ttl_s = TTL_MAX_S;
+	if (l->is_host) {
+		a->nhosts = 1;
+		slice_copy(slice_str(l->domain), a->hosts[0].name,
+		    sizeof(a->hosts[0].name));
+	}
+	return a;
+}
+
 /* Every question has been answered. */
 static void
 conclude(struct lookup *l)
 {
-	struct dns_answer *a = l->answer;
+	struct dns_answer *a = answer_of(l);
 
 	if (a->naddrs)
 		a->status = DNS_OK;
@@ -225,9 +249,8 @@ conclude(struct lookup *l)
 }
 
 static void
-ask_host(struct lookup *l, uint8_t host)
+ask_host(struct lookup *l, const char *name, uint8_t host)
 {
-	const char *name = l->answer->hosts[host].name;
 	struct ip ip;
 
 	if (ip_parse(slice_str(name), &ip) == 0)
@@ -244,7 +267,7 @@ ask_hosts(struct lookup *l)
 {
 	l->pending++;
 	for (uint32_t i = 0; i < l->answer->nhosts; i++)
-		ask_host(l, (uint8_t)i);
+		ask_host(l, l->answer->hosts[i].name, (uint8_t)i);
 	if (--l->pending == 0 && !l->is_ready)
 		conclude(l);
 }
@@ -310,6 +333,7 @@ static void
 take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 {
 	struct dns_rrs *r = &l->dns->rrs;
+	struct dns_answer *a = answer_of(l);
 	bool temp;
 
 	l->pending--;
@@ -322,10 +346,10 @@ take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 	temp = temp || (r->rcode != 0 && r->rcode != 3);
 	if (temp) {
 		l->had_temp = true;
-		l->answer->why = sec == 1 ? "DNSSEC validation failed" :
-					    "no answer from the name servers";
+		a->why = sec == 1 ? "DNSSEC validation failed" :
+				    "no answer from the name servers";
 		if (q->type == DNS_TYPE_MX)
-			fail(l, l->answer->why);
+			fail(l, a->why);
 		else if (l->pending == 0)
 			conclude(l);
 		return;
@@ -333,7 +357,7 @@ take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 	if (r->nmx + r->nip == 0)
 		l->negative_s = MIN(l->negative_s, r->negative_s);
 	if (r->rcode == 3 && (q->type == DNS_TYPE_MX || l->is_host)) {
-		l->answer->status = DNS_NXDOMAIN;
+		a->status = DNS_NXDOMAIN;
 		if (q->type == DNS_TYPE_MX || l->pending == 0)
 			conclude(l);
 		return;
@@ -405,16 +429,11 @@ start(struct lookup *l)
 	l->state = l->is_suspect ? SLOW : RUNNING;
 	l->started_us = loop_now(d->loop);
 	l->negative_s = UINT32_MAX;
-	l->answer = mem_get(sizeof(*l->answer));
-	l->answer->ttl_s = TTL_MAX_S;
 	parent_settle(d, l->parent);
 	l->pending++;
-	if (l->is_host) {
-		l->answer->nhosts = 1;
-		slice_copy(slice_str(l->domain), l->answer->hosts[0].name,
-		    sizeof(l->answer->hosts[0].name));
-		ask_host(l, 0);
-	} else
+	if (l->is_host)
+		ask_host(l, l->domain, 0);
+	else
 		ask(l, l->domain, DNS_TYPE_MX, 0);
 	/* Answers that came at once have left the end to us. */
 	if (--l->pending == 0 && !l->is_ready)
@@ -475,15 +494,18 @@ name_key(const struct lookup *l)
 
 /* Who failed is a suspect the next time; who never had a turn has not failed.
  * Where there are too many to tell, all are forgotten, and each costs the others
- * SLOW_US again. */
+ * its time again. */
 static void
 remember(struct dns *d, const struct lookup *l)
 {
 	uint64_t key = name_key(l);
 
-	if (!l->answer)
+	if (!l->started_us)
 		return;
 	if (!l->failed) {
+		d->usual_us +=
+		    (loop_now(d->loop) - l->started_us - d->usual_us) /
+		    USUAL_WEIGHT;
 		map_del(&d->failed, key);
 		return;
 	}
@@ -538,11 +560,14 @@ expire(struct dns *d)
 static void
 retire_slow(struct dns *d)
 {
+	int64_t slow_us =
+	    MIN(MAX(SLOW_TIMES * d->usual_us, SLOW_MIN_US), SLOW_MAX_US);
+
 	while (!list_is_empty(&d->running) && d->nslow < slow_max(d)) {
 		struct lookup *l =
 		    container_of(d->running.next, struct lookup, link);
 
-		if (l->started_us + SLOW_US > loop_now(d->loop))
+		if (l->started_us + slow_us > loop_now(d->loop))
 			return;
 		list_remove(&l->link);
 		list_push_tail(&d->slow, &l->link);

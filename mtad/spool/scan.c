@@ -11,16 +11,19 @@
  */
 #include "spool/spool_i.h"
 
-struct found_rcpt {
-	struct rcpt_state state;
-	struct slice text, mta; /* owned copies, when owed */
+/* What an owed notice has to say. */
+struct found_text {
+	struct found_text *next; /* older ones of the message */
+	struct slice text, mta;
+	uint16_t rcpt;
+	char bytes[];
 };
 
+/* Beside the slot, which has the states, until the message is emitted. */
 struct found {
-	struct handle slot;
 	char *env;
+	struct found_text *texts;
 	uint32_t env_n;
-	struct found_rcpt *rcpts;
 };
 
 struct scan {
@@ -108,20 +111,32 @@ copy(struct slice t)
 	return p;
 }
 
-static void
-rcpt_clear(struct found_rcpt *r)
+static int
+text_add(struct found *f, const struct entry *e)
 {
-	mem_free((void *)(uintptr_t)r->text.p);
-	mem_free((void *)(uintptr_t)r->mta.p);
-	memset(r, 0, sizeof(*r));
+	struct found_text *t = mem_try(sizeof(*t) + e->text.n + e->mta.n);
+
+	if (!t)
+		return E_NOMEM;
+	t->rcpt = e->rcpt;
+	t->text = slice_of(t->bytes, e->text.n);
+	t->mta = slice_of(t->bytes + e->text.n, e->mta.n);
+	memcpy(t->bytes, e->text.p, e->text.n);
+	memcpy(t->bytes + e->text.n, e->mta.p, e->mta.n);
+	t->next = f->texts;
+	f->texts = t;
+	return 0;
 }
 
 static void
-found_free(struct found *f, uint32_t nrcpt)
+found_free(struct found *f)
 {
-	for (uint32_t i = 0; f->rcpts && i < nrcpt; i++)
-		rcpt_clear(&f->rcpts[i]);
-	mem_free(f->rcpts);
+	struct found_text *t = f->texts, *next;
+
+	for (; t; t = next) {
+		next = t->next;
+		mem_free(t);
+	}
 	mem_free(f->env);
 	memset(f, 0, sizeof(*f));
 }
@@ -129,7 +144,7 @@ found_free(struct found *f, uint32_t nrcpt)
 /* A message's place: new, or a later copy of one already seen. */
 static int
 on_message(struct spool *s, const struct msgid *id, uint32_t offset,
-    uint32_t body_bytes, uint32_t nrcpt, struct slice env, struct found **out)
+    uint32_t body_bytes, uint32_t nrcpt, struct slice env, struct slot **out)
 {
 	struct scan *sc = s->scan;
 	uint32_t index = find(s, id);
@@ -146,8 +161,8 @@ on_message(struct spool *s, const struct msgid *id, uint32_t offset,
 		f = &sc->found[index];
 		slot_leave(s, slot->segment,
 		    (uint64_t)slot->env_bytes + slot->body_bytes);
-		h = f->slot;
-		found_free(f, slot->nrcpt);
+		found_free(f);
+		slot_states_free(slot);
 	} else {
 		slot = pool_take(&s->slots, &h);
 		if (!slot)
@@ -167,46 +182,41 @@ on_message(struct spool *s, const struct msgid *id, uint32_t offset,
 	slot->nrcpt = (uint16_t)nrcpt;
 	g->live++;
 	g->live_bytes += (uint64_t)env.n + body_bytes;
-	f->slot = h;
 	f->env = copy(env);
 	f->env_n = (uint32_t)env.n;
-	f->rcpts = mem_try(nrcpt * sizeof(*f->rcpts));
-	*out = f;
-	return f->env && f->rcpts ? 0 : E_NOMEM;
+	*out = slot;
+	return f->env ? 0 : E_NOMEM;
 }
 
-static void
+static int
 on_entry(struct spool *s, const struct entry *e)
 {
 	struct scan *sc = s->scan;
 	uint32_t index = find(s, &e->id);
 	struct slot *slot = index ? pool_at(&s->slots, index) : NULL;
-	struct found_rcpt *r;
+	struct rcpt_state *states;
 
 	if (sc->is_newest)
 		footer_note(s, e);
-	if (!slot || e->rcpt >= slot->nrcpt || !sc->found[index].rcpts)
-		return;
-	r = &sc->found[index].rcpts[e->rcpt];
-	rcpt_clear(r);
-	r->state = e->state;
-	if (e->state.is_owed) {
-		r->text = slice_of(copy(e->text), e->text.n);
-		r->mta = slice_of(copy(e->mta), e->mta.n);
-		if (!r->text.p || !r->mta.p)
-			r->text.n = r->mta.n = 0;
-	}
+	if (!slot || e->rcpt >= slot->nrcpt)
+		return 0;
+	states = slot_states_need(slot);
+	if (!states)
+		return E_NOMEM;
+	states[e->rcpt] = e->state;
+	return e->state.is_owed ? text_add(&sc->found[index], e) : 0;
 }
 
-static bool
+static int
 on_entries(struct spool *s, struct slice payload)
 {
 	struct cursor c = cursor_of(payload);
 	struct entry e;
+	int err = 0;
 
-	while (entry_next(&c, &e))
-		on_entry(s, &e);
-	return !c.bad;
+	while (!err && entry_next(&c, &e))
+		err = on_entry(s, &e);
+	return err ? err : c.bad ? E_CORRUPT : 0;
 }
 
 /* ---- footers ------------------------------------------------------------------------ */
@@ -215,7 +225,8 @@ static int
 footer_messages(struct spool *s, struct slice payload)
 {
 	struct cursor c = cursor_of(payload);
-	struct found *f;
+	struct rcpt_state *states;
+	struct slot *slot;
 	struct msgid id;
 	struct slice raw, env;
 	uint32_t offset, env_n, body, nrcpt;
@@ -235,11 +246,14 @@ footer_messages(struct spool *s, struct slice payload)
 		env = cursor_take(&c, env_n);
 		if (c.bad)
 			break;
-		err = on_message(s, &id, offset, body, nrcpt, env, &f);
+		err = on_message(s, &id, offset, body, nrcpt, env, &slot);
 		if (err)
 			return err;
+		states = has_states ? slot_states_need(slot) : NULL;
+		if (has_states && !states)
+			return E_NOMEM;
 		for (uint32_t i = 0; has_states && i < nrcpt; i++)
-			state_decode(&c, &f->rcpts[i].state);
+			state_decode(&c, &states[i]);
 	}
 	return c.bad ? E_CORRUPT : 0;
 }
@@ -279,9 +293,9 @@ read_footer(struct spool *s, uint32_t file)
 		err = E_CORRUPT;
 	if (!err)
 		err = footer_messages(s, slice_of(payload, r.env_bytes));
-	if (!err &&
-	    !on_entries(s, slice_of(payload + r.env_bytes, r.extra_bytes)))
-		err = E_CORRUPT;
+	if (!err)
+		err = on_entries(s,
+		    slice_of(payload + r.env_bytes, r.extra_bytes));
 	mem_free(payload);
 	return err;
 }
@@ -439,19 +453,21 @@ rotten_header_at(struct spool *s, uint32_t at, struct record *r)
 
 /* What stands behind a header that could be told. A message is set aside: its
  * readers would stumble over it. */
-static void
+static int
 read_rotten(struct spool *s, uint32_t at, const struct record *r)
 {
 	const char *p = NULL;
+	int err = E_CORRUPT;
 
 	if (r->type == REC_OUTCOMES)
 		p = bytes_at(s, at + RECORD_HEADER, r->env_bytes);
 	if (p && crc32c(0, p, r->env_bytes) == r->crc)
-		on_entries(s, slice_of(p, r->env_bytes));
-	else
-		damaged(s, at, at + record_bytes(r),
-		    r->type == REC_MESSAGE ? &r->id : NULL,
-		    "record header is damaged");
+		err = on_entries(s, slice_of(p, r->env_bytes));
+	if (err != E_CORRUPT)
+		return err;
+	damaged(s, at, at + record_bytes(r),
+	    r->type == REC_MESSAGE ? &r->id : NULL, "record header is damaged");
+	return 0;
 }
 
 /* One good header's record. 0, E_NOMEM, or what the disk said. */
@@ -461,7 +477,7 @@ read_record(struct spool *s, uint32_t at, const struct record *r)
 	uint32_t n = r->env_bytes + r->body_bytes + r->extra_bytes;
 	const char *p = bytes_at(s, at, RECORD_HEADER + n);
 	struct slice extra;
-	struct found *f;
+	struct slot *slot;
 	int err = 0;
 
 	if (!p)
@@ -475,14 +491,14 @@ read_record(struct spool *s, uint32_t at, const struct record *r)
 		return 0;
 	}
 	if (r->type == REC_MESSAGE && r->nrcpt == 0) {
-		on_entries(s, extra); /* debts that were waived */
+		err = on_entries(s, extra); /* debts that were waived */
 	} else if (r->type == REC_MESSAGE) {
 		err = on_message(s, &r->id, at, r->body_bytes, r->nrcpt,
-		    slice_of(p, r->env_bytes), &f);
+		    slice_of(p, r->env_bytes), &slot);
 		if (!err)
-			on_entries(s, extra);
+			err = on_entries(s, extra);
 	} else if (r->type == REC_OUTCOMES)
-		on_entries(s, slice_of(p, r->env_bytes));
+		err = on_entries(s, slice_of(p, r->env_bytes));
 	if (err == E_CORRUPT) {
 		damaged(s, at, at + record_bytes(r), NULL,
 		    "record is malformed");
@@ -573,7 +589,7 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 		} else if (at % SPOOL_BLOCK && word_at(s, at) == 0) {
 			at = block_up(at);
 		} else if (rotten_header_at(s, at, &r)) {
-			read_rotten(s, at, &r);
+			err = read_rotten(s, at, &r);
 			at += record_bytes(&r);
 		} else if ((next = skip_damage(s, &at)))
 			at = next;
@@ -720,9 +736,7 @@ scan_free(struct spool *s)
 	if (!sc)
 		return;
 	for (uint32_t i = 1; i < sc->found_cap; i++)
-		if (sc->found[i].env && pool_is_live(&s->slots, i))
-			found_free(&sc->found[i],
-			    ((struct slot *)pool_at(&s->slots, i))->nrcpt);
+		found_free(&sc->found[i]);
 	map_free(&sc->by_id);
 	mem_free(sc->found);
 	mem_free(sc->order);
@@ -795,45 +809,34 @@ read_segment(struct spool *s, uint32_t file, bool is_newest)
 	return err;
 }
 
-/* Takes the dead out and gives states to the living. */
-static int
+/* Takes the dead out, and what lives in the newest segment into its footer. */
+static void
 settle(struct spool *s, uint32_t index)
 {
 	struct slot *slot = pool_at(&s->slots, index);
 	struct found *f = &s->scan->found[index];
-	bool is_live = false, has_state = false;
-	struct rcpt_state *states;
+	struct rcpt_state *states = slot_states(slot);
+	bool is_live = !states;
 
-	for (uint32_t i = 0; i < slot->nrcpt; i++) {
-		const struct rcpt_state *st = &f->rcpts[i].state;
-
-		is_live |= !st->is_final || st->is_owed;
-		has_state |= st->is_final || st->attempts || st->due_us;
-	}
+	for (uint32_t i = 0; states && i < slot->nrcpt; i++)
+		is_live |= !states[i].is_final || states[i].is_owed;
 	if (!is_live) {
 		slot_leave(s, slot->segment,
 		    (uint64_t)slot->env_bytes + slot->body_bytes);
-		found_free(f, slot->nrcpt);
+		found_free(f);
+		slot_states_free(slot);
 		pool_give(&s->slots, index);
-		return 0;
+		return;
 	}
 	s->stats.messages++;
 	s->stats.bytes += (uint64_t)slot->env_bytes + slot->body_bytes;
 	if (slot->segment == s->current) {
-		buf_add_u32(&s->draft, f->slot.index);
-		buf_add_u32(&s->draft, f->slot.gen);
+		buf_add_u32(&s->draft, index);
+		buf_add_u32(&s->draft, pool_handle(&s->slots, index).gen);
 		buf_add_u32(&s->draft, slot->offset);
 		buf_add_u32(&s->draft, f->env_n);
 		buf_add(&s->draft, f->env, f->env_n);
 	}
-	if (!has_state)
-		return 0;
-	states = slot_states_need(slot);
-	if (!states)
-		return E_NOMEM;
-	for (uint32_t i = 0; i < slot->nrcpt; i++)
-		states[i] = f->rcpts[i].state;
-	return 0;
 }
 
 static int
@@ -852,7 +855,7 @@ read_all(struct spool *s)
 	sc->raw_n = sc->raw_cap = 0;
 	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)
 		if (pool_is_live(&s->slots, i))
-			err = settle(s, i);
+			settle(s, i);
 	sc->is_read = true;
 	sc->emit = 1;
 	return err;
@@ -864,23 +867,27 @@ emit(struct spool *s, struct spool_found *out)
 	struct scan *sc = s->scan;
 	struct slot *slot = pool_at(&s->slots, sc->emit);
 	struct found *f = &sc->found[sc->emit];
+	struct rcpt_state *states = slot_states(slot);
+	struct spool_rcpt *r;
 
 	mem_free(sc->out);
 	sc->out = mem_try(slot->nrcpt * sizeof(*sc->out));
 	if (!sc->out)
 		return E_NOMEM;
-	for (uint32_t i = 0; i < slot->nrcpt; i++) {
-		const struct rcpt_state *st = &f->rcpts[i].state;
-
-		sc->out[i] = (struct spool_rcpt){ .outcome = st->outcome,
-			.attempts = st->attempts,
-			.is_final = st->is_final,
-			.is_owed = st->is_owed,
-			.due_us = st->due_us,
-			.text = f->rcpts[i].text,
-			.mta = f->rcpts[i].mta };
+	for (uint32_t i = 0; states && i < slot->nrcpt; i++)
+		sc->out[i] = (struct spool_rcpt){ .outcome = states[i].outcome,
+			.attempts = states[i].attempts,
+			.is_final = states[i].is_final,
+			.is_owed = states[i].is_owed,
+			.due_us = states[i].due_us };
+	for (struct found_text *t = f->texts; t; t = t->next) {
+		r = &sc->out[t->rcpt];
+		if (r->is_owed && !r->text.p) { /* else a later one counts */
+			r->text = t->text;
+			r->mta = t->mta;
+		}
 	}
-	*out = (struct spool_found){ .slot = f->slot,
+	*out = (struct spool_found){ .slot = pool_handle(&s->slots, sc->emit),
 		.ref = { slot->segment, slot->offset, slot->env_bytes,
 		    slot->body_bytes },
 		.id = slot->id,
@@ -902,12 +909,8 @@ spool_scan(struct spool *s, struct spool_found *f, struct spool_damage *d)
 		return err;
 	if (spool_take_damage(s, d))
 		return 2;
-	/* The one emitted last is the caller's no more; it may even have been
-	 * dropped meanwhile. */
-	if (sc->emit > 1 && sc->found_cap > sc->emit - 1 &&
-	    pool_is_live(&s->slots, sc->emit - 1))
-		found_free(&sc->found[sc->emit - 1],
-		    ((struct slot *)pool_at(&s->slots, sc->emit - 1))->nrcpt);
+	if (sc->emit > 1 && sc->emit - 1 < sc->found_cap)
+		found_free(&sc->found[sc->emit - 1]); /* the caller's no more */
 	for (; sc->emit < s->slots.next_new; sc->emit++)
 		if (pool_is_live(&s->slots, sc->emit) &&
 		    sc->emit < sc->found_cap && sc->found[sc->emit].env) {

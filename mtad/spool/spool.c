@@ -125,6 +125,7 @@ slot_states_free(struct slot *slot)
 {
 	if (slot->has_states && slot->nrcpt != 1)
 		mem_free(slot->states.many);
+	memset(&slot->states, 0, sizeof(slot->states));
 	slot->has_states = false;
 }
 
