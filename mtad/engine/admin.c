@@ -173,6 +173,7 @@ open_gates(struct eng *e, uint32_t i)
 		struct path *p = pool_at(&e->paths, k);
 
 		p->backoff_until_us = MIN(p->backoff_until_us, e->now);
+		p->crowd_until_us = MIN(p->crowd_until_us, e->now);
 		k = p->link.next;
 	}
 	eng_site_wake(e, d->site);

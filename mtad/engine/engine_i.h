@@ -298,6 +298,10 @@ struct path {
 	uint32_t rate_count, rate_burst;
 	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
+	/* Sessions that the peer lets stand, as far as it has said; 0: it has
+	 * not. Refusals of one more in a row, the last, the next try. */
+	uint32_t crowd, crowd_fails;
+	int64_t crowd_us, crowd_until_us;
 	int64_t idle_us;
 	struct ilist sessions;
 	struct ilist room[AHEAD_MAX]; /* sessions by transactions held */
@@ -565,6 +569,11 @@ void eng_path_unspend(struct eng *e, struct path *p);
 void eng_path_failed(struct eng *e, uint32_t path, int64_t began_us);
 /* Proof that it works, by what began at began_us. */
 void eng_path_works(struct path *p, int64_t began_us);
+/* One more session, opened at opened_us, was refused while others stand: the
+ * peer counts them. They go on; one more is tried after a while. */
+void eng_path_crowded(struct eng *e, struct path *p, int64_t opened_us);
+/* A session has come up: there may be more than was thought. */
+void eng_path_uncrowd(struct path *p, int64_t opened_us);
 void eng_path_relist(struct eng *e, uint32_t path);
 void eng_path_busy(struct eng *e, uint32_t path);
 void eng_path_idle(struct eng *e, uint32_t path);

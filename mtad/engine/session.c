@@ -241,6 +241,7 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	p->nopening--;
 	p->setup_us = MIN(e->now - x->opened_us, SETUP_MAX_US);
 	eng_host_up(e, x->host);
+	eng_path_uncrowd(p, x->opened_us);
 	eng_sess_relist(e, ev->session.index);
 	eng_path_pump(e, path);
 	promise_end(e, x);
@@ -270,6 +271,11 @@ never_up(struct eng *e, struct sess *x, const struct outcome *o)
 	eng_host_up(e, x->host); /* it answered */
 	h->probe = 0;
 	p->shun = x->host;
+	if (p->nsess > 1) {
+		eng_path_crowded(e, p, x->opened_us);
+		return;
+	}
+	p->crowd = p->crowd_fails = 0; /* it is not their number */
 	eng_path_failed(e, x->path, x->opened_us);
 }
 

@@ -177,6 +177,17 @@ rate_gate(const struct eng *e, const struct path *p, enum eng_why why,
 	return *until_us <= e->now ? WHY_NONE : WHY_RATE;
 }
 
+/* As many as the peer lets stand, and now and then one more. */
+static bool
+is_crowded(const struct eng *e, const struct path *p, int64_t *until_us)
+{
+	if (p->crowd == 0 || p->nsess < p->crowd)
+		return false;
+	if (p->crowd_until_us > e->now)
+		*until_us = p->crowd_until_us;
+	return p->crowd_until_us > e->now || p->nopening != 0;
+}
+
 enum eng_why
 eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
@@ -190,6 +201,8 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 	if (s->conns_max && p->nsess >= s->conns_max)
 		return WHY_CONN;
 	if (p->nsess - p->nproven >= MAX(p->nproven, UNPROVEN_MAX))
+		return WHY_CONN;
+	if (is_crowded(e, p, until_us))
 		return WHY_CONN;
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
@@ -227,6 +240,31 @@ eng_path_failed(struct eng *e, uint32_t path, int64_t began_us)
 	p->backoff_until_us = e->now +
 	    eng_doubled(s->backoff_min_us, s->backoff_max_us, p->fails);
 	eng_path_park(e, path, WHY_BACKOFF, p->backoff_until_us);
+}
+
+void
+eng_path_crowded(struct eng *e, struct path *p, int64_t opened_us)
+{
+	const struct eng_shape *s = shape_of(e, p);
+
+	p->crowd = p->nsess - 1;
+	if (p->crowd_fails != 0 && opened_us <= p->crowd_us)
+		return; /* opened before the refusal that is known */
+	p->crowd_fails++;
+	p->crowd_us = e->now;
+	p->crowd_until_us = e->now +
+	    eng_doubled(s->backoff_min_us, s->backoff_max_us, p->crowd_fails);
+}
+
+void
+eng_path_uncrowd(struct path *p, int64_t opened_us)
+{
+	uint32_t up = p->nsess - p->nopening;
+
+	if (p->crowd == 0 || up <= p->crowd || opened_us <= p->crowd_us)
+		return;
+	p->crowd_fails = 0;
+	p->crowd = 2 * up;
 }
 
 void
@@ -283,11 +321,24 @@ eng_path_idle(struct eng *e, uint32_t path)
 	il_push_tail(K_PATHIDLE(e), &e->idle_paths, path);
 }
 
-/* What it remembers would be lost: a back-off, or a bucket that is not full. */
+/* Is a pause that began at from_us over, and as long again? The next one shall
+ * be longer. */
+static bool
+is_past(const struct eng *e, int64_t from_us, int64_t until_us)
+{
+	return until_us + (until_us - from_us) <= e->now;
+}
+
+/* What it remembers would be lost: a back-off, how many sessions the peer lets
+ * stand, or a bucket that is not full. */
 static bool
 remembers(struct eng *e, struct path *p)
 {
 	refill(e, p);
+	if (p->fails != 0 && !is_past(e, p->fail_us, p->backoff_until_us))
+		return true;
+	if (p->crowd != 0 && !is_past(e, p->crowd_us, p->crowd_until_us))
+		return true;
 	return p->backoff_until_us > e->now ||
 	    (is_rated(p) && p->credit < credit_max(p));
 }

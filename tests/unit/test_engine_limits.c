@@ -1,7 +1,7 @@
 /*
- * test_engine_limits - who may hold the node's sessions, and which limits hold
- * when the configuration changes: an engine between peers that answer at once
- * and such as say nothing until they are given up.
+ * test_engine_limits - who may hold the node's sessions, which limits hold when
+ * the configuration changes, and what is learnt of a peer's: an engine between
+ * peers that answer at once and such as say nothing until they are given up.
  * timeout: 60
  */
 #include <setjmp.h>
@@ -35,6 +35,7 @@ struct world {
 	int64_t now;
 	struct sess sess[4 * SESSIONS];
 	uint32_t nmsg, delivered;
+	uint32_t stand, refused; /* sessions let in at most; not let in */
 	uint16_t shape;
 	bool is_slow; /* results are not given */
 	bool is_deaf; /* nor are look-ups answered */
@@ -84,6 +85,10 @@ down(struct world *w, uint32_t at, bool ok)
 	ev.down.session = w->sess[at].h;
 	ev.down.outcome.klass = ok ? OUTCOME_DELIVERED : OUTCOME_TRANSIENT;
 	ev.down.outcome.stage = ok ? STAGE_QUIT : STAGE_BANNER;
+	if (!ok && w->nsess > w->stand) {
+		ev.down.outcome.code = 421;
+		w->refused++;
+	}
 	w->sess[at] = w->sess[--w->nsess];
 	later(w, ev);
 }
@@ -99,7 +104,9 @@ on_open(struct world *w, const struct eng_cmd *c)
 		.opened_us = w->now };
 	w->most = MAX(w->most, w->nsess);
 	up.up.session = c->open.session;
-	if (c->open.domain < SILENT)
+	if (w->nsess > w->stand)
+		down(w, w->nsess - 1, false);
+	else if (c->open.domain < SILENT)
 		later(w, up);
 }
 
@@ -221,6 +228,7 @@ world_new(struct world *w, uint32_t conns)
 	p->shapes[0].conns_max = p->shapes[1].conns_max = conns;
 	w->policy = p;
 	w->now = US_PER_S;
+	w->stand = SESSIONS;
 	w->e = eng_new(p, &limits, 1, w->now);
 	assert_non_null(w->e);
 }
@@ -349,6 +357,61 @@ nothing_is_sent_while_outcomes_cannot_be_kept(void **state)
 	world_free(w);
 }
 
+static void
+a_peer_that_counts_connections_gets_no_more(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 20); /* a minute between tries */
+	w->stand = 2;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_in_range(w->refused, 1, 2);
+	assert_int_equal(w->delivered, 40); /* those that stand go on */
+	run(w, 60 * US_PER_S);
+	w->is_slow = true; /* and there is need of more */
+	w->refused = 0;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->nsess, 2);
+	assert_int_equal(w->refused, 1);
+	assert_int_equal(why_of_first(w), WHY_CONN);
+	run(w, 118 * US_PER_S);
+	assert_int_equal(w->refused, 1);
+	run(w, 2 * US_PER_S);
+	assert_int_equal(w->refused, 2); /* one more, after twice the time */
+	w->stand = 20;
+	run(w, 241 * US_PER_S);
+	assert_int_equal(w->refused, 2);
+	assert_in_range(w->nsess, 4, 20); /* as many as may be unproven */
+	world_free(w);
+}
+
+static void
+a_peer_that_lets_nobody_in_shuts_the_path(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 20);
+	w->stand = 0;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, 59 * US_PER_S);
+	assert_in_range(w->refused, 1, 4);
+	assert_int_equal(why_of_first(w), WHY_BACKOFF);
+	w->refused = 0;
+	run(w, 60 * US_PER_S);
+	assert_int_equal(w->refused, 1); /* one goes first */
+	w->stand = 20;
+	run(w, 120 * US_PER_S);
+	assert_int_equal(w->delivered, 40);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -356,6 +419,8 @@ main(void)
 		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
 		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
 		cmocka_unit_test(nothing_is_sent_while_outcomes_cannot_be_kept),
+		cmocka_unit_test(a_peer_that_counts_connections_gets_no_more),
+		cmocka_unit_test(a_peer_that_lets_nobody_in_shuts_the_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
