@@ -194,7 +194,7 @@ start_provider(struct world_cmd *c, uint32_t i)
 		.name = p->name,
 		.hostname = p->hostname,
 		.behave = &p->behave,
-		.seed = c->world->seed + hash_bytes(1, p->name.p, p->name.n),
+		.seed = c->world->seed,
 		.takes = takes_domain,
 		.takes_ctx = &c->parts[i],
 		.epoch_us = &c->epoch_us,

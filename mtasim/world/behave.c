@@ -14,6 +14,8 @@ behave_init(struct behave *b)
 		.over_stage = AT_MAIL,
 		.busy = { VERDICT_REPLY, 421, "4.7.0",
 		    "Too many connections, try again later" },
+		.full = { VERDICT_REPLY, 421, "4.7.0",
+		    "Too many messages in one connection" },
 		.over = { VERDICT_REPLY, 451, "4.7.0",
 		    "Too much mail, try again later" },
 	};
@@ -177,8 +179,21 @@ behave_spell(const struct behave *b, enum sim_stage stage, int64_t at_us)
 	return NULL;
 }
 
+void
+dice_seed(struct dice *d, uint64_t seed, struct slice receiver)
+{
+	struct rng all;
+
+	rng_seed(&all, hash_u64(seed) ^ hash_bytes(1, receiver.p, receiver.n));
+	for (int i = 0; i < AT_N; i++) {
+		rng_seed(&d->pick[i], rng_u64(&all));
+		rng_seed(&d->delay[i], rng_u64(&all));
+	}
+	rng_seed(&d->refusal, rng_u64(&all));
+}
+
 const struct verdict *
-behave_pick(const struct behave *b, enum sim_stage stage, struct rng *rng)
+behave_pick(const struct behave *b, enum sim_stage stage, struct dice *d)
 {
 	uint64_t draw = PPM, below = 0;
 
@@ -187,7 +202,7 @@ behave_pick(const struct behave *b, enum sim_stage stage, struct rng *rng)
 		if (b->rules[i].stage != stage)
 			continue;
 		if (draw == PPM)
-			draw = rng_below(rng, PPM);
+			draw = rng_below(&d->pick[stage], PPM);
 		below += b->rules[i].share_ppm;
 		if (draw < below)
 			return &b->rules[i].verdict;

@@ -75,11 +75,20 @@ struct behave {
 	int64_t rate_period_us;
 	uint32_t rate_burst;
 	struct verdict busy; /* too many connections */
+	struct verdict full; /* too many messages in one of them */
 	struct verdict over; /* above the rate, at over_stage */
 	uint8_t over_stage;
 };
 
-/* No rules, no caps; busy and over get plain texts. */
+/* A receiver's chance: a stream for each thing that is drawn, so that what a
+ * draw decides does not depend on how many others were made in between. A plan
+ * and a world of one seed throw the same dice. */
+struct dice {
+	struct rng pick[AT_N], delay[AT_N], refusal;
+};
+void dice_seed(struct dice *d, uint64_t seed, struct slice receiver);
+
+/* No rules, no caps; busy, full and over get plain texts. */
 void behave_init(struct behave *b);
 /* "421 4.7.0 try later", "close" or "silent". 0 or E_SYNTAX and why. */
 int verdict_parse(struct slice s, struct verdict *v, char *why,
@@ -102,7 +111,7 @@ const struct verdict *behave_spell(const struct behave *b, enum sim_stage stage,
     int64_t at_us);
 /* The rule that chance picks at a stage, or NULL to accept. */
 const struct verdict *behave_pick(const struct behave *b, enum sim_stage stage,
-    struct rng *rng);
+    struct dice *d);
 
 /* The text of a verdict with {ip}, {rcpt} and {host} filled in; its length. */
 size_t verdict_text(const struct verdict *v, struct slice ip, struct slice rcpt,

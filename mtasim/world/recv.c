@@ -18,13 +18,12 @@ recv_new(struct loop *l, struct timers *t, struct journal *j,
 	r->journal = j;
 	r->conf = *conf;
 	list_init(&r->sessions);
-	rng_seed(&r->rng, conf->seed);
+	dice_seed(&r->dice, conf->seed, conf->name);
 	map_init(&r->source_of, conf->seed, SOURCES_MAX);
 	smtp_srv_conf_default(&r->smtp);
 	r->smtp.hostname = conf->hostname;
 	r->smtp.size_max = conf->behave->size_max;
 	r->smtp.rcpts_max = conf->behave->rcpts_max;
-	r->smtp.messages_max = conf->behave->messages_max;
 	r->smtp.offers_tls = conf->tls != NULL;
 	/* A refusal that is asked for is no fault of the client. */
 	r->smtp.errors_max = 0;

@@ -15,7 +15,7 @@
 /* A client address. */
 struct recv_source {
 	struct ip ip;
-	uint32_t conns;
+	uint32_t conns;  /* that were let in */
 	int64_t full_ns; /* see behave_take */
 };
 
@@ -25,7 +25,7 @@ struct receiver {
 	struct journal *journal;
 	struct recv_conf conf;
 	struct smtp_srv_conf smtp;
-	struct rng rng;
+	struct dice dice;
 	struct recv_counts n;
 	struct list sessions;
 	uint32_t nlisteners;
@@ -42,6 +42,7 @@ struct sess {
 	struct receiver *r;
 	struct conn *c;
 	uint32_t source; /* index + 1, 0 = none */
+	bool is_counted; /* among the connections of its source */
 	uint8_t asked;   /* enum sim_stage */
 	bool has_begun;  /* srv is alive */
 	bool is_silent;

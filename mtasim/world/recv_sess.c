@@ -22,6 +22,15 @@ static void sess_pump(struct sess *s, struct slice *in);
 
 /* ---- ends -------------------------------------------------------------------- */
 
+/* Not among its source's connections, or not any more. */
+static void
+sess_uncount(struct sess *s)
+{
+	if (s->is_counted)
+		s->r->sources[s->source - 1].conns--;
+	s->is_counted = false;
+}
+
 /* The connection has been closed already. */
 static void
 sess_free(struct sess *s)
@@ -30,8 +39,7 @@ sess_free(struct sess *s)
 
 	take_free(s);
 	timer_cancel(r->timers, &s->timer);
-	if (s->source > 0)
-		r->sources[s->source - 1].conns--;
+	sess_uncount(s);
 	r->n.open--;
 	list_remove(&s->node);
 	if (s->has_begun)
@@ -81,6 +89,9 @@ sess_decide(struct sess *s, enum sim_stage stage)
 	struct recv_source *src =
 	    s->source > 0 ? &s->r->sources[s->source - 1] : NULL;
 
+	if (stage == AT_MAIL && b->messages_max > 0 &&
+	    s->srv.messages >= b->messages_max)
+		return &b->full;
 	if (b->nspells > 0) {
 		const struct verdict *v = behave_spell(b, stage,
 		    loop_now(s->r->loop) - *s->r->conf.epoch_us);
@@ -103,7 +114,7 @@ sess_decide(struct sess *s, enum sim_stage stage)
 	if (stage == b->over_stage && src != NULL && b->rate_count > 0 &&
 	    !behave_take(b, &src->full_ns, loop_now(s->r->loop)))
 		return &b->over;
-	return behave_pick(b, stage, &s->r->rng);
+	return behave_pick(b, stage, &s->r->dice);
 }
 
 static void
@@ -189,10 +200,14 @@ sess_ask(struct sess *s, enum sim_stage stage)
 {
 	const struct behave *b = s->r->conf.behave;
 	const struct verdict *v = sess_decide(s, stage);
-	bool is_early = v != NULL && b->has_refusal && stage != AT_EOM;
-	int64_t delay =
-	    dist_draw(is_early ? &b->refusal : &b->delay[stage], &s->r->rng);
+	struct dice *dice = &s->r->dice;
+	int64_t delay = v != NULL && b->has_refusal && stage != AT_EOM ?
+	    dist_draw(&b->refusal, &dice->refusal) :
+	    dist_draw(&b->delay[stage], &dice->delay[stage]);
 
+	/* Who is turned away holds no place while he is told so. */
+	if (stage == AT_CONNECT && v != NULL)
+		sess_uncount(s);
 	if (delay == 0)
 		return sess_answer(s, stage, v);
 	s->asked = (uint8_t)stage;
@@ -402,6 +417,7 @@ sess_open(struct receiver *r, int fd, const struct endpoint *peer)
 	if (src != NULL) {
 		s->source = (uint32_t)(src - r->sources) + 1;
 		src->conns++;
+		s->is_counted = true;
 	}
 	smtp_srv_init(&s->srv, &r->smtp, loop_now(r->loop));
 	s->has_begun = true;

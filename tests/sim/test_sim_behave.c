@@ -77,7 +77,7 @@ static void
 shares_of_one_stage_add_up(void **state)
 {
 	struct behave b;
-	struct rng rng;
+	struct dice dice;
 	char why[160];
 	uint32_t seen[3] = { 0 };
 
@@ -92,24 +92,26 @@ shares_of_one_stage_add_up(void **state)
 	assert_int_equal(behave_add_rule(&b, SL("eom:20%:550 b"), why,
 			     sizeof(why)),
 	    0);
-	rng_seed(&rng, 7);
+	dice_seed(&dice, 7, SL("a"));
 	for (int i = 0; i < 100000; i++) {
-		const struct verdict *v = behave_pick(&b, AT_EOM, &rng);
+		const struct verdict *v = behave_pick(&b, AT_EOM, &dice);
 
 		seen[v == NULL ? 0 : v->code == 451 ? 1 : 2]++;
 	}
 	/* Six standard deviations of 100,000 draws are below 900. */
 	assert_in_range(seen[1], 10000 - 900, 10000 + 900);
 	assert_in_range(seen[2], 20000 - 900, 20000 + 900);
-	assert_non_null(behave_pick(&b, AT_RCPT, &rng));
-	assert_null(behave_pick(&b, AT_MAIL, &rng));
+	assert_non_null(behave_pick(&b, AT_RCPT, &dice));
+	assert_null(behave_pick(&b, AT_MAIL, &dice));
 }
 
+/* And what else is drawn meanwhile changes nothing; another seed or name does. */
 static void
 the_same_seed_picks_the_same(void **state)
 {
 	struct behave b;
-	struct rng one, two;
+	struct dice one, two, other, seed;
+	uint32_t same[2] = { 0 };
 	char why[160];
 
 	(void)state;
@@ -117,11 +119,24 @@ the_same_seed_picks_the_same(void **state)
 	assert_int_equal(behave_add_rule(&b, SL("eom:50%:451 a"), why,
 			     sizeof(why)),
 	    0);
-	rng_seed(&one, 3);
-	rng_seed(&two, 3);
-	for (int i = 0; i < 1000; i++)
-		assert_ptr_equal(behave_pick(&b, AT_EOM, &one),
-		    behave_pick(&b, AT_EOM, &two));
+	assert_int_equal(behave_add_rule(&b, SL("rcpt:50%:451 a"), why,
+			     sizeof(why)),
+	    0);
+	dice_seed(&one, 3, SL("a"));
+	dice_seed(&two, 3, SL("a"));
+	dice_seed(&other, 3, SL("b"));
+	dice_seed(&seed, 4, SL("a"));
+	for (int i = 0; i < 1000; i++) {
+		const struct verdict *v = behave_pick(&b, AT_EOM, &one);
+
+		assert_ptr_equal(v, behave_pick(&b, AT_EOM, &two));
+		same[0] += v == behave_pick(&b, AT_EOM, &other);
+		same[1] += v == behave_pick(&b, AT_EOM, &seed);
+		for (int k = 0; k < i % 3; k++)
+			(void)behave_pick(&b, AT_RCPT, &two);
+	}
+	assert_in_range(same[0], 400, 600);
+	assert_in_range(same[1], 400, 600);
 }
 
 /* At most burst + W * rate in any window W, and no less when asked often. */
