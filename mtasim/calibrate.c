@@ -16,7 +16,6 @@
 #include "plan/forecast.h"
 #include "world/worldfile.h"
 
-#define SEEDS 5
 #define FEW 20         /* deliveries: fewer say nothing about quantiles */
 #define SOCKET_ROOM 90 /* a Unix socket below it has 108 bytes */
 #define REPORT_MAX (1u << 20)
@@ -164,12 +163,14 @@ tell(void *ctx, int64_t at_us)
 	return is_stopped != 0;
 }
 
+/* With the world's dice, and the mail as it came: chance, and how punctual the
+ * load was, are no errors of the plan. */
 static void
 foresee(struct calibrate *c)
 {
-	c->plan = forecast_new(c->s, c->s->seed, SEEDS);
-	for (uint64_t i = 0; i < SEEDS; i++)
-		forecast_add(c->plan, trial_run(c->s, c->s->seed + i, NULL));
+	c->plan = forecast_new(c->s, c->s->seed, 1);
+	forecast_add(c->plan,
+	    trial_run(c->s, c->s->seed, c->life.demand, NULL));
 	forecast_close(c->plan);
 }
 
@@ -343,13 +344,13 @@ live_and_plan(struct calibrate *c)
 {
 	struct buf out;
 
-	foresee(c);
 	if (life_run(&c->life) != 0) {
 		(void)opt_fail(&table, "%s", c->life.why);
 		/* What is there says why. */
 		c->is_temporary &= is_stopped != 0;
 		return SIM_UNREACHABLE;
 	}
+	foresee(c);
 	make_record(c);
 	if (calib_save(c->out_path, &c->record) != 0)
 		return opt_fail(&table, "%s: %m", c->out_path);
@@ -397,7 +398,8 @@ cmd_calibrate(int argc, char **argv)
 		c.life.ctx = &c;
 		rc = live_and_plan(&c);
 		life_free(&c.life);
-		forecast_free(c.plan);
+		if (c.plan)
+			forecast_free(c.plan);
 	}
 	if (c.is_temporary)
 		(void)nftw(c.life.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -165,7 +165,7 @@ run_counted(struct plan *p, const struct scen *s, uint64_t seed)
 
 	p->cost = (struct cost){ .rss_before = resident_bytes() };
 	p->part_us = processor_us();
-	return trial_run(s, seed, &watch);
+	return trial_run(s, seed, NULL, &watch);
 }
 
 /* ---- runs ---------------------------------------------------------------------- */
@@ -182,7 +182,7 @@ foresee(struct plan *p, const struct scen *s)
 		forecast_add(f,
 		    i == 0 && p->counts ?
 			run_counted(p, s, seed) :
-			trial_run(s, seed + i, p->tells ? &watch : NULL));
+			trial_run(s, seed + i, NULL, p->tells ? &watch : NULL));
 	}
 	forecast_close(f);
 	p->is_broken |= f->nbroken != 0;

@@ -348,7 +348,7 @@ read_journals(struct course *c)
 		if (l->s->workloads[i].start_us >= l->s->until_us)
 			continue;
 		snprintf(path, sizeof(path), "%s/load%u.journal", l->dir, i);
-		rc = life_read_load(l, &a, path, until);
+		rc = life_read_load(l, i, &a, path, until);
 	}
 	snprintf(path, sizeof(path), "%s/world.journal", l->dir);
 	if (rc == 0)
@@ -364,6 +364,7 @@ life_run(struct life *l)
 	int rc;
 
 	l->sides = mem_get((l->s->nproviders + 1) * sizeof(*l->sides));
+	l->demand = mem_get(l->s->nworkloads * sizeof(*l->demand));
 	rc = start_world(&c);
 	if (rc == 0)
 		rc = start_mtad(&c);
@@ -376,5 +377,8 @@ life_run(struct life *l)
 void
 life_free(struct life *l)
 {
+	for (uint32_t i = 0; l->demand && i < l->s->nworkloads; i++)
+		mem_free(l->demand[i].v);
+	mem_free(l->demand);
 	mem_free(l->sides);
 }

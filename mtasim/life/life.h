@@ -8,8 +8,7 @@
 #ifndef LIFE_H
 #define LIFE_H
 
-#include "plan/scenario.h"
-#include "world/hist.h"
+#include "plan/trial.h"
 
 #define LIFE_UNTIL_MAX_US (600 * US_PER_S)
 #define LIFE_WHY_MAX 512
@@ -19,7 +18,7 @@
 struct life_side {
 	uint64_t arrived, delivered;
 	uint64_t attempts, deferrals; /* transactions; of them answered 4xx */
-	int64_t first_us, last_us;    /* arrival; delivery */
+	int64_t first_us, last_us;    /* arrival; the last that left */
 	struct hist stay;             /* from 250 to delivery */
 };
 
@@ -35,13 +34,14 @@ struct life {
 	void *ctx;
 
 	struct life_side *sides; /* by provider; [nproviders] is of all */
+	struct demand *demand;   /* by workload: what was acknowledged when */
 	char why[LIFE_WHY_MAX];
 };
 
 /* Can it be lived through? False with errors reported: its time is too long or
  * open, its arrivals are by chance ... */
 bool life_check(const struct scen *s, struct conf_errors *errs);
-/* 0 and l->sides, or an E_* and l->why. Takes the scenario's `until` and a few
+/* 0, l->sides and l->demand, or an E_* and l->why. Takes the scenario's `until` and a few
  * seconds; no process is left. */
 int life_run(struct life *l) MUST_CHECK;
 void life_free(struct life *l);

@@ -48,9 +48,9 @@ struct arrivals {
 void arrivals_init(struct arrivals *a);
 void arrivals_free(struct arrivals *a);
 /* Add what a journal says up to until_us of the wall clock; those of the loads
- * first. 0 or E_*. */
-int life_read_load(struct life *l, struct arrivals *a, const char *path,
-    int64_t until_us) MUST_CHECK;
+ * first, workload by workload. 0 or E_*. */
+int life_read_load(struct life *l, uint32_t workload, struct arrivals *a,
+    const char *path, int64_t until_us) MUST_CHECK;
 int life_read_world(struct life *l, struct arrivals *a, const char *path,
     int64_t until_us) MUST_CHECK;
 

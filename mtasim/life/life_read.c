@@ -2,6 +2,8 @@
  * life/life_read.c - what became of each message, by the journals: the load
  * wrote when it was acknowledged, the world when it was taken or refused.
  */
+#include <stdlib.h>
+
 #include "life/life_i.h"
 #include "world/ident.h"
 #include "world/journal.h"
@@ -24,6 +26,7 @@ struct reading {
 	struct life *l;
 	struct arrivals *a;
 	int64_t until_us;
+	struct demand *demand; /* of the load that is read */
 };
 
 /* ---- the load ------------------------------------------------------------------ */
@@ -45,12 +48,29 @@ keep(struct arrivals *a, uint64_t id, int64_t at_us)
 	return map_put(&a->map, id, a->n);
 }
 
-static struct life_side *
-side_of_domain(struct life *l, struct slice domain)
+static int
+demand_add(struct demand *d, int64_t at_us, uint32_t provider)
 {
-	uint32_t p = nameset_find(&l->s->domains, domain, NULL);
+	if (d->n == d->cap) {
+		uint32_t cap = MAX(d->cap * 2, 1024u);
+		struct coming *grown = mem_grow(d->v, cap * sizeof(*grown));
 
-	return p ? &l->sides[p - 1] : NULL;
+		if (grown == NULL)
+			return E_NOMEM;
+		d->v = grown;
+		d->cap = cap;
+	}
+	d->v[d->n++] = (struct coming){ at_us, provider };
+	return 0;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	int64_t x = ((const struct coming *)a)->at_us;
+	int64_t y = ((const struct coming *)b)->at_us;
+
+	return x < y ? -1 : x > y;
 }
 
 static void
@@ -65,9 +85,12 @@ static int
 load_line(void *ctx, const struct slice *field, size_t n)
 {
 	struct reading *r = ctx;
-	struct life_side *side;
+	struct life *l = r->l;
 	struct slice domain;
 	uint64_t id, at;
+	uint32_t provider; /* + 1 */
+	int64_t begun = r->until_us - l->s->until_us;
+	int rc;
 
 	if (n < 7 || !slice_eq(field[1], SL("acked")))
 		return 0;
@@ -76,24 +99,32 @@ load_line(void *ctx, const struct slice *field, size_t n)
 		return E_SYNTAX;
 	domain = field[6];
 	(void)slice_cut(&domain, ':');
-	side = side_of_domain(r->l, domain);
-	if (side == NULL)
+	provider = nameset_find(&l->s->domains, domain, NULL);
+	if (provider == 0)
 		return E_SYNTAX;
 	if ((int64_t)at < r->until_us) {
-		count_arrival(side, (int64_t)at);
-		count_arrival(&r->l->sides[r->l->s->nproviders], (int64_t)at);
+		count_arrival(&l->sides[provider - 1], (int64_t)at);
+		count_arrival(&l->sides[l->s->nproviders], (int64_t)at);
+		rc = demand_add(r->demand, MAX((int64_t)at - begun, 0),
+		    provider - 1);
+		if (rc != 0)
+			return rc;
 	}
 	return keep(r->a, id, (int64_t)at);
 }
 
 int
-life_read_load(struct life *l, struct arrivals *a, const char *path,
-    int64_t until_us)
+life_read_load(struct life *l, uint32_t workload, struct arrivals *a,
+    const char *path, int64_t until_us)
 {
-	struct reading r = { l, a, until_us };
+	struct demand *d = &l->demand[workload];
+	struct reading r = { l, a, until_us, d };
 	bool torn;
+	int rc = journal_read(path, load_line, &r, &torn);
 
-	return journal_read(path, load_line, &r, &torn);
+	if (d->n > 0)
+		qsort(d->v, d->n, sizeof(*d->v), by_time);
+	return rc;
 }
 
 /* ---- the world ----------------------------------------------------------------- */
@@ -117,10 +148,12 @@ count_delivery(struct life_side *side, int64_t at_us, int64_t stay_us)
 }
 
 static void
-count_refusal(struct life_side *side, uint64_t code)
+count_refusal(struct life_side *side, int64_t at_us, uint64_t code)
 {
 	side->attempts++;
 	side->deferrals += code < 500; /* 0: closed or silent */
+	if (code >= 500)
+		side->last_us = MAX(side->last_us, at_us);
 }
 
 /* TIME recv ok ID CLIENT RECEIVER ... */
@@ -146,7 +179,7 @@ taken(struct reading *r, int64_t at_us, const struct slice *field, size_t n)
 /* TIME refuse STAGE ID CLIENT RECEIVER CODE ... A connection that is turned
  * away is no attempt of a message. */
 static int
-refused(struct reading *r, const struct slice *field, size_t n)
+refused(struct reading *r, int64_t at_us, const struct slice *field, size_t n)
 {
 	struct life_side *side = n < 7 ? NULL : side_of_name(r->l, field[5]);
 	uint64_t code;
@@ -155,8 +188,8 @@ refused(struct reading *r, const struct slice *field, size_t n)
 		return E_SYNTAX;
 	if (slice_eq(field[2], slice_str(sim_stage_name(AT_CONNECT))))
 		return 0;
-	count_refusal(side, code);
-	count_refusal(&r->l->sides[r->l->s->nproviders], code);
+	count_refusal(side, at_us, code);
+	count_refusal(&r->l->sides[r->l->s->nproviders], at_us, code);
 	return 0;
 }
 
@@ -173,7 +206,7 @@ world_line(void *ctx, const struct slice *field, size_t n)
 	if (slice_eq(field[1], SL("recv")))
 		return taken(r, (int64_t)at, field, n);
 	if (slice_eq(field[1], SL("refuse")))
-		return refused(r, field, n);
+		return refused(r, (int64_t)at, field, n);
 	return 0;
 }
 
@@ -181,7 +214,7 @@ int
 life_read_world(struct life *l, struct arrivals *a, const char *path,
     int64_t until_us)
 {
-	struct reading r = { l, a, until_us };
+	struct reading r = { l, a, until_us, NULL };
 	bool torn;
 
 	return journal_read(path, world_line, &r, &torn);

@@ -396,15 +396,14 @@ trial_make(struct trial *t, uint64_t seed)
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
 	buf_init(&t->envelope, 64u << 10);
 	buf_init(&t->address, MAILBOX_MAX);
-	t->full = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
-	t->cold = t->full;
+	t->cold = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
 	if (s->warm)
 		t->young = mem_get(s->conf->nsources * sizeof(*t->young));
 	rng_seed(&t->dns, hash_u64(seed ^ 1));
 	t->providers = mem_get(o->n * sizeof(*t->providers));
 	for (uint32_t i = 0; i < o->n; i++) {
 		t->providers[i].p = &s->providers[i];
-		rng_seed(&t->providers[i].rng, hash_u64(seed ^ (0x1000 + i)));
+		dice_seed(&t->providers[i].dice, seed, s->providers[i].name);
 		t->providers[i].sources = mem_get(
 		    s->conf->nsources * sizeof(*t->providers[i].sources));
 	}
@@ -462,7 +461,8 @@ trial_free(struct trial *t)
 }
 
 struct outlook *
-trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
+trial_run(const struct scen *s, uint64_t seed, const struct demand *demand,
+    const struct trial_watch *watch)
 {
 	int64_t until = s->until_us ? START_US + s->until_us : TIME_NEVER;
 	struct trial t = { .s = s,
@@ -470,7 +470,7 @@ trial_run(const struct scen *s, uint64_t seed, const struct trial_watch *watch)
 		.watch = watch };
 
 	ASSERT(trial_make(&t, seed));
-	feeds_make(&t, seed);
+	feeds_make(&t, seed, demand);
 	while (turn(&t, until))
 		if (watch && watch->tell && t.out->events % TELL_EVERY == 0)
 			watch->tell(watch->ctx, t.now - START_US,

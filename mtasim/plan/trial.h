@@ -85,9 +85,18 @@ struct trial_watch {
 	void *ctx;
 };
 
-/* Free with outlook_free. */
+/* What came, in place of what a workload says would: its messages by time. */
+struct demand {
+	struct coming {
+		int64_t at_us; /* from the start of the scenario */
+		uint32_t provider;
+	} * v;
+	uint32_t n, cap;
+};
+
+/* demand: one for each workload, or NULL. Free with outlook_free. */
 struct outlook *trial_run(const struct scen *s, uint64_t seed,
-    const struct trial_watch *watch);
+    const struct demand *demand, const struct trial_watch *watch);
 void outlook_free(struct outlook *o);
 /* Little's law over a run, to the microsecond: the time integral of a queue's
  * depth is the sum of the times that its messages have stayed. The two are

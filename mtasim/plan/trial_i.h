@@ -40,13 +40,14 @@ struct young_state {
 
 struct provider_state {
 	const struct scen_provider *p;
-	struct rng rng;
+	struct dice dice;
 	struct source_state *sources; /* by index in the configuration */
 };
 
 struct feed { /* a workload */
 	struct happen happen;
 	const struct scen_workload *w;
+	const struct demand *demand; /* or NULL */
 	struct rng rng;
 	uint64_t i, n; /* messages so far, in all */
 	uint64_t live; /* of them, in the queue */
@@ -64,7 +65,8 @@ struct peer {
 	bool is_closing;               /* QUIT when all is sent */
 	bool is_over;                  /* what comes now is for nobody */
 	bool is_counted;               /* among the provider's connections */
-	uint32_t nmsgs;                /* taken */
+	uint32_t nmsgs;                /* answered at the final dot */
+	uint32_t ndone;                /* answered at all */
 	const struct verdict *verdict; /* on what is under way; NULL: yes */
 	struct job *job;               /* under way */
 	struct posts waiting, stale;
@@ -100,7 +102,6 @@ struct trial {
 	struct rng dns;
 	uint64_t sequence;
 	struct buf envelope, address;
-	struct verdict full; /* too many messages in a connection */
 	struct verdict cold; /* too many from a young source */
 };
 
@@ -125,7 +126,7 @@ struct bucket *trial_bucket(struct trial *t);
 void trial_part(struct trial *t, enum trial_part part);
 
 /* ---- trial_mail.c ---- */
-void feeds_make(struct trial *t, uint64_t seed);
+void feeds_make(struct trial *t, uint64_t seed, const struct demand *demand);
 void feed_arrive(struct trial *t, struct feed *f);
 void mail_outcome(struct trial *t, struct handle slot,
     const struct spool_rcpt *r);

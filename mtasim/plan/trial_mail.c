@@ -29,6 +29,12 @@ feed_next(struct trial *t, struct feed *f)
 {
 	const struct scen_workload *w = f->w;
 
+	if (f->demand) {
+		if (f->i < f->n)
+			happen_at(t, &f->happen,
+			    START_US + f->demand->v[f->i].at_us);
+		return f->i < f->n;
+	}
 	if (w->arrival == ARRIVAL_CLOSED) {
 		if (f->i == f->n)
 			trial_part(t, PART_DRAIN);
@@ -56,7 +62,7 @@ feed_next(struct trial *t, struct feed *f)
 }
 
 void
-feeds_make(struct trial *t, uint64_t seed)
+feeds_make(struct trial *t, uint64_t seed, const struct demand *demand)
 {
 	const struct scen *s = t->s;
 
@@ -72,6 +78,10 @@ feeds_make(struct trial *t, uint64_t seed)
 			f->n = (uint64_t)(f->w->rate *
 				((double)f->w->for_us / (double)US_PER_S) +
 			    1e-6);
+		if (demand) {
+			f->demand = &demand[i];
+			f->n = demand[i].n;
+		}
 		if (feed_next(t, f))
 			t->nfeeds_left++;
 	}
@@ -82,9 +92,12 @@ feeds_make(struct trial *t, uint64_t seed)
 static uint32_t
 provider_draw(struct trial *t, struct feed *f)
 {
-	uint64_t at = rng_below(&f->rng, f->w->weights);
+	uint64_t at;
 	uint32_t p = 0;
 
+	if (f->demand)
+		return f->demand->v[f->i - 1].provider;
+	at = rng_below(&f->rng, f->w->weights);
 	while (p + 1 < t->s->nproviders && at >= f->w->up_to[p])
 		p++;
 	return p;

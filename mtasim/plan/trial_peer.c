@@ -7,7 +7,7 @@
  */
 #include "plan/trial_i.h"
 
-#define QUIT_US (10 * US_PER_MS)
+#define QUIT_US US_PER_MS /* a peer that is near */
 
 /* The engine's stage of a receiver's stage. */
 static const uint8_t stage_of[AT_N] = {
@@ -24,6 +24,12 @@ provider_of(struct trial *t, const struct peer *p)
 	return &t->providers[p->provider];
 }
 
+static bool
+is_silent(const struct verdict *v)
+{
+	return v != NULL && v->kind == VERDICT_SILENT;
+}
+
 static struct outcome
 outcome_of(const struct verdict *v, uint8_t stage)
 {
@@ -38,8 +44,7 @@ outcome_of(const struct verdict *v, uint8_t stage)
 		o.code = v->code;
 		if (v->code >= 500)
 			o.klass = OUTCOME_BOUNCED;
-	} else if (v->kind == VERDICT_SILENT && stage == AT_CONNECT)
-		o.stage = STAGE_CONNECT;
+	}
 	return o;
 }
 
@@ -63,7 +68,7 @@ judge_connection(struct trial *t, struct peer *p)
 	if (b->source_conns_max &&
 	    ps->sources[p->source].conns >= b->source_conns_max)
 		return &b->busy;
-	return behave_pick(b, AT_CONNECT, &ps->rng);
+	return behave_pick(b, AT_CONNECT, &ps->dice);
 }
 
 /* The day's count of a young source; NULL: it is not young any more. */
@@ -91,7 +96,7 @@ judge_stages(struct trial *t, struct peer *p)
 
 	if (b->messages_max && p->nmsgs >= b->messages_max) {
 		p->stage = AT_MAIL;
-		return &t->full;
+		return &b->full;
 	}
 	for (p->stage = AT_MAIL; p->stage < AT_N; p->stage++) {
 		const struct verdict *v = event_now(t, ps->p, p->stage);
@@ -102,7 +107,7 @@ judge_stages(struct trial *t, struct peer *p)
 		    !behave_take(b, &ps->sources[p->source].full_ns, t->now))
 			return &b->over;
 		if (b->nrules &&
-		    (v = behave_pick(b, p->stage, &ps->rng)) != NULL)
+		    (v = behave_pick(b, p->stage, &ps->dice)) != NULL)
 			return v;
 	}
 	return NULL;
@@ -133,8 +138,8 @@ patience(const struct trial *t, uint8_t stage)
 	const struct conf *c = t->s->conf;
 
 	switch (stage) {
-	case AT_CONNECT:
-		return c->connect_timeout_us;
+	case AT_CONNECT: /* it takes connections and says nothing */
+		return c->client.banner_ms * US_PER_MS;
 	case AT_MAIL:
 		return c->client.mail_ms * US_PER_MS;
 	case AT_RCPT:
@@ -156,6 +161,20 @@ job_shift(struct posts *l)
 	return p ? container_of(p, struct job, post) : NULL;
 }
 
+/* An attempt counts when its answer is said; silence is one from the start. */
+static void
+count_attempt(struct trial *t, const struct peer *p)
+{
+	struct tally *one = tally_of(t, p->provider), *all = tally_all(t);
+	bool defers = p->verdict != NULL && p->verdict->code < 500;
+
+	one->attempts++;
+	all->attempts++;
+	one->deferrals += defers;
+	all->deferrals += defers;
+	trial_bucket(t)->deferred += defers;
+}
+
 static void
 begin(struct trial *t, struct peer *p)
 {
@@ -173,14 +192,13 @@ begin(struct trial *t, struct peer *p)
 		tally_all(t)->waited += m->arrival_us != t->now;
 	}
 	p->verdict = judge_message(t, p);
-	if (p->verdict == NULL || p->stage == AT_EOM)
-		takes = dist_draw(&ps->p->per_message, &ps->rng);
-	else if (p->verdict->kind == VERDICT_SILENT)
+	if (is_silent(p->verdict)) {
 		takes = patience(t, p->stage);
+		count_attempt(t, p);
+	} else if (p->verdict == NULL || p->stage == AT_EOM)
+		takes = dist_draw(&ps->p->per_message, &ps->dice.delay[AT_EOM]);
 	else
-		takes = dist_draw(&ps->p->refusal, &ps->rng);
-	one->attempts++;
-	tally_all(t)->attempts++;
+		takes = dist_draw(&ps->p->refusal, &ps->dice.refusal);
 	happen_at(t, &p->happen, t->now + takes);
 }
 
@@ -217,11 +235,15 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 	struct outcome unsent = { .klass = OUTCOME_UNSENT };
 	struct provider_state *ps = provider_of(t, p);
 	uint32_t provider = p->provider;
+	/* The commands of the next message go with the final dot. */
+	bool went = p->state == PEER_BUSY && p->stage == AT_EOM;
 	struct job *j;
 
 	p->is_over = true;
-	while ((j = job_shift(&p->waiting)) != NULL)
-		give_back(t, j, &unsent, false);
+	while ((j = job_shift(&p->waiting)) != NULL) {
+		give_back(t, j, &unsent, went);
+		went = false;
+	}
 	trial_count(t, provider);
 	if (p->is_counted) {
 		ps->sources[p->source].conns--;
@@ -249,16 +271,20 @@ message_done(struct trial *t, struct peer *p)
 	bool ends = v != NULL && (v->kind != VERDICT_REPLY || v->code == 421);
 
 	p->job = NULL;
-	p->nmsgs += v == NULL;
+	p->nmsgs += v == NULL || p->stage == AT_EOM;
 	p->is_over = ends;
-	if (o.klass == OUTCOME_TRANSIENT) {
-		tally_of(t, p->provider)->deferrals++;
-		tally_all(t)->deferrals++;
-		trial_bucket(t)->deferred++;
-	}
+	/* A peer that goes without a word on the message, after others that
+	 * it answered, has said nothing about it. */
+	if (v != NULL && v->kind == VERDICT_CLOSE && p->stage == AT_MAIL &&
+	    p->ndone > 0)
+		o = (struct outcome){ .klass = OUTCOME_UNSENT };
+	p->ndone++;
+	if (!is_silent(v))
+		count_attempt(t, p);
 	j->in_doubt =
 	    v != NULL && v->kind != VERDICT_REPLY && p->stage == AT_EOM;
-	p->state = PEER_IDLE;
+	if (!ends)
+		p->state = PEER_IDLE;
 	if (!ends && p->waiting.head)
 		begin(t, p); /* the line moves before anyone joins it */
 	give_back(t, j, &o, true);
@@ -322,11 +348,11 @@ peer_open(struct trial *t, const struct core_open *o)
 		trial_count(t, p->provider);
 		tally_of(t, p->provider)->conns++;
 		tally_all(t)->conns++;
-		takes = dist_draw(&ps->p->setup, &ps->rng);
-	} else if (p->verdict->kind == VERDICT_SILENT)
+		takes = dist_draw(&ps->p->setup, &ps->dice.delay[AT_CONNECT]);
+	} else if (is_silent(p->verdict))
 		takes = patience(t, AT_CONNECT);
 	else
-		takes = dist_draw(&ps->p->refusal, &ps->rng);
+		takes = dist_draw(&ps->p->refusal, &ps->dice.refusal);
 	happen_at(t, &p->happen, t->now + takes);
 }
 
