@@ -183,6 +183,7 @@ static void
 refer(struct buf *out, const struct opt_group *g, const char *prefix, int depth)
 {
 	char path[256], what[256];
+	int n;
 
 	ASSERT(depth < 8);
 	for (uint32_t i = 0; i < g->n; i++) {
@@ -193,8 +194,9 @@ refer(struct buf *out, const struct opt_group *g, const char *prefix, int depth)
 		if (o->help)
 			buf_addf(out, "%s\n\n", o->help);
 		if (o->type == OPT_GROUP || o->type == OPT_MAP) {
-			snprintf(path, sizeof(path), "%s%s%s.", prefix, o->name,
-			    o->type == OPT_MAP ? ".NAME" : "");
+			n = snprintf(path, sizeof(path), "%s%s%s.", prefix,
+			    o->name, o->type == OPT_MAP ? ".NAME" : "");
+			ASSERT(n > 0 && (size_t)n < sizeof(path));
 			refer(out, o->group, path, depth + 1);
 			continue;
 		}

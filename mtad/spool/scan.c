@@ -264,7 +264,7 @@ read_footer(struct spool *s, uint32_t file)
 {
 	struct segment *g = &s->seg[file];
 	char raw[20], header[RECORD_HEADER], *payload;
-	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
+	struct cursor c;
 	struct record r;
 	uint32_t at, n;
 	int err;
@@ -273,6 +273,7 @@ read_footer(struct spool *s, uint32_t file)
 	    sizeof(raw));
 	if (err)
 		return err;
+	c = cursor_of(slice_of(raw, sizeof(raw)));
 	if (cursor_u32(&c) != FOOTER_MAGIC)
 		return E_NOTFOUND;
 	at = cursor_u32(&c);

@@ -293,13 +293,14 @@ header_read_at(struct spool *s, uint32_t file, uint64_t at)
 {
 	struct segment *g = &s->seg[file];
 	char raw[HEADER_BYTES];
-	struct cursor c = cursor_of(slice_of(raw, sizeof(raw)));
+	struct cursor c;
 	uint32_t format, crc;
 	struct segment h;
 	int err = disk_read_full(s->disk, file, at, raw, sizeof(raw));
 
 	if (err)
 		return err;
+	c = cursor_of(slice_of(raw, sizeof(raw)));
 	if (cursor_u32(&c) != SEGMENT_MAGIC)
 		return E_NOTFOUND;
 	format = cursor_u32(&c);
@@ -466,14 +467,15 @@ footer_write(struct spool *s, const struct buf *messages)
 		.env_bytes = (uint32_t)messages->n,
 		.extra_bytes = (uint32_t)s->footer_entries.n };
 	char header[RECORD_HEADER], trailer[24];
-	struct slice iov[3] = { slice_of(header, RECORD_HEADER),
-		buf_slice(messages), buf_slice(&s->footer_entries) };
+	struct slice iov[3] = { { NULL, 0 }, buf_slice(messages),
+		buf_slice(&s->footer_entries) };
 	uint32_t end = s->seg[s->current].bytes - SPOOL_BLOCK;
 	struct buf t;
 	int err;
 
 	r.crc = crc32c(crc32c(0, iov[1].p, iov[1].n), iov[2].p, iov[2].n);
 	record_encode(header, &r);
+	iov[0] = slice_of(header, RECORD_HEADER);
 	if (s->at + record_bytes(&r) > end)
 		return E_NOSPC;
 	buf_init(&t, sizeof(trailer));
