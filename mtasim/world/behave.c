@@ -16,6 +16,8 @@ behave_init(struct behave *b)
 		    "Too many connections, try again later" },
 		.full = { VERDICT_REPLY, 421, "4.7.0",
 		    "Too many messages in one connection" },
+		.gone = { VERDICT_REPLY, 421, "4.3.2",
+		    "Service not available, closing" },
 		.over = { VERDICT_REPLY, 451, "4.7.0",
 		    "Too much mail, try again later" },
 	};
@@ -172,9 +174,13 @@ behave_spell(const struct behave *b, enum sim_stage stage, int64_t at_us)
 	for (uint32_t i = 0; i < b->nspells; i++) {
 		const struct spell *s = &b->spells[i];
 
-		if (s->stage == stage && at_us >= s->from_us &&
-		    at_us < s->until_us)
+		if (at_us < s->from_us || at_us >= s->until_us)
+			continue;
+		if (s->stage == stage)
 			return &s->verdict;
+		if (s->stage == AT_CONNECT && stage == AT_MAIL)
+			return s->verdict.kind == VERDICT_REPLY ? &b->gone :
+								  &s->verdict;
 	}
 	return NULL;
 }

@@ -76,6 +76,7 @@ struct behave {
 	uint32_t rate_burst;
 	struct verdict busy; /* too many connections */
 	struct verdict full; /* too many messages in one of them */
+	struct verdict gone; /* a spell at connect, to who is connected */
 	struct verdict over; /* above the rate, at over_stage */
 	uint8_t over_stage;
 };
@@ -88,7 +89,7 @@ struct dice {
 };
 void dice_seed(struct dice *d, uint64_t seed, struct slice receiver);
 
-/* No rules, no caps; busy, full and over get plain texts. */
+/* No rules, no caps; busy, full, gone and over get plain texts. */
 void behave_init(struct behave *b);
 /* "421 4.7.0 try later", "close" or "silent". 0 or E_SYNTAX and why. */
 int verdict_parse(struct slice s, struct verdict *v, char *why,
@@ -106,7 +107,9 @@ int behave_add_rule(struct behave *b, struct slice text, char *why,
 int behave_add_delay(struct behave *b, struct slice text, char *why,
     size_t why_cap) MUST_CHECK;
 
-/* The verdict of the first spell that covers a stage at a time; NULL: none. */
+/* The verdict of the first spell that covers a stage at a time; NULL: none.
+ * One at connect is an outage: those who are connected already meet it at MAIL
+ * (closed, silent, or 421 whatever its reply). */
 const struct verdict *behave_spell(const struct behave *b, enum sim_stage stage,
     int64_t at_us);
 /* The rule that chance picks at a stage, or NULL to accept. */

@@ -106,7 +106,9 @@ a_provider_has_bad_times_and_times_that_vary(void **state)
 	    "    delay: [connect:uniform 10ms 20ms, gamma mean 250ms k=4]\n"
 	    "    refusal: 50ms\n"
 	    "    events: [ { at: 20s, for: 10s },\n"
-	    "      { at: 25s, for: 1h, stage: eom, reply: \"452 4.3.1 full\" } ]\n");
+	    "      { at: 25s, for: 1h, stage: eom, reply: \"452 4.3.1 full\" },\n"
+	    "      { at: 40s, for: 5s, stage: connect, reply: 554 },\n"
+	    "      { at: 45s, for: 5s, stage: connect, reply: close } ]\n");
 	const struct behave *b;
 
 	(void)state;
@@ -122,6 +124,12 @@ a_provider_has_bad_times_and_times_that_vary(void **state)
 	assert_null(behave_spell(b, AT_EOM, 20 * US_PER_S));
 	assert_int_equal(behave_spell(b, AT_EOM, 3624 * US_PER_S)->code, 452);
 	assert_null(behave_spell(b, AT_EOM, 3625 * US_PER_S));
+	/* An outage meets who is connected, and bounces nothing of his. */
+	assert_int_equal(behave_spell(b, AT_CONNECT, 42 * US_PER_S)->code, 554);
+	assert_int_equal(behave_spell(b, AT_MAIL, 42 * US_PER_S)->code, 421);
+	assert_null(behave_spell(b, AT_RCPT, 42 * US_PER_S));
+	assert_int_equal(behave_spell(b, AT_MAIL, 47 * US_PER_S)->kind,
+	    VERDICT_CLOSE);
 	world_free(w);
 }
 
