@@ -10,15 +10,10 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
 from simlib import BUILD, TMP
 
 MTAD = os.path.join(BUILD, "mtad")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(what, condition, seconds=20):

@@ -15,6 +15,7 @@ import time
 
 from mtasink import Sink  # noqa: F401, for who imports from here
 from mtatap import Tap  # noqa: F401
+from ports import free_port
 
 BUILD = os.environ["BUILD"]
 TMP = os.environ["TMP"]
@@ -23,12 +24,6 @@ MTAD = os.path.join(BUILD, "mtad")
 MTASIM = os.path.join(BUILD, "mtasim")
 READY_S = 20
 SKIP = 77
-
-
-def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
 
 
 def wait_for(predicate, seconds=READY_S, step=0.02):

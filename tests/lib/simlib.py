@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from ports import free_port     # noqa: F401, for who imports from here
+
 BUILD = os.environ["BUILD"]
 TMP = os.environ["TMP"]
 LONG = os.environ.get("CHECK", "quick") == "long"
@@ -82,12 +84,6 @@ def run_json(*args, timeout=120):
 
 def path(name):
     return os.path.join(TMP, name)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(what, seconds=READY_S):

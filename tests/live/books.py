@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The event log: every kind of record, every field that share/doc/events.md
 names and no other, ids of their own, hostile words, rotation, a full disk."""
+# parallel: measures no time
 # timeout: 60 120
 
 import glob

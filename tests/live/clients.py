@@ -5,6 +5,7 @@ below our Received field. smtp-source and smtp-sink have no TLS; stunnel, which
 speaks STARTTLS, stands before them then. A matrix of what each client did ends
 the test; a cell that is not "ok" fails it.
 """
+# parallel: measures no time
 # timeout: 150 400
 
 import os

@@ -3,6 +3,7 @@
 as half way, before its sync, and after it, under the full load of pipelining
 clients, with a receiver that defers and bounces; and the power goes, with what
 was not synced. The ledger balances each time."""
+# parallel: measures no time
 # timeout: 60 400
 
 import os

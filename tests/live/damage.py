@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# parallel: measures no time
 # timeout: 120
 """A flipped bit in the spool sets one message aside and keeps the rest; a full
 disk loses nothing and recovers; the spool cannot be opened twice."""

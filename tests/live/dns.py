@@ -2,6 +2,7 @@
 """Names through the real daemon and a real name server: MX, implicit and null
 MX, AAAA, CNAME, what is not there, what fails, is slow or never answers, and
 the cache."""
+# parallel: measures no time
 # timeout: 60
 
 import os

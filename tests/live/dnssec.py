@@ -3,6 +3,7 @@
 is delivered to and what is not too, for no signature is asked of it; what is
 signed wrongly or no longer waits, as if its name servers had failed. Without a
 trust anchor nobody asks."""
+# parallel: measures no time
 # timeout: 60
 
 import os

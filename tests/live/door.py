@@ -2,6 +2,7 @@
 """What the door promises beyond smuggle.py: commands and their arguments, the
 trace field, STARTTLS, steering by header fields, every limit and every
 time-out with its reply."""
+# parallel: measures no time
 # timeout: 90 120
 
 import os

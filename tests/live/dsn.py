@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Refused and expired mail comes back as one notice (RFC 3464); a notice that
 is refused itself is not answered; a 4xx is tried again."""
+# parallel: measures no time
 # timeout: 60 120
 
 import email

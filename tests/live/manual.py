@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The manual pages know every verb and option that --help names, and the
 reference of the configuration is the program's own."""
+# parallel: measures no time
 
 import os
 import re

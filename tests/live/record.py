@@ -2,6 +2,7 @@
 """A recording of the engine: taken under load, with a reload, over a ring that
 goes round, with kill -9 at the end, it replays to the same commands; a byte
 that is another is found, by checksum or as the first event that differs."""
+# parallel: measures no time
 # timeout: 60 120
 
 import os

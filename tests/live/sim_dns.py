@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The simulated name server, asked by dig: by UDP and TCP, about everything
 that it knows, knows not, delays, truncates or leaves without an answer."""
+# parallel: measures no time
 
 import os
 import re

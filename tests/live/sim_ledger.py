@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The load, the sink and the ledger, back to back: 10,000 messages balance,
 and what a broken relay loses, doubles or changes is found by id."""
+# parallel: measures no time
 
 import os
 import sys

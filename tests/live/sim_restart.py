@@ -2,6 +2,7 @@
 """The load outlives its target: killed with SIGKILL in the middle of traffic
 and started again, several times. Every message ends acknowledged, refused or
 in doubt, and the ledger counts those that were acknowledged."""
+# parallel: measures no time
 
 import os
 import sys

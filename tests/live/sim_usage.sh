@@ -1,5 +1,6 @@
 #!/bin/sh
 # Help fits a screen, and wrong usage is told and exits 2.
+# parallel: measures no time
 sim=$BUILD/mtasim
 n=0
 bad=0

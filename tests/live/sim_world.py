@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A simulated world does what its file says: caps, rates, replies, delays,
 silence, TLS, dead hosts; and the same again for the same seed."""
+# parallel: measures no time
 
 import os
 import re

@@ -2,6 +2,7 @@
 """What a hostile or clumsy client gets: no second message out of odd line
 ends, no relaying for strangers, and RFC 5321's reply codes with enhanced
 ones."""
+# parallel: measures no time
 # timeout: 60 60
 
 import os

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A disk on which not even outcomes have room: delivery stops and says why,
 and goes on when there is room again. Nothing is lost."""
+# parallel: measures no time
 # timeout: 60
 
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The verbs that touch mail, the control socket for curl, and signals."""
+# parallel: measures no time
 # timeout: 60 60
 
 import json

@@ -2,6 +2,7 @@
  * mtatop on a terminal, against a daemon that answers from files: what a
  * person sees and types, and what is left of the terminal afterwards.
  *
+ * parallel: measures no time
  * timeout: 240
  */
 #include <stdarg.h>
