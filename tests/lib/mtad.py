@@ -16,12 +16,12 @@ from simlib import BUILD, TMP
 MTAD = os.path.join(BUILD, "mtad")
 
 
-def wait_for(what, condition, seconds=20):
+def wait_for(what, condition, seconds=20, step=0.01):
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
             raise SystemExit("not within %d s: %s" % (seconds, what))
-        time.sleep(0.01)
+        time.sleep(step)
 
 
 class Mtad:
