@@ -1,0 +1,45 @@
+#!/bin/sh
+# What make install puts there, make uninstall takes away, but for configuration
+# that was changed.
+# parallel: measures no time
+case $BUILD in "$TOP/build") ;; *) exit 77 ;; esac
+root=$TMP/root
+n=0
+bad=0
+
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		bad=1
+	fi
+}
+
+# Nothing is built here, whatever flags the tests were built with.
+mk() {
+	make -C "$TOP" -o all O=build DESTDIR="$root" PREFIX=/usr "$@"
+}
+
+mk install >"$TMP/log" 2>&1
+result $? "install"
+"$root/usr/sbin/mtad" check -c "$root/etc/mtad/mtad.yml" >>"$TMP/log" 2>&1
+result $? "the installed daemon takes the installed configuration"
+! grep -rn "@[A-Z]*@" "$root/etc" "$root/usr/share/man" "$root/usr/lib"
+result $? "every place is filled in"
+echo "# mine" >>"$root/etc/mtad/mtad.yml"
+mk install >>"$TMP/log" 2>&1
+grep -q "# mine" "$root/etc/mtad/mtad.yml"
+result $? "a second install keeps what was changed"
+mk uninstall >>"$TMP/log" 2>&1
+[ "$(cd "$root" && find . -type f)" = ./etc/mtad/mtad.yml ]
+result $? "uninstall leaves that alone"
+rm "$root/etc/mtad/mtad.yml"
+mk install >>"$TMP/log" 2>&1
+mk uninstall >>"$TMP/log" 2>&1
+[ -z "$(find "$root" -mindepth 1)" ]
+result $? "else nothing"
+[ $bad = 0 ] || sed 's/^/# /' "$TMP/log"
+echo "1..$n"
+exit $bad
