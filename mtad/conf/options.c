@@ -229,7 +229,9 @@ static const struct opt limits[] = {
 	{ "backoff_min", OPT_DURATION, SHAPE_AT(backoff_min_us), "1m",
 	    RANGE(S / 100, DAY_US),
 	    .help = "Pause of the path after its first refusal; it doubles "
-		    "with each one in a row." },
+		    "with each one in a row. When only one connection more is "
+		    "refused, those that stand go on, and the next is tried "
+		    "after that pause." },
 	{ "backoff_max", OPT_DURATION, SHAPE_AT(backoff_max_us), "1h",
 	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that pause." },
 };
