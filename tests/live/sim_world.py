@@ -50,6 +50,11 @@ provider:
     messages_per_connection: 2
     recipients: 2
     size: 1M
+  lone:
+    domains: lone.example
+    mx: 5 mx.lone.example 127.81.0.10
+    per_source: { connections: 1 }
+    refusal: 1s
   mixed:
     domains: [mixed.example, "*.mixed.example"]
     mx: [ 5 mx1.mixed.example 127.81.0.8, 10 mx2.mixed.example 127.81.0.9 dead ]
@@ -79,7 +84,7 @@ def start(name):
 
 
 w = start("one")
-tap.ok("providers=8 addresses=8" in w.ready, "all listen", w.ready)
+tap.ok("providers=9 addresses=9" in w.ready, "all listen", w.ready)
 
 
 def mx(n):
@@ -160,6 +165,19 @@ def replies():
     tap.ok(refused, "nobody listens at a dead host")
 
 
+def places():
+    one = hello(10)
+    others = [Talk(mx(10), w.port) for _ in range(3)]
+    time.sleep(0.05)       # they are let in by the kernel meanwhile
+    tap.same(one.say("QUIT")[:3], "221", "one is gone")
+    two = hello(10)
+    tap.ok(two.banner.startswith("220 "),
+           "who is being turned away holds no place", two.banner)
+    tap.same([t.reply()[:3] for t in others], ["421"] * 3, "but is")
+    for t in others + [one, two]:
+        t.close()
+
+
 def delays():
     start_s = time.monotonic()
     t = hello(6)
@@ -221,6 +239,7 @@ def load(port, name):
 
 
 caps()
+places()
 rates()
 replies()
 delays()
