@@ -35,7 +35,7 @@ struct world {
 	int64_t now;
 	struct sess sess[4 * SESSIONS];
 	uint32_t nmsg, delivered;
-	uint32_t stand, refused; /* sessions let in at most; not let in */
+	uint32_t stand, ndoor; /* sessions let in at most; turned away */
 	uint16_t shape;
 	bool is_slow; /* results are not given */
 	bool is_deaf; /* nor are look-ups answered */
@@ -87,7 +87,7 @@ down(struct world *w, uint32_t at, bool ok)
 	ev.down.outcome.stage = ok ? STAGE_QUIT : STAGE_BANNER;
 	if (!ok && w->nsess > w->stand) {
 		ev.down.outcome.code = 421;
-		w->refused++;
+		w->ndoor++;
 	}
 	w->sess[at] = w->sess[--w->nsess];
 	later(w, ev);
@@ -288,6 +288,73 @@ hosts_that_say_nothing_leave_room_for_others(void **state)
 	world_free(w);
 }
 
+static enum eng_why
+why_of_first(struct world *w)
+{
+	struct eng_selector all = { .everything = true };
+	struct eng_rcpt_row row;
+	uint32_t cursor = 0;
+
+	assert_int_equal(eng_list(w->e, &all, &cursor, 100000, w->now, &row, 1),
+	    1);
+	return row.why;
+}
+
+static void
+a_peer_that_counts_connections_gets_no_more(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 20); /* a minute between tries */
+	w->stand = 2;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_in_range(w->ndoor, 1, 2);
+	assert_int_equal(w->delivered, 40); /* those that stand go on */
+	run(w, 60 * US_PER_S);
+	w->is_slow = true; /* and there is need of more */
+	w->ndoor = 0;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->nsess, 2);
+	assert_int_equal(w->ndoor, 1);
+	assert_int_equal(why_of_first(w), WHY_CONN);
+	run(w, 118 * US_PER_S);
+	assert_int_equal(w->ndoor, 1);
+	run(w, 2 * US_PER_S);
+	assert_int_equal(w->ndoor, 2); /* one more, after twice the time */
+	w->stand = 20;
+	run(w, 241 * US_PER_S);
+	assert_int_equal(w->ndoor, 2);
+	assert_in_range(w->nsess, 4, 20); /* as many as may be unproven */
+	world_free(w);
+}
+
+static void
+a_peer_that_lets_nobody_in_shuts_the_path(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 20);
+	w->stand = 0;
+	for (uint32_t i = 0; i < 40; i++)
+		send(w, DOMAIN(1));
+	run(w, 59 * US_PER_S);
+	assert_in_range(w->ndoor, 1, 4);
+	assert_int_equal(why_of_first(w), WHY_BACKOFF);
+	w->ndoor = 0;
+	run(w, 60 * US_PER_S);
+	assert_int_equal(w->ndoor, 1); /* one goes first */
+	w->stand = 20;
+	run(w, 120 * US_PER_S);
+	assert_int_equal(w->delivered, 40);
+	world_free(w);
+}
+
 static void
 new_limits_do_not_wait_for_look_ups(void **state)
 {
@@ -315,18 +382,6 @@ new_limits_do_not_wait_for_look_ups(void **state)
 	run(w, US_PER_S);
 	assert_int_equal(w->nsess, 5);
 	world_free(w);
-}
-
-static enum eng_why
-why_of_first(struct world *w)
-{
-	struct eng_selector all = { .everything = true };
-	struct eng_rcpt_row row;
-	uint32_t cursor = 0;
-
-	assert_int_equal(eng_list(w->e, &all, &cursor, 100000, w->now, &row, 1),
-	    1);
-	return row.why;
 }
 
 static void
@@ -357,70 +412,15 @@ nothing_is_sent_while_outcomes_cannot_be_kept(void **state)
 	world_free(w);
 }
 
-static void
-a_peer_that_counts_connections_gets_no_more(void **state)
-{
-	struct world *w = &world;
-
-	(void)state;
-	world_new(w, 20); /* a minute between tries */
-	w->stand = 2;
-	for (uint32_t i = 0; i < 40; i++)
-		send(w, DOMAIN(1));
-	run(w, US_PER_S);
-	assert_in_range(w->refused, 1, 2);
-	assert_int_equal(w->delivered, 40); /* those that stand go on */
-	run(w, 60 * US_PER_S);
-	w->is_slow = true; /* and there is need of more */
-	w->refused = 0;
-	for (uint32_t i = 0; i < 40; i++)
-		send(w, DOMAIN(1));
-	run(w, US_PER_S);
-	assert_int_equal(w->nsess, 2);
-	assert_int_equal(w->refused, 1);
-	assert_int_equal(why_of_first(w), WHY_CONN);
-	run(w, 118 * US_PER_S);
-	assert_int_equal(w->refused, 1);
-	run(w, 2 * US_PER_S);
-	assert_int_equal(w->refused, 2); /* one more, after twice the time */
-	w->stand = 20;
-	run(w, 241 * US_PER_S);
-	assert_int_equal(w->refused, 2);
-	assert_in_range(w->nsess, 4, 20); /* as many as may be unproven */
-	world_free(w);
-}
-
-static void
-a_peer_that_lets_nobody_in_shuts_the_path(void **state)
-{
-	struct world *w = &world;
-
-	(void)state;
-	world_new(w, 20);
-	w->stand = 0;
-	for (uint32_t i = 0; i < 40; i++)
-		send(w, DOMAIN(1));
-	run(w, 59 * US_PER_S);
-	assert_in_range(w->refused, 1, 4);
-	assert_int_equal(why_of_first(w), WHY_BACKOFF);
-	w->refused = 0;
-	run(w, 60 * US_PER_S);
-	assert_int_equal(w->refused, 1); /* one goes first */
-	w->stand = 20;
-	run(w, 120 * US_PER_S);
-	assert_int_equal(w->delivered, 40);
-	world_free(w);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
-		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
-		cmocka_unit_test(nothing_is_sent_while_outcomes_cannot_be_kept),
 		cmocka_unit_test(a_peer_that_counts_connections_gets_no_more),
 		cmocka_unit_test(a_peer_that_lets_nobody_in_shuts_the_path),
+		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
+		cmocka_unit_test(nothing_is_sent_while_outcomes_cannot_be_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
