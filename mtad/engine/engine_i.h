@@ -502,8 +502,9 @@ void eng_queue_depth_add(struct eng *e, uint32_t q);
 void eng_queue_depth_sub(struct eng *e, uint32_t q);
 void eng_fifo_push(struct eng *e, uint32_t q, uint32_t i, bool at_head);
 void eng_fifo_remove(struct eng *e, uint32_t q, uint32_t i);
-/* Next queue's turn in a lane's ring. */
-void eng_lane_rotate(struct eng *e, uint32_t lane);
+/* A queue of the lane has been served: it is the turn of the one behind it in the
+ * ring, and of the site's next lane. */
+void eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t queue);
 void eng_lane_kick(struct eng *e, uint32_t lane);
 /* Out of every wait that a park registered. */
 void eng_lane_unwait(struct eng *e, uint32_t lane);

@@ -210,7 +210,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	p->inflight++;
 	eng_path_spend(e, p);
 	assign_emit(e, ti);
-	eng_lane_rotate(e, lane);
+	eng_lane_rotate(e, lane, qi);
 	if (s->shape.msgs_per_conn && x->nassigned >= s->shape.msgs_per_conn)
 		eng_sess_close(e, si);
 	else
