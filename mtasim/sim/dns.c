@@ -57,7 +57,7 @@ on_answer(void *arg)
 	struct zone *z = q->zone;
 	struct sim *s = z->s;
 	struct core_answer a = { .status = ENG_DNS_TEMP };
-	char names[SIM_HOSTS][32];
+	char names[SIM_HOSTS][32], name[32];
 
 	q->is_used = false;
 	if (!q->is_known || is_gone(s, q->site, q->number)) {
@@ -72,6 +72,10 @@ on_answer(void *arg)
 		s->report->faults++;
 	} else {
 		fill(s, z->at[q->site][q->number], &a, names);
+	}
+	if (q->is_known && a.status == ENG_DNS_OK) {
+		snprintf(name, sizeof(name), "d%u.g%u", q->number, q->site);
+		led_domain(s->ledger, slice_str(name), true);
 	}
 	sim_trace_u64(s, q->domain + ((uint64_t)a.status << 32));
 	host_resolved(s, q->domain, &a);

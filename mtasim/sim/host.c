@@ -170,6 +170,7 @@ power_on(struct host *h)
 	struct sim *s = h->s;
 
 	h->conf = h->boot_conf = sim_conf(s);
+	led_retry(s->ledger, &h->conf->retry);
 	h->is_stopping = false;
 	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
@@ -367,8 +368,10 @@ host_reload(struct sim *s)
 	struct host *h = s->host;
 
 	if (h->is_stopping)
-		return;
+		return; /* the next start reads it */
 	h->conf = sim_conf(s);
+	led_retry(s->ledger, &h->conf->retry);
+	lim_reloaded(s->limits);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);

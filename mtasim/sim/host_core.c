@@ -30,6 +30,7 @@ op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
 
 	(void)is_host;
 	sim_trace(h->s, name.p, name.n);
+	led_domain(h->s->ledger, name, false);
 	sim_zone_ask(h->s, domain, name);
 }
 

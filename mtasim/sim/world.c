@@ -118,8 +118,7 @@ step(struct sim *s)
 	t->fn(t->arg);
 	unsynced(s);
 	if (s->report->events % SHARES_EVERY == 0 &&
-	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_dns_fail) &&
-	    !sim_has(s, SIM_F_read_error))
+	    !sim_has(s, SIM_F_dns_move))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
@@ -187,7 +186,6 @@ make(struct sim *s)
 	s->ledger = led_new(s->story, s->marks);
 	s->limits = lim_new(s->story, s->marks);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
-	led_retry(s->ledger, &sim_conf(s)->retry);
 	sim_load_make(s);
 	sim_zone_make(s);
 	peers_make(s);
