@@ -246,6 +246,9 @@ struct host {
 	uint32_t fails;     /* in a row */
 	uint32_t probe;     /* the one session that tries it again */
 	uint32_t tls_fails; /* handshakes in a row */
+	/* So many messages of one connection it takes, it seems; 0 = any. */
+	uint32_t bye_after;
+	int64_t bye_until_us;                /* and then it is asked again */
 	int64_t tls_fail_us, clear_until_us; /* in clear text until then */
 	int64_t dead_until_us, fail_us;
 	struct ilist waiters; /* lanes */
@@ -313,9 +316,11 @@ struct sess {
 	uint32_t pending;   /* room promised to that lane */
 	uint32_t nassigned; /* transactions so far */
 	uint32_t ndone;     /* of them, with a reply about a recipient */
+	uint32_t bye_after; /* of its host when it was opened */
 	uint8_t state;
 	uint8_t level;
 	bool is_closing;
+	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
 	int64_t opened_us, assigned_us;
 	struct ilist txns;
@@ -537,6 +542,9 @@ void eng_host_drop(struct eng *e, uint32_t host);
 void eng_host_up(struct eng *e, uint32_t host);
 void eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us);
 void eng_host_wake(struct eng *e, uint32_t host);
+/* It closed a connection that had carried n messages. False when that is no way
+ * to limit what a connection carries, but to hold us back. */
+bool eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n);
 /* A handshake failed: no death, but mail goes in clear text for a while. */
 void eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us);
 /* Which address a session of this source should try: index into targets, or

@@ -8,6 +8,9 @@
  */
 #include "engine/engine_i.h"
 
+/* So long it is believed how many messages of a connection a host takes. */
+#define BYE_US (3600 * US_PER_S)
+
 /* ---- hosts ------------------------------------------------------------------- */
 
 static uint64_t
@@ -96,6 +99,25 @@ eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
 	x->dead_until_us = e->now +
 	    eng_doubled(e->policy->host_retry_min_us,
 		e->policy->host_retry_max_us, x->fails);
+}
+
+/* The first such number is believed, and sessions end by themselves at it, so
+ * that a receiver who counts the messages of a connection has no more reason to
+ * say so. Who says it again after clearly fewer means something else: he slows
+ * us down, and what was believed was wrong. */
+bool
+eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n)
+{
+	struct host *x = pool_at(&e->hosts, host);
+	uint32_t known = x->bye_until_us > e->now ? x->bye_after : 0;
+
+	if (n == 0 || (known != 0 && n < known - known / 2)) {
+		x->bye_after = 0;
+		return false;
+	}
+	x->bye_after = known != 0 ? MIN(known, n) : n;
+	x->bye_until_us = e->now + BYE_US;
+	return true;
 }
 
 void

@@ -109,11 +109,8 @@ peers_free(struct sim *s)
 void
 peers_heal(struct sim *s)
 {
-	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++) {
+	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++)
 		s->receivers[i].mood = MOOD_GOOD;
-		/* A 421 for each few messages holds the path back each time. */
-		s->receivers[i].conf.messages_max = 0;
-	}
 }
 
 void

@@ -152,6 +152,16 @@ features(struct sim *s)
 	return f & ~s->opts->without;
 }
 
+/* All recipients one after the other through one connection: six commands and
+ * their replies, and the time that a receiver thinks about each. */
+static int64_t
+one_by_one(const struct plan *p)
+{
+	int64_t rcpts = p->messages * (INT64_C(1) + p->rcpts_max / 2);
+
+	return rcpts * (12 * p->latency_us + 50 * US_PER_MS);
+}
+
 /* Time enough for everything that was under way when the faults stopped: each
  * wait at its longest, in a row, and the rates; and for what the clients have
  * to offer again and again where the daemon has little room. */
@@ -161,6 +171,7 @@ bound(const struct sim *s)
 	const struct plan *p = &s->plan;
 	int64_t us = 3600 * US_PER_S + p->messages * US_PER_S / 2, worst = 0;
 
+	us += one_by_one(p);
 	for (uint32_t i = 0; i < p->nconfs; i++) {
 		const struct conf *c = p->conf[i];
 		int64_t sum = 2 * c->retry.max_us + 2 * c->host_retry_max_us +
