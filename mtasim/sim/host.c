@@ -9,6 +9,12 @@
 #define SEGMENT_SMALL (256u << 10)
 #define SEGMENT_LARGE (1u << 20)
 
+/* A parcel that the host has given out. */
+struct counted {
+	struct parcel parcel;
+	struct list link;
+};
+
 /* ---- posts and turns ------------------------------------------------------------- */
 
 void
@@ -89,12 +95,12 @@ posts_free(struct host *h, struct posts *l)
 struct parcel *
 parcel_take(struct host *h)
 {
-	struct parcel *p = mem_get(sizeof(*p));
+	struct counted *c = mem_get(sizeof(*c));
 
-	(void)h;
-	buf_init(&p->env, 16u << 20);
-	buf_init(&p->body, 1u << 20);
-	return p;
+	list_push_tail(&h->parcels, &c->link);
+	buf_init(&c->parcel.env, 16u << 20);
+	buf_init(&c->parcel.body, 1u << 20);
+	return &c->parcel;
 }
 
 void
@@ -109,7 +115,20 @@ parcel_give(struct host *h, struct parcel *p)
 	mem_free(p->notes);
 	buf_free(&p->env);
 	buf_free(&p->body);
-	mem_free(p);
+	list_remove(&container_of(p, struct counted, parcel)->link);
+	mem_free(container_of(p, struct counted, parcel));
+}
+
+/* Those that the spool had in its hands when the process died. */
+static void
+parcels_free(struct host *h)
+{
+	LIST_FOREACH_SAFE(n, tmp, &h->parcels) {
+		struct counted *c = container_of(n, struct counted, link);
+
+		mem_free(c->parcel.commit.user);
+		parcel_give(h, &c->parcel);
+	}
 }
 
 struct buf *
@@ -252,6 +271,7 @@ drop_all(struct host *h)
 	if (h->spool)
 		spool_close(h->spool);
 	h->spool = NULL;
+	parcels_free(h);
 	pool_free(&h->in_sessions);
 	buf_reset(&h->book);
 }
@@ -325,6 +345,7 @@ host_make(struct sim *s)
 	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	buf_init(&h->book, 4u << 20);
+	list_init(&h->parcels);
 	sim_disk_open(&h->disk, s);
 	h->disk.waits = &h->fiber;
 }

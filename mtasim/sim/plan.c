@@ -212,7 +212,7 @@ plan_make(struct sim *s)
 	p->nsources = pick(s, 1, SIM_SOURCES);
 	p->npools = pick(s, 1, MIN(p->nsources, 3u));
 	p->ntenants = pick(s, 1, SIM_TENANTS);
-	p->nclients = pick(s, 1, 8);
+	p->nclients = pick(s, 1, SIM_CLIENTS);
 	p->fills_us = s->now_us + p->load_us / 100 * pick(s, 0, 50);
 	p->latency_us = pick(s, 1, 200) * INT64_C(500);
 	p->badness = pick(s, 2, 40);

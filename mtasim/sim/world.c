@@ -233,6 +233,7 @@ report(struct sim *s)
 void
 sim_run(const struct sim_opts *o, struct sim_report *r)
 {
+	int64_t before = mem_live(), left;
 	struct sim *s = mem_get(sizeof(*s));
 
 	memset(r, 0, sizeof(*r));
@@ -247,4 +248,10 @@ sim_run(const struct sim_opts *o, struct sim_report *r)
 	report(s);
 	unmake(s);
 	mem_free(s);
+	left = mem_live() - before;
+	if (left)
+		check_fail("what was taken is given back", 0,
+		    "%lld pieces of memory are left when the world is "
+		    "over|there were none before",
+		    (long long)left);
 }
