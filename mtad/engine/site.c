@@ -190,6 +190,16 @@ before(const struct eng_target *a, const struct eng_target *b)
 	return memcmp(a->ip.b, b->ip.b, sizeof(a->ip.b)) < 0;
 }
 
+static void
+targets_free(struct eng *e, struct target *t, uint16_t n)
+{
+	for (uint16_t k = 0; k < n; k++) {
+		eng_emit(e, CMD_FORGET_HOST)->domain = t[k].name;
+		eng_host_drop(e, t[k].host);
+	}
+	mem_free(t);
+}
+
 /* The site's targets anew: the same hosts may have new addresses. */
 static void
 targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
@@ -211,9 +221,7 @@ targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
 		s->targets[k] = (struct target){ .name = in[k].host,
 			.host = host_take(e, &in[k].ip, in[k].port),
 			.pref = in[k].pref };
-	for (uint16_t k = 0; k < nold; k++)
-		eng_host_drop(e, old[k].host);
-	mem_free(old);
+	targets_free(e, old, nold);
 }
 
 uint32_t
@@ -290,9 +298,7 @@ eng_site_drop(struct eng *e, uint32_t site)
 			p = pool_at(&e->sites, p->twin);
 		p->twin = s->twin;
 	}
-	for (uint16_t k = 0; k < s->ntargets; k++)
-		eng_host_drop(e, s->targets[k].host);
-	mem_free(s->targets);
+	targets_free(e, s->targets, s->ntargets);
 	mem_free(s->ids);
 	pool_give(&e->sites, site);
 	e->totals.sites--;
