@@ -453,6 +453,10 @@ host_audit(struct sim *s)
 	core_check(h->core);
 	core_totals(h->core, &t);
 	led_sums(s->ledger, &sums);
+	/* What it was to send when it began to stop, the spool remembers: the
+	 * engine still takes it for sent. */
+	if (h->is_stopping)
+		return;
 	if (t.messages != sums.messages || t.recipients != sums.recipients)
 		check_fail("accepted = over + queued", 0,
 		    "the engine has %llu messages with %llu recipients|the "
@@ -508,6 +512,17 @@ host_rest(struct sim *s)
 	base("the number of recipients in the engine", (int64_t)t.recipients,
 	    0);
 	base("the number of sessions in the engine", (int64_t)t.sessions, 0);
+	base("the number of domains in the engine", (int64_t)t.domains, 0);
+	base("the number of sites in the engine", (int64_t)t.sites, 0);
+	base("the number of queues in the engine", (int64_t)t.queues, 0);
+	base("the number of paths in the engine", (int64_t)t.paths, 0);
+	base("the number of bytes in the spool", (int64_t)st.bytes, 0);
+	base("the number of sessions in", (int64_t)h->in_sessions.live, 0);
+	base("the number of sessions out", (int64_t)h->sess_live, 0);
+	if (!list_is_empty(&h->parcels) || !list_is_empty(&s->links))
+		check_fail("what was taken is given back", 0,
+		    "at rest a %s is still in somebody's hands|all is over",
+		    list_is_empty(&s->links) ? "parcel" : "connection");
 	base("the number of messages in the spool", (int64_t)st.messages, 0);
 	base("the number of sessions by our count", lim_sessions(s->limits), 0);
 	s->marks->n[MARK_segment_recycled] += st.recycled;

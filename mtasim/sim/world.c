@@ -10,6 +10,10 @@
 #define SHARES_EVERY 200u
 #define UNSYNCED_US (200 * US_PER_MS)
 #define LAZY_US (400 * US_PER_MS) /* clerk 200, three wakes of 60 */
+/* After so long what was learnt is forgotten: the engine gives back after a
+ * minute what has no mail, behind each other's back, and no pause of a path or
+ * bucket of a rate in a world is longer than two. */
+#define IDLE_US (600 * US_PER_S)
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
@@ -163,8 +167,15 @@ run(struct sim *s)
 	while (!is_at_rest(s) && s->now_us < end && step(s))
 		continue;
 	led_audit(s->ledger);
-	host_audit(s);
 	led_rest(s->ledger);
+	if (!sim_load_is_done(s))
+		check_fail("everything drains once faults stop", 0,
+		    "faults stopped long ago|senders still have messages that "
+		    "the daemon did not take");
+	end = s->now_us + IDLE_US;
+	while (s->now_us < end && step(s))
+		continue;
+	host_audit(s);
 	host_rest(s);
 }
 
