@@ -90,6 +90,9 @@ void eng_shape_default(struct eng_shape *s);
 
 struct eng_limits {
 	uint32_t messages_max, rcpts_max, domains_max, sites_max, sessions_max;
+	/* There may have been an engine before, whose rates nobody saved: all
+	 * that they allowed counts as spent when this one begins. */
+	bool begins_spent;
 };
 
 /* ---- events ----------------------------------------------------------------- */

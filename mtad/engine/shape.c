@@ -9,6 +9,8 @@
  */
 #include "engine/engine_i.h"
 
+static void refill(struct eng *e, struct path *p);
+
 static uint64_t
 path_key(uint32_t site, uint32_t src)
 {
@@ -51,6 +53,11 @@ eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 	p->rate_burst = s->shape.rate_burst;
 	p->credit = p->rate_period * MAX(p->rate_burst, 1u);
 	p->credit_us = e->now;
+	if (e->limits.begins_spent) {
+		p->credit = 0;
+		p->credit_us = e->start_us;
+		refill(e, p);
+	}
 	ASSERT(map_put(&e->path_map, path_key(site, src), i) == 0);
 	il_push_tail(K_PATH(e), &s->paths, i);
 	eng_site_hold(e, site);

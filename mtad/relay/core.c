@@ -22,6 +22,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		.domains_max = conf->domains_max,
 		.sites_max = conf->domains_max,
 		.sessions_max = conf->sessions_out_max,
+		.begins_spent = true,
 	};
 
 	c->started_us = now_us;

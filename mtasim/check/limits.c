@@ -173,20 +173,14 @@ lim_closed(struct limits *l, struct handle h)
 }
 
 void
-lim_reloaded(struct limits *l)
-{
-	for (uint32_t i = 0; i < SOURCES; i++)
-		for (uint32_t k = 0; k < SITES; k++)
-			l->path[i][k].owed = 0;
-}
-
-void
 lim_crash(struct limits *l)
 {
-	lim_reloaded(l);
-	for (uint32_t i = 0; i < l->cap; i++)
-		if (l->sess[i].is_live)
-			lim_closed(l, l->sess[i].h);
+	for (uint32_t i = 0; i < l->cap; i++) {
+		if (!l->sess[i].is_live)
+			continue;
+		l->sess[i].out = 0;
+		lim_closed(l, l->sess[i].h);
+	}
 }
 
 uint32_t

@@ -2,8 +2,9 @@
  * check/limits.h - no limit is exceeded in any window: connections, messages
  * and recipients of a connection, and the rate of a path (source x site).
  *
- * rate N/P with burst B admits at most B + N*W/P transactions in any window W;
- * a transaction that was never sent is given back.
+ * rate N/P with burst B admits at most B + N*W/P transactions in any window W,
+ * whatever starts and reloads there are in it; a transaction that was never sent
+ * is given back.
  */
 #ifndef CHECK_LIMITS_H
 #define CHECK_LIMITS_H
@@ -28,9 +29,8 @@ void lim_result(struct limits *l, struct handle session, bool is_unsent,
 /* What it had not given back was not sent. */
 void lim_closed(struct limits *l, struct handle session);
 bool lim_is_open(const struct limits *l, struct handle session);
-/* Rates have changed: what was saved or owed under the old ones is gone. */
-void lim_reloaded(struct limits *l);
-/* All sessions are gone. */
+/* All sessions are gone; what they had not reported may have been sent. What
+ * the rates are owed they are owed still. */
 void lim_crash(struct limits *l);
 uint32_t lim_site(struct limits *l, struct handle session);
 uint32_t lim_sessions(const struct limits *l);

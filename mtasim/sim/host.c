@@ -392,7 +392,6 @@ host_reload(struct sim *s)
 		return; /* the next start reads it */
 	h->conf = sim_conf(s);
 	led_retry(s->ledger, &h->conf->retry);
-	lim_reloaded(s->limits);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);
