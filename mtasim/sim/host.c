@@ -224,6 +224,9 @@ host_start(struct sim *s)
 		return;
 	}
 	story_add(s->story, "started", 0, -1, SL(""));
+	if (h->disk.has_lied && sim_has(s, SIM_F_crash) &&
+	    sim_chance(s, DICE_FAULT, 500))
+		h->disk.ops_left = (int64_t)rng_below(dice(s, DICE_FAULT), 30);
 	actor_wake(&h->in);
 	actor_wake(&h->out);
 	actor_wake(&h->spooler);
@@ -293,8 +296,11 @@ die(struct sim *s, const char *what)
 void
 host_crash(struct sim *s)
 {
-	die(s, "CRASH");
-	sim_disk_power(&s->host->disk);
+	bool is_kill = s->host->disk.is_kill;
+
+	die(s, is_kill ? "KILL" : "CRASH");
+	if (!is_kill)
+		sim_disk_power(&s->host->disk);
 }
 
 void

@@ -239,6 +239,10 @@ struct sim_disk {
 	bool is_dead;
 	bool is_settled; /* a start has read what there is */
 	bool is_full;
+	/* A sync has failed: the process shall begin anew while what was lost
+	 * can still be read, and then the power shall go. */
+	bool has_lied;
+	bool is_kill; /* what ops_left ends is the process, not the power */
 	int64_t ill_until_us;    /* so long outcomes may wait */
 	uint32_t read_per_mille; /* reads that fail */
 	struct {
