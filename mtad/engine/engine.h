@@ -90,9 +90,6 @@ void eng_shape_default(struct eng_shape *s);
 
 struct eng_limits {
 	uint32_t messages_max, rcpts_max, domains_max, sites_max, sessions_max;
-	/* There may have been an engine before, whose rates nobody saved: all
-	 * that they allowed counts as spent when this one begins. */
-	bool begins_spent;
 };
 
 /* ---- events ----------------------------------------------------------------- */
@@ -349,6 +346,9 @@ void eng_cmds_free(struct eng_cmds *c);
 struct eng *eng_new(const struct eng_policy *policy,
     const struct eng_limits *limits, uint64_t seed, int64_t now_us);
 void eng_free(struct eng *e);
+/* Of a new engine: there may have been one before, whose rates nobody saved, so
+ * all that they allow counts as spent when this one begins. */
+void eng_rates_spent(struct eng *e);
 /* Appends to *cmds (which the caller empties). now_us never goes back. */
 void eng_step(struct eng *e, const struct eng_event *ev, int64_t now_us,
     struct eng_cmds *cmds);

@@ -116,6 +116,7 @@ static const struct {
 	BOOL(paths, path, is_known),
 	BOOL(sessions, sess, is_closing),
 	BOOL(sessions, sess, is_stranger),
+	BOOL(sessions, sess, has_delivered),
 };
 
 uint64_t

@@ -29,6 +29,12 @@ eng_ahead(const struct eng_shape *s)
 	return MIN(MAX(s->assign_ahead, 1u), (uint32_t)AHEAD_MAX);
 }
 
+void
+eng_rates_spent(struct eng *e)
+{
+	e->begins_spent = true;
+}
+
 uint32_t
 eng_path_find(const struct eng *e, uint32_t site, uint32_t src)
 {
@@ -53,7 +59,7 @@ eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 	p->rate_burst = s->shape.rate_burst;
 	p->credit = p->rate_period * MAX(p->rate_burst, 1u);
 	p->credit_us = e->now;
-	if (e->limits.begins_spent) {
+	if (e->begins_spent) {
 		p->credit = 0;
 		p->credit_us = e->start_us;
 		refill(e, p);

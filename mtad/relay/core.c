@@ -22,7 +22,6 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		.domains_max = conf->domains_max,
 		.sites_max = conf->domains_max,
 		.sessions_max = conf->sessions_out_max,
-		.begins_spent = true,
 	};
 
 	c->started_us = now_us;
@@ -46,6 +45,12 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		return NULL;
 	}
 	return c;
+}
+
+void
+core_rates_spent(struct core *c)
+{
+	eng_rates_spent(c->eng);
 }
 
 void

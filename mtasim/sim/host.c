@@ -215,6 +215,7 @@ host_start(struct sim *s)
 		    rng_u64(dice(s, DICE_HOST)), &host_core_ops, h, s->now_us,
 		    sim_wall(s));
 		ASSERT(h->core);
+		core_rates_spent(h->core);
 		err = restore(h);
 	}
 	if (err || h->disk.is_dead) {

@@ -450,6 +450,32 @@ a_peer_that_slows_us_down_is_left_alone(void **state)
 	world_free(w);
 }
 
+static void
+what_rates_allow_counts_as_spent_after_a_start(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 2);
+	w->policy->shapes[0].rate_count = 1;
+	w->policy->shapes[0].rate_period_us = US_PER_S;
+	w->policy->shapes[0].rate_burst = 5;
+	eng_rates_spent(w->e);
+	for (uint32_t i = 0; i < 20; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S / 2);
+	assert_int_equal(w->delivered, 0);
+	run(w, 3 * US_PER_S);
+	assert_in_range(w->delivered, 3, 4);
+	/* Long after the start it is as ever. */
+	run(w, 60 * US_PER_S);
+	for (uint32_t i = 0; i < 20; i++)
+		send(w, DOMAIN(2));
+	run(w, US_PER_S / 2);
+	assert_int_equal(w->delivered, 25);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -460,6 +486,8 @@ main(void)
 		cmocka_unit_test(
 		    a_peer_that_takes_a_few_of_each_connection_gets_all_of_it),
 		cmocka_unit_test(a_peer_that_slows_us_down_is_left_alone),
+		cmocka_unit_test(
+		    what_rates_allow_counts_as_spent_after_a_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
