@@ -169,10 +169,11 @@ static void
 walk_end(struct core *c, uint32_t domain)
 {
 	uint32_t index = map_del(&c->walk_of, domain);
-	const struct walk *w = pool_at(&c->walks, index);
+	const struct walk *w;
 
 	if (!index)
 		return;
+	w = pool_at(&c->walks, index);
 	for (uint16_t i = 0; i < w->ntargets; i++)
 		core_host_forget(c, w->target[i].host);
 	pool_give(&c->walks, index);
