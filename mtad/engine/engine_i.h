@@ -395,7 +395,7 @@ struct eng {
 
 	struct wheel wheel; /* recipients */
 	struct heap timers; /* everything else */
-	bool begins_spent; /* rates of paths, at start_us */
+	bool begins_spent;  /* rates of paths, at start_us */
 	bool is_wheel_behind;
 	bool is_disk_full;   /* nothing is assigned, nothing opened */
 	uint32_t budget;     /* of PUMP_MAX, in this step */

@@ -93,7 +93,8 @@ step(struct world *w, const struct eng_event *ev)
 	eng_step(w->e, ev, w->now, &w->cmds);
 	n = w->cmds.n;
 	c = calloc(n + 1, sizeof(*c));
-	memcpy(c, w->cmds.v, n * sizeof(*c));
+	if (n)
+		memcpy(c, w->cmds.v, n * sizeof(*c));
 	for (uint32_t i = 0; i < n; i++) {
 		if (c[i].kind == CMD_RESOLVE)
 			on_resolve(w, c[i].domain);
