@@ -169,8 +169,10 @@ static int64_t
 bound(const struct sim *s)
 {
 	const struct plan *p = &s->plan;
-	int64_t us = 3600 * US_PER_S + p->messages * US_PER_S / 2, worst = 0;
+	int64_t us = 3600 * US_PER_S, worst = 0;
 
+	/* One client rests ten seconds after each six messages or so. */
+	us += p->messages * 3 * US_PER_S;
 	us += one_by_one(p);
 	for (uint32_t i = 0; i < p->nconfs; i++) {
 		const struct conf *c = p->conf[i];
