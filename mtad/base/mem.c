@@ -17,6 +17,14 @@ struct arena_block {
 	_Alignas(ARENA_ALIGN) char data[];
 };
 
+static _Thread_local int64_t live;
+
+int64_t
+mem_live(void)
+{
+	return live;
+}
+
 void *
 mem_get(size_t n)
 {
@@ -55,13 +63,20 @@ wish_huge(void *p, size_t n)
 void *
 mem_try(size_t n)
 {
-	return wish_huge(calloc(1, n ? n : 1), n);
+	void *p = wish_huge(calloc(1, n ? n : 1), n);
+
+	live += p != NULL;
+	return p;
 }
 
 void *
 mem_grow(void *p, size_t n)
 {
-	return wish_huge(realloc(p, n ? n : 1), n);
+	bool is_new = p == NULL;
+
+	p = wish_huge(realloc(p, n ? n : 1), n);
+	live += is_new && p != NULL;
+	return p;
 }
 
 static size_t
@@ -79,6 +94,7 @@ mem_huge_try(size_t n)
 
 	if (p == MAP_FAILED)
 		return NULL;
+	live++;
 	before = -(uintptr_t)p & (MEM_HUGE_BYTES - 1);
 	if (before > 0)
 		(void)munmap(p, before);
@@ -91,13 +107,16 @@ mem_huge_try(size_t n)
 void
 mem_huge_free(void *p, size_t n)
 {
-	if (p != NULL)
-		(void)munmap(p, whole_huge(n));
+	if (p == NULL)
+		return;
+	live--;
+	(void)munmap(p, whole_huge(n));
 }
 
 void
 mem_free(void *p)
 {
+	live -= p != NULL;
 	free(p);
 }
 

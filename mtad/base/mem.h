@@ -6,6 +6,7 @@
 #define BASE_MEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* n bytes, zeroed; aborts when there are none. For boot and for sizes that a
  * ceiling already bounds. Free with mem_free. */
@@ -16,6 +17,9 @@ void *mem_try(size_t n);
  * untouched. */
 void *mem_grow(void *p, size_t n);
 void mem_free(void *p);
+/* How many pieces this thread has taken and not given back, those that it gave
+ * back for others left out: who gives back all he took is where he began. */
+int64_t mem_live(void);
 /* From here on what is large lies on huge pages, where the system has some:
  * faster for millions of messages, and larger by up to 2 MB for each table. For
  * a process that has memory to spare, which a daemon has not. */

@@ -213,13 +213,17 @@ static const struct opt limits[] = {
 	    .help = "Connections at once; 0 = no limit." },
 	{ "messages_per_connection", OPT_U32, SHAPE_AT(msgs_per_conn), "100",
 	    RANGE(0, 1000000),
-	    .help = "Transactions of one connection; 0 = no limit." },
+	    .help = "Transactions of one connection; 0 = no limit. A host that "
+		    "closes sooner, with 421 to the next, is remembered for an "
+		    "hour and given no more than it took." },
 	{ "recipients_per_transaction", OPT_U32, SHAPE_AT(rcpts_per_txn), "100",
 	    RANGE(1, ENG_TXN_RCPTS_MAX),
 	    .help = "Recipients of one message that share a transaction." },
 	{ "rate", OPT_RATE, SHAPE_AT(rate_count), "none",
 	    .also = offsetof(struct conf_shape, shape.rate_period_us),
-	    RANGE(1, 1000000000), .help = "Transactions in a period of time." },
+	    RANGE(1, 1000000000),
+	    .help = "Transactions in a period of time. At a start all that it "
+		    "allows counts as spent." },
 	{ "burst", OPT_U32, SHAPE_AT(rate_burst), "1", RANGE(1, 1000000),
 	    .help = "Transactions that may go at once when the rate was not "
 		    "used before." },

@@ -489,6 +489,7 @@ corehost_open(struct worker *w)
 	    &core_ops, w, now, wall);
 	if (!w->core)
 		return E_NOMEM;
+	core_rates_spent(w->core);
 	if (w->d->recorder)
 		recorder_start(w->d->recorder, w->core, now);
 	return 0;

@@ -95,6 +95,21 @@ check_sess(const struct eng *e, const struct sess *x)
 	ASSERT((x->lane != 0) == (x->state == SESS_OPENING));
 }
 
+/* Without a domain, a site and a message there is nothing else. */
+static void
+check_base(const struct eng *e)
+{
+	if (e->doms.live != 0 || e->sites.live != 0 || e->totals.messages != 0)
+		return;
+	ASSERT(e->rcpts.live == 0 && e->hosts.live == 0 && e->flows.live == 0);
+	ASSERT(e->queues.live == 0 && e->lanes.live == 0);
+	ASSERT(e->paths.live == 0 && e->sessions.live == 0);
+	ASSERT(e->txns.live == 0 && e->marks.live == 0);
+	ASSERT(heap_peek(&e->timers) == NULL);
+	ASSERT(wheel_next(&e->wheel) == TIME_NEVER);
+	ASSERT(e->nstrangers == 0 && e->nclosing == 0);
+}
+
 #define EACH(pool, i)                                                          \
 	for (uint32_t i = 1; i < (pool).next_new; i++)                         \
 		if (pool_is_live(&(pool), i))
@@ -125,4 +140,5 @@ eng_check(const struct eng *e)
 		ASSERT(!x->is_stranger || x->ndone == 0);
 	}
 	ASSERT(t.opening == e->opening.n && t.strangers == e->nstrangers);
+	check_base(e);
 }

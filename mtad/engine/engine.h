@@ -249,6 +249,7 @@ struct eng_event {
 	X(CMD_NOTICE, "notice") \
 	X(CMD_DROP, "drop") \
 	X(CMD_FORGET, "forget") \
+	X(CMD_FORGET_HOST, "forget_host") \
 	X(CMD_ADMIN_DONE, "admin_done") \
 	X(CMD_SHAPE, "shape")
 /* clang-format on */
@@ -275,8 +276,10 @@ struct eng_cmd {
 	enum eng_cmd_kind kind;
 	union {
 		uint32_t domain; /* RESOLVE; FORGET: the engine's hold on the
-				  * name is given up; SHAPE: which is its
-				  * shape in the new policy? EV_SHAPE. */
+				  * name is given up; FORGET_HOST: so is that
+				  * on a host's name, one for each target of
+				  * an EV_RESOLVED; SHAPE: which is its shape
+				  * in the new policy? EV_SHAPE. */
 		struct {
 			struct handle session;
 			uint16_t source; /* index in the policy */
@@ -343,6 +346,9 @@ void eng_cmds_free(struct eng_cmds *c);
 struct eng *eng_new(const struct eng_policy *policy,
     const struct eng_limits *limits, uint64_t seed, int64_t now_us);
 void eng_free(struct eng *e);
+/* Of a new engine: there may have been one before, whose rates nobody saved, so
+ * all that they allow counts as spent when this one begins. */
+void eng_rates_spent(struct eng *e);
 /* Appends to *cmds (which the caller empties). now_us never goes back. */
 void eng_step(struct eng *e, const struct eng_event *ev, int64_t now_us,
     struct eng_cmds *cmds);

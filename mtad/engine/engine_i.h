@@ -246,6 +246,9 @@ struct host {
 	uint32_t fails;     /* in a row */
 	uint32_t probe;     /* the one session that tries it again */
 	uint32_t tls_fails; /* handshakes in a row */
+	/* So many messages of one connection it takes, it seems; 0 = any. */
+	uint32_t bye_after;
+	int64_t bye_until_us;                /* and then it is asked again */
 	int64_t tls_fail_us, clear_until_us; /* in clear text until then */
 	int64_t dead_until_us, fail_us;
 	struct ilist waiters; /* lanes */
@@ -317,9 +320,11 @@ struct sess {
 	uint32_t pending;   /* room promised to that lane */
 	uint32_t nassigned; /* transactions so far */
 	uint32_t ndone;     /* of them, with a reply about a recipient */
+	uint32_t bye_after; /* of its host when it was opened */
 	uint8_t state;
 	uint8_t level;
 	bool is_closing;
+	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
 	int64_t opened_us, assigned_us;
 	struct ilist txns;
@@ -394,6 +399,7 @@ struct eng {
 
 	struct wheel wheel; /* recipients */
 	struct heap timers; /* everything else */
+	bool begins_spent;  /* rates of paths, at start_us */
 	bool is_wheel_behind;
 	bool is_disk_full;   /* nothing is assigned, nothing opened */
 	uint32_t budget;     /* of PUMP_MAX, in this step */
@@ -506,8 +512,9 @@ void eng_queue_depth_add(struct eng *e, uint32_t q);
 void eng_queue_depth_sub(struct eng *e, uint32_t q);
 void eng_fifo_push(struct eng *e, uint32_t q, uint32_t i, bool at_head);
 void eng_fifo_remove(struct eng *e, uint32_t q, uint32_t i);
-/* Next queue's turn in a lane's ring. */
-void eng_lane_rotate(struct eng *e, uint32_t lane);
+/* A queue of the lane has been served: it is the turn of the one behind it in the
+ * ring, and of the site's next lane. */
+void eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t queue);
 void eng_lane_kick(struct eng *e, uint32_t lane);
 /* Out of every wait that a park registered. */
 void eng_lane_unwait(struct eng *e, uint32_t lane);
@@ -540,6 +547,9 @@ void eng_host_drop(struct eng *e, uint32_t host);
 void eng_host_up(struct eng *e, uint32_t host);
 void eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us);
 void eng_host_wake(struct eng *e, uint32_t host);
+/* It closed a connection that had carried n messages. False when that is no way
+ * to limit what a connection carries, but to hold us back. */
+bool eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n);
 /* A handshake failed: no death, but mail goes in clear text for a while. */
 void eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us);
 /* Which address a session of this source should try: index into targets, or

@@ -174,15 +174,17 @@ eng_lane_unpark(struct eng *e, uint32_t lane)
 }
 
 void
-eng_lane_rotate(struct eng *e, uint32_t lane)
+eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t qi)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct site *s = pool_at(&e->sites, l->site);
-	uint32_t q = l->ring.head;
+	const struct queue *q = pool_at(&e->queues, qi);
 
-	if (l->ring.n > 1) {
-		il_remove(K_QUEUE(e), &l->ring, q);
-		il_push_tail(K_QUEUE(e), &l->ring, q);
+	/* One that is empty has left the ring, and who follows it has not had
+	 * its turn. */
+	if (q->fifo.n > 0 && l->ring.n > 1) {
+		il_remove(K_QUEUE(e), &l->ring, qi);
+		il_push_tail(K_QUEUE(e), &l->ring, qi);
 	}
 	if (l->ring.n > 0 && s->hungry.n > 1) {
 		il_remove(K_HUNGRY(e), &s->hungry, lane);

@@ -167,15 +167,27 @@ failed(struct eng *e, uint32_t dom)
 	log_failure(e, d);
 }
 
+/* Of an answer that is of no use. */
+static void
+forget_targets(struct eng *e, const struct ev_resolved *ev)
+{
+	for (uint16_t k = 0; k < ev->ntargets; k++)
+		eng_emit(e, CMD_FORGET_HOST)->domain = ev->target[k].host;
+}
+
 void
 eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 {
 	uint32_t i = map_get(&e->dom_map, ev->domain);
 	struct dom *d = i ? pool_at(&e->doms, i) : NULL;
 
-	if (d == NULL || !d->is_asked)
+	if (d == NULL || !d->is_asked) {
+		forget_targets(e, ev);
 		return;
+	}
 	d->is_asked = false;
+	if (ev->status != ENG_DNS_OK)
+		forget_targets(e, ev);
 	if (ev->status == ENG_DNS_TEMP ||
 	    (ev->status == ENG_DNS_OK && ev->ntargets == 0)) {
 		failed(e, i);

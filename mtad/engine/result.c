@@ -5,7 +5,8 @@
  * that recipient by its schedule. A refusal before, any 421, and a connection
  * that broke before the message was sent delay the path; the recipients go
  * back to the head of their line and no attempt of theirs is burned. What the
- * peer never saw goes back at once.
+ * peer never saw goes back at once, and so does what a 421 met that only ends
+ * a connection which has carried enough.
  */
 #include "engine/engine_i.h"
 
@@ -154,6 +155,22 @@ eng_txn_return(struct eng *e, uint32_t ti)
 	txn_free(e, ti);
 }
 
+/* A 421 to the next message of a connection that has delivered some: receivers
+ * that take only so many of one say goodbye like this. */
+static bool
+says_bye(struct eng *e, struct sess *x, const struct ev_result *ev)
+{
+	const struct outcome *o = ev->rcpt;
+	uint16_t k = 0;
+
+	while (k + 1 < ev->n && o[k].klass == OUTCOME_BOUNCED)
+		k++; /* an address that cannot be sent */
+	if (o[k].klass != OUTCOME_TRANSIENT || o[k].code != 421 ||
+	    o[k].stage != STAGE_MAIL)
+		return false;
+	return eng_host_said_bye(e, x->host, x->has_delivered ? x->ndone : 0);
+}
+
 /* From the last to the first, so that what goes back to the head of a line
  * stands there in its order. */
 void
@@ -161,7 +178,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 {
 	struct sess *x = pool_get(&e->sessions, ev->session);
 	struct txn *t = pool_get(&e->txns, ev->txn);
-	bool works = false, fails = false, unsent = false;
+	bool works = false, fails = false, unsent = false, bye;
 	uint32_t path, src, luck, n;
 	int64_t began;
 	struct path *p;
@@ -174,19 +191,24 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	src = p->src;
 	began = t->assigned_us;
 	luck = (uint32_t)rng_u64(&e->rng);
+	bye = says_bye(e, x, ev);
 	for (n = ev->n; n-- > 0;) {
 		const struct outcome *o = &ev->rcpt[n];
-		enum level level = level_of(ev, o);
+		bool is_bye = bye && o->klass == OUTCOME_TRANSIENT;
+		enum level level = is_bye ? LEVEL_AGAIN : level_of(ev, o);
 
 		works |= o->klass == OUTCOME_DELIVERED;
 		fails |= level == LEVEL_PATH;
 		unsent |= level == LEVEL_AGAIN;
-		if (o->klass != OUTCOME_UNSENT)
+		if (o->klass != OUTCOME_UNSENT && !is_bye)
 			count(e, t, src, o);
 		settle(e, txn_pop(e, t), o, level, src, luck);
 	}
 	if (unsent && !ev->is_sent)
 		eng_path_unspend(e, p);
+	x->has_delivered |= works;
+	if (bye)
+		eng_sess_close(e, ev->session.index);
 	if (!unsent && x->ndone++ == 0) {
 		p->nproven++;
 		p->is_known = true;

@@ -116,6 +116,7 @@ static const struct {
 	BOOL(paths, path, is_known),
 	BOOL(sessions, sess, is_closing),
 	BOOL(sessions, sess, is_stranger),
+	BOOL(sessions, sess, has_delivered),
 };
 
 uint64_t
@@ -429,7 +430,8 @@ save_check_machine(const struct eng *e)
 	    e->wheel.tick_us != WHEEL_TICK_US || e->wheel.start_us < 0 ||
 	    e->wheel.start_us > e->now || (s[0] | s[1] | s[2] | s[3]) == 0 ||
 	    e->nsrcs > SRC_SLOTS || e->npools > ENG_POOLS_MAX ||
-	    !is_bool(&e->is_wheel_behind) || !is_bool(&e->is_disk_full))
+	    !is_bool(&e->is_wheel_behind) || !is_bool(&e->is_disk_full) ||
+	    !is_bool(&e->begins_spent))
 		return E_CORRUPT;
 	for (uint32_t i = 0; i < e->nsrcs; i++)
 		if ((e->srcs[i].conf != SRC_NONE &&

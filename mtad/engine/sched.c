@@ -339,13 +339,14 @@ site_look_again(struct eng *e, uint32_t site)
 }
 
 /* Something about the path changed for the better, or its time has come: fills
- * its sessions, then lets lanes that were parked look again. */
+ * its sessions, then lets lanes that were parked look again. A lane that it does
+ * not serve keeps its place: it is not its turn that has passed. */
 void
 eng_path_pump(struct eng *e, uint32_t path)
 {
 	struct path *p = pool_at(&e->paths, path);
 	struct site *s = pool_at(&e->sites, p->site);
-	uint32_t site = p->site, left = s->hungry.n;
+	uint32_t site = p->site, left = s->hungry.n, at = 0;
 	int64_t until;
 	enum eng_why why;
 
@@ -354,13 +355,12 @@ eng_path_pump(struct eng *e, uint32_t path)
 		return;
 	while (left > 0 && s->hungry.n != 0 && eng_path_has_room(e, p) &&
 	    e->budget != 0) {
-		uint32_t lane = s->hungry.head;
+		uint32_t lane = at != 0 ? at : s->hungry.head;
 		struct lane *l = pool_at(&e->lanes, lane);
 
+		at = l->hungry.next;
 		e->totals.decisions_total++;
 		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
-			il_remove(K_HUNGRY(e), &s->hungry, lane);
-			il_push_tail(K_HUNGRY(e), &s->hungry, lane);
 			left--;
 			continue;
 		}

@@ -54,6 +54,17 @@ promise_end(struct eng *e, struct sess *x)
 	eng_lane_give_if_empty(e, lane);
 }
 
+/* Transactions of the session, by the policy and by what its host takes. */
+static uint32_t
+msgs_max(const struct site *s, const struct sess *x)
+{
+	uint32_t max = s->shape.msgs_per_conn;
+
+	if (x->bye_after != 0 && (max == 0 || x->bye_after < max))
+		max = x->bye_after;
+	return max != 0 ? max : UINT32_MAX;
+}
+
 void
 eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 {
@@ -72,9 +83,8 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	x->path = path;
 	x->host = t->host;
 	x->lane = lane;
-	x->pending = eng_ahead(&s->shape);
-	if (s->shape.msgs_per_conn)
-		x->pending = MIN(x->pending, s->shape.msgs_per_conn);
+	x->bye_after = h->bye_until_us > e->now ? h->bye_after : 0;
+	x->pending = MIN(eng_ahead(&s->shape), msgs_max(s, x));
 	x->level = LEVEL_NONE;
 	x->opened_us = e->now;
 	l->pending += x->pending;
@@ -210,8 +220,8 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	p->inflight++;
 	eng_path_spend(e, p);
 	assign_emit(e, ti);
-	eng_lane_rotate(e, lane);
-	if (s->shape.msgs_per_conn && x->nassigned >= s->shape.msgs_per_conn)
+	eng_lane_rotate(e, lane, qi);
+	if (x->nassigned >= msgs_max(s, x))
 		eng_sess_close(e, si);
 	else
 		eng_sess_relist(e, si);

@@ -9,6 +9,8 @@
  */
 #include "engine/engine_i.h"
 
+static void refill(struct eng *e, struct path *p);
+
 static uint64_t
 path_key(uint32_t site, uint32_t src)
 {
@@ -25,6 +27,12 @@ uint32_t
 eng_ahead(const struct eng_shape *s)
 {
 	return MIN(MAX(s->assign_ahead, 1u), (uint32_t)AHEAD_MAX);
+}
+
+void
+eng_rates_spent(struct eng *e)
+{
+	e->begins_spent = true;
 }
 
 uint32_t
@@ -51,6 +59,11 @@ eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 	p->rate_burst = s->shape.rate_burst;
 	p->credit = p->rate_period * MAX(p->rate_burst, 1u);
 	p->credit_us = e->now;
+	if (e->begins_spent) {
+		p->credit = 0;
+		p->credit_us = e->start_us;
+		refill(e, p);
+	}
 	ASSERT(map_put(&e->path_map, path_key(site, src), i) == 0);
 	il_push_tail(K_PATH(e), &s->paths, i);
 	eng_site_hold(e, site);

@@ -8,6 +8,9 @@
  */
 #include "engine/engine_i.h"
 
+/* So long it is believed how many messages of a connection a host takes. */
+#define BYE_US (3600 * US_PER_S)
+
 /* ---- hosts ------------------------------------------------------------------- */
 
 static uint64_t
@@ -98,6 +101,25 @@ eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
 		e->policy->host_retry_max_us, x->fails);
 }
 
+/* The first such number is believed, and sessions end by themselves at it, so
+ * that a receiver who counts the messages of a connection has no more reason to
+ * say so. Who says it again after clearly fewer means something else: he slows
+ * us down, and what was believed was wrong. */
+bool
+eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n)
+{
+	struct host *x = pool_at(&e->hosts, host);
+	uint32_t known = x->bye_until_us > e->now ? x->bye_after : 0;
+
+	if (n == 0 || (known != 0 && n < known - known / 2)) {
+		x->bye_after = 0;
+		return false;
+	}
+	x->bye_after = known != 0 ? MIN(known, n) : n;
+	x->bye_until_us = e->now + BYE_US;
+	return true;
+}
+
 void
 eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us)
 {
@@ -168,6 +190,16 @@ before(const struct eng_target *a, const struct eng_target *b)
 	return memcmp(a->ip.b, b->ip.b, sizeof(a->ip.b)) < 0;
 }
 
+static void
+targets_free(struct eng *e, struct target *t, uint16_t n)
+{
+	for (uint16_t k = 0; k < n; k++) {
+		eng_emit(e, CMD_FORGET_HOST)->domain = t[k].name;
+		eng_host_drop(e, t[k].host);
+	}
+	mem_free(t);
+}
+
 /* The site's targets anew: the same hosts may have new addresses. */
 static void
 targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
@@ -189,9 +221,7 @@ targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
 		s->targets[k] = (struct target){ .name = in[k].host,
 			.host = host_take(e, &in[k].ip, in[k].port),
 			.pref = in[k].pref };
-	for (uint16_t k = 0; k < nold; k++)
-		eng_host_drop(e, old[k].host);
-	mem_free(old);
+	targets_free(e, old, nold);
 }
 
 uint32_t
@@ -268,9 +298,7 @@ eng_site_drop(struct eng *e, uint32_t site)
 			p = pool_at(&e->sites, p->twin);
 		p->twin = s->twin;
 	}
-	for (uint16_t k = 0; k < s->ntargets; k++)
-		eng_host_drop(e, s->targets[k].host);
-	mem_free(s->targets);
+	targets_free(e, s->targets, s->ntargets);
 	mem_free(s->ids);
 	pool_give(&e->sites, site);
 	e->totals.sites--;

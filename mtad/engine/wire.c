@@ -602,6 +602,7 @@ wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 	switch (x->kind) {
 	case CMD_RESOLVE:
 	case CMD_FORGET:
+	case CMD_FORGET_HOST:
 	case CMD_SHAPE:
 		NUM(domain);
 		return;

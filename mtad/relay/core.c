@@ -48,6 +48,12 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 }
 
 void
+core_rates_spent(struct core *c)
+{
+	eng_rates_spent(c->eng);
+}
+
+void
 core_free(struct core *c)
 {
 	if (c->eng)
@@ -58,6 +64,7 @@ core_free(struct core *c)
 	core_msgs_free(c);
 	core_routes_free(c);
 	names_free(&c->names);
+	mem_free(c->kinds);
 	mem_free(c->policy);
 	mem_free(c->old_policy);
 	mem_free(c);
@@ -302,7 +309,10 @@ carry_out(struct core *c, uint32_t *i)
 		return;
 	case CMD_FORGET:
 		if (cmd->domain)
-			names_drop(&c->names, cmd->domain);
+			core_domain_forget(c, cmd->domain);
+		return;
+	case CMD_FORGET_HOST:
+		core_host_forget(c, cmd->domain);
 		return;
 	case CMD_ADMIN_DONE:
 		do_admin_done(c, cmd);
@@ -408,26 +418,12 @@ static uint32_t
 domain_id(struct core *c, struct slice domain)
 {
 	char lower[DOMAIN_MAX + 1];
-	uint32_t id;
 
 	domain.n = MIN(domain.n, (size_t)DOMAIN_MAX);
 	for (size_t i = 0; i < domain.n; i++)
 		lower[i] = ascii_lower(domain.p[i]);
 	domain.p = lower;
-	id = names_find(&c->names, domain);
-	/* One hold stands for the engine's use, until CMD_FORGET. */
-	return id ? id : names_take(&c->names, domain);
-}
-
-uint32_t
-core_tag(struct core *c, struct slice tag)
-{
-	uint32_t id;
-
-	if (tag.n == 0)
-		return 0;
-	id = names_find(&c->names, tag);
-	return id ? id : names_take(&c->names, tag);
+	return core_name(c, domain, NAME_DOMAIN);
 }
 
 /* A message's place in the table and its event; false: there is no room. */
@@ -472,11 +468,7 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 	struct steer s = { env->tenant, env->campaign, env->pool };
 
 	ev.kind = EV_RECIPIENT;
-	ev.recipient = (struct ev_recipient){
-		.msg = msg,
-		.rcpt = rcpt,
-		.domain = domain_id(c, domain),
-	};
+	ev.recipient = (struct ev_recipient){ .msg = msg, .rcpt = rcpt };
 	if (c->conf->routes_steer) {
 		steer_by_route(c->conf, domain, &s);
 		ev.recipient.tenant = core_tag(c, s.tenant);
@@ -488,6 +480,8 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 		ev.recipient.due_us = core_mono(c, state->due_us);
 		ev.recipient.is_owed = state->is_final && state->is_owed;
 	}
+	if (!ev.recipient.is_owed) /* that one goes nowhere */
+		ev.recipient.domain = domain_id(c, domain);
 	core_step(c, &ev);
 }
 
@@ -736,7 +730,12 @@ core_totals(const struct core *c, struct eng_totals *out)
 void
 core_check(const struct core *c)
 {
+	struct eng_totals t;
+
 	eng_check(c->eng);
+	eng_totals(c->eng, &t);
+	if (t.domains == 0 && t.sites == 0 && c->walks.live == 0)
+		ASSERT(c->names.n == c->ntags);
 }
 
 void

@@ -61,6 +61,9 @@ struct session_facts {
 struct core *core_new(const struct conf *conf, struct disk *disk,
     struct gate *gate, uint64_t seed, const struct core_ops *ops, void *ctx,
     int64_t now_us, int64_t wall_us);
+/* Of a new one: all that rates allow counts as spent, for there may have been one
+ * before whose rates nobody saved. */
+void core_rates_spent(struct core *c);
 void core_free(struct core *c);
 /* Sees every step of the engine: behind it, before its commands are carried
  * out. For recordings. */

@@ -59,6 +59,8 @@ struct core {
 		uint32_t *v, n, cap;
 	} shapes;
 	struct names names; /* domains, hosts, tenants, ... : one space */
+	uint8_t *kinds;     /* by id: enum core_name_kind */
+	uint32_t kinds_cap, ntags;
 	/* The table of messages, by slot index; core_msg.c. */
 	struct core_msg **pages;
 	uint32_t npages, msgs_end; /* no message from here on */
@@ -118,8 +120,19 @@ int64_t core_mono(const struct core *c, int64_t wall_us);
 /* The index of the policy's shape for a domain. */
 uint16_t core_shape(const struct core *c, struct slice domain);
 
-/* The id of a name, which stays known from now on; 0: none, or no room. */
-uint32_t core_tag(struct core *c, struct slice tag);
+/* core_names.c */
+enum core_name_kind { NAME_TAG = 1, NAME_DOMAIN = 2 };
+/* The id of a name, which is held as what it is; 0: none, or no room. */
+uint32_t core_name(struct core *c, struct slice text, enum core_name_kind kind);
+static inline uint32_t
+core_tag(struct core *c, struct slice tag)
+{
+	return core_name(c, tag, NAME_TAG);
+}
+void core_domain_forget(struct core *c, uint32_t id);
+/* The id of a host's name, held once more until core_host_forget. */
+uint32_t core_host(struct core *c, struct slice host);
+void core_host_forget(struct core *c, uint32_t id);
 
 /* core_route.c */
 void core_routes_init(struct core *c, uint64_t seed);

@@ -4,14 +4,6 @@
  */
 #include "relay/core_i.h"
 
-static uint32_t
-name_of(struct core *c, struct slice text)
-{
-	uint32_t id = names_find(&c->names, text);
-
-	return id ? id : names_take(&c->names, text);
-}
-
 static void
 compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 {
@@ -21,7 +13,7 @@ compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 		bool is_any = s->address.family == 0;
 
 		p->sources[i] = (struct eng_source_conf){
-			.name = name_of(c, s->name),
+			.name = core_tag(c, s->name),
 			.has_v4 =
 			    conf->is_ipv4 && (is_any || s->address.family == 4),
 			.has_v6 =
@@ -38,13 +30,13 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 		const struct conf_pool *in = &conf->pools[i];
 		struct eng_pool_conf *out = &p->pools[i];
 
-		out->name = name_of(c, in->name);
+		out->name = core_tag(c, in->name);
 		out->nsources =
 		    (uint16_t)MIN(in->nsources, ARRAY_LEN(out->sources));
 		for (uint32_t k = 0; k < out->nsources; k++)
 			out->sources[k] = in->sources[k];
 	}
-	p->default_pool = name_of(c, conf->default_pool);
+	p->default_pool = core_tag(c, conf->default_pool);
 }
 
 struct eng_policy *

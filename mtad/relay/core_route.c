@@ -94,7 +94,7 @@ add_target(struct core *c, struct walk *w, struct slice host, uint32_t pref,
 	if (w->ntargets == ENG_TARGETS_MAX)
 		return;
 	w->target[w->ntargets++] = (struct eng_target){
-		.host = core_tag(c, host),
+		.host = core_host(c, host),
 		.pref = (uint16_t)pref,
 		.ip = to->ip,
 		.port = to->port ? to->port : c->conf->smtp_port,
@@ -128,9 +128,10 @@ conclude(struct core *c, struct walk *w, const struct conf_route *r,
 			add_target(c, w, r->host[i], i, &r->addr[i]);
 	v->ntargets = w->ntargets;
 	memcpy(v->target, w->target, sizeof(w->target));
+	w->ntargets = 0; /* the engine holds their names now */
 	v->ttl_us = w->ttl_us;
 	v->status = ENG_DNS_OK;
-	if (w->ntargets == 0) {
+	if (v->ntargets == 0) {
 		v->status = w->is_temp ? ENG_DNS_TEMP : a->status;
 		v->ttl_us = a->ttl_us;
 	}
@@ -168,9 +169,14 @@ static void
 walk_end(struct core *c, uint32_t domain)
 {
 	uint32_t index = map_del(&c->walk_of, domain);
+	const struct walk *w;
 
-	if (index)
-		pool_give(&c->walks, index);
+	if (!index)
+		return;
+	w = pool_at(&c->walks, index);
+	for (uint16_t i = 0; i < w->ntargets; i++)
+		core_host_forget(c, w->target[i].host);
+	pool_give(&c->walks, index);
 }
 
 void
@@ -202,7 +208,7 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 		v->ttl_us = a->ttl_us;
 		for (uint32_t i = 0; i < MIN(a->n, ENG_TARGETS_MAX); i++)
 			v->target[v->ntargets++] = (struct eng_target){
-				.host = core_tag(c, a->target[i].host),
+				.host = core_host(c, a->target[i].host),
 				.pref = a->target[i].pref,
 				.ip = a->target[i].ip,
 				.port = c->conf->smtp_port,

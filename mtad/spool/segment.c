@@ -108,6 +108,7 @@ segment_room(struct spool *s)
 	uint64_t n = s->nfree + growable(s, s->conf.min_free_bytes), left = 0;
 
 	n = n > s->conf.reserve_segments ? n - s->conf.reserve_segments : 0;
+	s->is_tight = n == 0;
 	if (s->current)
 		left = s->conf.segment_bytes - s->at;
 	/* A message that does not fit what is left needs the next segment. */

@@ -7,6 +7,7 @@
 #define ENTRIES_MANY (1u << 20) /* bytes of outcomes that wait for nobody */
 /* Memory for outcomes that is worth holding when none wait. */
 #define ENTRIES_HOLD ENTRIES_MANY
+#define ROOM_LOOK_US US_PER_S
 
 void
 spool_conf_default(struct spool_conf *c)
@@ -258,6 +259,9 @@ spool_deadline(const struct spool *s)
 	if (s->emptying)
 		at = MIN(at,
 		    MAX(s->compact_after_us, s->now_us + 10 * US_PER_MS));
+	/* While the door is shut nobody else would see that there is room. */
+	if (s->is_tight)
+		at = MIN(at, s->now_us + ROOM_LOOK_US);
 	return at;
 }
 

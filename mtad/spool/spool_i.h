@@ -153,6 +153,7 @@ struct spool {
 	uint32_t damage_n, damage_cap, damage_at;
 
 	_Atomic uint64_t room; /* bytes that commits may still take */
+	bool is_tight;         /* there was no segment more for them */
 	_Atomic bool is_stuck; /* outcomes wait that could not be written */
 	struct spool_stats stats;
 	struct scan *scan;

@@ -12,6 +12,7 @@ led_new(struct story *story, struct marks *marks)
 	l->marks = marks;
 	map_init(&l->by_id, 1, 1u << 24);
 	map_init(&l->by_slot, 2, 1u << 24);
+	led_share_reset(l);
 	return l;
 }
 
@@ -46,8 +47,8 @@ led_retry(struct ledger *l, const struct eng_retry *r)
 
 /* ---- small parts ------------------------------------------------------------- */
 
-static bool
-number(struct slice *s, uint32_t *out)
+bool
+led_number(struct slice *s, uint32_t *out)
 {
 	size_t n = 0;
 	uint64_t v;
@@ -71,14 +72,14 @@ led_address(struct slice a, uint32_t *n, uint32_t *k, bool *is_sender)
 	if (first != 's' && first != 'm')
 		return false;
 	a = slice_skip(a, 1);
-	if (!number(&a, n))
+	if (!led_number(&a, n))
 		return false;
 	if (first == 's')
 		return a.n && a.p[0] == '@';
 	if (a.n == 0 || a.p[0] != 'r')
 		return false;
 	a = slice_skip(a, 1);
-	return number(&a, k) && a.n && a.p[0] == '@';
+	return led_number(&a, k) && a.n && a.p[0] == '@';
 }
 
 struct led_inst *
@@ -168,7 +169,7 @@ site_of(const char *domain)
 	struct slice s = slice_str(g ? g + 1 : "");
 	uint32_t n;
 
-	return number(&s, &n) ? (uint8_t)n : 0;
+	return led_number(&s, &n) ? (uint8_t)n : 0;
 }
 
 /* "t2" is 2; no name is 3, as is the fourth tenant. */
@@ -195,6 +196,8 @@ read_rcpts(struct led_inst *in, struct cursor *c)
 		slice_copy(mailbox_domain(r.address), in->rcpt[i].domain,
 		    sizeof(in->rcpt[i].domain));
 		in->rcpt[i].site = site_of(in->rcpt[i].domain);
+		in->rcpt[i].number =
+		    (uint8_t)((in->rcpt[i].domain[1] - '0') % LED_DOMAINS);
 	}
 }
 

@@ -103,6 +103,8 @@ struct led_sums {
 	uint64_t notices, second, taken, accepted;
 };
 void led_sums(const struct ledger *l, struct led_sums *out);
+/* The core asks for a domain, or has an answer that names its hosts. */
+void led_domain(struct ledger *l, struct slice domain, bool is_known);
 /* Is somebody starved? Once in a while, where domains stay at their sites. */
 void led_shares(struct ledger *l);
 /* Walks everything. */

@@ -8,6 +8,7 @@
 
 /* Lines of the referee of shares; larger numbers share one. */
 #define LED_SITES 16u
+#define LED_DOMAINS 4u /* of a site */
 #define LED_POOLS 4u
 #define LED_FLOWS 16u /* tenant x campaign */
 #define LED_QUEUES (LED_SITES * LED_POOLS * LED_FLOWS)
@@ -33,8 +34,8 @@ struct led_rcpt {
 	uint16_t flights, taken;
 	uint16_t failures; /* in a row, as given to the spool */
 	int64_t due_us;
-	int64_t told_us; /* of the last result or outcome */
-	uint8_t site;
+	int64_t told_us;      /* of the last result or outcome */
+	uint8_t site, number; /* of its domain at its site */
 	char domain[32];
 };
 
@@ -92,8 +93,12 @@ struct ledger {
 	int64_t looked_us;
 	uint32_t lane_served[LED_SITES * LED_POOLS], passed_from[LED_QUEUES];
 	bool queue_served[LED_QUEUES]; /* since the last look */
+	/* Since when it is known where a domain is; TIME_NEVER = it is not. */
+	int64_t known_us[LED_SITES * LED_DOMAINS];
 };
 
+/* Takes a decimal number from the front. */
+bool led_number(struct slice *s, uint32_t *out);
 struct led_inst *led_by_id(struct ledger *l, const struct msgid *id);
 struct led_inst *led_by_slot(struct ledger *l, struct handle slot);
 void led_slot_set(struct ledger *l, struct led_inst *in, struct handle slot);

@@ -76,10 +76,10 @@ led_assigned(struct ledger *l, const struct job *j)
 		c->is_flying = true;
 		c->is_waived = false;
 		c->flights++;
-		led_share_served(l, in, c);
 		led_fly(l, in, j->rcpt[i].number, j->session);
 		led_note(l, "assigned", in, j->rcpt[i].number, SL(""));
 	}
+	led_share_served(l, in, rcpt_at(in, j->rcpt[0].number));
 }
 
 /* The flight is over; may a receiver have taken it? */
@@ -92,7 +92,7 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 	c->is_flying = false;
 	c->told_us = l->now_us;
 	/* A fault of ours: the engine gives it a rest and writes nothing. */
-	if (o->klass == OUTCOME_UNSENT && o->stage == STAGE_LOCAL)
+	if (o->stage == STAGE_LOCAL)
 		c->told_us += LOCAL_REST_US;
 	snprintf(text, sizeof(text), "%s %u at %s%s",
 	    outcome_name((enum outcome_class)o->klass), o->code,

@@ -5,12 +5,13 @@
 
 #define SOURCES 64u
 #define SITES 64u
+#define HOSTS 4u
 
 struct session {
 	struct handle h;
 	bool is_live;
-	uint32_t source, site, ntxns, out;
-	int64_t period_us;
+	uint32_t source, site, host, ntxns, out;
+	int64_t period_us, opened_us;
 };
 
 /* Spent transactions that the rate has not made good yet, in microseconds
@@ -26,6 +27,7 @@ struct limits {
 	struct session *sess; /* by index */
 	uint32_t cap, live;
 	struct path path[SOURCES][SITES];
+	int64_t tls_failed_us[SITES][HOSTS]; /* the last handshake; 0 = well */
 };
 
 struct limits *
@@ -173,20 +175,52 @@ lim_closed(struct limits *l, struct handle h)
 }
 
 void
-lim_reloaded(struct limits *l)
+lim_tls_open(struct limits *l, struct handle h, uint32_t host, bool is_clear,
+    bool must, const struct lim_pause *pause, int64_t now_us)
 {
-	for (uint32_t i = 0; i < SOURCES; i++)
-		for (uint32_t k = 0; k < SITES; k++)
-			l->path[i][k].owed = 0;
+	struct session *s = session(l, h);
+	int64_t failed;
+
+	ASSERT(host < HOSTS);
+	s->host = host;
+	s->opened_us = now_us;
+	failed = l->tls_failed_us[s->site][host];
+	if (is_clear && (!failed || now_us > failed + pause->max_us))
+		check_fail("clear text has a reason", 0,
+		    "a session to host %u of site %u does without TLS|no "
+		    "handshake has failed there for %.3f s",
+		    host, s->site, (double)pause->max_us / US_PER_S);
+	if (must && !is_clear && failed && now_us < failed + pause->min_us)
+		check_fail("where a handshake failed mail goes in clear text",
+		    0,
+		    "a session to host %u of site %u will try TLS|that failed "
+		    "%.3f s ago",
+		    host, s->site, (double)(now_us - failed) / US_PER_S);
+}
+
+/* One that began before the failure that is known says nothing new. */
+void
+lim_tls_told(struct limits *l, struct handle h, bool ok, int64_t now_us)
+{
+	struct session *s = session(l, h);
+	int64_t *failed = &l->tls_failed_us[s->site][s->host];
+
+	if (ok)
+		*failed = 0;
+	else if (s->opened_us >= *failed)
+		*failed = now_us;
 }
 
 void
 lim_crash(struct limits *l)
 {
-	lim_reloaded(l);
-	for (uint32_t i = 0; i < l->cap; i++)
-		if (l->sess[i].is_live)
-			lim_closed(l, l->sess[i].h);
+	memset(l->tls_failed_us, 0, sizeof(l->tls_failed_us));
+	for (uint32_t i = 0; i < l->cap; i++) {
+		if (!l->sess[i].is_live)
+			continue;
+		l->sess[i].out = 0;
+		lim_closed(l, l->sess[i].h);
+	}
 }
 
 uint32_t

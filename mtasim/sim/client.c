@@ -309,14 +309,10 @@ on_timer(void *arg)
 	struct sim *s = c->s;
 	struct rng *r = dice(s, DICE_CLIENT);
 	struct link_conf lc = { .latency_us = rng_range(r, 20, 3000) };
-	struct ip from = { .family = 4 };
 
 	if (c->cli || c->end || sim_load_is_done(s))
 		return;
 	c->left = 1 + (uint32_t)rng_below(r, BATCH_MAX);
-	from.b[0] = 10;
-	from.b[1] = 9;
-	from.b[3] = (uint8_t)(c->number + 1);
 	if (is_badly(c, 4)) {
 		lc.reset_after = 1 + rng_below(r, 6000);
 		s->marks->n[MARK_client_broke_off]++;
@@ -325,7 +321,7 @@ on_timer(void *arg)
 		lc.silent_after = 1 + rng_below(r, 6000);
 	if (is_badly(c, 2))
 		lc.drip_us = rng_range(r, 10, 20000);
-	c->end = host_connect(s, &lc, &from, &ops, c);
+	c->end = host_connect(s, &lc, c->number, &ops, c);
 	end_deadline(c->end, s->now_us + 30 * US_PER_S);
 }
 

@@ -31,8 +31,20 @@ die(struct sim_disk *d, enum disk_op op)
 	d->is_dead = true;
 	d->s->marks
 	    ->n[op == DISK_SYNC ? MARK_crash_in_sync : MARK_crash_in_write]++;
-	sim_fault(d->s, "power-loss",
+	sim_fault(d->s, d->is_kill ? "kill" : "power-loss",
 	    op == DISK_SYNC ? SL("before a sync") : SL("before a write"));
+}
+
+/* The process may be killed before it has undone what it wrote in vain. */
+static void
+lie(struct sim_disk *d)
+{
+	d->has_lied = true;
+	if (!sim_has(d->s, SIM_F_stop) || d->ops_left >= 0 ||
+	    !sim_chance(d->s, DICE_DISK, 250))
+		return;
+	d->ops_left = (int64_t)rng_below(dice(d->s, DICE_DISK), 4);
+	d->is_kill = true;
 }
 
 /* For so long, and a little more, it is an excuse. */
@@ -78,8 +90,10 @@ carry_out(struct sim_disk *d, struct disk_req *r)
 	d->s->report->faults++;
 	if (r->op == DISK_WRITE)
 		d->s->marks->n[MARK_write_failed]++;
-	if (r->op == DISK_SYNC)
+	if (r->op == DISK_SYNC) {
 		d->s->marks->n[MARK_sync_failed]++;
+		lie(d);
+	}
 	story_add(d->s->story, "disk-error", 0, -1,
 	    slice_str(err_name(r->err)));
 }
@@ -223,6 +237,7 @@ sim_disk_heal(struct sim_disk *d)
 	d->nbad = 0;
 	d->read_per_mille = 0;
 	d->ops_left = -1;
+	d->has_lied = d->is_kill = false;
 }
 
 static uint32_t
@@ -287,13 +302,14 @@ void
 sim_disk_power(struct sim_disk *d)
 {
 	disk_memory_power_loss(d->under);
+	d->has_lied = false;
 	sim_disk_restart(d);
 }
 
 void
 sim_disk_restart(struct sim_disk *d)
 {
-	d->is_dead = d->is_settled = false;
+	d->is_dead = d->is_settled = d->is_kill = false;
 	d->ops_left = -1;
 }
 

@@ -43,7 +43,9 @@ fill(struct sim *s, uint32_t site, struct core_answer *a,
 	a->status = ENG_DNS_OK;
 	a->ttl_us = rng_range(dice(s, DICE_DNS), 30, 600) * US_PER_S;
 	for (uint32_t i = 0; i < s->plan.nhosts[site]; i++) {
-		snprintf(names[i], 32, "mx%u.g%u.example", i, site);
+		/* Some domains are their own hosts. */
+		snprintf(names[i], 32, "%s%u.g%u.example",
+		    i == 0 && site % 3 == 0 ? "d" : "mx", i, site);
 		a->target[a->n].host = slice_str(names[i]);
 		a->target[a->n].pref = (uint16_t)(10 * (i % 2));
 		a->target[a->n++].ip = peer_ip(site, i);
@@ -57,7 +59,7 @@ on_answer(void *arg)
 	struct zone *z = q->zone;
 	struct sim *s = z->s;
 	struct core_answer a = { .status = ENG_DNS_TEMP };
-	char names[SIM_HOSTS][32];
+	char names[SIM_HOSTS][32], name[32];
 
 	q->is_used = false;
 	if (!q->is_known || is_gone(s, q->site, q->number)) {
@@ -72,6 +74,10 @@ on_answer(void *arg)
 		s->report->faults++;
 	} else {
 		fill(s, z->at[q->site][q->number], &a, names);
+	}
+	if (q->is_known && a.status == ENG_DNS_OK) {
+		snprintf(name, sizeof(name), "d%u.g%u", q->number, q->site);
+		led_domain(s->ledger, slice_str(name), true);
 	}
 	sim_trace_u64(s, q->domain + ((uint64_t)a.status << 32));
 	host_resolved(s, q->domain, &a);

@@ -156,8 +156,6 @@ on_reload(struct sim *s)
 	s->conf_used[s->conf_now] = true;
 	s->marks->n[MARK_reloaded]++;
 	sim_fault(s, "reload", SL(""));
-	led_retry(s->ledger, &sim_conf(s)->retry);
-	lim_reloaded(s->limits);
 	host_reload(s);
 }
 

@@ -9,6 +9,12 @@
 #define SEGMENT_SMALL (256u << 10)
 #define SEGMENT_LARGE (1u << 20)
 
+/* A parcel that the host has given out. */
+struct counted {
+	struct parcel parcel;
+	struct list link;
+};
+
 /* ---- posts and turns ------------------------------------------------------------- */
 
 void
@@ -89,12 +95,12 @@ posts_free(struct host *h, struct posts *l)
 struct parcel *
 parcel_take(struct host *h)
 {
-	struct parcel *p = mem_get(sizeof(*p));
+	struct counted *c = mem_get(sizeof(*c));
 
-	(void)h;
-	buf_init(&p->env, 16u << 20);
-	buf_init(&p->body, 1u << 20);
-	return p;
+	list_push_tail(&h->parcels, &c->link);
+	buf_init(&c->parcel.env, 16u << 20);
+	buf_init(&c->parcel.body, 1u << 20);
+	return &c->parcel;
 }
 
 void
@@ -109,7 +115,20 @@ parcel_give(struct host *h, struct parcel *p)
 	mem_free(p->notes);
 	buf_free(&p->env);
 	buf_free(&p->body);
-	mem_free(p);
+	list_remove(&container_of(p, struct counted, parcel)->link);
+	mem_free(container_of(p, struct counted, parcel));
+}
+
+/* Those that the spool had in its hands when the process died. */
+static void
+parcels_free(struct host *h)
+{
+	LIST_FOREACH_SAFE(n, tmp, &h->parcels) {
+		struct counted *c = container_of(n, struct counted, link);
+
+		mem_free(c->parcel.commit.user);
+		parcel_give(h, &c->parcel);
+	}
 }
 
 struct buf *
@@ -170,6 +189,7 @@ power_on(struct host *h)
 	struct sim *s = h->s;
 
 	h->conf = h->boot_conf = sim_conf(s);
+	led_retry(s->ledger, &h->conf->retry);
 	h->is_stopping = false;
 	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
@@ -195,6 +215,7 @@ host_start(struct sim *s)
 		    rng_u64(dice(s, DICE_HOST)), &host_core_ops, h, s->now_us,
 		    sim_wall(s));
 		ASSERT(h->core);
+		core_rates_spent(h->core);
 		err = restore(h);
 	}
 	if (err || h->disk.is_dead) {
@@ -204,6 +225,9 @@ host_start(struct sim *s)
 		return;
 	}
 	story_add(s->story, "started", 0, -1, SL(""));
+	if (h->disk.has_lied && sim_has(s, SIM_F_crash) &&
+	    sim_chance(s, DICE_FAULT, 500))
+		h->disk.ops_left = (int64_t)rng_below(dice(s, DICE_FAULT), 30);
 	actor_wake(&h->in);
 	actor_wake(&h->out);
 	actor_wake(&h->spooler);
@@ -251,6 +275,7 @@ drop_all(struct host *h)
 	if (h->spool)
 		spool_close(h->spool);
 	h->spool = NULL;
+	parcels_free(h);
 	pool_free(&h->in_sessions);
 	buf_reset(&h->book);
 }
@@ -272,8 +297,11 @@ die(struct sim *s, const char *what)
 void
 host_crash(struct sim *s)
 {
-	die(s, "CRASH");
-	sim_disk_power(&s->host->disk);
+	bool is_kill = s->host->disk.is_kill;
+
+	die(s, is_kill ? "KILL" : "CRASH");
+	if (!is_kill)
+		sim_disk_power(&s->host->disk);
 }
 
 void
@@ -324,6 +352,7 @@ host_make(struct sim *s)
 	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	buf_init(&h->book, 4u << 20);
+	list_init(&h->parcels);
 	sim_disk_open(&h->disk, s);
 	h->disk.waits = &h->fiber;
 }
@@ -367,8 +396,9 @@ host_reload(struct sim *s)
 	struct host *h = s->host;
 
 	if (h->is_stopping)
-		return;
+		return; /* the next start reads it */
 	h->conf = sim_conf(s);
+	led_retry(s->ledger, &h->conf->retry);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);
@@ -429,6 +459,10 @@ host_audit(struct sim *s)
 	core_check(h->core);
 	core_totals(h->core, &t);
 	led_sums(s->ledger, &sums);
+	/* What it was to send when it began to stop, the spool remembers: the
+	 * engine still takes it for sent. */
+	if (h->is_stopping)
+		return;
 	if (t.messages != sums.messages || t.recipients != sums.recipients)
 		check_fail("accepted = over + queued", 0,
 		    "the engine has %llu messages with %llu recipients|the "
@@ -484,6 +518,17 @@ host_rest(struct sim *s)
 	base("the number of recipients in the engine", (int64_t)t.recipients,
 	    0);
 	base("the number of sessions in the engine", (int64_t)t.sessions, 0);
+	base("the number of domains in the engine", (int64_t)t.domains, 0);
+	base("the number of sites in the engine", (int64_t)t.sites, 0);
+	base("the number of queues in the engine", (int64_t)t.queues, 0);
+	base("the number of paths in the engine", (int64_t)t.paths, 0);
+	base("the number of bytes in the spool", (int64_t)st.bytes, 0);
+	base("the number of sessions in", (int64_t)h->in_sessions.live, 0);
+	base("the number of sessions out", (int64_t)h->sess_live, 0);
+	if (!list_is_empty(&h->parcels) || !list_is_empty(&s->links))
+		check_fail("what was taken is given back", 0,
+		    "at rest a %s is still in somebody's hands|all is over",
+		    list_is_empty(&s->links) ? "parcel" : "connection");
 	base("the number of messages in the spool", (int64_t)st.messages, 0);
 	base("the number of sessions by our count", lim_sessions(s->limits), 0);
 	s->marks->n[MARK_segment_recycled] += st.recycled;

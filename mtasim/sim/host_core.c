@@ -30,6 +30,7 @@ op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
 
 	(void)is_host;
 	sim_trace(h->s, name.p, name.n);
+	led_domain(h->s->ledger, name, false);
 	sim_zone_ask(h->s, domain, name);
 }
 
@@ -39,6 +40,17 @@ number_of(struct slice source)
 	return (uint32_t)(source.p[1] - '0');
 }
 
+/* By the configurations that there have been. */
+static struct lim_pause
+tls_pause(const struct sim *s)
+{
+	struct lim_pause p = { sim_conf(s)->host_retry_min_us, 0 };
+
+	for (uint32_t i = 0; i < s->plan.nconfs; i++)
+		p.max_us = MAX(p.max_us, s->plan.conf[i]->host_retry_max_us);
+	return p;
+}
+
 static void
 op_open(void *ctx, const struct core_open *o)
 {
@@ -46,6 +58,7 @@ op_open(void *ctx, const struct core_open *o)
 	const struct conf_source *src = &h->conf->sources[o->source];
 	struct post_open *p = mem_get(sizeof(*p));
 	struct eng_shape shape;
+	struct lim_pause pause = tls_pause(h->s);
 	uint32_t site, number;
 
 	if (!peer_of_ip(&o->to.ip, &site, &number))
@@ -55,6 +68,9 @@ op_open(void *ctx, const struct core_open *o)
 	shape = plan_shape(h->s, site);
 	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
 	    &shape);
+	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
+	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
+	    &pause, h->s->now_us);
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -229,6 +245,9 @@ session_down(struct host *h, struct post_session *p)
 	struct session_facts facts = *p->facts;
 	struct post_session copy = *p;
 
+	if (copy.outcome.stage == STAGE_TLS ||
+	    copy.outcome.stage == STAGE_STARTTLS)
+		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
 	lim_closed(h->s->limits, copy.session);
 	led_session_down(h->s->ledger, copy.session);
 	p->post.kind = POST_SESSION_FREE;
@@ -283,6 +302,9 @@ handle_core(struct host *h, struct post *p)
 		result(h, container_of(p, struct job, post));
 		return;
 	case POST_UP:
+		if (ps->is_tls)
+			lim_tls_told(h->s->limits, ps->session, true,
+			    h->s->now_us);
 		core_session_up(h->core, ps->session, ps->caps, ps->is_tls);
 		mem_free(ps);
 		return;

@@ -91,6 +91,11 @@ struct actor {
 	struct timer turn;
 };
 
+struct caller {
+	struct host *h;
+	struct ip from;
+};
+
 struct in_session;
 struct out_session;
 
@@ -113,6 +118,7 @@ struct host {
 	struct actor in;
 	struct pool in_sessions;
 	struct list in_list;
+	struct caller caller[SIM_CLIENTS];
 	struct posts commits;
 	uint32_t ncommits, waiting, in_events;
 
@@ -133,7 +139,8 @@ struct host {
 	/* The spooler. */
 	struct actor spooler;
 	bool is_asleep;
-	struct fiber fiber; /* its turn, which may wait for the disk */
+	struct list parcels; /* all that are in somebody's hands */
+	struct fiber fiber;  /* its turn, which may wait for the disk */
 	uint32_t ninline;
 	uint64_t given, applied; /* outcomes */
 };

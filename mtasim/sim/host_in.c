@@ -193,11 +193,6 @@ static const struct end_ops ops = {
 	.on_deadline = on_deadline,
 };
 
-struct caller {
-	struct host *h;
-	struct ip from;
-};
-
 static void
 turn_away(struct end *e)
 {
@@ -219,7 +214,6 @@ on_accept(void *arg, struct end *e)
 	struct in_session *s;
 	struct handle self;
 
-	mem_free(c);
 	if (!h->is_up) {
 		e->is_open = true;
 		end_reset(e);
@@ -244,17 +238,19 @@ on_accept(void *arg, struct end *e)
 }
 
 struct end *
-host_connect(struct sim *s, const struct link_conf *lc, const struct ip *from,
+host_connect(struct sim *s, const struct link_conf *lc, uint32_t number,
     const struct end_ops *eo, void *user)
 {
-	struct caller *c = mem_get(sizeof(*c));
+	struct caller *c = &s->host->caller[number];
 
-	*c = (struct caller){ s->host, *from };
-	if (!s->host->is_up) {
-		mem_free(c);
+	c->h = s->host;
+	c->from.family = 4;
+	c->from.b[0] = 10;
+	c->from.b[1] = 9;
+	c->from.b[3] = (uint8_t)(number + 1);
+	if (!s->host->is_up)
 		return link_connect(s, lc, eo, user, ECONNREFUSED, true, NULL,
 		    NULL);
-	}
 	return link_connect(s, lc, eo, user, 0, true, on_accept, c);
 }
 

@@ -129,27 +129,12 @@ post_answers(struct host *h, struct answers *a)
 	post_all(&a->to_in, &h->in);
 }
 
-/* What a dead process had in its hands. */
-static void
-spool_dies(struct host *h)
-{
-	struct spool_commit *c;
-	struct parcel *p;
-
-	while ((c = spool_take_done(h->spool))) {
-		p = container_of(c, struct parcel, commit);
-		mem_free(p->commit.user);
-		parcel_give(h, p);
-	}
-}
-
 /* Was this turn the process's last? */
 static bool
 is_last(struct host *h)
 {
 	if (!h->disk.is_dead)
 		return false;
-	spool_dies(h);
 	if (!h->is_crashing)
 		host_crash(h->s);
 	return true;
@@ -203,8 +188,6 @@ spooler_end(struct host *h)
 	while (spool_turn(h->spool, h->s->now_us))
 		take_answers(h, &a);
 	take_answers(h, &a);
-	if (h->disk.is_dead)
-		spool_dies(h);
 	post_answers(h, &a);
 }
 
@@ -232,10 +215,8 @@ spooler_try_inline(struct host *h, struct parcel *p)
 	spool_commit(h->spool, &p->commit);
 	more = spool_turn(h->spool, h->s->now_us);
 	take_answers(h, &a);
-	if (h->disk.is_dead) {
-		spool_dies(h);
+	if (h->disk.is_dead)
 		return true; /* its turn ends with the crash */
-	}
 	h->s->marks->n[MARK_inline_sync]++;
 	while ((q = posts_shift(&a.to_in)))
 		inbound_committed(h, container_of(q, struct parcel, post));

@@ -23,7 +23,8 @@ struct sim_host {
 	int64_t quota_us;
 	uint32_t used;
 	int64_t quota_since_us;
-	struct map grey; /* hash of a triplet -> second it was first seen */
+	struct map grey;   /* hash of a triplet -> second it was first seen */
+	struct list peers; /* its sessions */
 };
 
 enum twist { TWIST_NONE, TWIST_GARBAGE, TWIST_RESET, TWIST_SILENCE };
@@ -37,6 +38,7 @@ struct answer {
 
 struct peer {
 	struct sim_host *host;
+	struct list link;
 	struct end *end;
 	struct smtp_srv srv;
 	struct buf body;
@@ -48,6 +50,8 @@ struct peer {
 	struct answer due; /* to the final dot */
 	bool is_closing, is_shaking;
 };
+
+static void peer_end(struct peer *p);
 
 /* ---- hosts --------------------------------------------------------------------------- */
 
@@ -95,25 +99,29 @@ peers_make(struct sim *s)
 			h->quota = 5 + (uint32_t)rng_below(r, 50);
 		h->quota_us = (rng_below(r, 2) ? 600 : 3600) * US_PER_S;
 		map_init(&h->grey, 5, 1u << 20);
+		list_init(&h->peers);
 	}
 }
 
 void
 peers_free(struct sim *s)
 {
-	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++)
-		map_free(&s->receivers[i].grey);
+	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++) {
+		struct sim_host *h = &s->receivers[i];
+
+		/* They wait for someone who is gone. */
+		LIST_FOREACH_SAFE(n, tmp, &h->peers)
+			peer_end(container_of(n, struct peer, link));
+		map_free(&h->grey);
+	}
 	mem_free(s->receivers);
 }
 
 void
 peers_heal(struct sim *s)
 {
-	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++) {
+	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++)
 		s->receivers[i].mood = MOOD_GOOD;
-		/* A 421 for each few messages holds the path back each time. */
-		s->receivers[i].conf.messages_max = 0;
-	}
 }
 
 void
@@ -292,6 +300,7 @@ static void
 peer_end(struct peer *p)
 {
 	sim_timer_cancel(p->host->s, &p->answer);
+	list_remove(&p->link);
 	smtp_srv_free(&p->srv);
 	buf_free(&p->body);
 	mem_free(p);
@@ -593,6 +602,7 @@ on_accept(void *arg, struct end *e)
 	p->end = e;
 	e->ops = &ops;
 	e->user = p;
+	list_push_tail(&h->peers, &p->link);
 	buf_init(&p->body, BODY_MAX);
 	sim_timer_init(&p->answer, on_answer, p, "eom");
 	smtp_srv_init(&p->srv, &h->conf, h->s->now_us);

@@ -152,6 +152,16 @@ features(struct sim *s)
 	return f & ~s->opts->without;
 }
 
+/* All recipients one after the other through one connection: six commands and
+ * their replies, and the time that a receiver thinks about each. */
+static int64_t
+one_by_one(const struct plan *p)
+{
+	int64_t rcpts = p->messages * (INT64_C(1) + p->rcpts_max / 2);
+
+	return rcpts * (12 * p->latency_us + 50 * US_PER_MS);
+}
+
 /* Time enough for everything that was under way when the faults stopped: each
  * wait at its longest, in a row, and the rates; and for what the clients have
  * to offer again and again where the daemon has little room. */
@@ -159,8 +169,11 @@ static int64_t
 bound(const struct sim *s)
 {
 	const struct plan *p = &s->plan;
-	int64_t us = 3600 * US_PER_S + p->messages * US_PER_S / 2, worst = 0;
+	int64_t us = 3600 * US_PER_S, worst = 0;
 
+	/* One client rests ten seconds after each six messages or so. */
+	us += p->messages * 3 * US_PER_S;
+	us += one_by_one(p);
 	for (uint32_t i = 0; i < p->nconfs; i++) {
 		const struct conf *c = p->conf[i];
 		int64_t sum = 2 * c->retry.max_us + 2 * c->host_retry_max_us +
@@ -187,7 +200,7 @@ plan_make(struct sim *s)
 	uint32_t scale = s->opts->is_large ? 10 : 1;
 
 	p->features = features(s);
-	p->messages = pick(s, 400, 900) * scale;
+	p->messages = pick(s, 480, 1080) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)
 		p->messages /= 3;
@@ -201,7 +214,7 @@ plan_make(struct sim *s)
 	p->nsources = pick(s, 1, SIM_SOURCES);
 	p->npools = pick(s, 1, MIN(p->nsources, 3u));
 	p->ntenants = pick(s, 1, SIM_TENANTS);
-	p->nclients = pick(s, 1, 8);
+	p->nclients = pick(s, 1, SIM_CLIENTS);
 	p->fills_us = s->now_us + p->load_us / 100 * pick(s, 0, 50);
 	p->latency_us = pick(s, 1, 200) * INT64_C(500);
 	p->badness = pick(s, 2, 40);

@@ -15,6 +15,7 @@
 #define SIM_HOSTS 3u   /* of a site, at most */
 #define SIM_DOMAINS 4u /* of a site, at most */
 #define SIM_SOURCES 6u
+#define SIM_CLIENTS 8u
 #define SIM_CONFS 4u
 #define SIM_PORT 25u
 #define SIM_TENANTS 4u
@@ -238,6 +239,10 @@ struct sim_disk {
 	bool is_dead;
 	bool is_settled; /* a start has read what there is */
 	bool is_full;
+	/* A sync has failed: the process shall begin anew while what was lost
+	 * can still be read, and then the power shall go. */
+	bool has_lied;
+	bool is_kill; /* what ops_left ends is the process, not the power */
 	int64_t ill_until_us;    /* so long outcomes may wait */
 	uint32_t read_per_mille; /* reads that fail */
 	struct {
@@ -277,9 +282,9 @@ void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);
 /* An operator's request; done counts in a trace. */
 void host_admin(struct sim *s, enum eng_verb verb,
     const struct core_selector *sel);
-/* A client connects to the door. */
+/* The client of that number connects to the door. */
 struct end *host_connect(struct sim *s, const struct link_conf *lc,
-    const struct ip *from, const struct end_ops *ops, void *user);
+    uint32_t number, const struct end_ops *ops, void *user);
 void host_audit(struct sim *s);
 bool host_is_idle(const struct sim *s);
 void host_rest(struct sim *s); /* base of memory and handles */

@@ -10,6 +10,10 @@
 #define SHARES_EVERY 200u
 #define UNSYNCED_US (200 * US_PER_MS)
 #define LAZY_US (400 * US_PER_MS) /* clerk 200, three wakes of 60 */
+/* After so long what was learnt is forgotten: the engine gives back after a
+ * minute what has no mail, behind each other's back, and no pause of a path or
+ * bucket of a rate in a world is longer than two. */
+#define IDLE_US (600 * US_PER_S)
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
@@ -118,8 +122,7 @@ step(struct sim *s)
 	t->fn(t->arg);
 	unsynced(s);
 	if (s->report->events % SHARES_EVERY == 0 &&
-	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_dns_fail) &&
-	    !sim_has(s, SIM_F_read_error))
+	    !sim_has(s, SIM_F_dns_move))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
@@ -164,8 +167,15 @@ run(struct sim *s)
 	while (!is_at_rest(s) && s->now_us < end && step(s))
 		continue;
 	led_audit(s->ledger);
-	host_audit(s);
 	led_rest(s->ledger);
+	if (!sim_load_is_done(s))
+		check_fail("everything drains once faults stop", 0,
+		    "faults stopped long ago|senders still have messages that "
+		    "the daemon did not take");
+	end = s->now_us + IDLE_US;
+	while (s->now_us < end && step(s))
+		continue;
+	host_audit(s);
 	host_rest(s);
 }
 
@@ -187,7 +197,6 @@ make(struct sim *s)
 	s->ledger = led_new(s->story, s->marks);
 	s->limits = lim_new(s->story, s->marks);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
-	led_retry(s->ledger, &sim_conf(s)->retry);
 	sim_load_make(s);
 	sim_zone_make(s);
 	peers_make(s);
@@ -235,6 +244,7 @@ report(struct sim *s)
 void
 sim_run(const struct sim_opts *o, struct sim_report *r)
 {
+	int64_t before = mem_live(), left;
 	struct sim *s = mem_get(sizeof(*s));
 
 	memset(r, 0, sizeof(*r));
@@ -249,4 +259,10 @@ sim_run(const struct sim_opts *o, struct sim_report *r)
 	report(s);
 	unmake(s);
 	mem_free(s);
+	left = mem_live() - before;
+	if (left)
+		check_fail("what was taken is given back", 0,
+		    "%lld pieces of memory are left when the world is "
+		    "over|there were none before",
+		    (long long)left);
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # A check that cannot fail is a defect: every patch of tests/sim/bugs plants a
 # fault in the shipped sources, and `mtasim fuzz` must find it, by the rule
-# that the patch names. A patch that no longer applies is a failure.
+# that the patch names ("# rule:", a pattern), run with the arguments that it
+# names ("# args:"). A patch that no longer applies is a failure.
 #
 # Quick runs a share of them, picked by the commit; long and `make bugs` all.
 # timeout: 240 3600
@@ -57,6 +58,7 @@ for patch in $(patches "$@"); do
 	n=$((n + 1))
 	name=$(basename "$patch" .patch)
 	rule=$(sed -n 's/^# rule: //p' "$patch")
+	args=$(sed -n 's/^# args: //p' "$patch")
 	dir=$TMP/$name
 	mkdir -p "$dir"
 	began=$(date +%s)
@@ -66,9 +68,15 @@ for patch in $(patches "$@"); do
 		bad=1
 		continue
 	fi
+	# Arguments are words.
+	# shellcheck disable=SC2086
 	timeout "$SECONDS_MAX" "$dir/mtasim" fuzz --seeds 1..100000 --quiet \
-	    --no-shrink >"$dir/out" 2>&1
+	    --no-shrink $args >"$dir/out" 2>&1
 	code=$?
+	# Two traces of one seed are a rule broken as well.
+	[ "$code" = 6 ] && code=5
+	sed -i 's/^\(seed [0-9]*\) DIFFERS: .*/\1 BROKEN: one seed, one trace/' \
+	    "$dir/out"
 	found=$(sed -n 's/^seed [0-9]* BROKEN: //p' "$dir/out")
 	seed=$(sed -n 's/^seed \([0-9]*\) BROKEN: .*/\1/p' "$dir/out")
 	took=$(($(date +%s) - began))

@@ -23,7 +23,7 @@ struct sess {
 	struct handle h;
 	int64_t opened_us;
 	uint32_t domain;
-	uint16_t code; /* of its goodbye when it is told to close */
+	uint32_t n; /* messages */
 };
 
 struct world {
@@ -39,6 +39,11 @@ struct world {
 	uint16_t shape;
 	bool is_slow; /* results are not given */
 	bool is_deaf; /* nor are look-ups answered */
+	/* What the peers take: messages of a connection, 0 = any; and so many
+	 * at once, then one each period. More is answered 421. */
+	uint32_t cap, burst;
+	int64_t period_us, took_us;
+	uint32_t refused;
 };
 
 static void
@@ -110,13 +115,65 @@ on_open(struct world *w, const struct eng_cmd *c)
 		later(w, up);
 }
 
+static bool
+takes(struct world *w, struct sess *s)
+{
+	if (w->cap && s->n == w->cap)
+		return false;
+	s->n++;
+	if (!w->period_us)
+		return true;
+	while (w->took_us + w->period_us <= w->now) {
+		w->took_us += w->period_us;
+		w->burst++;
+	}
+	if (w->burst == 0)
+		return false;
+	w->burst--;
+	return true;
+}
+
+static uint32_t
+sess_at(const struct world *w, struct handle h)
+{
+	uint32_t i = 0;
+
+	while (i < w->nsess && !handle_eq(w->sess[i].h, h))
+		i++;
+	return i;
+}
+
+/* 421, and the session goes. */
+static void
+refuse(struct world *w, const struct eng_cmd *c, uint32_t at)
+{
+	struct eng_event ev = { .kind = EV_RESULT };
+
+	w->refused++;
+	ev.result.session = c->assign.session;
+	ev.result.txn = c->assign.txn;
+	ev.result.is_sent = true;
+	ev.result.n = c->assign.n;
+	ev.result.rcpt[0].klass = OUTCOME_TRANSIENT;
+	ev.result.rcpt[0].code = 421;
+	ev.result.rcpt[0].stage = STAGE_MAIL;
+	later(w, ev);
+	down(w, at, false);
+	w->todo[w->ntodo - 1].down.outcome = ev.result.rcpt[0];
+}
+
 static void
 on_assign(struct world *w, const struct eng_cmd *c)
 {
 	struct eng_event ev = { .kind = EV_RESULT };
+	uint32_t at = sess_at(w, c->assign.session);
 
-	if (w->is_slow)
+	if (w->is_slow || at == w->nsess)
 		return;
+	if (!takes(w, &w->sess[at])) {
+		refuse(w, c, at);
+		return;
+	}
 	ev.result.session = c->assign.session;
 	ev.result.txn = c->assign.txn;
 	ev.result.is_sent = true;
@@ -130,11 +187,10 @@ on_assign(struct world *w, const struct eng_cmd *c)
 static void
 on_close(struct world *w, struct handle h)
 {
-	for (uint32_t i = 0; i < w->nsess; i++)
-		if (handle_eq(w->sess[i].h, h)) {
-			down(w, i, w->sess[i].domain < SILENT);
-			return;
-		}
+	uint32_t i = sess_at(w, h);
+
+	if (i < w->nsess)
+		down(w, i, w->sess[i].domain < SILENT);
 }
 
 static void
@@ -412,6 +468,77 @@ nothing_is_sent_while_outcomes_cannot_be_kept(void **state)
 	world_free(w);
 }
 
+static void
+a_peer_that_takes_a_few_of_each_connection_gets_all_of_it(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 4);
+	w->cap = 3;
+	for (uint32_t i = 0; i < 300; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->delivered, 300);
+	/* Those that were open when the first said so. */
+	assert_in_range(w->refused, 1, 4);
+	/* Fewer is not far from it; more is found out when time has passed. */
+	w->cap = 2;
+	for (uint32_t i = 0; i < 100; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S);
+	assert_int_equal(w->delivered, 400);
+	assert_in_range(w->refused, 2, 12);
+	world_free(w);
+}
+
+static void
+a_peer_that_slows_us_down_is_left_alone(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 4);
+	w->burst = 40;
+	w->period_us = US_PER_S;
+	w->took_us = w->now;
+	for (uint32_t i = 0; i < 200; i++)
+		send(w, DOMAIN(1));
+	run(w, 30 * US_PER_S);
+	assert_int_equal(why_of_first(w), WHY_BACKOFF);
+	assert_true(w->delivered < 100);
+	assert_in_range(w->refused, 1, 12);
+	run(w, 3600 * US_PER_S);
+	assert_int_equal(w->delivered, 200);
+	world_free(w);
+}
+
+static void
+what_rates_allow_counts_as_spent_after_a_start(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 2);
+	w->policy->shapes[0].rate_count = 1;
+	w->policy->shapes[0].rate_period_us = US_PER_S;
+	w->policy->shapes[0].rate_burst = 5;
+	eng_rates_spent(w->e);
+	for (uint32_t i = 0; i < 20; i++)
+		send(w, DOMAIN(1));
+	run(w, US_PER_S / 2);
+	assert_int_equal(w->delivered, 0);
+	run(w, 3 * US_PER_S);
+	assert_in_range(w->delivered, 3, 4);
+	/* Long after the start it is as ever. */
+	run(w, 60 * US_PER_S);
+	for (uint32_t i = 0; i < 20; i++)
+		send(w, DOMAIN(2));
+	run(w, US_PER_S / 2);
+	assert_int_equal(w->delivered, 25);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -421,6 +548,11 @@ main(void)
 		cmocka_unit_test(a_peer_that_lets_nobody_in_shuts_the_path),
 		cmocka_unit_test(new_limits_do_not_wait_for_look_ups),
 		cmocka_unit_test(nothing_is_sent_while_outcomes_cannot_be_kept),
+		cmocka_unit_test(
+		    a_peer_that_takes_a_few_of_each_connection_gets_all_of_it),
+		cmocka_unit_test(a_peer_that_slows_us_down_is_left_alone),
+		cmocka_unit_test(
+		    what_rates_allow_counts_as_spent_after_a_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

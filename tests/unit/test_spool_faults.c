@@ -398,6 +398,30 @@ a_disk_that_stays_full_is_not_asked_all_the_time(void **state)
 	assert_int_equal(rig_find(&rig, &rig.found[0].id)->attempts, 3999);
 }
 
+/* Nothing is queued, and the door is shut, so nothing comes. */
+static void
+an_idle_spool_sees_that_there_is_room_again(void **state)
+{
+	struct spool_commit c;
+	int64_t at;
+
+	(void)state;
+	assert_int_equal(rig_commit(&rig, &c, 1, 1000), 0);
+	end(c.slot);
+	disk_memory_set_free(rig.under, 0);
+	while (rig_commit(&rig, &c, 1, 1000) == 0)
+		end(c.slot);
+	rig_settle(&rig);
+	assert_false(spool_has_room(rig.s, 14000));
+	disk_memory_set_free(rig.under, 1 << 20);
+	at = spool_deadline(rig.s);
+	assert_in_range(at, rig.now_us, rig.now_us + US_PER_S);
+	rig.now_us = at;
+	rig_turn(&rig);
+	assert_true(spool_has_room(rig.s, 14000));
+	assert_int_equal(spool_deadline(rig.s), TIME_NEVER);
+}
+
 static void
 a_disk_that_fails_is_not_asked_all_the_time(void **state)
 {
@@ -581,6 +605,7 @@ main(void)
 		T(many_notices_of_many_debts_go_in_one_group),
 		T(many_outcomes_do_not_stop_the_log),
 		T(a_disk_that_stays_full_is_not_asked_all_the_time),
+		T(an_idle_spool_sees_that_there_is_room_again),
 		T(a_disk_that_fails_is_not_asked_all_the_time),
 		T(a_half_made_file_does_not_stand_in_the_way),
 		T(what_is_over_is_not_moved_back_to_life),

@@ -1,0 +1,72 @@
+/*
+ * relay/core_names.c - who holds a name.
+ *
+ * Domains, hosts, tenants and the rest have their ids from one table, so one
+ * text may be several of them: a domain without MX is its own host. A tag
+ * (tenant, campaign, pool, source) holds its name for ever; a domain from its
+ * first recipient to CMD_FORGET; a host once for each time that the engine was
+ * told of it, to CMD_FORGET_HOST. The name is free when the last of them lets
+ * go.
+ */
+#include "relay/core_i.h"
+
+/* Has the name room in the table of kinds? */
+static bool
+kinds_fit(struct core *c, uint32_t id)
+{
+	uint32_t cap = MAX(c->kinds_cap, 64u);
+	uint8_t *p;
+
+	while (cap <= id)
+		cap *= 2;
+	if (cap == c->kinds_cap)
+		return true;
+	p = mem_grow(c->kinds, cap);
+	if (!p)
+		return false;
+	memset(p + c->kinds_cap, 0, cap - c->kinds_cap);
+	c->kinds = p;
+	c->kinds_cap = cap;
+	return true;
+}
+
+uint32_t
+core_name(struct core *c, struct slice text, enum core_name_kind kind)
+{
+	uint32_t id;
+
+	if (text.n == 0)
+		return 0;
+	id = names_find(&c->names, text);
+	if (id && id < c->kinds_cap && c->kinds[id] & kind)
+		return id;
+	id = names_take(&c->names, text);
+	if (id && !kinds_fit(c, id)) {
+		names_drop(&c->names, id);
+		return 0;
+	}
+	if (id)
+		c->kinds[id] |= (uint8_t)kind;
+	c->ntags += id && kind == NAME_TAG;
+	return id;
+}
+
+void
+core_domain_forget(struct core *c, uint32_t id)
+{
+	c->kinds[id] &= (uint8_t)~NAME_DOMAIN;
+	names_drop(&c->names, id);
+}
+
+uint32_t
+core_host(struct core *c, struct slice host)
+{
+	return host.n ? names_take(&c->names, host) : 0;
+}
+
+void
+core_host_forget(struct core *c, uint32_t id)
+{
+	if (id)
+		names_drop(&c->names, id);
+}
