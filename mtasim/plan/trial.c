@@ -330,9 +330,10 @@ static bool
 turn(struct trial *t, int64_t until)
 {
 	struct heap_node *n = heap_peek(&t->heap);
-	int64_t core_at = MAX(core_deadline(t->core), t->now);
-	int64_t at = n ? MIN(n->key, core_at) : core_at;
+	int64_t core_at = core_deadline(t->core), at;
 
+	core_at = MAX(core_at, t->now);
+	at = n ? MIN(n->key, core_at) : core_at;
 	if (!list_is_empty(&t->line))
 		at = t->now;
 	if (at >= until || is_over(t))
