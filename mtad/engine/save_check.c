@@ -295,7 +295,7 @@ wheel_holds(const struct eng *e)
 	for (uint32_t i = 1; i < e->rcpts.next_new; i++)
 		set += pool_is_live(&e->rcpts, i) &&
 		    eng_rcpt(e, i)->timer.where != 0;
-	return n == w->n && set == w->n;
+	return n == w->n && set == w->n && w->next_tick == wheel_first(w);
 }
 
 /* ---- rows of tables ------------------------------------------------------------------ */
