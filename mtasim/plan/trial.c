@@ -395,7 +395,6 @@ trial_make(struct trial *t, uint64_t seed)
 	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
 	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
-	buf_init(&t->envelope, 64u << 10);
 	buf_init(&t->address, MAILBOX_MAX);
 	t->full = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
 	t->cold = t->full;
@@ -457,7 +456,6 @@ trial_free(struct trial *t)
 	mem_free(t->feeds);
 	pool_free(&t->mails);
 	pool_free(&t->answers);
-	buf_free(&t->envelope);
 	buf_free(&t->address);
 	heap_free(&t->heap);
 }
