@@ -8,6 +8,7 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,12 +70,76 @@ struct cursor {
 	struct slice s; /* what is left */
 	bool bad;
 };
-struct cursor cursor_of(struct slice s);
-uint8_t cursor_u8(struct cursor *c);
-uint16_t cursor_u16(struct cursor *c);
-uint32_t cursor_u32(struct cursor *c);
-uint64_t cursor_u64(struct cursor *c);
+
+static inline struct cursor
+cursor_of(struct slice s)
+{
+	return (struct cursor){ .s = s };
+}
+
+/* The place of the next n bytes, which are then behind; NULL and bad when there
+ * are fewer. */
+static inline const char *
+cursor_next(struct cursor *c, size_t n)
+{
+	const char *p = c->s.p;
+
+	if (c->bad || n > c->s.n) {
+		c->bad = true;
+		return NULL;
+	}
+	if (n > 0) {
+		c->s.p += n;
+		c->s.n -= n;
+	}
+	return p;
+}
+
 /* The next n bytes; an empty slice and bad when there are fewer. */
-struct slice cursor_take(struct cursor *c, size_t n);
+static inline struct slice
+cursor_take(struct cursor *c, size_t n)
+{
+	const char *p = cursor_next(c, n);
+
+	return c->bad ? slice_of("", 0) : slice_of(p, n);
+}
+
+/* A number of up to 8 bytes, little-endian; 0 when it is not there. One load
+ * where the compiler knows how many. */
+static inline uint64_t
+cursor_le(struct cursor *c, size_t bytes)
+{
+	const char *p = cursor_next(c, bytes);
+	uint64_t v = 0;
+
+	if (p == NULL)
+		return 0;
+	memcpy(&v, p, bytes);
+	return le64toh(v);
+}
+
+static inline uint8_t
+cursor_u8(struct cursor *c)
+{
+	return (uint8_t)cursor_le(c, 1);
+}
+
+static inline uint16_t
+cursor_u16(struct cursor *c)
+{
+	return (uint16_t)cursor_le(c, 2);
+}
+
+static inline uint32_t
+cursor_u32(struct cursor *c)
+{
+	return (uint32_t)cursor_le(c, 4);
+}
+
+static inline uint64_t
+cursor_u64(struct cursor *c)
+{
+	return cursor_le(c, 8);
+}
 
 #endif

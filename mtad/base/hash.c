@@ -177,12 +177,16 @@ hash_bytes(uint64_t seed, const void *p, size_t n)
 		seed ^ UINT64_C(0x6c7967656e657261),
 		k1 ^ UINT64_C(0x7465646279746573),
 	};
+	size_t rest = n % 8;
 	uint64_t last = (uint64_t)n << 56;
 
 	for (size_t left = n; left >= 8; left -= 8, b += 8)
 		sip_word(&s, load_le64(b));
-	for (size_t i = 0; i < n % 8; i++)
-		last |= (uint64_t)b[i] << (8 * i);
+	if (n >= 8 && rest != 0) /* the end of the last eight bytes */
+		last |= load_le64(b + rest - 8) >> (64 - 8 * rest);
+	else
+		for (size_t i = 0; i < rest; i++)
+			last |= (uint64_t)b[i] << (8 * i);
 	sip_word(&s, last);
 	s.v2 ^= 0xff;
 	sip_round(&s);

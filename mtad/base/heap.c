@@ -1,10 +1,11 @@
 /*
- * base/heap.c - binary heap of pointers, 1-based so that place 0 can mean "in
- * none".
+ * base/heap.c - a heap of four children a place (fewer levels, and the four lie
+ * side by side), 1-based so that place 0 can mean "in none".
  *
- * Invariants: v[i]->at == i for 1 <= i <= n; no node precedes its parent in
- * the order (key, seq); seq is unique, so the order is total and the sequence
- * of pops does not depend on the heap's shape.
+ * Invariants: v[i].node->at == i for 1 <= i <= n, and v[i] has that node's key
+ * and seq; the children of place i are 4i - 2 to 4i + 1; no node precedes its
+ * parent in the order (key, seq); seq is unique, so the order is total and the
+ * sequence of pops does not depend on the heap's shape.
  */
 #include "base/base.h"
 
@@ -24,60 +25,71 @@ heap_free(struct heap *h)
 	*h = (struct heap){ .max = h->max };
 }
 
-static bool
-node_is_before(struct heap *h, const struct heap_node *a,
-    const struct heap_node *b)
-{
-	h->compares++;
-	return a->key < b->key || (a->key == b->key && a->seq < b->seq);
-}
-
 static void
-heap_place(struct heap *h, uint32_t at, struct heap_node *n)
+heap_place(struct heap *h, uint32_t at, struct heap_place p)
 {
-	h->v[at] = n;
-	n->at = at;
+	h->v[at] = p;
+	p.node->at = at;
 	h->moves++;
 }
 
+/* Puts p at a free place or at one above it. */
 static void
-heap_up(struct heap *h, struct heap_node *n, uint32_t at)
+heap_up(struct heap *h, struct heap_place p, uint32_t at)
 {
-	for (; at > 1 && node_is_before(h, n, h->v[at / 2]); at /= 2)
-		heap_place(h, at, h->v[at / 2]);
-	heap_place(h, at, n);
-}
+	uint32_t up;
 
-static void
-heap_down(struct heap *h, struct heap_node *n, uint32_t at)
-{
-	uint32_t child;
-
-	for (; (child = 2 * at) <= h->n; at = child) {
-		if (child < h->n &&
-		    node_is_before(h, h->v[child + 1], h->v[child]))
-			child++;
-		if (!node_is_before(h, h->v[child], n))
+	for (; (up = heap_parent(at)) != 0; at = up) {
+		h->compares++;
+		if (!heap_is_before(&p, &h->v[up]))
 			break;
-		heap_place(h, at, h->v[child]);
+		heap_place(h, at, h->v[up]);
 	}
-	heap_place(h, at, n);
+	heap_place(h, at, p);
 }
 
-/* Puts n, whose key is new, where it belongs, starting at a free place. */
-static void
-heap_settle(struct heap *h, struct heap_node *n, uint32_t at)
+/* Key and seq as one number: which of some places comes first nobody can
+ * foresee, and numbers are compared without a branch. */
+static inline __int128
+heap_order(const struct heap_place *p)
 {
-	if (at > 1 && node_is_before(h, n, h->v[at / 2]))
-		heap_up(h, n, at);
-	else
-		heap_down(h, n, at);
+	return (__int128)p->key << 64 | p->seq;
+}
+
+/* The first of the children from place `first` on, of which there is one. */
+static uint32_t
+first_child(struct heap *h, uint32_t first)
+{
+	uint32_t end = MIN(first + HEAP_CHILDREN, h->n + 1), best = first;
+
+	for (uint32_t i = first + 1; i < end; i++)
+		best =
+		    heap_order(&h->v[i]) < heap_order(&h->v[best]) ? i : best;
+	h->compares += end - first - 1;
+	return best;
+}
+
+/* Puts p, from the end of the heap, where it belongs, a place being free. Most
+ * of what comes from there belongs near there: so the free place sinks to the
+ * bottom first, without a comparison with p, and p rises from it. */
+static void
+heap_fill(struct heap *h, struct heap_place p, uint32_t at)
+{
+	uint64_t first;
+
+	while ((first = (uint64_t)HEAP_CHILDREN * (at - 1) + 2) <= h->n) {
+		uint32_t child = first_child(h, (uint32_t)first);
+
+		heap_place(h, at, h->v[child]);
+		at = child;
+	}
+	heap_up(h, p, at);
 }
 
 static int
 heap_reserve(struct heap *h)
 {
-	struct heap_node **v;
+	struct heap_place *v;
 	uint32_t cap;
 
 	if (h->n == h->max)
@@ -85,7 +97,7 @@ heap_reserve(struct heap *h)
 	if (h->n < h->cap)
 		return 0;
 	cap = MIN(h->max, MAX(2 * h->cap, HEAP_CAP_FIRST));
-	v = mem_grow(h->v, ((size_t)cap + 1) * sizeof(struct heap_node *));
+	v = mem_grow(h->v, ((size_t)cap + 1) * sizeof(*v));
 	if (v == NULL)
 		return E_NOMEM;
 	h->v = v;
@@ -104,14 +116,14 @@ heap_push(struct heap *h, struct heap_node *n, int64_t key)
 		return err;
 	n->key = key;
 	n->seq = h->next_seq++;
-	heap_up(h, n, ++h->n);
+	heap_up(h, (struct heap_place){ key, n->seq, n }, ++h->n);
 	return 0;
 }
 
 struct heap_node *
 heap_peek(const struct heap *h)
 {
-	return h->n ? h->v[1] : NULL;
+	return h->n ? h->v[1].node : NULL;
 }
 
 struct heap_node *
@@ -128,20 +140,20 @@ void
 heap_remove(struct heap *h, struct heap_node *n)
 {
 	uint32_t at = n->at;
-	struct heap_node *last;
+	struct heap_place last;
 
-	ASSERT(at >= 1 && at <= h->n && h->v[at] == n);
+	ASSERT(at >= 1 && at <= h->n && h->v[at].node == n);
 	last = h->v[h->n--];
 	n->at = 0;
-	if (last != n)
-		heap_settle(h, last, at);
+	if (last.node != n)
+		heap_fill(h, last, at);
 }
 
 void
 heap_rekey(struct heap *h, struct heap_node *n, int64_t key)
 {
-	ASSERT(n->at >= 1 && n->at <= h->n && h->v[n->at] == n);
+	ASSERT(n->at >= 1 && n->at <= h->n && h->v[n->at].node == n);
 	n->key = key;
 	n->seq = h->next_seq++;
-	heap_settle(h, n, n->at);
+	heap_fill(h, (struct heap_place){ key, n->seq, n }, n->at);
 }

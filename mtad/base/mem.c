@@ -38,6 +38,9 @@ mem_get(size_t n)
  * few of which may be huge. */
 #define OWN_PAGES_BYTES (2 * MEM_HUGE_BYTES)
 
+/* Up to here the C library keeps what is freed at hand for its thread. */
+#define SMALL_BYTES 1024
+
 static bool prefers_huge;
 
 void
@@ -60,11 +63,17 @@ wish_huge(void *p, size_t n)
 	return p;
 }
 
+/* calloc passes by the thread's cache of free pieces, which malloc takes small
+ * ones from. */
 void *
 mem_try(size_t n)
 {
-	void *p = wish_huge(calloc(1, n ? n : 1), n);
+	void *p;
 
+	if (n > SMALL_BYTES)
+		p = wish_huge(calloc(1, n), n);
+	else if ((p = malloc(n ? n : 1)) != NULL)
+		memset(p, 0, n);
 	live += p != NULL;
 	return p;
 }

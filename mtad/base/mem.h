@@ -31,6 +31,15 @@ void mem_prefer_huge(void);
 void *mem_huge_try(size_t n);
 void mem_huge_free(void *p, size_t n);
 
+/* Asks for what lies at p, n bytes, without waiting: it is needed soon, and may
+ * be far. n is a constant, at most 128. */
+static inline void
+mem_ask(const void *p, size_t n)
+{
+	__builtin_prefetch(p, 1);
+	__builtin_prefetch((const char *)p + n - 1, 1);
+}
+
 /* An arena: grows by blocks, frees everything at once, has a ceiling. */
 struct arena {
 	struct arena_block *head;

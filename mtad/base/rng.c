@@ -39,20 +39,19 @@ rng_u64(struct rng *r)
 
 /*
  * The high half of a 128-bit product spreads 2^64 inputs over n outputs; the
- * 2^64 mod n inputs that would make some outputs likelier are drawn again.
+ * 2^64 mod n inputs that would make some outputs likelier are drawn again. How
+ * many these are takes a division, and only those below n can be of them.
  */
 uint64_t
 rng_below(struct rng *r, uint64_t n)
 {
 	unsigned __int128 m;
-	uint64_t unfair;
 
 	if (n == 0)
 		return 0;
-	unfair = -n % n;
 	do
 		m = (unsigned __int128)rng_u64(r) * n;
-	while ((uint64_t)m < unfair);
+	while ((uint64_t)m < n && (uint64_t)m < -n % n);
 	return (uint64_t)(m >> 64);
 }
 

@@ -16,6 +16,9 @@
  *     in their order, one level or more below;
  *   - timers of one tick are always in one slot, in the order they were set.
  *
+ * Where the first used slot starts is asked before every event, and so kept
+ * (next_tick) as slots come and go.
+ *
  * Only the low 32 bits of D are kept: D is found again from N. Timers that
  * are due wait in a list of their own; N does not move while it holds any.
  */
@@ -37,6 +40,7 @@ wheel_init(struct wheel *w, int64_t start_us, int64_t tick_us,
 		.ctx = ctx,
 		.start_us = start_us,
 		.tick_us = tick_us,
+		.next_tick = WHEEL_NEVER,
 	};
 }
 
@@ -52,20 +56,83 @@ where_of(unsigned level, unsigned slot)
 	return level * WHEEL_SLOTS + slot + 1;
 }
 
-/* Keeps the bitmap, and the count of its bits, true of the list that `where`
- * names. */
+/* The tick that a slot begins with, N or later. */
+static uint64_t
+slot_tick(const struct wheel *w, unsigned level, unsigned slot)
+{
+	unsigned shift = SLOT_BITS * level;
+	uint64_t at = w->now_tick >> shift;
+
+	return (at + ((slot - at) & SLOT_MASK)) << shift;
+}
+
+/* The first used slot of a level at or after `from`, or WHEEL_SLOTS. */
+static unsigned
+used_from(const struct wheel *w, unsigned level, unsigned from)
+{
+	uint64_t word;
+
+	for (unsigned i = from / 64; i < WHEEL_SLOTS / 64; i++) {
+		word = w->used[level][i];
+		if (i == from / 64)
+			word &= ~UINT64_C(0) << (from % 64);
+		if (word != 0)
+			return i * 64 + (unsigned)__builtin_ctzll(word);
+	}
+	return WHEEL_SLOTS;
+}
+
+/* The first used slot after N: its level and number. False when no timer waits
+ * in a slot. */
+static bool
+next_slot(const struct wheel *w, unsigned *level, unsigned *slot)
+{
+	unsigned l, s, at;
+
+	for (l = 0; l < WHEEL_LEVELS; l++) {
+		if (w->nused[l] == 0)
+			continue;
+		at = (w->now_tick >> (SLOT_BITS * l)) & SLOT_MASK;
+		s = at < SLOT_MASK ? used_from(w, l, at + 1) : WHEEL_SLOTS;
+		if (s == WHEEL_SLOTS && l == LEVEL_TOP)
+			s = used_from(w, l, 0);
+		if (s == WHEEL_SLOTS)
+			continue;
+		*level = l;
+		*slot = s;
+		return true;
+	}
+	return false;
+}
+
+uint64_t
+wheel_first(const struct wheel *w)
+{
+	unsigned level, slot;
+
+	return next_slot(w, &level, &slot) ? slot_tick(w, level, slot) :
+					     WHEEL_NEVER;
+}
+
+/* Keeps the bitmap, the count of its bits and the first of them true of the
+ * list that `where` names. */
 static void
 used_mark(struct wheel *w, uint32_t where, bool is_used)
 {
 	unsigned level = (where - 1) / WHEEL_SLOTS;
 	unsigned slot = (where - 1) % WHEEL_SLOTS;
-	uint64_t bit = UINT64_C(1) << (slot % 64);
+	uint64_t bit = UINT64_C(1) << (slot % 64), tick;
 
 	if (where == WHERE_DUE ||
 	    !!(w->used[level][slot / 64] & bit) == is_used)
 		return;
 	w->used[level][slot / 64] ^= bit;
 	w->nused[level] += is_used ? 1 : -1u;
+	tick = slot_tick(w, level, slot);
+	if (is_used)
+		w->next_tick = MIN(w->next_tick, tick);
+	else if (tick == w->next_tick)
+		w->next_tick = wheel_first(w);
 }
 
 /* The two ends of the list that `where` names. */
@@ -198,51 +265,6 @@ wheel_is_set(const struct wheel *w, uint32_t index)
 	return link_of(w, index)->where != 0;
 }
 
-/* The first used slot of a level at or after `from`, or WHEEL_SLOTS. */
-static unsigned
-used_from(const struct wheel *w, unsigned level, unsigned from)
-{
-	uint64_t word;
-
-	for (unsigned i = from / 64; i < WHEEL_SLOTS / 64; i++) {
-		word = w->used[level][i];
-		if (i == from / 64)
-			word &= ~UINT64_C(0) << (from % 64);
-		if (word != 0)
-			return i * 64 + (unsigned)__builtin_ctzll(word);
-	}
-	return WHEEL_SLOTS;
-}
-
-/*
- * The first used slot after N: its level, number and first tick. False when
- * no timer waits in a slot.
- */
-static bool
-next_slot(const struct wheel *w, unsigned *level, unsigned *slot,
-    uint64_t *tick)
-{
-	unsigned l, s, shift, at;
-
-	for (l = 0; l < WHEEL_LEVELS; l++) {
-		if (w->nused[l] == 0)
-			continue;
-		shift = SLOT_BITS * l;
-		at = (w->now_tick >> shift) & SLOT_MASK;
-		s = at < SLOT_MASK ? used_from(w, l, at + 1) : WHEEL_SLOTS;
-		if (s == WHEEL_SLOTS && l == LEVEL_TOP)
-			s = used_from(w, l, 0);
-		if (s == WHEEL_SLOTS)
-			continue;
-		*level = l;
-		*slot = s;
-		*tick = ((w->now_tick >> shift) + ((s - at) & SLOT_MASK))
-		    << shift;
-		return true;
-	}
-	return false;
-}
-
 /* N is at the start of a used slot: takes its timers apart. */
 static void
 open_slot(struct wheel *w, unsigned level, unsigned slot)
@@ -264,14 +286,13 @@ static void
 advance(struct wheel *w, uint64_t to)
 {
 	unsigned level, slot;
-	uint64_t tick;
 
 	while (w->due_head == 0) {
-		if (!next_slot(w, &level, &slot, &tick) || tick > to) {
+		if (w->next_tick > to || !next_slot(w, &level, &slot)) {
 			w->now_tick = MAX(w->now_tick, to);
 			return;
 		}
-		w->now_tick = tick;
+		w->now_tick = w->next_tick;
 		open_slot(w, level, slot);
 	}
 }
@@ -294,13 +315,11 @@ wheel_take(struct wheel *w, int64_t now_us)
 int64_t
 wheel_next(const struct wheel *w)
 {
-	unsigned level, slot;
-	uint64_t tick = w->now_tick;
+	uint64_t tick = w->due_head != 0 ? w->now_tick : w->next_tick;
 	int64_t us;
 
-	if (w->due_head == 0 && !next_slot(w, &level, &slot, &tick))
-		return TIME_NEVER;
-	if (__builtin_mul_overflow(tick, w->tick_us, &us) ||
+	if (tick == WHEEL_NEVER ||
+	    __builtin_mul_overflow(tick, w->tick_us, &us) ||
 	    __builtin_add_overflow(us, w->start_us, &us))
 		return TIME_NEVER;
 	return us;

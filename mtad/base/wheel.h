@@ -23,6 +23,7 @@ struct wheel_link {
 
 #define WHEEL_LEVELS 4
 #define WHEEL_SLOTS 256
+#define WHEEL_NEVER UINT64_MAX
 
 struct wheel {
 	struct wheel_link *(*link)(void *ctx, uint32_t index);
@@ -34,6 +35,7 @@ struct wheel {
 	uint32_t tail[WHEEL_LEVELS][WHEEL_SLOTS];
 	uint64_t used[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* bitmaps */
 	uint32_t nused[WHEEL_LEVELS];                  /* bits in them */
+	uint64_t next_tick; /* start of the first used slot; WHEEL_NEVER */
 	uint32_t due_head, due_tail; /* fired, not yet taken */
 	uint32_t n;
 	uint64_t moves; /* work done so far: timers put into a slot */
@@ -60,5 +62,7 @@ uint32_t wheel_take(struct wheel *w, int64_t now_us);
  * which wheel_take last said 0. When the time comes there may be nothing to
  * take, but at most three times for one deadline. */
 int64_t wheel_next(const struct wheel *w);
+/* What next_tick must be, found by a search; for checks. */
+uint64_t wheel_first(const struct wheel *w);
 
 #endif

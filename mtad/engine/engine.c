@@ -196,7 +196,7 @@ eng_memory(const struct eng *e)
 		n += pool_bytes(pools[i]);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		n += map_bytes(maps[i]);
-	n += ((size_t)e->timers.cap + 1) * sizeof(void *);
+	n += ((size_t)e->timers.cap + 1) * sizeof(*e->timers.v);
 	n += e->jobs_cap * sizeof(*e->jobs);
 	return n + e->notices_cap * sizeof(*e->notices);
 }

@@ -441,6 +441,12 @@ void eng_timer_cancel(struct eng *e, struct timer *t);
 struct msg *eng_msg(const struct eng *e, uint32_t msg);
 /* The chunk of the table that a number names, made when there is none. */
 struct msg *eng_msg_chunk(struct eng *e, uint32_t chunk);
+/* No two of its recipients can meet in a line or a transaction. */
+static inline bool
+eng_msg_has_one(const struct msg *m)
+{
+	return m->nlive == 1 && m->nexpect == 0;
+}
 void eng_on_message(struct eng *e, const struct ev_message *ev);
 void eng_on_recipient(struct eng *e, const struct ev_recipient *ev);
 void eng_on_paid(struct eng *e, uint32_t msg);

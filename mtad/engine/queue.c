@@ -300,14 +300,18 @@ same(struct eng *e, uint32_t a, uint32_t b)
 }
 
 /* How many runs more there are with i between its two neighbours than
- * without it: 1, 0 or 2 (it splits a run). */
+ * without it: 1, 0 or 2 (it splits a run). One that is alone is not held
+ * against its neighbours, which may lie far. */
 static uint32_t
 runs_of(struct eng *e, uint32_t i)
 {
-	const struct link *n = &eng_rcpt(e, i)->link;
+	const struct rcpt *r = eng_rcpt(e, i);
+	uint32_t prev = r->link.prev, next = r->link.next;
+	uint32_t runs = 1 + same(e, prev, next);
 
-	return 1 + same(e, n->prev, n->next) - same(e, n->prev, i) -
-	    same(e, i, n->next);
+	if (eng_msg_has_one(eng_msg(e, r->msg)))
+		return runs;
+	return runs - same(e, prev, i) - same(e, i, next);
 }
 
 void

@@ -219,7 +219,7 @@ heap_build(struct eng *e)
 	h->n = 0;
 	if (n > e->doms.live + e->lanes.live + (uint64_t)e->paths.live)
 		return E_CORRUPT;
-	h->v = mem_try(((size_t)n + 1) * sizeof(struct heap_node *));
+	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
 		return E_NOMEM;
 	h->cap = n;
@@ -234,10 +234,11 @@ heap_build(struct eng *e)
 			t = (void *)((char *)pool_at(p, i) + timers[k].at);
 			if (t->node.at == 0)
 				continue;
-			if (t->node.at > n || h->v[t->node.at] != NULL ||
+			if (t->node.at > n || h->v[t->node.at].node != NULL ||
 			    t->kind != timers[k].kind || t->index != i)
 				return E_CORRUPT;
-			h->v[t->node.at] = &t->node;
+			h->v[t->node.at] = (struct heap_place){ t->node.key,
+				t->node.seq, &t->node };
 			found++;
 		}
 	}
@@ -250,12 +251,9 @@ heap_build(struct eng *e)
 static bool
 heap_holds(const struct heap *h)
 {
-	for (uint32_t i = 2; i <= h->n; i++) {
-		const struct heap_node *up = h->v[i / 2], *n = h->v[i];
-
-		if (n->key < up->key || (n->key == up->key && n->seq < up->seq))
+	for (uint32_t i = 2; i <= h->n; i++)
+		if (heap_is_before(&h->v[i], &h->v[heap_parent(i)]))
 			return false;
-	}
 	return true;
 }
 
@@ -298,7 +296,7 @@ wheel_holds(const struct eng *e)
 	for (uint32_t i = 1; i < e->rcpts.next_new; i++)
 		set += pool_is_live(&e->rcpts, i) &&
 		    eng_rcpt(e, i)->timer.where != 0;
-	return n == w->n && set == w->n;
+	return n == w->n && set == w->n && w->next_tick == wheel_first(w);
 }
 
 /* ---- rows of tables ------------------------------------------------------------------ */

@@ -395,8 +395,12 @@ eng_limit_wake(struct eng *e)
 	uint32_t waiting;
 
 	for (int k = 0; k < LIMITS; k++) {
-		uint32_t used = limit_used(e, k), max = limit_max(e, k);
+		uint32_t used, max;
 
+		if (e->limit[k].n == 0)
+			continue;
+		used = limit_used(e, k);
+		max = limit_max(e, k);
 		for (; used < max && e->limit[k].n != 0; used++)
 			eng_lane_unpark(e, e->limit[k].head);
 	}

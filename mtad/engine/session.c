@@ -181,6 +181,8 @@ txn_fill(struct eng *e, uint32_t ti, uint32_t qi, uint32_t max)
 	uint32_t i = q->fifo.head;
 	uint32_t msg = eng_rcpt(e, i)->msg, dom = eng_rcpt(e, i)->dom;
 
+	if (eng_msg_has_one(eng_msg(e, msg)))
+		max = 1;
 	do {
 		eng_rcpt_leave(e, i);
 		eng_rcpt_enter(e, i, qi, R_ASSIGNED, false, 0);

@@ -87,8 +87,11 @@ static void
 refill(struct eng *e, struct path *p)
 {
 	const struct eng_shape *s = shape_of(e, p);
-	int64_t max, passed = e->now - p->credit_us;
+	int64_t max, passed;
 
+	if ((p->rate_count | s->rate_count) == 0)
+		return; /* it has none, and had none */
+	passed = e->now - p->credit_us;
 	if (p->rate_count != s->rate_count ||
 	    p->rate_period != s->rate_period_us ||
 	    p->rate_burst != s->rate_burst) {

@@ -40,8 +40,7 @@
 
 /* ---- writing --------------------------------------------------------------- */
 
-/* Length of the encoding, or 0 when a text or the count is over its ceiling. */
-static size_t
+size_t
 env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 {
 	size_t n = ENV_FIXED_BYTES;

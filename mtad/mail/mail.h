@@ -136,9 +136,11 @@ struct envelope {
  * then length-prefixed texts, then nrcpt recipients. env_encode appends e and
  * its recipients; it fails as buf does, and with E_RANGE when a text, the
  * number of recipients or a notify is over its ceiling, or an address is empty.
+ * env_length: the bytes that it would append; 0 when it would fail so.
  * env_decode reads hostile bytes: the slices of *e point into `blob`; *rcpts is
  * where env_rcpt_next goes on. Returns 0, E_CORRUPT or E_VERSION.
  */
+size_t env_length(const struct envelope *e, const struct env_rcpt *rcpts);
 int env_encode(struct buf *out, const struct envelope *e,
     const struct env_rcpt *rcpts) MUST_CHECK;
 int env_decode(struct slice blob, struct envelope *e,

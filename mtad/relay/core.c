@@ -335,6 +335,9 @@ step(struct core *c, const struct eng_event *ev)
 	if (c->watch)
 		c->watch->step(c->watch->ctx, c->eng, ev, c->now_us, &c->cmds);
 	for (uint32_t i = 0; i < c->cmds.n; i++)
+		if (c->cmds.v[i].kind == CMD_ASSIGN)
+			core_msg_ask(c, c->cmds.v[i].assign.msg);
+	for (uint32_t i = 0; i < c->cmds.n; i++)
 		carry_out(c, &i);
 	c->cmds.n = 0;
 }
@@ -426,6 +429,15 @@ domain_id(struct core *c, struct slice domain)
 	return core_name(c, domain, NAME_DOMAIN);
 }
 
+/* Most mail goes by the default pool, whose id the policy has. */
+static uint32_t
+pool_tag(struct core *c, struct slice pool)
+{
+	if (pool.n == 0 || slice_eq(pool, c->conf->default_pool))
+		return c->policy->default_pool;
+	return core_tag(c, pool);
+}
+
 /* A message's place in the table and its event; false: there is no room. */
 static bool
 msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
@@ -433,7 +445,6 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 {
 	struct core_msg *m = core_msg_new(c, slot);
 	struct eng_event ev; /* large: only what is said is written */
-	struct slice pool = env->pool;
 
 	if (!m)
 		return false;
@@ -447,7 +458,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.nrcpt = nopen,
 		.tenant = core_tag(c, env->tenant),
 		.campaign = core_tag(c, env->campaign),
-		.pool = core_tag(c, pool.n ? pool : c->conf->default_pool),
+		.pool = pool_tag(c, env->pool),
 		.arrival_us = core_mono(c, env->arrival_us),
 		.expires_us = core_mono(c, env->expires_us),
 		.size = env->body_bytes,
@@ -485,6 +496,19 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 	core_step(c, &ev);
 }
 
+/* The gate admits less than the table holds, so when there is no room this is
+ * the table's memory running out: the spool has the message. */
+static bool
+submit(struct core *c, struct handle slot, const struct spool_ref *ref,
+    const struct envelope *env)
+{
+	if (msg_add(c, slot, ref, env, env->nrcpt))
+		return true;
+	log_event(LOG_ERROR, "core", "what", "no room for a message", "effect",
+	    "it stays spooled until a restart", NULL);
+	return false;
+}
+
 void
 core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
     struct slice envelope)
@@ -498,15 +522,21 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 		ASSERT(!"an envelope that we encoded");
 		return;
 	}
-	if (!msg_add(c, slot, ref, &env, env.nrcpt)) {
-		/* The gate admits less than the table holds, so this is the
-		 * table's memory running out: the spool has the message. */
-		log_event(LOG_ERROR, "core", "what", "no room for a message",
-		    "effect", "it stays spooled until a restart", NULL);
+	if (!submit(c, slot, ref, &env))
 		return;
-	}
 	while (env_rcpt_next(&rcpts, &r))
 		rcpt_add(c, slot.index, i++, &env, r.address, NULL);
+}
+
+void
+core_submit_known(struct core *c, struct handle slot,
+    const struct spool_ref *ref, const struct envelope *env,
+    const struct env_rcpt *rcpts)
+{
+	if (!submit(c, slot, ref, env))
+		return;
+	for (uint16_t i = 0; i < env->nrcpt; i++)
+		rcpt_add(c, slot.index, i, env, rcpts[i].address, NULL);
 }
 
 void

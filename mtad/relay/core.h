@@ -85,6 +85,10 @@ void core_clock(struct core *c, int64_t now_us, int64_t wall_us);
 /* A committed message: envelope as encoded, its slot and place. */
 void core_submit(struct core *c, struct handle slot,
     const struct spool_ref *ref, struct slice envelope);
+/* The same, of one whose env->nrcpt recipients are at hand. */
+void core_submit_known(struct core *c, struct handle slot,
+    const struct spool_ref *ref, const struct envelope *env,
+    const struct env_rcpt *rcpts);
 /* One that a scan found. */
 void core_restore(struct core *c, const struct spool_found *f);
 void core_damage(struct core *c, const struct spool_damage *d);

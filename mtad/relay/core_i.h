@@ -95,6 +95,8 @@ void core_step(struct core *c, const struct eng_event *ev);
 /* The live message at an index, or in a slot, or NULL. */
 struct core_msg *core_msg(const struct core *c, uint32_t index);
 struct core_msg *core_msg_of(const struct core *c, struct handle slot);
+/* Asks for one that is there: it is needed soon. */
+void core_msg_ask(const struct core *c, uint32_t index);
 /* A new one, live once its nrcpt is set; NULL without memory. */
 struct core_msg *core_msg_new(struct core *c, struct handle slot);
 void core_msg_free(struct core *c, uint32_t index);

@@ -50,6 +50,12 @@ core_msg(const struct core *c, uint32_t index)
 	return m && m->nrcpt != 0 ? m : NULL;
 }
 
+void
+core_msg_ask(const struct core *c, uint32_t index)
+{
+	mem_ask(place(c, index), sizeof(struct core_msg));
+}
+
 struct core_msg *
 core_msg_of(const struct core *c, struct handle slot)
 {

@@ -330,9 +330,10 @@ static bool
 turn(struct trial *t, int64_t until)
 {
 	struct heap_node *n = heap_peek(&t->heap);
-	int64_t core_at = MAX(core_deadline(t->core), t->now);
-	int64_t at = n ? MIN(n->key, core_at) : core_at;
+	int64_t core_at = core_deadline(t->core), at;
 
+	core_at = MAX(core_at, t->now);
+	at = n ? MIN(n->key, core_at) : core_at;
 	if (!list_is_empty(&t->line))
 		at = t->now;
 	if (at >= until || is_over(t))
@@ -394,7 +395,6 @@ trial_make(struct trial *t, uint64_t seed)
 	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
 	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
-	buf_init(&t->envelope, 64u << 10);
 	buf_init(&t->address, MAILBOX_MAX);
 	t->cold = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
 	if (s->warm)
@@ -455,7 +455,6 @@ trial_free(struct trial *t)
 	mem_free(t->feeds);
 	pool_free(&t->mails);
 	pool_free(&t->answers);
-	buf_free(&t->envelope);
 	buf_free(&t->address);
 	heap_free(&t->heap);
 }

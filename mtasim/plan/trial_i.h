@@ -101,7 +101,7 @@ struct trial {
 	uint32_t nfeeds_left;
 	struct rng dns;
 	uint64_t sequence;
-	struct buf envelope, address;
+	struct buf address;
 	struct verdict cold; /* too many from a young source */
 };
 

@@ -113,11 +113,12 @@ tenant_draw(struct feed *f)
 }
 
 static void
-encode(struct trial *t, struct feed *f, uint32_t provider, uint64_t body)
+make(struct trial *t, struct feed *f, uint32_t provider, uint64_t body,
+    struct envelope *env, struct env_rcpt *rcpt)
 {
 	int64_t wall = t->now - START_US + WALL_US;
-	struct env_rcpt rcpt;
-	struct envelope env = {
+
+	*env = (struct envelope){
 		.id = msgid_make(wall, t->s->conf->node, ++t->sequence),
 		.arrival_us = wall,
 		.expires_us = wall + t->s->conf->expire_us,
@@ -132,9 +133,7 @@ encode(struct trial *t, struct feed *f, uint32_t provider, uint64_t body)
 	(void)buf_addz(&t->address, "u@");
 	(void)buf_adds(&t->address,
 	    scen_domain_draw(t->s, &t->s->providers[provider], &f->rng));
-	rcpt = (struct env_rcpt){ .address = buf_slice(&t->address) };
-	buf_reset(&t->envelope);
-	ASSERT(env_encode(&t->envelope, &env, &rcpt) == 0);
+	*rcpt = (struct env_rcpt){ .address = buf_slice(&t->address) };
 }
 
 static void
@@ -161,8 +160,10 @@ submit(struct trial *t, struct feed *f)
 	struct handle slot;
 	struct mail *m;
 	struct spool_ref ref;
+	struct envelope env;
+	struct env_rcpt rcpt;
 
-	encode(t, f, provider, body);
+	make(t, f, provider, body, &env, &rcpt);
 	if (t->mails.live >= t->s->conf->messages_max ||
 	    !gate_take(&t->gate.rcpts_free, 1)) {
 		t->out->refused_at_door++;
@@ -172,7 +173,7 @@ submit(struct trial *t, struct feed *f)
 	ASSERT(m != NULL);
 	ref = (struct spool_ref){ .file = 1,
 		.offset = slot.index,
-		.env_bytes = (uint32_t)t->envelope.n,
+		.env_bytes = (uint32_t)env_length(&env, &rcpt),
 		.body_bytes = (uint32_t)MIN(body, UINT32_MAX) };
 	*m = (struct mail){ .arrival_us = t->now,
 		.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes,
@@ -185,7 +186,7 @@ submit(struct trial *t, struct feed *f)
 	b = trial_bucket(t);
 	b->arrived++;
 	b->depth_max = MAX(b->depth_max, tally_all(t)->depth);
-	core_submit(t->core, slot, &ref, buf_slice(&t->envelope));
+	core_submit_known(t->core, slot, &ref, &env, &rcpt);
 }
 
 void
