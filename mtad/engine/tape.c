@@ -194,7 +194,7 @@ tape_open(struct tape *t, struct slice file)
 	t->is_unborn = memcmp(file.n < 8 ? zero : file.p, zero, 8) == 0;
 	if (file.n < TAPE_HEADER || t->is_unborn)
 		return rotten(t, "its checkpoint was never finished");
-	if (memcmp(cursor_take(&c, 8).p, MAGIC, 8) != 0)
+	if (!slice_eq(cursor_take(&c, 8), slice_of(MAGIC, 8)))
 		return rotten(t, "it is not a recording");
 	version = cursor_u32(&c);
 	crc = cursor_u32(&c);
