@@ -53,7 +53,7 @@ heap_up(struct heap *h, struct heap_place p, uint32_t at)
 static inline __int128
 heap_order(const struct heap_place *p)
 {
-	return (__int128)p->key << 64 | p->seq;
+	return (__int128)((unsigned __int128)p->key << 64 | p->seq);
 }
 
 /* The first of the children from place `first` on, of which there is one. */

@@ -222,8 +222,9 @@ static const struct opt limits[] = {
 	{ "rate", OPT_RATE, SHAPE_AT(rate_count), "none",
 	    .also = offsetof(struct conf_shape, shape.rate_period_us),
 	    RANGE(1, 1000000000),
-	    .help = "Transactions in a period of time. At a start all that it "
-		    "allows counts as spent." },
+	    .help =
+		"Transactions in a period of time. At a start on a spool that was in use, all that it "
+		"allows counts as spent." },
 	{ "burst", OPT_U32, SHAPE_AT(rate_burst), "1", RANGE(1, 1000000),
 	    .help = "Transactions that may go at once when the rate was not "
 		    "used before." },

@@ -480,6 +480,7 @@ make_dns(struct worker *w)
 int
 corehost_open(struct worker *w)
 {
+	struct spool_stats spool;
 	int64_t now = clock_mono_us(), wall = clock_wall_us();
 
 	w->dns = make_dns(w);
@@ -489,7 +490,9 @@ corehost_open(struct worker *w)
 	    &core_ops, w, now, wall);
 	if (!w->core)
 		return E_NOMEM;
-	core_rates_spent(w->core);
+	spool_stats_get(w->d->spooler.spool, &spool);
+	if (spool.segments > 0) /* not the first start of all */
+		core_rates_spent(w->core);
 	if (w->d->recorder)
 		recorder_start(w->d->recorder, w->core, now);
 	return 0;
