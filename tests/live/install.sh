@@ -36,10 +36,11 @@ mk uninstall >>"$TMP/log" 2>&1
 [ "$(cd "$root" && find . -type f)" = ./etc/mtad/mtad.yml ]
 result $? "uninstall leaves that alone"
 rm "$root/etc/mtad/mtad.yml"
+mkdir -p "$root/var/others"
 mk install >>"$TMP/log" 2>&1
 mk uninstall >>"$TMP/log" 2>&1
-[ -z "$(find "$root" -mindepth 1)" ]
-result $? "else nothing"
+[ "$(cd "$root" && find . -mindepth 1 | sort | tr '\n' ' ')" = "./var ./var/others " ]
+result $? "else nothing, and takes nothing of others away"
 [ $bad = 0 ] || sed 's/^/# /' "$TMP/log"
 echo "1..$n"
 exit $bad
