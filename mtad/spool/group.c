@@ -392,17 +392,28 @@ cancel(struct spool *s, const struct spool_commit *c)
 
 /* What a failed sync lost can still be read until the power fails, and the next
  * sync finds nothing to complain of. A start in between would take it for kept,
- * and for the newer copy of a message that was to move: so it is wiped. */
+ * and for the newer copy of a message that was to move: so it is wiped. What is
+ * left is a record, for a start must know how far it goes: this may be lost in
+ * the same way, and what it covers come back. */
 static void
 wipe(struct spool *s, const struct group *g)
 {
 	uint32_t n = (uint32_t)(g->bytes / SPOOL_BLOCK);
-	int err = iov_fits(s, 0, n) ? E_IO : E_NOMEM;
+	struct record r = { .type = REC_WIPED,
+		.stamp = s->seg[s->current].stamp,
+		.group = s->group,
+		.env_bytes = (uint32_t)g->bytes - RECORD_HEADER };
+	char header[RECORD_HEADER];
+	int err = iov_fits(s, 0, n + 1) ? E_IO : E_NOMEM;
 
+	record_encode(header, &r);
 	for (uint32_t i = 0; err == E_IO && i < n; i++)
-		s->iov[i] = slice_of(zeroes, SPOOL_BLOCK);
-	for (uint32_t i = 0; err == E_IO && i < WIPES_MAX; i++)
-		err = disk_write(s, s->current, s->at, s->iov, n);
+		s->iov[i + 1] = slice_of(zeroes, SPOOL_BLOCK);
+	for (uint32_t i = 0; err == E_IO && i < WIPES_MAX; i++) {
+		s->iov[0] = slice_of(header, RECORD_HEADER);
+		s->iov[1].n = SPOOL_BLOCK - RECORD_HEADER;
+		err = disk_write(s, s->current, s->at, s->iov, n + 1);
+	}
 	if (err)
 		log_event(LOG_ERROR, "spool", "what",
 		    "a group that was not synced stands in its segment",

@@ -460,6 +460,8 @@ read_rotten(struct spool *s, uint32_t at, const struct record *r)
 	const char *p = NULL;
 	int err = E_CORRUPT;
 
+	if (r->type == REC_WIPED)
+		return 0;
 	if (r->type == REC_OUTCOMES)
 		p = bytes_at(s, at + RECORD_HEADER, r->env_bytes);
 	if (p && crc32c(0, p, r->env_bytes) == r->crc)
@@ -476,11 +478,14 @@ static int
 read_record(struct spool *s, uint32_t at, const struct record *r)
 {
 	uint32_t n = r->env_bytes + r->body_bytes + r->extra_bytes;
-	const char *p = bytes_at(s, at, RECORD_HEADER + n);
 	struct slice extra;
 	struct slot *slot;
+	const char *p;
 	int err = 0;
 
+	if (r->type == REC_WIPED)
+		return 0;
+	p = bytes_at(s, at, RECORD_HEADER + n);
 	if (!p)
 		return s->scan->raw_err;
 	p += RECORD_HEADER;
@@ -764,24 +769,42 @@ go_on_with(struct spool *s, uint32_t file, uint32_t end, uint32_t group)
 	s->group = group + 1;
 }
 
-/* What was read is relied on from here on, so it must be made to stay. The last
- * group may never have been synced; and what a failed sync lost can be read as
- * long as the power stays on, but no other sync writes it. So all of it is
- * written as it is. What cannot be read is not relied on. A file system that
- * writes elsewhere may have no room for that: then a sync must do. */
+/* Writes n bytes as they are; what cannot be read is left out, and no more of
+ * what stands beside it than its block. raw takes STAY_STEP. */
+static int
+write_anew(struct spool *s, uint32_t file, uint32_t at, uint32_t n, char *raw)
+{
+	struct slice iov = slice_of(raw, 0);
+	uint32_t end = at + n, step = STAY_STEP;
+	int err = 0;
+
+	for (; !err && at < end; at += (uint32_t)iov.n) {
+		iov.n = MIN(end - at, step);
+		if (disk_read_full(s->disk, file, at, raw, iov.n) == 0)
+			err = disk_write(s, file, at, &iov, 1);
+		else if (step > SPOOL_BLOCK)
+			iov.n = 0; /* the same, in smaller pieces */
+		step = iov.n ? STAY_STEP : SPOOL_BLOCK;
+	}
+	return err;
+}
+
+/* What was read is relied on from here on, so it must be made to stay: the log
+ * between from and end, and where a footer's trailer would be that there is
+ * none. The last group may never have been synced; and what a failed sync lost
+ * can be read as long as the power stays on, but no other sync writes it. So
+ * all of it is written as it is. What cannot be read is not relied on. A file
+ * system that writes elsewhere may have no room for that: then a sync must
+ * do. */
 static int
 make_stay(struct spool *s, uint32_t file, uint32_t from, uint32_t end)
 {
+	uint32_t trailer = s->seg[file].bytes - SPOOL_BLOCK;
 	char *raw = mem_try(STAY_STEP);
-	struct slice iov = slice_of(raw, 0);
-	int err = raw ? 0 : E_NOMEM;
+	int err = raw ? write_anew(s, file, from, end - from, raw) : E_NOMEM;
 
-	while (!err && from < end) {
-		iov.n = MIN(end - from, STAY_STEP);
-		if (disk_read_full(s->disk, file, from, raw, iov.n) == 0)
-			err = disk_write(s, file, from, &iov, 1);
-		from += (uint32_t)iov.n;
-	}
+	if (!err && end <= trailer)
+		err = write_anew(s, file, trailer, SPOOL_BLOCK, raw);
 	mem_free(raw);
 	return err && err != E_NOSPC ? err : disk_sync(s, file);
 }

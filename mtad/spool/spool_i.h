@@ -30,7 +30,7 @@
 enum record_type {
 	REC_MESSAGE = 1, /* payload: envelope, body, states, payments */
 	REC_OUTCOMES,    /* payload: entries */
-	REC_PAD,         /* to the end of the group's last block */
+	REC_WIPED,       /* a group whose sync failed; its payload is nothing */
 	REC_FOOTER,      /* payload: what is live in a sealed segment */
 };
 

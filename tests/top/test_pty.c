@@ -95,8 +95,11 @@ daemon_stop(struct world *w, int sig)
 {
 	if (w->daemon == 0)
 		return;
+	/* A failed test may have stopped it. It goes on first: while the leak
+	 * checker at its end stops it to look, a SIGCONT would undo that, and
+	 * both wait for ever. */
+	kill(w->daemon, SIGCONT);
 	kill(w->daemon, sig);
-	kill(w->daemon, SIGCONT); /* a failed test may have stopped it */
 	waitpid(w->daemon, NULL, 0);
 	w->daemon = 0;
 }

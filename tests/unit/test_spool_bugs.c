@@ -214,6 +214,109 @@ what_was_found_stays_found(void **state)
 	}
 }
 
+/* From now on syncs lose half of what they should have kept, and say so; or
+ * they are well. */
+static void
+syncs_fail(bool fail)
+{
+	struct disk_fault_plan plan = { .fail_sync_ppm = fail ? 1000000 : 0 };
+
+	disk_memory_set_plan(rig.under, &plan);
+}
+
+static void
+begin(uint64_t seed)
+{
+	rig_free(&rig);
+	rig_init(&rig, seed);
+	assert_int_equal(rig_open(&rig), 0);
+}
+
+/* What a failed sync lost can be read until the power fails; and so can what
+ * was wiped over it. When a start went on without the group, the group must
+ * not come back. */
+static void
+what_was_wiped_stays_wiped(void **state)
+{
+	struct spool_commit kept, lost, next;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 64; seed++) {
+		begin(seed);
+		assert_int_equal(rig_commit(&rig, &kept, 1, 100), 0);
+		syncs_fail(true);
+		assert_int_equal(rig_commit(&rig, &lost, 1, 100), E_IO);
+		rig_kill(&rig);
+		assert_int_equal(rig_open(&rig), E_IO);
+		syncs_fail(false);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &kept.id));
+		assert_null(rig_find(&rig, &lost.id));
+		assert_int_equal(rig.ndamaged, 0);
+		rig_power_loss(&rig);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &kept.id));
+		assert_null(rig_find(&rig, &lost.id));
+		assert_int_equal(rig_commit(&rig, &next, 1, 100), 0);
+		reopen();
+		assert_non_null(rig_find(&rig, &next.id));
+	}
+}
+
+/* The same for a footer: it knows an outcome that no group has. */
+static void
+a_footer_that_was_wiped_stays_wiped(void **state)
+{
+	struct spool_commit c, filler, big;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 64; seed++) {
+		begin(seed);
+		assert_int_equal(rig_commit(&rig, &c, 1, 100), 0);
+		assert_int_equal(rig_commit(&rig, &filler, 1, 20000), 0);
+		syncs_fail(true);
+		rig_outcome(&rig, c.slot, 0, true, false, 1);
+		rig_commit(&rig, &big, 1, 30000);
+		rig_kill(&rig);
+		assert_int_equal(rig_open(&rig), E_IO);
+		syncs_fail(false);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &c.id));
+		rig_power_loss(&rig);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &c.id));
+	}
+}
+
+/* A block that cannot be read beside what a start relies on: all else is
+ * written anew all the same. */
+static void
+a_bad_block_does_not_unsettle_its_neighbours(void **state)
+{
+	struct spool_commit c[3];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 64; seed++) {
+		begin(seed);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(rig_commit(&rig, &c[i], 1, 6000), 0);
+		rig.ops_left = 1; /* the write, and no more */
+		assert_int_equal(rig_commit(&rig, &c[2], 1, 100), E_IO);
+		rig.bad_file = c[0].ref.file;
+		rig.bad_from = c[0].ref.offset + 4096;
+		rig.bad_to = rig.bad_from + 512;
+		rig_kill(&rig);
+		syncs_fail(true);
+		assert_int_equal(rig_open(&rig), E_IO);
+		syncs_fail(false);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &c[2].id));
+		rig_power_loss(&rig);
+		assert_int_equal(rig_open(&rig), 0);
+		assert_non_null(rig_find(&rig, &c[2].id));
+	}
+}
+
 /* At the ceiling a notice must still be taken: until it is, its original keeps
  * the room that new mail waits for. */
 static void
@@ -245,6 +348,9 @@ main(void)
 		T(a_refused_notice_leaves_its_debt),
 		T(an_outcome_counts_before_the_drop),
 		T(what_was_found_stays_found),
+		T(what_was_wiped_stays_wiped),
+		T(a_footer_that_was_wiped_stays_wiped),
+		T(a_bad_block_does_not_unsettle_its_neighbours),
 		T(a_body_in_many_pieces_is_written_whole),
 		T(a_full_spool_takes_an_owed_notice),
 	};
