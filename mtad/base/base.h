@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/post.h"
+#include "base/pages.h"
 #include "base/pool.h"
 #include "base/map.h"
 #include "base/image.h"

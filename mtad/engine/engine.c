@@ -108,6 +108,7 @@ eng_pools_init(struct eng *e)
 	uint32_t many = UINT32_C(1) << 30;
 	uint32_t sess = MIN(e->limits.sessions_max, many);
 
+	pages_init(&e->msgs, sizeof(struct msg));
 	pool_init(&e->rcpts, sizeof(struct rcpt), many);
 	pool_init(&e->doms, sizeof(struct dom), many);
 	pool_init(&e->sites, sizeof(struct site), many);
@@ -174,7 +175,7 @@ eng_free(struct eng *e)
 		pool_free(pools[i]);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_free(maps[i]);
-	eng_msgs_free(e);
+	pages_free(&e->msgs);
 	heap_free(&e->timers);
 	mem_free(e->jobs);
 	mem_free(e->notices);
@@ -190,7 +191,7 @@ eng_memory(const struct eng *e)
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map };
-	size_t n = sizeof(*e) + e->msg_bytes;
+	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
 		n += pool_bytes(pools[i]);

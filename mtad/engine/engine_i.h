@@ -157,9 +157,6 @@ struct msg {
 };
 _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
-#define MSG_CHUNK_SHIFT 10
-#define MSG_CHUNK (1u << MSG_CHUNK_SHIFT)
-
 /* pool x tenant x campaign x class, counted by messages and queues. */
 struct flow {
 	uint32_t pool, tenant, campaign;
@@ -385,9 +382,7 @@ struct eng {
 	struct rng rng;
 	uint64_t generation; /* of CONFs */
 
-	struct msg **msgs; /* chunks, made when first needed */
-	uint32_t nmsgs;
-	size_t msg_bytes;
+	struct pages msgs; /* by the driver's numbers */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
@@ -439,8 +434,6 @@ void eng_timer_cancel(struct eng *e, struct timer *t);
 
 /* ---- msg.c ---- */
 struct msg *eng_msg(const struct eng *e, uint32_t msg);
-/* The chunk of the table that a number names, made when there is none. */
-struct msg *eng_msg_chunk(struct eng *e, uint32_t chunk);
 /* No two of its recipients can meet in a line or a transaction. */
 static inline bool
 eng_msg_has_one(const struct msg *m)
@@ -455,7 +448,6 @@ void eng_notices_flush(struct eng *e);
 /* Recipient i (in state R_NONE) is final and logged. */
 void eng_rcpt_free(struct eng *e, uint32_t i);
 void eng_notice_owe(struct eng *e, uint32_t msg, uint16_t rcpt);
-void eng_msgs_free(struct eng *e);
 
 /* ---- rcpt.c ---- */
 static inline struct rcpt *

@@ -10,57 +10,12 @@
  */
 #include "engine/engine_i.h"
 
-static struct msg *
-msg_slot(const struct eng *e, uint32_t msg)
-{
-	uint32_t chunk = msg >> MSG_CHUNK_SHIFT;
-
-	if (chunk >= e->nmsgs || e->msgs[chunk] == NULL)
-		return NULL;
-	return &e->msgs[chunk][msg & (MSG_CHUNK - 1)];
-}
-
 struct msg *
 eng_msg(const struct eng *e, uint32_t msg)
 {
-	struct msg *m = msg_slot(e, msg);
+	struct msg *m = pages_at(&e->msgs, msg);
 
 	return m != NULL && m->is_used ? m : NULL;
-}
-
-void
-eng_msgs_free(struct eng *e)
-{
-	for (uint32_t i = 0; i < e->nmsgs; i++)
-		mem_free(e->msgs[i]);
-	mem_free(e->msgs);
-}
-
-static void
-chunks_grow(struct eng *e, uint32_t chunk)
-{
-	uint32_t n = MAX(2 * e->nmsgs, chunk + 64);
-	struct msg **v = mem_grow(e->msgs, n * sizeof(*v));
-
-	ASSERT(v != NULL); /* dies; the spool brings everything back */
-	memset(v + e->nmsgs, 0, (n - e->nmsgs) * sizeof(*v));
-	e->msg_bytes += (n - e->nmsgs) * sizeof(*v);
-	e->msgs = v;
-	e->nmsgs = n;
-}
-
-struct msg *
-eng_msg_chunk(struct eng *e, uint32_t chunk)
-{
-	size_t bytes = MSG_CHUNK * sizeof(struct msg);
-
-	if (chunk >= e->nmsgs)
-		chunks_grow(e, chunk);
-	if (e->msgs[chunk] == NULL) {
-		e->msgs[chunk] = mem_get(bytes);
-		e->msg_bytes += bytes;
-	}
-	return e->msgs[chunk];
 }
 
 void
@@ -70,8 +25,9 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 
 	ASSERT(ev->msg != 0);
 	ASSERT(ev->nrcpt <= RCPTS_MAX);
-	eng_msg_chunk(e, ev->msg >> MSG_CHUNK_SHIFT);
-	m = msg_slot(e, ev->msg);
+	/* Without memory it dies; the spool brings everything back. */
+	ASSERT(pages_make(&e->msgs, ev->msg >> PAGE_SHIFT) != NULL);
+	m = pages_at(&e->msgs, ev->msg);
 	ASSERT(!m->is_used);
 	*m = (struct msg){
 		.arrival_us = ev->arrival_us,

@@ -2,7 +2,7 @@
  * engine/save.c - writing and reading an image of the engine.
  *
  * The image: layout, policy (its length, then as in wire.c), struct eng with
- * its pointers blank, the pools, the maps, what the sites own, the chunks of
+ * its pointers blank, the pools, the maps, what the sites own, the pages of
  * the messages' table, jobs. The heap of timers is not in it: a timer knows its
  * place. save_check.c decides whether what was read can be trusted.
  */
@@ -75,7 +75,7 @@ eng_layout(void)
 {
 	static const uint32_t sizes[] = { VERSION, sizeof(struct eng),
 		sizeof(struct msg), sizeof(struct target), sizeof(struct job),
-		sizeof(void *), MSG_CHUNK_SHIFT, ENG_SHAPES_MAX, ENG_WHY_N,
+		sizeof(void *), PAGE_SHIFT, ENG_SHAPES_MAX, ENG_WHY_N,
 		__BYTE_ORDER__, ENG_EVENT_N, ENG_CMD_N, ENG_LOG_N, ENG_VERB_N,
 		R_STATES, WHEEL_TICK_US };
 	uint64_t h = hash_bytes(1, sizes, sizeof(sizes));
@@ -153,11 +153,11 @@ put_sites(const struct eng *e, const struct image_out *out)
 static void
 put_msgs(const struct eng *e, const struct image_out *out)
 {
-	for (uint32_t i = 0; i < e->nmsgs; i++) {
-		if (e->msgs[i] == NULL)
+	for (uint32_t i = 0; i < e->msgs.n; i++) {
+		if (e->msgs.v[i] == NULL)
 			continue;
 		put_u32(out, i);
-		put(out, e->msgs[i], MSG_CHUNK * sizeof(struct msg));
+		put(out, e->msgs.v[i], PAGE_SLOTS * sizeof(struct msg));
 	}
 	put_u32(out, UINT32_MAX);
 }
@@ -189,8 +189,7 @@ uint64_t
 eng_save_bytes(const struct eng *e)
 {
 	unsigned char text[ENG_POLICY_WIRE_MAX];
-	uint64_t n = 64 + policy_text(e, text) + sizeof(*e) + e->msg_bytes +
-	    (uint64_t)e->nmsgs * sizeof(uint32_t);
+	uint64_t n = 64 + policy_text(e, text) + sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < save_npools; i++)
 		n += pool_image_bytes(pool_of(e, save_pools[i].at));
@@ -265,8 +264,6 @@ get_machine(struct load *l)
 	e->wheel.link = link;
 	e->wheel.ctx = &e->rcpts;
 	e->policy = l->policy;
-	e->nmsgs = 0;
-	e->msg_bytes = 0;
 	e->nnotices = e->notices_cap = 0;
 	e->jobs_cap = 0;
 	e->timers.cap = 0;
@@ -332,20 +329,23 @@ get_pools(struct load *l)
 static int
 get_msgs(struct load *l)
 {
-	uint32_t chunk, next = 0;
+	uint32_t i, next = 0;
+	void *page;
 
-	for (;; next = chunk + 1) {
-		if (get(l, &chunk, sizeof(chunk)) != 0)
+	for (;; next = i + 1) {
+		if (get(l, &i, sizeof(i)) != 0)
 			return E_CORRUPT;
-		if (chunk == UINT32_MAX)
+		if (i == UINT32_MAX)
 			return 0;
-		/* A gap of chunks never used is bounded, or a few bytes could
+		/* A gap of pages never used is bounded, or a few bytes could
 		 * ask for all memory. */
-		if (chunk < next || chunk - next > (1u << 16) ||
-		    chunk >= UINT32_MAX >> MSG_CHUNK_SHIFT)
+		if (i < next || i - next > (1u << 16) ||
+		    i >= UINT32_MAX >> PAGE_SHIFT)
 			return E_CORRUPT;
-		if (get(l, eng_msg_chunk(l->e, chunk),
-			MSG_CHUNK * sizeof(struct msg)) != 0)
+		page = pages_make(&l->e->msgs, i);
+		if (page == NULL)
+			return E_NOMEM;
+		if (get(l, page, PAGE_SLOTS * sizeof(struct msg)) != 0)
 			return E_CORRUPT;
 	}
 }

@@ -391,9 +391,11 @@ roads_are_good(const struct eng *e)
 static bool
 chains_hold(const struct eng *e)
 {
-	for (uint32_t c = 0; c < e->nmsgs; c++) {
-		for (uint32_t k = 0; e->msgs[c] && k < MSG_CHUNK; k++) {
-			const struct msg *m = &e->msgs[c][k];
+	for (uint32_t c = 0; c < e->msgs.n; c++) {
+		const struct msg *page = (const void *)e->msgs.v[c];
+
+		for (uint32_t k = 0; page && k < PAGE_SLOTS; k++) {
+			const struct msg *m = &page[k];
 			uint32_t left = RCPTS_MAX, i = m->head;
 
 			if (!m->is_used)

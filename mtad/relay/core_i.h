@@ -62,8 +62,8 @@ struct core {
 	uint8_t *kinds;     /* by id: enum core_name_kind */
 	uint32_t kinds_cap, ntags;
 	/* The table of messages, by slot index; core_msg.c. */
-	struct core_msg **pages;
-	uint32_t npages, msgs_end; /* no message from here on */
+	struct pages msgs;
+	uint32_t msgs_end;  /* no message from here on */
 	struct pool moves;  /* struct spool_ref: take over when nobody reads */
 	struct map move_of; /* message -> its place in moves */
 	struct pool walks;  /* routes whose hosts are looked up; core_route.c */

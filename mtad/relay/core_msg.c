@@ -11,13 +11,12 @@
  */
 #include "relay/core_i.h"
 
-#define PAGE_SHIFT 10
-#define PAGE_MSGS (1u << PAGE_SHIFT)
 #define MOVES_MAX (1u << 30)
 
 void
 core_msgs_init(struct core *c, uint64_t seed)
 {
+	pages_init(&c->msgs, sizeof(struct core_msg));
 	pool_init(&c->moves, sizeof(struct spool_ref), MOVES_MAX);
 	map_init(&c->move_of, seed, MOVES_MAX);
 }
@@ -25,27 +24,15 @@ core_msgs_init(struct core *c, uint64_t seed)
 void
 core_msgs_free(struct core *c)
 {
-	for (uint32_t i = 0; i < c->npages; i++)
-		mem_free(c->pages[i]);
-	mem_free(c->pages);
+	pages_free(&c->msgs);
 	pool_free(&c->moves);
 	map_free(&c->move_of);
-}
-
-static struct core_msg *
-place(const struct core *c, uint32_t index)
-{
-	uint32_t page = index >> PAGE_SHIFT;
-
-	if (page >= c->npages || c->pages[page] == NULL)
-		return NULL;
-	return &c->pages[page][index & (PAGE_MSGS - 1)];
 }
 
 struct core_msg *
 core_msg(const struct core *c, uint32_t index)
 {
-	struct core_msg *m = place(c, index);
+	struct core_msg *m = pages_at(&c->msgs, index);
 
 	return m && m->nrcpt != 0 ? m : NULL;
 }
@@ -53,7 +40,7 @@ core_msg(const struct core *c, uint32_t index)
 void
 core_msg_ask(const struct core *c, uint32_t index)
 {
-	mem_ask(place(c, index), sizeof(struct core_msg));
+	mem_ask(pages_at(&c->msgs, index), sizeof(struct core_msg));
 }
 
 struct core_msg *
@@ -64,33 +51,14 @@ core_msg_of(const struct core *c, struct handle slot)
 	return m && m->slot_gen == slot.gen ? m : NULL;
 }
 
-static bool
-page_make(struct core *c, uint32_t page)
-{
-	uint32_t n = MAX(2 * c->npages, page + 64);
-	struct core_msg **v;
-
-	if (page >= c->npages) {
-		v = mem_grow(c->pages, n * sizeof(*v));
-		if (!v)
-			return false;
-		memset(v + c->npages, 0, (n - c->npages) * sizeof(*v));
-		c->pages = v;
-		c->npages = n;
-	}
-	if (!c->pages[page])
-		c->pages[page] = mem_try(PAGE_MSGS * sizeof(**c->pages));
-	return c->pages[page] != NULL;
-}
-
 struct core_msg *
 core_msg_new(struct core *c, struct handle slot)
 {
 	struct core_msg *m;
 
-	if (!page_make(c, slot.index >> PAGE_SHIFT))
+	if (!pages_make(&c->msgs, slot.index >> PAGE_SHIFT))
 		return NULL;
-	m = place(c, slot.index);
+	m = pages_at(&c->msgs, slot.index);
 	ASSERT(m->nrcpt == 0); /* the spool gives a slot once */
 	*m = (struct core_msg){ .slot_gen = slot.gen };
 	c->msgs_end = MAX(c->msgs_end, slot.index + 1);
