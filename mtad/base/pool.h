@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mem.h"
+
 struct handle {
 	uint32_t index;
 	uint32_t gen;
@@ -67,6 +69,14 @@ pool_at(const struct pool *p, uint32_t index)
 {
 	return p->chunks[index >> p->chunk_shift] +
 	    (size_t)(index & (p->chunk_slots - 1)) * p->slot_bytes;
+}
+
+/* Asks for a slot, of n bytes, and for its generation; as mem_ask. */
+static inline void
+pool_ask(const struct pool *p, uint32_t index, size_t n)
+{
+	mem_ask(pool_at(p, index), n);
+	mem_ask(&p->gens[index], sizeof(*p->gens));
 }
 
 #endif

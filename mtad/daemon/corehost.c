@@ -355,12 +355,17 @@ handle(struct worker *w, struct post *p)
 void
 corehost_turn(struct worker *w)
 {
-	struct post *p;
+	struct post *p, *next;
 
 	core_clock(w->core, loop_now(w->loop), loop_wall(w->loop));
 	core_disk(w->core, spool_is_stuck(w->d->spooler.spool));
-	while ((p = posts_shift(&w->core_inbox)))
+	while ((p = posts_shift(&w->core_inbox))) {
+		next = w->core_inbox.head;
+		if (next && next->kind == POST_RESULT)
+			core_result_ask(w->core,
+			    container_of(next, struct job, post));
 		handle(w, p);
+	}
 	if (core_deadline(w->core) <= loop_now(w->loop))
 		core_tick(w->core);
 	if (w->d->recorder)

@@ -352,6 +352,10 @@ void eng_rates_spent(struct eng *e);
 /* Appends to *cmds (which the caller empties). now_us never goes back. */
 void eng_step(struct eng *e, const struct eng_event *ev, int64_t now_us,
     struct eng_cmds *cmds);
+/* A result of that transaction comes soon: asks for what it will touch, which
+ * lies far where millions wait. */
+void eng_result_ask(const struct eng *e, struct handle session,
+    struct handle txn);
 /* When EV_TICK must come though nothing else happens; TIME_NEVER. */
 int64_t eng_deadline(const struct eng *e);
 /* Walks everything and asserts every invariant; for tests. */

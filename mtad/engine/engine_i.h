@@ -594,6 +594,13 @@ void eng_site_reshape(struct eng *e, uint32_t site);
 void eng_kicks_run(struct eng *e);
 void eng_path_pump(struct eng *e, uint32_t path);
 void eng_limit_wake(struct eng *e);
+/*
+ * Asks for what the next assignment to the path will touch. Where millions wait
+ * all of it lies far, and each thing says where the next one is: so it goes step
+ * by step, with other work between the steps.
+ */
+enum next_step { NEXT_QUEUE, NEXT_RCPT, NEXT_MSG };
+void eng_next_ask(const struct eng *e, uint32_t path, enum next_step step);
 /* The session counts as a stranger's no more. */
 void eng_stranger_leave(struct eng *e, struct sess *x);
 bool eng_lane_serves(struct eng *e, struct lane *l, const struct src *src);

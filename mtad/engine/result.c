@@ -171,6 +171,20 @@ says_bye(struct eng *e, struct sess *x, const struct ev_result *ev)
 	return eng_host_said_bye(e, x->host, x->has_delivered ? x->ndone : 0);
 }
 
+void
+eng_result_ask(const struct eng *e, struct handle session, struct handle txn)
+{
+	const struct sess *x = pool_get(&e->sessions, session);
+	const struct txn *t = pool_get(&e->txns, txn);
+
+	if (x == NULL || t == NULL)
+		return;
+	pool_ask(&e->rcpts, t->rcpts.head, sizeof(struct rcpt));
+	mem_ask(pages_at(&e->msgs, t->msg), sizeof(struct msg));
+	mem_ask(pool_at(&e->queues, t->queue), sizeof(struct queue));
+	eng_next_ask(e, x->path, NEXT_QUEUE);
+}
+
 /* From the last to the first, so that what goes back to the head of a line
  * stands there in its order. */
 void
@@ -189,6 +203,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	path = x->path;
 	p = pool_at(&e->paths, path);
 	src = p->src;
+	eng_next_ask(e, path, NEXT_RCPT);
 	began = t->assigned_us;
 	luck = (uint32_t)rng_u64(&e->rng);
 	bye = says_bye(e, x, ev);
@@ -204,6 +219,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 			count(e, t, src, o);
 		settle(e, txn_pop(e, t), o, level, src, luck);
 	}
+	eng_next_ask(e, path, NEXT_MSG);
 	if (unsent && !ev->is_sent)
 		eng_path_unspend(e, p);
 	x->has_delivered |= works;

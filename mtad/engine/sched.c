@@ -410,6 +410,33 @@ eng_limit_wake(struct eng *e)
 }
 
 void
+eng_next_ask(const struct eng *e, uint32_t path, enum next_step step)
+{
+	const struct path *p = pool_at(&e->paths, path);
+	const struct site *s = pool_at(&e->sites, p->site);
+	const struct lane *l;
+	const struct queue *q;
+	const struct rcpt *r;
+
+	if (s->hungry.n == 0)
+		return;
+	l = pool_at(&e->lanes, s->hungry.head);
+	q = pool_at(&e->queues, l->ring.head);
+	if (step == NEXT_QUEUE) {
+		mem_ask(q, sizeof(*q));
+		return;
+	}
+	r = eng_rcpt(e, q->fifo.head);
+	if (step == NEXT_RCPT) {
+		mem_ask(r, sizeof(*r));
+		return;
+	}
+	mem_ask(pages_at(&e->msgs, r->msg), sizeof(struct msg));
+	if (r->link.next != 0)
+		mem_ask(eng_rcpt(e, r->link.next), sizeof(*r));
+}
+
+void
 eng_stranger_leave(struct eng *e, struct sess *x)
 {
 	e->nstrangers -= x->is_stranger;

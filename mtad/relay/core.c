@@ -633,6 +633,13 @@ core_set_aside(struct core *c, uint32_t msg, struct slice text)
 }
 
 void
+core_result_ask(const struct core *c, const struct job *j)
+{
+	core_msg_ask(c, j->msg);
+	eng_result_ask(c->eng, j->session, j->txn);
+}
+
+void
 core_result(struct core *c, struct job *j, const struct session_facts *facts)
 {
 	struct core_msg *m = core_msg(c, j->msg);

@@ -112,6 +112,9 @@ void core_session_up(struct core *c, struct handle session, uint32_t caps,
 void core_session_down(struct core *c, struct handle session,
     const struct outcome *o, struct slice text,
     const struct session_facts *facts);
+/* The results of a job come soon: asks for what they will touch, which lies far
+ * where millions wait. */
+void core_result_ask(const struct core *c, const struct job *j);
 /* Results of a job; frees the job. */
 void core_result(struct core *c, struct job *j,
     const struct session_facts *facts);

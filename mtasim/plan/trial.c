@@ -310,6 +310,20 @@ is_over(const struct trial *t)
 	return t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0;
 }
 
+/* Asks for what the first in the heap will touch, if nothing comes between. */
+static void
+ask_first(const struct trial *t)
+{
+	const struct heap_node *n = heap_peek(&t->heap);
+	const struct happen *h;
+
+	if (n == NULL)
+		return;
+	h = container_of(n, struct happen, node);
+	if (h->kind == HAPPEN_PEER)
+		peer_ask(t, container_of(h, struct peer, happen));
+}
+
 /* The first in the heap of this instant, else the first of the line. */
 static struct happen *
 happen_take(struct trial *t)
@@ -317,8 +331,11 @@ happen_take(struct trial *t)
 	struct heap_node *n = heap_peek(&t->heap);
 	struct happen *h;
 
-	if (list_is_empty(&t->line) || (n != NULL && n->key <= t->now))
-		return container_of(heap_pop(&t->heap), struct happen, node);
+	if (list_is_empty(&t->line) || (n != NULL && n->key <= t->now)) {
+		h = container_of(heap_pop(&t->heap), struct happen, node);
+		ask_first(t);
+		return h;
+	}
 	h = container_of(t->line.next, struct happen, line);
 	leave_line(h);
 	return h;

@@ -136,6 +136,8 @@ void mail_drop(struct trial *t, struct handle slot);
 void peer_open(struct trial *t, const struct core_open *o);
 void peer_assign(struct trial *t, struct job *j);
 void peer_close(struct trial *t, struct handle session);
+/* Something happens to it soon: asks for what that will touch. */
+void peer_ask(const struct trial *t, const struct peer *p);
 void peer_happen(struct trial *t, struct peer *p);
 void trial_peers_free(struct trial *t);
 

@@ -406,6 +406,15 @@ opened(struct trial *t, struct peer *p)
 }
 
 void
+peer_ask(const struct trial *t, const struct peer *p)
+{
+	if (p->state != PEER_BUSY)
+		return;
+	core_result_ask(t->core, p->job);
+	pool_ask(&t->mails, (uint32_t)p->job->ref.offset, sizeof(struct mail));
+}
+
+void
 peer_happen(struct trial *t, struct peer *p)
 {
 	struct outcome orderly = { .klass = OUTCOME_DELIVERED };
