@@ -6,22 +6,21 @@
  *
  * Sites are drawn by Zipf 1.1, tenants (1,000) by Zipf 1.0. The queue is filled
  * with no session open; then a world in which all goes well, on 1,000 sessions,
- * keeps it full. Cold lines are the processor's count of misses of its last
- * cache, where the system lets us read it. `miss` is what one dependent miss in
- * a table of that size takes, by which nanoseconds can be read as lines.
+ * keeps it full. `miss` is what one dependent miss in a table of that size takes.
+ *
+ * Linked as bench_engine_lines it tells cold lines in place of nanoseconds: of a
+ * model of a cache (lines.c), so that they are the same wherever they are
+ * counted.
  */
-#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "engine/engine.h"
 #include "plan/choice.h"
+#include "bench/lines.h"
 
 #define RESULTS 300000u
-#define COUNTED 20000u /* results in the pass that counts misses */
 #define SESSIONS 1000u
 #define TENANTS 1000u
 #define SOURCES 8u
@@ -49,9 +48,7 @@ struct bench {
 	uint32_t head, tail, mask;
 	uint32_t *free_msgs, nfree;
 	/* What it took. */
-	uint64_t ns[ENG_EVENT_N], n[ENG_EVENT_N], misses[ENG_EVENT_N];
-	int counter; /* -1: none */
-	bool counts;
+	uint64_t cost[ENG_EVENT_N], n[ENG_EVENT_N]; /* nanoseconds, or lines */
 };
 
 static uint64_t
@@ -63,30 +60,11 @@ clock_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- the processor's counter --------------------------------------------------- */
-
-static int
-counter_open(void)
-{
-	struct perf_event_attr a = {
-		.type = PERF_TYPE_HARDWARE,
-		.size = sizeof(a),
-		.config = PERF_COUNT_HW_CACHE_MISSES,
-		.exclude_kernel = 1,
-		.exclude_hv = 1,
-	};
-
-	return (int)syscall(SYS_perf_event_open, &a, 0, -1, -1, 0);
-}
-
+/* What it has cost so far: cold lines if they are counted. */
 static uint64_t
-counter_read(const struct bench *b)
+cost_now(void)
 {
-	uint64_t v = 0;
-
-	if (b->counter >= 0 && read(b->counter, &v, sizeof(v)) != sizeof(v))
-		v = 0;
-	return v;
+	return lines_cold != NULL ? lines_cold() : clock_now_ns();
 }
 
 /* ---- the world ----------------------------------------------------------------- */
@@ -97,15 +75,13 @@ static void
 step(struct bench *b)
 {
 	enum eng_event_kind kind = b->ev.kind;
-	uint64_t began, misses = b->counts ? counter_read(b) : 0;
+	uint64_t began;
 
 	b->cmds.n = 0;
-	began = clock_now_ns();
+	began = cost_now();
 	eng_step(b->e, &b->ev, b->now, &b->cmds);
-	b->ns[kind] += clock_now_ns() - began;
+	b->cost[kind] += cost_now() - began;
 	b->n[kind]++;
-	if (b->counts)
-		b->misses[kind] += counter_read(b) - misses;
 }
 
 static void
@@ -183,6 +159,20 @@ submit(struct bench *b)
 	carry_out(b);
 }
 
+/* What the drivers do, which know what comes next; it is part of a result. */
+static void
+ask_ahead(struct bench *b)
+{
+	const struct todo *d = &b->todo[b->head & b->mask];
+	uint64_t began;
+
+	if (b->head == b->tail || d->kind != TODO_RESULT)
+		return;
+	began = cost_now();
+	eng_result_ask(b->e, d->session, d->txn);
+	b->cost[EV_RESULT] += cost_now() - began;
+}
+
 /* The oldest thing to do. */
 static void
 turn(struct bench *b)
@@ -190,6 +180,7 @@ turn(struct bench *b)
 	struct todo d = b->todo[b->head++ & b->mask];
 
 	b->now += 100;
+	ask_ahead(b);
 	switch (d.kind) {
 	case TODO_UP:
 		b->ev.kind = EV_SESSION_UP;
@@ -225,7 +216,7 @@ turn(struct bench *b)
 static void
 run(struct bench *b, uint32_t queued, uint64_t results)
 {
-	memset(b->ns, 0, sizeof(b->ns));
+	memset(b->cost, 0, sizeof(b->cost));
 	memset(b->n, 0, sizeof(b->n));
 	while (b->n[EV_RESULT] < results) {
 		struct eng_totals t;
@@ -268,7 +259,6 @@ make(struct bench *b, uint32_t queued, uint32_t sites)
 	b->mask = (1u << 16) - 1;
 	b->todo = mem_get((b->mask + 1) * sizeof(*b->todo));
 	b->free_msgs = mem_get((queued + (1u << 16)) * sizeof(uint32_t));
-	b->counter = counter_open();
 	for (uint32_t i = 0; i < queued; i++)
 		submit(b);
 }
@@ -282,8 +272,6 @@ unmake(struct bench *b)
 	mem_free(b->todo);
 	mem_free(b->free_msgs);
 	arena_free(&b->arena);
-	if (b->counter >= 0)
-		close(b->counter);
 }
 
 /* ---- what is printed ----------------------------------------------------------- */
@@ -321,19 +309,39 @@ clock_cost_ns(void)
 {
 	uint64_t began = clock_now_ns();
 
+	if (lines_cold != NULL)
+		return 0;
 	for (int i = 0; i < 100000; i++)
 		(void)clock_now_ns();
 	return (double)(clock_now_ns() - began) / 100000;
 }
 
 static void
-report(uint32_t queued, uint32_t results)
+report_kinds(const struct bench *b, double clock)
 {
 	static const char *const names[] = {
 #define X(name, text) text,
 		ENG_EVENT_TABLE(X)
 #undef X
 	};
+
+	for (int k = 0; k < ENG_EVENT_N; k++) {
+		double each = (double)b->cost[k] / (double)MAX(b->n[k], 1u);
+
+		if (b->n[k] == 0)
+			continue;
+		printf("  %-12s %7.3f a message ", names[k],
+		    (double)b->n[k] / (double)b->n[EV_RESULT]);
+		if (lines_cold != NULL)
+			printf("%8.1f cold lines\n", each);
+		else
+			printf("%8.0f ns\n", MAX(each - clock, 0));
+	}
+}
+
+static void
+report(uint32_t queued, uint32_t results)
+{
 	static const uint32_t sites[] = { 10, 10000, 100000 };
 	static struct bench b;
 
@@ -343,27 +351,12 @@ report(uint32_t queued, uint32_t results)
 		make(&b, queued, sites[s]);
 		run(&b, queued, results / 2); /* into its stride */
 		run(&b, queued, results);
-		printf("%8u queued, %6u sites: engine %zu MB, miss %.0f ns\n",
-		    queued, sites[s], eng_memory(b.e) >> 20,
-		    miss_ns(eng_memory(b.e)));
-		for (int k = 0; k < ENG_EVENT_N; k++) {
-			if (b.n[k] == 0)
-				continue;
-			printf("  %-12s %7.3f a message %8.0f ns", names[k],
-			    (double)b.n[k] / (double)b.n[EV_RESULT],
-			    MAX((double)b.ns[k] / (double)b.n[k] - clock, 0));
-			if (b.counter < 0)
-				printf("  cold lines unavailable\n");
-			else
-				putchar('\n');
-		}
-		b.counts = b.counter >= 0;
-		if (b.counts)
-			run(&b, queued, COUNTED);
-		for (int k = 0; b.counts && k < ENG_EVENT_N; k++)
-			if (b.n[k])
-				printf("  %-12s %6.1f cold lines\n", names[k],
-				    (double)b.misses[k] / (double)b.n[k]);
+		printf("%8u queued, %6u sites: engine %zu MB", queued, sites[s],
+		    eng_memory(b.e) >> 20);
+		if (lines_cold == NULL)
+			printf(", miss %.0f ns", miss_ns(eng_memory(b.e)));
+		putchar('\n');
+		report_kinds(&b, clock);
 		fflush(stdout);
 		unmake(&b);
 	}
@@ -375,6 +368,8 @@ main(int argc, char **argv)
 	static const uint32_t sizes[] = { 1000, 1000000, 10000000 };
 
 	mem_prefer_huge();
+	if (lines_cold != NULL)
+		printf("counted in a model: 1 MB, 16 lines to a set, LRU\n");
 	if (argc > 1) {
 		report((uint32_t)strtoul(argv[1], NULL, 10),
 		    argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RESULTS);
