@@ -231,7 +231,9 @@ struct eng_event {
 			uint32_t domain;
 			uint16_t shape; /* as in ev_resolved */
 		} shape;                /* asked for by CMD_SHAPE */
-		bool is_disk_full; /* no outcome can be kept: send nothing */
+		/* Send nothing: no outcome can be kept, or all comes to a
+		 * stop. */
+		bool is_disk_full;
 	};
 };
 

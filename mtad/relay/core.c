@@ -166,8 +166,7 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 	};
 
 	o.site = o.host.n ? o.host : o.domain;
-	if (!c->is_stopping)
-		c->ops->open(c->ctx, &o);
+	c->ops->open(c->ctx, &o);
 }
 
 static void
@@ -175,11 +174,9 @@ do_assign(struct core *c, uint32_t *i)
 {
 	const struct eng_cmd *cmd = &c->cmds.v[*i];
 	struct core_msg *m = core_msg(c, cmd->assign.msg);
-	struct job *j = NULL;
+	struct job *j = job_new(cmd->assign.n);
 
 	ASSERT(m);
-	if (!c->is_stopping)
-		j = job_new(cmd->assign.n);
 	if (j) {
 		j->session = cmd->assign.session;
 		j->txn = cmd->assign.txn;
@@ -197,7 +194,7 @@ do_assign(struct core *c, uint32_t *i)
 			j->rcpt[k].number = c->cmds.v[*i].assign_rcpt.rcpt;
 	}
 	if (!j)
-		return; /* stopping: the spool remembers it */
+		return; /* no memory: the spool remembers it */
 	m->reading++;
 	c->ops->assign(c->ctx, j);
 }
@@ -734,14 +731,25 @@ core_deadline(const struct core *c)
 	return at;
 }
 
-void
-core_disk(struct core *c, bool is_full)
+/* The engine sends while outcomes can be kept and the daemon goes on. */
+static void
+sending_set(struct core *c, bool was_off)
 {
 	struct eng_event ev = { .kind = EV_DISK };
 
+	ev.is_disk_full = c->is_disk_full || c->is_stopping;
+	if (ev.is_disk_full != was_off)
+		core_step(c, &ev);
+}
+
+void
+core_disk(struct core *c, bool is_full)
+{
+	bool was_off = c->is_disk_full || c->is_stopping;
+
 	if (is_full == c->is_disk_full)
 		return;
-	c->is_disk_full = ev.is_disk_full = is_full;
+	c->is_disk_full = is_full;
 	if (is_full)
 		log_event(LOG_ERROR, "spool", "what",
 		    "outcomes cannot be written: delivery stops", "do",
@@ -749,13 +757,16 @@ core_disk(struct core *c, bool is_full)
 	else
 		log_event(LOG_WARN, "spool", "what",
 		    "outcomes are written again: delivery goes on", NULL);
-	core_step(c, &ev);
+	sending_set(c, was_off);
 }
 
 void
 core_stop(struct core *c)
 {
+	bool was_off = c->is_disk_full || c->is_stopping;
+
 	c->is_stopping = true;
+	sending_set(c, was_off);
 }
 
 void
