@@ -358,7 +358,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 {
 	struct path *p = pool_at(&e->paths, path);
 	struct site *s = pool_at(&e->sites, p->site);
-	uint32_t site = p->site, left = s->hungry.n, at = 0;
+	uint32_t site = p->site, left = s->hungry.n, at = 0, served = 0;
 	int64_t until;
 	enum eng_why why;
 
@@ -371,11 +371,14 @@ eng_path_pump(struct eng *e, uint32_t path)
 		struct lane *l = pool_at(&e->lanes, lane);
 
 		at = l->hungry.next;
-		e->totals.decisions_total++;
-		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
+		/* That which has just been served need not be asked again. */
+		e->totals.decisions_total += lane != served;
+		if (lane != served &&
+		    !eng_lane_serves(e, l, &e->srcs[p->src])) {
 			left--;
 			continue;
 		}
+		served = lane;
 		why = eng_path_gate(e, p, &until);
 		if (why != WHY_NONE) {
 			eng_path_park(e, path, why, until);
