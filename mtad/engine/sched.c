@@ -82,6 +82,7 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 struct stop {
 	enum eng_why why;
 	int64_t until_us;
+	int64_t own_us; /* the first that no path has a timer for; 0 = none */
 	uint32_t host;
 	uint8_t limit; /* enum limit_kind + 1 */
 };
@@ -98,6 +99,16 @@ stopped_by(struct stop *st, enum eng_why why, int64_t until_us, uint32_t host)
 		st->why = why;
 		st->until_us = until_us;
 	}
+}
+
+/* By something other than a path, which has a timer and wakes its lanes. */
+static void
+stopped_beside(struct stop *st, enum eng_why why, int64_t until_us,
+    uint32_t host)
+{
+	if (until_us != 0 && (st->own_us == 0 || until_us < st->own_us))
+		st->own_us = until_us;
+	stopped_by(st, why, until_us, host);
 }
 
 static uint32_t
@@ -191,12 +202,12 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 	s = pool_at(&e->sites, l->site);
 	target = eng_site_pick(e, s, src, p->shun, &why, &until, &host);
 	if (target < 0) {
-		stopped_by(st, why, until, host);
+		stopped_beside(st, why, until, host);
 		return false;
 	}
 	if (!node_has_room(e, p, pool_at(&e->hosts, s->targets[target].host),
 		&limit, &until)) {
-		stopped_by(st, WHY_LIMIT, until, 0);
+		stopped_beside(st, WHY_LIMIT, until, 0);
 		st->limit = (uint8_t)(limit + 1);
 		return false;
 	}
@@ -227,8 +238,9 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 	return false;
 }
 
-/* Waits for what stopped it: hosts by list, the node's limit by list, paths by
- * their own timers and events, all of them also by the earliest time. */
+/* Waits for what stopped it: paths by their own timers and events, hosts by list,
+ * the node's limit by list, these also by the earliest time. A lane that woke
+ * with each of its paths would look at all of them each time. */
 static void
 park(struct eng *e, uint32_t lane, const struct stop *st)
 {
@@ -239,8 +251,8 @@ park(struct eng *e, uint32_t lane, const struct stop *st)
 	l->is_parked = true;
 	l->why = (uint8_t)st->why;
 	l->until_us = st->until_us;
-	if (st->until_us > e->now)
-		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->until_us);
+	if (st->own_us > e->now)
+		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->own_us);
 	if (st->host != 0 && l->wait_host == 0) {
 		h = pool_at(&e->hosts, st->host);
 		l->wait_host = st->host;
