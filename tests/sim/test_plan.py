@@ -250,6 +250,32 @@ provider:
                                         0.01), str(value(p, "peak")))
 
 
+def short_outages():
+    """Where pauses are not short beside the outage it ends, for a path, with
+    the first probe after it: each comes a pause, a set-up and a refusal after
+    the one before, the first as the outage begins. That one session delivers,
+    then others are set up, and the queue grows no more."""
+    cycle, lam = 10 + 0.35 + 0.05, 200
+    write("c.yml", CONF % ("5m", "rate: 5/s, backoff_min: 10s, "
+                           "backoff_max: 10s"))
+    for hold in (60, 80, 180):
+        p = plan(write("s.yml", """config: c.yml
+workload:
+  w: { arrival: constant %d/s for 20m, recipients: { p: 1 } }
+pool: { bulk: { addresses: 60 } }
+provider:
+  p:
+    per_source: { connections: 20, rate: 5/s, burst: 50 }
+    setup: 350ms
+    per_message: 250ms
+    events: [ { at: 10m, for: %ds, stage: mail, reply: "421 4.7.0 later" } ]
+""" % (lam, hold)))["all"]
+        want = -(-hold // cycle) * cycle + 0.25 + 0.35
+        got = value(p, "peak") / lam
+        check("an outage of %d s is one of %.1f for who asks each 10" % (
+            hold, want), near(got, want, 0.005), str(got))
+
+
 SPARKPOST = (200, 500, 1000, 2000, 5000, 10000, 20000, 40000, 50000, 75000,
              100000, 150000, 200000, 250000)
 
@@ -419,6 +445,7 @@ queues()
 buckets()
 rates()
 outages()
+short_outages()
 warming()
 shares()
 if not IS_SLOW:
