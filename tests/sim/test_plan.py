@@ -132,6 +132,16 @@ def buckets():
           "%s, not %s" % (b, want))
 
 
+def stalled():
+    p = plan(scenario("backoff_min: 1h", "constant 20/s for 60s",
+                      "{ per_source: { rate: 1/1h, burst: 20 } }",
+                      more="until: 60s\n"))["all"]
+    check("what has come to a stop has the throughput of all its time",
+          value(p, "queued") > 0 and near(
+              value(p, "throughput"), value(p, "delivered") / 60, 0.01),
+          str((value(p, "throughput"), value(p, "delivered"))))
+
+
 def rates():
     """A rate is used to the full, whatever its bucket holds and however often
     sessions end; a peer that counts by the very same bucket refuses nothing."""
@@ -443,6 +453,7 @@ pool: { none: { addresses: 3 } }
 
 queues()
 buckets()
+stalled()
 rates()
 outages()
 short_outages()
