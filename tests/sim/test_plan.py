@@ -396,6 +396,15 @@ def costs():
                   b < 1.05 * a, "%.3f to %.3f" % (a, b))
             check("  and are no more than %d" % top, max(a, b) <= top,
                   "%.3f, %.3f" % (a, b))
+    write("c.yml", CONF % ("5m", "rate: 5/s, connections: 20"))
+    w = plan(write("r.yml", """config: c.yml
+workload: { w: { arrival: constant 300/s for 60s, recipients: { p: 1 } } }
+pool: { bulk: { addresses: 50 } }
+provider: { p: { setup: 350ms, per_message: 250ms } }
+"""), "--counters")["work"]["fill"]
+    each = w["decisions"] / w["messages"]
+    check("50 paths at their rate: none looks at all of them each time",
+          each <= 35, "%.1f decisions" % each)
     p = run(os.path.join(TMP, "w.yml"), "--counters")
     check("the counts as text", all(w in p.stdout for w in (
         "decisions each", "moves each", "messages/s", "bytes each")),
