@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mtasim plan against theory: queueing formulas, token buckets, the fluid
 outage table; determinism; errors of a scenario.
-timeout: 180 900
+# timeout: 180 900
 """
 
 import concurrent.futures
