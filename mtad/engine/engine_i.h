@@ -245,7 +245,9 @@ struct host {
 	uint32_t tls_fails; /* handshakes in a row */
 	/* So many messages of one connection it takes, it seems; 0 = any. */
 	uint32_t bye_after;
+	uint32_t bye_wrong;                  /* so often that was not it */
 	int64_t bye_until_us;                /* and then it is asked again */
+	int64_t bye_doubt_until_us;          /* none is believed until then */
 	int64_t tls_fail_us, clear_until_us; /* in clear text until then */
 	int64_t dead_until_us, fail_us;
 	struct ilist waiters; /* lanes */

@@ -10,6 +10,9 @@
 
 /* So long it is believed how many messages of a connection a host takes. */
 #define BYE_US (3600 * US_PER_S)
+/* And so long none is, after one that was wrong; twice as long each time. */
+#define BYE_DOUBT_MIN_US (60 * US_PER_S)
+#define BYE_DOUBT_MAX_US (900 * US_PER_S)
 
 /* ---- hosts ------------------------------------------------------------------- */
 
@@ -101,20 +104,34 @@ eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us)
 		e->policy->host_retry_max_us, x->fails);
 }
 
+/* What was believed was wrong. A host that slows us down by 421 says so now
+ * after many messages and now after few: if the next such number were believed
+ * at once, it would be taken for goodbye again and again. */
+static void
+bye_was_wrong(struct eng *e, struct host *x)
+{
+	if (x->bye_doubt_until_us + BYE_US <= e->now)
+		x->bye_wrong = 0;
+	x->bye_wrong++;
+	x->bye_doubt_until_us = e->now +
+	    eng_doubled(BYE_DOUBT_MIN_US, BYE_DOUBT_MAX_US, x->bye_wrong);
+	x->bye_after = 0;
+}
+
 /* The first such number is believed, and sessions end by themselves at it, so
  * that a receiver who counts the messages of a connection has no more reason to
  * say so. Who says it again after clearly fewer means something else: he slows
- * us down, and what was believed was wrong. */
+ * us down. */
 bool
 eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n)
 {
 	struct host *x = pool_at(&e->hosts, host);
 	uint32_t known = x->bye_until_us > e->now ? x->bye_after : 0;
 
-	if (n == 0 || (known != 0 && n < known - known / 2)) {
-		x->bye_after = 0;
+	if (known != 0 && n < known - known / 2)
+		bye_was_wrong(e, x);
+	if (n == 0 || x->bye_doubt_until_us > e->now)
 		return false;
-	}
 	x->bye_after = known != 0 ? MIN(known, n) : n;
 	x->bye_until_us = e->now + BYE_US;
 	return true;

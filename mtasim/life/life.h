@@ -16,9 +16,10 @@
 
 /* Numbers of one provider, or of all together, as a plan counts them. */
 struct life_side {
-	uint64_t arrived, delivered;
+	uint64_t arrived, delivered, bounced;
 	uint64_t attempts, deferrals; /* transactions; of them answered 4xx */
-	int64_t first_us, last_us;    /* arrival; the last that left */
+	int64_t first_us;             /* arrival */
+	int64_t last_us;              /* that left; some did not: the end */
 	struct hist stay;             /* from 250 to delivery */
 };
 

@@ -152,8 +152,10 @@ count_refusal(struct life_side *side, int64_t at_us, uint64_t code)
 {
 	side->attempts++;
 	side->deferrals += code < 500; /* 0: closed or silent */
-	if (code >= 500)
-		side->last_us = MAX(side->last_us, at_us);
+	if (code < 500)
+		return;
+	side->bounced++;
+	side->last_us = MAX(side->last_us, at_us);
 }
 
 /* TIME recv ok ID CLIENT RECEIVER ... */
@@ -216,6 +218,13 @@ life_read_world(struct life *l, struct arrivals *a, const char *path,
 {
 	struct reading r = { l, a, until_us, NULL };
 	bool torn;
+	int rc = journal_read(path, world_line, &r, &torn);
 
-	return journal_read(path, world_line, &r, &torn);
+	for (uint32_t i = 0; i <= l->s->nproviders; i++) {
+		struct life_side *side = &l->sides[i];
+
+		if (side->delivered + side->bounced < side->arrived)
+			side->last_us = until_us;
+	}
+	return rc;
 }

@@ -88,6 +88,13 @@ ratio(uint64_t a, uint64_t scale, uint64_t b)
 	return b ? (int64_t)((unsigned __int128)a * scale / b) : 0;
 }
 
+/* What still has mail works to the end, also when nothing leaves. */
+static int64_t
+works_until(const struct outlook *o, const struct tally *a)
+{
+	return a->depth ? o->end_us : a->final_us;
+}
+
 static int64_t
 metric_of(const struct outlook *o, const struct tally *a, enum metric m)
 {
@@ -106,7 +113,7 @@ metric_of(const struct outlook *o, const struct tally *a, enum metric m)
 		return (int64_t)a->depth;
 	case METRIC_throughput:
 		return ratio(a->delivered, 1000 * US_PER_S,
-		    (uint64_t)(a->final_us - a->first_us));
+		    (uint64_t)(works_until(o, a) - a->first_us));
 	case METRIC_peak:
 		return (int64_t)a->peak;
 	case METRIC_peak_at:

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """mtasim plan against theory: queueing formulas, token buckets, the fluid
 outage table; determinism; errors of a scenario.
-timeout: 180 900
+# timeout: 180 900
 """
 
 import concurrent.futures
 import json
 import os
 import subprocess
-import zlib
 
 TMP = os.environ["TMP"]
 MTASIM = os.path.join(os.environ["BUILD"], "mtasim")
@@ -133,6 +132,16 @@ def buckets():
           "%s, not %s" % (b, want))
 
 
+def stalled():
+    p = plan(scenario("backoff_min: 1h", "constant 20/s for 60s",
+                      "{ per_source: { rate: 1/1h, burst: 20 } }",
+                      more="until: 60s\n"))["all"]
+    check("what has come to a stop has the throughput of all its time",
+          value(p, "queued") > 0 and near(
+              value(p, "throughput"), value(p, "delivered") / 60, 0.01),
+          str((value(p, "throughput"), value(p, "delivered"))))
+
+
 def rates():
     """A rate is used to the full, whatever its bucket holds and however often
     sessions end; a peer that counts by the very same bucket refuses nothing."""
@@ -176,10 +185,9 @@ def cell(side, ips, hours, scale, beside):
     """One cell of the table, in a world 1 / scale as large."""
     end, peak = fluid(ips, hours)
     got = value(side, "drained_at"), scale * value(side, "peak")
-    default = "" if beside is None else "; default policy %s" % said(
-        value(beside, "drained_at"), scale * value(beside, "peak"))
-    print("# %d sources, %d h: fluid %s; plan %s%s" % (
-        ips, hours, said(end, peak), said(*got), default))
+    print("# %d sources, %d h: fluid %s; plan %s; default policy %s" % (
+        ips, hours, said(end, peak), said(*got),
+        said(value(beside, "drained_at"), scale * value(beside, "peak"))))
     check("%d sources, %d h: finished within a minute" % (ips, hours),
           abs(got[0] - end) <= 60, "%s, not %s" % (got[0], end))
     check("  and the peak within 1 %",
@@ -188,16 +196,15 @@ def cell(side, ips, hours, scale, beside):
     spool = value(side, "spool_peak") * scale
     check("  and 46 KB for each", near(spool, got[1] * 46 * 1024, 0.01),
           str(spool))
-    if beside is not None:
-        check("  the default policy is no faster",
-              value(beside, "drained_at") >= got[0] - 60)
+    check("  the default policy is no faster",
+          value(beside, "drained_at") >= got[0] - 60)
 
 
-def outage(name, policy, scale, ips, hours):
-    """The rows of a sweep over the table, on two processors."""
-    write(name + ".conf", CONF % ("5m", "rate: %s%s" % (
-        "5/s" if scale == 1 else "%g/%ds" % (500 / scale, 100), policy)))
-    path = write(name, "config: " + name + """.conf
+def small(name, policy, scale):
+    """share/scenarios/outage.yml in a world 1 / scale as large."""
+    write(name + ".conf", CONF % ("5m", "rate: %g/100s%s" % (
+        500 / scale, policy)))
+    return write(name, "config: " + name + """.conf
 workload:
   w: { arrival: constant %.9f/s for 12h, size: 46K, recipients: { gmail: 1 } }
 pool: { bulk: { addresses: 52 } }
@@ -208,49 +215,33 @@ provider:
     per_message: gamma mean 250ms k=4
     events: [ { at: 2h, for: 4h, stage: mail, reply: "421 4.7.0 later" } ]
 """ % (8.4e6 / 43200 / scale, 500 / scale))
-    with concurrent.futures.ThreadPoolExecutor(2) as two:
-        rows = two.map(lambda h: plan(
-            path, "--sweep", "provider.gmail.events.0.for=%dh" % h, "--sweep",
-            "pool.bulk.addresses=" + ",".join(map(str, ips))), hours)
-    return [row["plan"]["all"] for some in rows for row in some]
 
 
-def whole(cells):
-    """Two of the cells in full size, picked by the commit: each takes a good
-    half minute of a processor."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=TOP,
-                          capture_output=True).stdout
-    at = zlib.crc32(head) % len(cells)
-    picked = [cells[at], cells[(at + len(cells) // 2 + 1) % len(cells)]]
+def table(path, cells):
+    """Each cell of the table, on two processors."""
     with concurrent.futures.ThreadPoolExecutor(2) as two:
-        rows = two.map(lambda c: plan(
-            os.path.join(TOP, "share/scenarios/outage.yml"), "--sweep",
-            "provider.gmail.events.0.for=%dh" % c[0], "--sweep",
-            "pool.bulk.addresses=%d" % c[1]), picked)
-    for (h, n), row in zip(picked, rows):
-        cell(row[0]["plan"]["all"], n, h, 1, None)
+        return [row[0]["plan"]["all"] for row in two.map(
+            lambda c: plan(path, "--sweep",
+                           "provider.gmail.events.0.for=%dh" % c[0], "--sweep",
+                           "pool.bulk.addresses=%d" % c[1]), cells)]
 
 
 def outages():
+    """The whole table in a world a hundredth as large; the long variant as it
+    stands, with a gigabyte for each of the largest cells."""
     ips, hours = (30, 40, 52, 62, 72), (0, 2, 4, 8)
     if IS_SLOW:
         ips, hours = (52,), (0, 4)
-    scale = 10 if LONG else 100
+    cells = [(h, n) for h in hours for n in ips]
     probing = ", backoff_min: 10s, backoff_max: 10s"
-    sides = outage("o.yml", probing, scale, ips, hours)
-    with_default = ips if LONG else (52,)
-    defaults = outage("d.yml", "", 100, with_default, hours)
-    beside = dict(zip([(h, n) for h in hours for n in with_default], defaults))
-    for (h, n), side in zip([(h, n) for h in hours for n in ips], sides):
-        # The default policy is asked of the smaller world.
-        other = beside.get((h, n))
-        if other is not None:
-            other = {k: v for k, v in other.items()}
-            other["peak"] = {"median": value(other, "peak") * 100 // scale}
+    scale = 1 if LONG and not IS_SLOW else 100
+    sides = table(small("o.yml", probing, scale) if scale > 1 else
+                  os.path.join(TOP, "share/scenarios/outage.yml"), cells)
+    # The default policy is asked of the smaller world.
+    defaults = table(small("d.yml", "", 100), cells)
+    for (h, n), side, other in zip(cells, sides, defaults):
+        other["peak"]["median"] *= 100 // scale
         cell(side, n, h, scale, other)
-    if LONG and not IS_SLOW:
-        print("# whole:")
-        whole([(h, n) for h in hours for n in ips])
     # Another rate, two outages: each fills what it lets in.
     write("c.yml", CONF % ("5m", "rate: 2/s" + probing))
     p = plan(write("two.yml", """config: c.yml
@@ -267,6 +258,32 @@ provider:
     # 18,000 - 7,200 left of the first; 27,000 more in the second.
     check("two outages: the peak", near(value(p, "peak"), 10800 + 27000,
                                         0.01), str(value(p, "peak")))
+
+
+def short_outages():
+    """Where pauses are not short beside the outage it ends, for a path, with
+    the first probe after it: each comes a pause, a set-up and a refusal after
+    the one before, the first as the outage begins. That one session delivers,
+    then others are set up, and the queue grows no more."""
+    cycle, lam = 10 + 0.35 + 0.05, 200
+    write("c.yml", CONF % ("5m", "rate: 5/s, backoff_min: 10s, "
+                           "backoff_max: 10s"))
+    for hold in (60, 80, 180):
+        p = plan(write("s.yml", """config: c.yml
+workload:
+  w: { arrival: constant %d/s for 20m, recipients: { p: 1 } }
+pool: { bulk: { addresses: 60 } }
+provider:
+  p:
+    per_source: { connections: 20, rate: 5/s, burst: 50 }
+    setup: 350ms
+    per_message: 250ms
+    events: [ { at: 10m, for: %ds, stage: mail, reply: "421 4.7.0 later" } ]
+""" % (lam, hold)))["all"]
+        want = -(-hold // cycle) * cycle + 0.25 + 0.35
+        got = value(p, "peak") / lam
+        check("an outage of %d s is one of %.1f for who asks each 10" % (
+            hold, want), near(got, want, 0.005), str(got))
 
 
 SPARKPOST = (200, 500, 1000, 2000, 5000, 10000, 20000, 40000, 50000, 75000,
@@ -379,6 +396,15 @@ def costs():
                   b < 1.05 * a, "%.3f to %.3f" % (a, b))
             check("  and are no more than %d" % top, max(a, b) <= top,
                   "%.3f, %.3f" % (a, b))
+    write("c.yml", CONF % ("5m", "rate: 5/s, connections: 20"))
+    w = plan(write("r.yml", """config: c.yml
+workload: { w: { arrival: constant 300/s for 60s, recipients: { p: 1 } } }
+pool: { bulk: { addresses: 50 } }
+provider: { p: { setup: 350ms, per_message: 250ms } }
+"""), "--counters")["work"]["fill"]
+    each = w["decisions"] / w["messages"]
+    check("50 paths at their rate: none looks at all of them each time",
+          each <= 35, "%.1f decisions" % each)
     p = run(os.path.join(TMP, "w.yml"), "--counters")
     check("the counts as text", all(w in p.stdout for w in (
         "decisions each", "moves each", "messages/s", "bytes each")),
@@ -436,8 +462,10 @@ pool: { none: { addresses: 3 } }
 
 queues()
 buckets()
+stalled()
 rates()
 outages()
+short_outages()
 warming()
 shares()
 if not IS_SLOW:

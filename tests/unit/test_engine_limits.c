@@ -23,7 +23,8 @@ struct sess {
 	struct handle h;
 	int64_t opened_us;
 	uint32_t domain;
-	uint32_t n; /* messages */
+	uint32_t n;   /* messages */
+	uint32_t cap; /* of them; 0 = any */
 };
 
 struct world {
@@ -39,9 +40,12 @@ struct world {
 	uint16_t shape;
 	bool is_slow; /* results are not given */
 	bool is_deaf; /* nor are look-ups answered */
-	/* What the peers take: messages of a connection, 0 = any; and so many
-	 * at once, then one each period. More is answered 421. */
+	/* What the peers take: messages of a connection, 0 = any, or now more
+	 * and now fewer; and so many at once, then one each period. More is
+	 * answered 421. */
 	uint32_t cap, burst;
+	const uint32_t *caps; /* of one connection after the other */
+	uint32_t ncaps, nopened;
 	int64_t period_us, took_us;
 	uint32_t refused;
 };
@@ -106,7 +110,10 @@ on_open(struct world *w, const struct eng_cmd *c)
 	assert_true(w->nsess < SESSIONS);
 	w->sess[w->nsess++] = (struct sess){ .h = c->open.session,
 		.domain = c->open.domain,
-		.opened_us = w->now };
+		.opened_us = w->now,
+		.cap = w->cap };
+	if (w->ncaps)
+		w->sess[w->nsess - 1].cap = w->caps[w->nopened++ % w->ncaps];
 	w->most = MAX(w->most, w->nsess);
 	up.up.session = c->open.session;
 	if (w->nsess > w->stand)
@@ -118,7 +125,7 @@ on_open(struct world *w, const struct eng_cmd *c)
 static bool
 takes(struct world *w, struct sess *s)
 {
-	if (w->cap && s->n == w->cap)
+	if (s->cap && s->n == s->cap)
 		return false;
 	s->n++;
 	if (!w->period_us)
@@ -513,6 +520,38 @@ a_peer_that_slows_us_down_is_left_alone(void **state)
 	world_free(w);
 }
 
+/* Now after many messages and now after few: the first time it may be taken for
+ * goodbye, then each time it is a pause. */
+static void
+a_peer_that_is_no_counter_is_not_taken_for_one_again(void **state)
+{
+	static const uint32_t caps[] = { 12, 4, 9, 3, 8 };
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	w->policy->shapes[0].backoff_min_us = US_PER_S;
+	w->policy->shapes[0].backoff_max_us = US_PER_S;
+	w->caps = caps;
+	w->ncaps = ARRAY_LEN(caps);
+	for (uint32_t i = 0; i < 1000; i++)
+		send(w, DOMAIN(1));
+	run(w, 50 * US_PER_S);
+	/* One connection each second. */
+	assert_in_range(w->nopened, 40, 52);
+	/* One that counts is believed again when time has passed. */
+	w->ncaps = 0;
+	w->cap = 5;
+	run(w, 3600 * US_PER_S);
+	w->refused = 0;
+	for (uint32_t i = 0; i < 300; i++)
+		send(w, DOMAIN(1));
+	run(w, 0);
+	assert_int_equal(w->delivered, 1300);
+	assert_in_range(w->refused, 0, 1);
+	world_free(w);
+}
+
 static void
 what_rates_allow_counts_as_spent_after_a_start(void **state)
 {
@@ -551,6 +590,8 @@ main(void)
 		cmocka_unit_test(
 		    a_peer_that_takes_a_few_of_each_connection_gets_all_of_it),
 		cmocka_unit_test(a_peer_that_slows_us_down_is_left_alone),
+		cmocka_unit_test(
+		    a_peer_that_is_no_counter_is_not_taken_for_one_again),
 		cmocka_unit_test(
 		    what_rates_allow_counts_as_spent_after_a_start),
 	};
