@@ -176,7 +176,9 @@ struct ask {
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
-	X(book_bytes_dropped, "Event log bytes dropped, the clerk being behind")
+	X(book_bytes_dropped,                                                  \
+	    "Event log bytes dropped, the clerk being behind")                 \
+	X(outcomes_ahead, "Batches of outcomes that no longer waited for lines")
 struct worker_counters {
 #define X(name, help) _Atomic uint64_t name;
 	WORKER_COUNTERS(X)
@@ -230,16 +232,23 @@ struct worker {
 	struct dns *dns;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
-	/* For the spooler: fresh, and held until the books that tell of it are
-	 * written, up to number held_for. Of each the oldest outcome's time, and
-	 * of what was given without a wake; 0 = none. */
+	/* For the spooler: fresh, and held until the lines that tell of it are
+	 * written. Of each the oldest outcome's time, and of what was given
+	 * without a wake; 0 = none. */
 	struct posts to_spool, held;
-	uint64_t held_for;
+	/* What the held wait for, of each worker: that it has seen so many
+	 * answers; then, that a book of its is written. */
+	struct {
+		uint64_t answers, book;
+		bool has_seen;
+	} held_for[WORKERS_MAX];
 	int64_t fresh_since_us, held_since_us, given_since_us;
 
 	struct buf book;
 	int64_t book_since_us;
 	uint64_t books_sent;
+	_Atomic uint64_t books_begun;   /* the last that has lines */
+	_Atomic uint64_t answers_seen;  /* of the spooler's; in the books */
 	_Atomic uint64_t books_written; /* the clerk's word */
 	_Atomic uint64_t turned;        /* daemon.asked, seen in a turn */
 };
@@ -253,8 +262,11 @@ struct spooler {
 	int wake_fd;
 	_Atomic bool is_asleep;
 	_Atomic bool is_stopping;
-	bool was_stuck;          /* as the core was told last */
-	uint32_t ninline;        /* since the last tidying; under lock */
+	bool was_stuck;   /* as the core was told last */
+	uint32_t ninline; /* since the last tidying; under lock */
+	/* Commits that each worker has had an answer to, counted before the
+	 * core can hear of the message. */
+	_Atomic uint64_t answers[WORKERS_MAX];
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
 };
 
@@ -369,7 +381,7 @@ void corehost_close(struct worker *w);
 /* spooler.c */
 int spooler_open(struct spooler *s, struct daemon *d) MUST_CHECK;
 /* Feeds what the spool holds to the core; before threads run. */
-int spooler_restore(struct spooler *s, struct core *core) MUST_CHECK;
+int spooler_restore(struct spooler *s, struct worker *core) MUST_CHECK;
 int spooler_start(struct spooler *s) MUST_CHECK;
 void spooler_stop(struct spooler *s);
 /* Posts without waking; wake says that something waits. */
@@ -381,8 +393,18 @@ bool spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p);
 /* clerk.c: the control socket is made while we may be root, the log opened as
  * the user who will go on writing it. */
 int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
+/* Reads the end of the log back, and begins to write it: before the clerk is
+ * started lines are given to clerk_write, afterwards as posts. */
+int clerk_begin(struct clerk *c, struct book_tail *t) MUST_CHECK;
+void clerk_write(struct clerk *c, struct buf *lines);
 int clerk_start(struct clerk *c) MUST_CHECK;
 void clerk_stop(struct clerk *c);
+/* clerk_tail.c: the end of the event log as it stands. */
+#define LOG_NAME "events.jsonl"
+void clerk_tail(const char *dir, struct book_tail *t);
+struct dirent;
+/* The log's rotated files, oldest first, as scandir gives them; < 0: none. */
+int clerk_rotated(const char *dir, struct dirent ***v);
 void clerk_post(struct clerk *c, struct post *p);
 
 /* counter.c: control requests */

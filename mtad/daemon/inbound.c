@@ -75,6 +75,7 @@ op_commit(void *ctx, struct parcel *p)
 	p->commit.user = submit_new(buf_slice(&p->env));
 	if (!p->commit.user) {
 		p->commit.err = E_NOMEM;
+		atomic_fetch_add(&w->d->spooler.answers[w->number], 1);
 		p->post.kind = POST_COMMITTED;
 		posts_push(&w->inbox, &p->post);
 		return;
@@ -422,6 +423,7 @@ inbound_committed(struct worker *w, struct parcel *p)
 		COUNT(w, bytes_in, p->pieces[0].n + p->pieces[1].n);
 	}
 	if (!s) { /* the worker has closed its doors meanwhile */
+		atomic_fetch_add(&w->answers_seen, 1);
 		parcel_give(w, p);
 		return;
 	}
@@ -430,6 +432,7 @@ inbound_committed(struct worker *w, struct parcel *p)
 	/* The books have it even when nobody is there to hear of it: what is
 	 * durable will be delivered. */
 	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
+	atomic_fetch_add(&w->answers_seen, 1);
 	parcel_give(w, p);
 	if (s->is_dead) {
 		session_end(s);

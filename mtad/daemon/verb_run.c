@@ -164,7 +164,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 			return err;
 	}
 	if ((err = corehost_open(d->core_worker)) ||
-	    (err = spooler_restore(&d->spooler, d->core_worker->core)))
+	    (err = spooler_restore(&d->spooler, d->core_worker)))
 		return err;
 	malloc_trim(0); /* of what the scan knew beside the messages */
 	if (spooler_start(&d->spooler) || clerk_start(&d->clerk))

@@ -75,8 +75,10 @@ worker_post(struct worker *w, struct post *p)
 struct buf *
 worker_book(struct worker *w)
 {
-	if (w->book_since_us == 0)
+	if (w->book_since_us == 0) {
 		w->book_since_us = loop_now(w->loop);
+		atomic_store(&w->books_begun, w->books_sent + 1);
+	}
 	return &w->book;
 }
 

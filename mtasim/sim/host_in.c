@@ -94,7 +94,7 @@ op_sequence(void *ctx)
 static struct buf *
 op_book(void *ctx)
 {
-	return host_book(((struct in_session *)ctx)->h);
+	return host_book(((struct in_session *)ctx)->h, BOOK_IN);
 }
 
 static const struct intake_ops intake_ops = {
@@ -263,6 +263,7 @@ inbound_committed(struct host *h, struct parcel *p)
 	struct sim *w = h->s;
 
 	h->waiting--;
+	h->answers_seen++;
 	if (!s) { /* the doors have been closed meanwhile */
 		parcel_give(h, p);
 		return;
@@ -316,8 +317,12 @@ inbound_turn(void *arg)
 		inbound_committed(h, container_of(p, struct parcel, post));
 	inbound_flush(h);
 	h->in_events = 0;
-	if (h->disk.is_dead)
+	if (h->disk.is_dead) {
 		host_crash(h->s);
+		return;
+	}
+	book_flush(h, BOOK_IN);
+	actor_at(&h->in, book_deadline(h, BOOK_IN));
 }
 
 void
