@@ -5,6 +5,7 @@
  *	worker	 an event loop with a role mask: IN takes mail, OUT delivers,
  *		 CORE turns the engine on the same loop
  *	spooler	 group commits; asleep unless there is something to write
+ *	spiller	 files of large messages that come in
  *	clerk	 event log files, control socket
  *	main	 signals, reload, the watch
  *
@@ -38,6 +39,7 @@ enum post_kind {
 	POST_SESSION_FREE,  /* struct post_session: the core is through */
 	POST_CONF,          /* struct post_conf */
 	POST_STOP,          /* struct post_stop */
+	POST_SPILLED,       /* a piece that was spilled: spill.c */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
@@ -51,6 +53,9 @@ enum post_kind {
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
+	/* to the spiller */
+	POST_SPILL,      /* a piece of a spill */
+	POST_SPILL_FREE, /* struct spill */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -220,6 +225,8 @@ struct worker {
 	struct posts free_parcels;
 	uint32_t nfree_parcels;
 	struct list touched; /* sessions with replies to flush */
+	uint64_t spilling;   /* bytes on their way to spill files */
+	struct list unread;  /* in_session.waits: not before that has room */
 
 	/* OUT */
 	struct out_session **out; /* by engine's session index */
@@ -270,6 +277,14 @@ struct spooler {
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
 };
 
+struct spiller {
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	const char *dir;
+	_Atomic bool is_stopping;
+};
+
 struct clerk {
 	struct daemon *d;
 	pthread_t thread;
@@ -307,6 +322,7 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	struct worker *core_worker;
 	struct spooler spooler;
+	struct spiller spiller;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
@@ -349,8 +365,26 @@ void inbound_flush(struct worker *w);
 void inbound_stop(struct worker *w);
 bool inbound_is_idle(const struct worker *w);
 void inbound_close(struct worker *w);
+/* A spill of that session has got on. */
+void inbound_spilled(struct worker *w, struct handle session);
+/* There may be room on the way to spill files: reads those who wait for it. */
+void inbound_read_on(struct worker *w);
 struct parcel *parcel_take(struct worker *w);
 void parcel_give(struct worker *w, struct parcel *p);
+
+#define SPILL_WAY_MAX (2u << 20) /* of a worker, and one read more */
+/* spill.c: of the worker whose message it is */
+bool spill_add(struct spill **sp, struct worker *w, struct handle session,
+    struct slice data);
+bool spill_is_done(const struct spill *s);
+/* When it is done: all of it, or no bytes if it could not be written. */
+struct slice spill_map(struct spill *s);
+void spill_free(struct spill *s);
+void spill_piece_back(struct post *post);
+/* The thread. */
+int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
+void spiller_stop(struct spiller *sp);
+void spiller_post(struct spiller *sp, struct post *p);
 
 /* guests.c */
 void guests_init(struct guests *g);

@@ -41,6 +41,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	loop_set_idle_check(w->loop, has_work, w);
 	list_init(&w->in_list);
 	list_init(&w->touched);
+	list_init(&w->unread);
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
 	if (roles & ROLE_OUT) {
@@ -170,6 +171,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_STOP:
 		stop(w, container_of(p, struct post_stop, post));
+		return;
+	case POST_SPILLED:
+		spill_piece_back(p);
 		return;
 	default:
 		ASSERT(w->roles & ROLE_CORE);

@@ -108,8 +108,11 @@ parcel_give(struct host *h, struct parcel *p)
 {
 	gate_give(&h->gate.staging_free, (int64_t)p->staged);
 	if (p->spill) {
-		buf_free((struct buf *)p->spill);
-		mem_free(p->spill);
+		struct sim_spill *f = (struct sim_spill *)p->spill;
+
+		sim_timer_cancel(h->s, &f->written);
+		buf_free(&f->bytes);
+		mem_free(f);
 	}
 	mem_free(p->pays);
 	mem_free(p->notes);

@@ -99,6 +99,15 @@ struct caller {
 struct in_session;
 struct out_session;
 
+/* The rest of a large message; pieces of it are written after a while. */
+struct sim_spill {
+	struct host *h;
+	struct handle session;
+	struct buf bytes;
+	bool is_done;
+	struct timer written;
+};
+
 /* A worker's lines of the event log: host_book.c. */
 enum book { BOOK_IN, BOOK_CORE, BOOKS };
 struct sim_book {
