@@ -16,7 +16,7 @@ from mtalib import BUILD, Mtad, Sink, Tap, path, smart, wait_for, write_config
 from mtatalk import Talk
 
 if "san" in os.path.basename(BUILD):
-    sys.exit(77)             # a sanitizer wants to be loaded first
+    sys.exit(77)             # a sanitizer must be loaded first
 MB = 1 << 20
 LARGE = 60
 SIZE = 2 * MB
