@@ -7,7 +7,7 @@
 
 #define BOOK_FLUSH_US (30 * US_PER_MS)
 #define BOOK_FLUSH_BYTES (64u * 1024)
-#define LOG_KEPT (1u << 20) /* more is never read back */
+#define LOG_KEPT (256u << 10) /* more is never read back */
 /* What the clocks did so long ago is of no account at a start. */
 #define JUMP_US (2 * TAIL_WINDOW_US)
 
