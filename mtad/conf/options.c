@@ -200,7 +200,8 @@ static const struct opt route[] = {
 	    .help =
 		"Tenant of mail to these domains that has none yet, neither "
 		"by a header field nor by the listener. Each recipient of a "
-		"message is steered by the route of its own domain." },
+		"message is steered by the route of its own domain; where "
+		"their routes differ, by that of the last start." },
 	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
 	    .help = "The same for the campaign." },
 	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),

@@ -17,7 +17,6 @@
 
 #include "daemon/daemon_i.h"
 
-#define LOG_NAME "events.jsonl"
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
 /* Free memory within the heap is given back so often at most, when it is so
@@ -79,22 +78,13 @@ log_open(struct clerk *c)
 	return true;
 }
 
-static int
-is_rotated(const struct dirent *e)
-{
-	struct slice name = slice_str(e->d_name);
-
-	return slice_has_prefix(name, SL("events-")) &&
-	    slice_has_isuffix(name, SL(".jsonl"));
-}
-
 /* Removes the oldest rotated files beyond log_keep. */
 static void
 prune(struct clerk *c)
 {
 	struct dirent **v;
 	char path[4096];
-	int n = scandir(c->conf->log.p, &v, is_rotated, alphasort);
+	int n = clerk_rotated(c->conf->log.p, &v);
 
 	for (int i = 0; i < n; i++) {
 		if (n - i > (int)c->conf->log_keep) {
@@ -284,10 +274,23 @@ clerk_open(struct clerk *c, struct daemon *d)
 }
 
 int
+clerk_begin(struct clerk *c, struct book_tail *t)
+{
+	clerk_tail(c->conf->log.p, t);
+	return log_open(c) ? 0 : E_IO;
+}
+
+void
+clerk_write(struct clerk *c, struct buf *lines)
+{
+	if (lines->n)
+		write_lines(c, lines);
+	buf_reset(lines);
+}
+
+int
 clerk_start(struct clerk *c)
 {
-	if (!log_open(c))
-		return E_IO;
 	return pthread_create(&c->thread, NULL, run, c) ? E_NOMEM : 0;
 }
 

@@ -393,17 +393,49 @@ is_late(const struct worker *w, int64_t since_us)
 	    (w->is_stopping || loop_now(w->loop) - since_us >= OUTCOME_WAKE_US);
 }
 
-/* Fresh ones are held from when the clerk has got all the lines there are. */
+/* Fresh ones are held from when the clerk has got all the lines there are. The
+ * Receptions are another worker's: it has them in its books when it has seen the
+ * answers that were there when the core heard of the messages. */
 static void
 hold(struct worker *w)
 {
-	if (w->held.head || w->book.n)
+	struct daemon *d = w->d;
+
+	if (w->held.head || !w->to_spool.head || w->book.n)
 		return;
 	w->held = w->to_spool;
 	w->held_since_us = w->fresh_since_us;
-	w->held_for = w->books_sent;
+	for (uint32_t i = 0; i < d->nworkers; i++) {
+		w->held_for[i].answers = atomic_load(&d->spooler.answers[i]);
+		w->held_for[i].has_seen = false;
+	}
+	w->held_for[w->number].has_seen = true;
+	w->held_for[w->number].book = w->books_sent;
 	w->to_spool = (struct posts){ NULL, NULL };
 	w->fresh_since_us = 0;
+}
+
+static bool
+is_written(struct worker *w, uint32_t i)
+{
+	const struct worker *other = &w->d->worker[i];
+
+	if (!w->held_for[i].has_seen) {
+		if (atomic_load(&other->answers_seen) < w->held_for[i].answers)
+			return false;
+		w->held_for[i].has_seen = true;
+		w->held_for[i].book = atomic_load(&other->books_begun);
+	}
+	return atomic_load(&other->books_written) >= w->held_for[i].book;
+}
+
+static bool
+all_is_written(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->d->nworkers; i++)
+		if (!is_written(w, i))
+			return false;
+	return true;
 }
 
 static void
@@ -416,23 +448,27 @@ give(struct worker *w)
 }
 
 /*
- * An outcome goes to the spool behind its line: a crash between the two makes
- * the line appear twice, with the same event_id, and never not at all. Where
- * the clerk does not come to it in time the outcome goes alone.
+ * An outcome goes to the spool behind its line and behind the Reception of its
+ * message: a crash between the two makes the line appear twice, with the same
+ * event_id, and never not at all. What is not over after a crash the spool has,
+ * and a start looks whether its Reception stands in the log. Where the clerk
+ * does not come to it in time the outcome goes alone.
  */
 void
 corehost_flush(struct worker *w)
 {
 	struct posts none = { NULL, NULL };
+	bool all;
 
 	if (w->outcomes) {
 		posts_push(&w->to_spool, &w->outcomes->post);
 		w->outcomes = NULL;
 	}
-	if (w->held.head &&
-	    (atomic_load(&w->books_written) >= w->held_for ||
-		is_late(w, w->held_since_us)))
+	all = w->held.head && all_is_written(w);
+	if (w->held.head && (all || is_late(w, w->held_since_us))) {
+		COUNT(w, outcomes_ahead, !all);
 		give(w);
+	}
 	hold(w);
 	if (w->held.head && w->is_stopping)
 		give(w);

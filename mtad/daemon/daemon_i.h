@@ -5,6 +5,7 @@
  *	worker	 an event loop with a role mask: IN takes mail, OUT delivers,
  *		 CORE turns the engine on the same loop
  *	spooler	 group commits; asleep unless there is something to write
+ *	spiller	 files of large messages that come in
  *	clerk	 event log files, control socket
  *	main	 signals, reload, the watch
  *
@@ -38,6 +39,7 @@ enum post_kind {
 	POST_SESSION_FREE,  /* struct post_session: the core is through */
 	POST_CONF,          /* struct post_conf */
 	POST_STOP,          /* struct post_stop */
+	POST_SPILLED,       /* a piece that was spilled: spill.c */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
@@ -51,6 +53,9 @@ enum post_kind {
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
+	/* to the spiller */
+	POST_SPILL,      /* a piece of a spill */
+	POST_SPILL_FREE, /* struct spill */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -176,7 +181,9 @@ struct ask {
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
-	X(book_bytes_dropped, "Event log bytes dropped, the clerk being behind")
+	X(book_bytes_dropped,                                                  \
+	    "Event log bytes dropped, the clerk being behind")                 \
+	X(outcomes_ahead, "Batches of outcomes that no longer waited for lines")
 struct worker_counters {
 #define X(name, help) _Atomic uint64_t name;
 	WORKER_COUNTERS(X)
@@ -218,6 +225,8 @@ struct worker {
 	struct posts free_parcels;
 	uint32_t nfree_parcels;
 	struct list touched; /* sessions with replies to flush */
+	uint64_t spilling;   /* bytes on their way to spill files */
+	struct list unread;  /* in_session.waits: not before that has room */
 
 	/* OUT */
 	struct out_session **out; /* by engine's session index */
@@ -230,16 +239,23 @@ struct worker {
 	struct dns *dns;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
-	/* For the spooler: fresh, and held until the books that tell of it are
-	 * written, up to number held_for. Of each the oldest outcome's time, and
-	 * of what was given without a wake; 0 = none. */
+	/* For the spooler: fresh, and held until the lines that tell of it are
+	 * written. Of each the oldest outcome's time, and of what was given
+	 * without a wake; 0 = none. */
 	struct posts to_spool, held;
-	uint64_t held_for;
+	/* What the held wait for, of each worker: that it has seen so many
+	 * answers; then, that a book of its is written. */
+	struct {
+		uint64_t answers, book;
+		bool has_seen;
+	} held_for[WORKERS_MAX];
 	int64_t fresh_since_us, held_since_us, given_since_us;
 
 	struct buf book;
 	int64_t book_since_us;
 	uint64_t books_sent;
+	_Atomic uint64_t books_begun;   /* the last that has lines */
+	_Atomic uint64_t answers_seen;  /* of the spooler's; in the books */
 	_Atomic uint64_t books_written; /* the clerk's word */
 	_Atomic uint64_t turned;        /* daemon.asked, seen in a turn */
 };
@@ -253,9 +269,20 @@ struct spooler {
 	int wake_fd;
 	_Atomic bool is_asleep;
 	_Atomic bool is_stopping;
-	bool was_stuck;          /* as the core was told last */
-	uint32_t ninline;        /* since the last tidying; under lock */
+	bool was_stuck;   /* as the core was told last */
+	uint32_t ninline; /* since the last tidying; under lock */
+	/* Commits that each worker has had an answer to, counted before the
+	 * core can hear of the message. */
+	_Atomic uint64_t answers[WORKERS_MAX];
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
+};
+
+struct spiller {
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	const char *dir;
+	_Atomic bool is_stopping;
 };
 
 struct clerk {
@@ -295,6 +322,7 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	struct worker *core_worker;
 	struct spooler spooler;
+	struct spiller spiller;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
@@ -337,8 +365,26 @@ void inbound_flush(struct worker *w);
 void inbound_stop(struct worker *w);
 bool inbound_is_idle(const struct worker *w);
 void inbound_close(struct worker *w);
+/* A spill of that session has got on. */
+void inbound_spilled(struct worker *w, struct handle session);
+/* There may be room on the way to spill files: reads those who wait for it. */
+void inbound_read_on(struct worker *w);
 struct parcel *parcel_take(struct worker *w);
 void parcel_give(struct worker *w, struct parcel *p);
+
+#define SPILL_WAY_MAX (2u << 20) /* of a worker, and one read more */
+/* spill.c: of the worker whose message it is */
+bool spill_add(struct spill **sp, struct worker *w, struct handle session,
+    struct slice data);
+bool spill_is_done(const struct spill *s);
+/* When it is done: all of it, or no bytes if it could not be written. */
+struct slice spill_map(struct spill *s);
+void spill_free(struct spill *s);
+void spill_piece_back(struct post *post);
+/* The thread. */
+int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
+void spiller_stop(struct spiller *sp);
+void spiller_post(struct spiller *sp, struct post *p);
 
 /* guests.c */
 void guests_init(struct guests *g);
@@ -369,7 +415,7 @@ void corehost_close(struct worker *w);
 /* spooler.c */
 int spooler_open(struct spooler *s, struct daemon *d) MUST_CHECK;
 /* Feeds what the spool holds to the core; before threads run. */
-int spooler_restore(struct spooler *s, struct core *core) MUST_CHECK;
+int spooler_restore(struct spooler *s, struct worker *core) MUST_CHECK;
 int spooler_start(struct spooler *s) MUST_CHECK;
 void spooler_stop(struct spooler *s);
 /* Posts without waking; wake says that something waits. */
@@ -381,8 +427,18 @@ bool spooler_try_inline(struct spooler *s, struct worker *w, struct parcel *p);
 /* clerk.c: the control socket is made while we may be root, the log opened as
  * the user who will go on writing it. */
 int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
+/* Reads the end of the log back, and begins to write it: before the clerk is
+ * started lines are given to clerk_write, afterwards as posts. */
+int clerk_begin(struct clerk *c, struct book_tail *t) MUST_CHECK;
+void clerk_write(struct clerk *c, struct buf *lines);
 int clerk_start(struct clerk *c) MUST_CHECK;
 void clerk_stop(struct clerk *c);
+/* clerk_tail.c: the end of the event log as it stands. */
+#define LOG_NAME "events.jsonl"
+void clerk_tail(const char *dir, struct book_tail *t);
+struct dirent;
+/* The log's rotated files, oldest first, as scandir gives them; < 0: none. */
+int clerk_rotated(const char *dir, struct dirent ***v);
 void clerk_post(struct clerk *c, struct post *p);
 
 /* counter.c: control requests */

@@ -1,15 +1,11 @@
 /*
- * daemon/inbound.c - inbound sessions of a worker: connections, TLS, spill
- * files, and the way of a parcel to the spooler and back.
+ * daemon/inbound.c - inbound sessions of a worker: connections, TLS, and the
+ * way of a parcel to the spooler and back.
  *
  * Replies gather in the session and leave at the end of its callback, or, for
  * a commit's answer, when the parcel comes back. A session waits with unread
  * bytes while its commit is under way; they are offered again afterwards.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
@@ -34,15 +30,10 @@ struct in_session {
 	struct conn *conn;
 	struct handle self;
 	struct list link;
+	struct list waits; /* in worker.unread, or in none */
 	uint64_t client_key;
 	bool is_committing, is_dead;
 	bool is_last; /* the client has shut its side behind a message */
-};
-
-struct spill {
-	int fd;
-	uint64_t n;
-	void *map;
 };
 
 /* ---- what an intake asks of us -------------------------------------------------- */
@@ -75,6 +66,7 @@ op_commit(void *ctx, struct parcel *p)
 	p->commit.user = submit_new(buf_slice(&p->env));
 	if (!p->commit.user) {
 		p->commit.err = E_NOMEM;
+		atomic_fetch_add(&w->d->spooler.answers[w->number], 1);
 		p->post.kind = POST_COMMITTED;
 		posts_push(&w->inbox, &p->post);
 		return;
@@ -88,54 +80,22 @@ static bool
 op_spill_add(void *ctx, struct spill **sp, struct slice data)
 {
 	struct in_session *s = ctx;
-	struct spill *f = *sp;
-	ssize_t n;
 
-	if (!f) {
-		f = mem_try(sizeof(*f));
-		if (!f)
-			return false;
-		f->fd = open(s->w->conf->spool.p,
-		    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (f->fd < 0) {
-			log_msg(LOG_ERROR, "spill", "cannot make a file in %s",
-			    s->w->conf->spool.p);
-			mem_free(f);
-			return false;
-		}
-		*sp = f;
-	}
-	while (data.n) {
-		n = write(f->fd, data.p, data.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data = slice_skip(data, (size_t)n);
-		f->n += (uint64_t)n;
-	}
-	return true;
+	return spill_add(sp, s->w, s->self, data);
+}
+
+static bool
+op_spill_is_done(void *ctx, const struct spill *f)
+{
+	(void)ctx;
+	return spill_is_done(f);
 }
 
 static struct slice
 op_spill_map(void *ctx, struct spill *f)
 {
 	(void)ctx;
-	f->map = mmap(NULL, f->n, PROT_READ, MAP_SHARED, f->fd, 0);
-	if (f->map == MAP_FAILED) {
-		f->map = NULL;
-		return slice_of(NULL, 0);
-	}
-	return slice_of(f->map, f->n);
-}
-
-static void
-spill_free(struct spill *f)
-{
-	if (f->map)
-		munmap(f->map, f->n);
-	close(f->fd);
-	mem_free(f);
+	return spill_map(f);
 }
 
 struct parcel *
@@ -218,6 +178,7 @@ op_book(void *ctx)
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
+	.spill_is_done = op_spill_is_done,
 	.spill_map = op_spill_map,
 	.parcel_take = op_parcel_take,
 	.parcel_give = op_parcel_give,
@@ -241,6 +202,7 @@ session_end(struct in_session *s)
 		guests_leave(&w->d->guests, s->door->number, s->client_key);
 	}
 	s->is_dead = true;
+	list_remove(&s->waits);
 	if (s->is_committing)
 		return;
 	list_remove(&s->link);
@@ -320,7 +282,7 @@ on_gone(void *user, struct conn *c, int err)
 	(void)c;
 	/* A client that shut its side without QUIT still reads, and the answer
 	 * to its message spares everybody a second copy. */
-	if (err == 0 && s->is_committing)
+	if (err == 0 && (s->is_committing || s->intake.is_ending))
 		s->is_last = true;
 	else
 		session_end(s);
@@ -343,8 +305,25 @@ on_deadline(void *user, struct conn *c)
 	session_flush(s);
 }
 
+/* While much is on its way to spill files nothing is read that would add to it:
+ * it waits in the client's socket. */
+static size_t
+read_max(void *user)
+{
+	struct in_session *s = user;
+	size_t n = NET_READ_MAX;
+
+	if (s->w->spilling < SPILL_WAY_MAX)
+		return n;
+	n = intake_room(&s->intake, n);
+	if (n == 0 && list_is_empty(&s->waits))
+		list_push_tail(&s->w->unread, &s->waits);
+	return n;
+}
+
 static const struct conn_ops conn_ops = {
 	.on_data = on_data,
+	.read_max = read_max,
 	.on_tls = on_tls,
 	.on_drained = on_drained,
 	.on_gone = on_gone,
@@ -400,6 +379,7 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	s->self = h;
 	s->client_key = key;
 	list_push_tail(&w->in_list, &s->link);
+	list_init(&s->waits);
 	COUNT(w, connections_in, 1);
 	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate, h,
 	    peer, loop_now(w->loop));
@@ -422,6 +402,7 @@ inbound_committed(struct worker *w, struct parcel *p)
 		COUNT(w, bytes_in, p->pieces[0].n + p->pieces[1].n);
 	}
 	if (!s) { /* the worker has closed its doors meanwhile */
+		atomic_fetch_add(&w->answers_seen, 1);
 		parcel_give(w, p);
 		return;
 	}
@@ -430,6 +411,7 @@ inbound_committed(struct worker *w, struct parcel *p)
 	/* The books have it even when nobody is there to hear of it: what is
 	 * durable will be delivered. */
 	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
+	atomic_fetch_add(&w->answers_seen, 1);
 	parcel_give(w, p);
 	if (s->is_dead) {
 		session_end(s);
@@ -442,6 +424,33 @@ inbound_committed(struct worker *w, struct parcel *p)
 	session_flush(s);
 	if ((s = pool_get(&w->in_sessions, s->self)) && s->conn)
 		conn_resume(s->conn);
+}
+
+/* Its last piece may be written, and there may be room on the way for others. */
+void
+inbound_spilled(struct worker *w, struct handle session)
+{
+	struct in_session *s = pool_get(&w->in_sessions, session);
+	struct loop *l = w->loop;
+
+	ASSERT(s && !s->is_dead); /* the spill would have gone with it */
+	if (!intake_spilled(&s->intake, loop_now(l), loop_wall(l)))
+		return;
+	s->intake.is_closing |= s->is_last && !s->is_committing;
+	session_flush(s);
+	if ((s = pool_get(&w->in_sessions, session)) && s->conn)
+		conn_resume(s->conn);
+}
+
+void
+inbound_read_on(struct worker *w)
+{
+	struct list *n;
+
+	while (w->spilling < SPILL_WAY_MAX && (n = list_pop_head(&w->unread))) {
+		list_init(n);
+		conn_resume(container_of(n, struct in_session, waits)->conn);
+	}
 }
 
 void

@@ -22,6 +22,9 @@
 /* Lone messages synced in a row between two turns of the spooler. */
 #define INLINE_RUN 64
 
+/* Bytes of event lines that a restore gathers. */
+#define BOOK_BYTES (1u << 20)
+
 /* Answers of one turn, to be posted when the lock is free again. */
 struct answers {
 	struct posts to_core;
@@ -73,7 +76,7 @@ take_posts(struct spooler *s)
 }
 
 static void
-answer_commit(struct answers *a, struct parcel *p)
+answer_commit(struct spooler *s, struct answers *a, struct parcel *p)
 {
 	struct post_submit *sub = p->commit.user;
 	struct worker *w = p->origin;
@@ -91,6 +94,7 @@ answer_commit(struct answers *a, struct parcel *p)
 		posts_push(&a->to_core, &sub->post);
 	}
 	p->commit.user = NULL;
+	atomic_fetch_add(&s->answers[w->number], 1);
 	p->post.kind = POST_COMMITTED;
 	posts_push(&a->to_worker[w->number], &p->post);
 	a->workers |= UINT64_C(1) << w->number;
@@ -105,7 +109,7 @@ take_answers(struct spooler *s, struct answers *a)
 	struct spool_ref ref;
 
 	while ((c = spool_take_done(s->spool)))
-		answer_commit(a, container_of(c, struct parcel, commit));
+		answer_commit(s, a, container_of(c, struct parcel, commit));
 	while (spool_take_moved(s->spool, &slot, &ref)) {
 		struct post_moved *m = mem_get(sizeof(*m));
 
@@ -324,20 +328,29 @@ spooler_open(struct spooler *s, struct daemon *d)
 }
 
 int
-spooler_restore(struct spooler *s, struct core *core)
+spooler_restore(struct spooler *s, struct worker *w)
 {
+	struct clerk *clerk = &s->d->clerk;
+	struct book_tail tail;
 	struct spool_found f;
 	struct spool_damage d;
 	uint64_t n = 0;
 	int got;
 
+	if ((got = clerk_begin(clerk, &tail)))
+		return got;
 	while ((got = spool_scan(s->spool, &f, &d)) > 0) {
 		if (got == 1) {
-			core_restore(core, &f);
+			core_receive_again(w->core, &f, &tail);
+			core_restore(w->core, &f);
 			n++;
 		} else
-			core_damage(core, &d);
+			core_damage(w->core, &d);
+		if (w->book.n > BOOK_BYTES)
+			clerk_write(clerk, &w->book);
 	}
+	clerk_write(clerk, &w->book);
+	tail_free(&tail);
 	if (got == 0 && n)
 		log_msg(LOG_INFO, "spool", "%llu messages found",
 		    (unsigned long long)n);

@@ -164,10 +164,11 @@ start(struct daemon *d, const struct recorder_conf *record)
 			return err;
 	}
 	if ((err = corehost_open(d->core_worker)) ||
-	    (err = spooler_restore(&d->spooler, d->core_worker->core)))
+	    (err = spooler_restore(&d->spooler, d->core_worker)))
 		return err;
 	malloc_trim(0); /* of what the scan knew beside the messages */
-	if (spooler_start(&d->spooler) || clerk_start(&d->clerk))
+	if (spooler_start(&d->spooler) ||
+	    spiller_start(&d->spiller, c->spool.p) || clerk_start(&d->clerk))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
@@ -240,6 +241,7 @@ finish(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		pthread_join(d->worker[i].thread, NULL);
+	spiller_stop(&d->spiller);
 	spooler_stop(&d->spooler);
 	clerk_stop(&d->clerk);
 	if (d->recorder) {

@@ -41,6 +41,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	loop_set_idle_check(w->loop, has_work, w);
 	list_init(&w->in_list);
 	list_init(&w->touched);
+	list_init(&w->unread);
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
 	if (roles & ROLE_OUT) {
@@ -75,8 +76,10 @@ worker_post(struct worker *w, struct post *p)
 struct buf *
 worker_book(struct worker *w)
 {
-	if (w->book_since_us == 0)
+	if (w->book_since_us == 0) {
 		w->book_since_us = loop_now(w->loop);
+		atomic_store(&w->books_begun, w->books_sent + 1);
+	}
 	return &w->book;
 }
 
@@ -168,6 +171,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_STOP:
 		stop(w, container_of(p, struct post_stop, post));
+		return;
+	case POST_SPILLED:
+		spill_piece_back(p);
 		return;
 	default:
 		ASSERT(w->roles & ROLE_CORE);

@@ -20,15 +20,15 @@
 #define KEPT_HOLD 4096
 
 ssize_t
-conn_recv(struct conn *c)
+conn_recv(struct conn *c, size_t max)
 {
 	char *p = loop_read_buf(c->loop);
 	ssize_t n;
 
 	if (c->is_tls_open)
-		return tls_recv(c, p, LOOP_READ_BYTES);
+		return tls_recv(c, p, max);
 	do
-		n = recv(c->fd, p, LOOP_READ_BYTES, 0);
+		n = recv(c->fd, p, max, 0);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -63,7 +63,7 @@ conn_offer_kept(struct conn *c)
 }
 
 static void
-conn_offer_read(struct conn *c, size_t n)
+conn_offer_read(struct conn *c, size_t n, size_t max)
 {
 	struct slice s = slice_of(loop_read_buf(c->loop), n);
 	uint32_t sends = c->sends;
@@ -73,7 +73,7 @@ conn_offer_read(struct conn *c, size_t n)
 		conn_gone(c, ENOMEM);
 		return;
 	}
-	if (!c->is_tls_open && n < LOOP_READ_BYTES && !c->saw_close &&
+	if (!c->is_tls_open && n < max && !c->saw_close &&
 	    (c->sends != sends || c->is_paused))
 		c->can_read = false;
 }
@@ -81,10 +81,17 @@ conn_offer_read(struct conn *c, size_t n)
 static void
 conn_read(struct conn *c)
 {
-	ssize_t n = conn_recv(c);
+	size_t max =
+	    c->ops->read_max ? c->ops->read_max(c->user) : LOOP_READ_BYTES;
+	ssize_t n;
 
+	if (max == 0) {
+		c->is_paused = true;
+		return;
+	}
+	n = conn_recv(c, max);
 	if (n > 0)
-		conn_offer_read(c, (size_t)n);
+		conn_offer_read(c, (size_t)n, max);
 	else if (n == -EAGAIN)
 		c->can_read = false;
 	else
@@ -99,7 +106,7 @@ conn_in(struct conn *c)
 	if (c->kept.n > 0 && !c->is_paused && !c->is_gone)
 		conn_offer_kept(c);
 	while (c->state == CONN_OPEN && c->can_read && c->kept.n == 0 &&
-	    !c->is_gone) {
+	    !c->is_paused && !c->is_gone) {
 		if (rounds++ == READ_ROUNDS) {
 			loop_later(c->loop, &c->later);
 			return;

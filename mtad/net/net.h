@@ -51,12 +51,16 @@ void loop_set_idle_check(struct loop *l, bool (*has_work)(void *ctx),
 
 struct conn;
 
+#define NET_READ_MAX 65536 /* bytes that one read gives at most */
 struct conn_ops {
 	/*
 	 * Bytes came. Returns how many were eaten. What is not eaten is kept
 	 * (up to in_max), reading stops, and conn_resume offers it again.
 	 */
 	size_t (*on_data)(void *user, struct conn *c, struct slice data);
+	/* Before each read: how many bytes it may give (NET_READ_MAX); 0: none
+	 * is made before conn_resume. May be NULL. */
+	size_t (*read_max)(void *user);
 	/* A connect finished: err 0 or an errno value. */
 	void (*on_connect)(void *user, struct conn *c, int err);
 	/* A TLS handshake finished; why is "" or the reason. */

@@ -19,7 +19,7 @@
 /* ---- loop.c ---------------------------------------------------------------- */
 
 /* Bytes of the loop's reading buffer. */
-#define LOOP_READ_BYTES 65536
+#define LOOP_READ_BYTES NET_READ_MAX
 
 /*
  * A deadline. It is in the loop's heap from init to done, so that setting it
@@ -94,7 +94,7 @@ struct conn {
 	bool can_read;    /* the kernel may hold bytes that no edge announces */
 	bool can_write;   /* no write was refused since the last edge */
 	bool saw_close;   /* the peer's FIN is behind the bytes */
-	bool is_paused;   /* on_data left something */
+	bool is_paused;   /* on_data left something, or read_max said no */
 	bool is_resumed;  /* conn_resume came during on_data */
 	bool is_gone;     /* on_gone was called */
 	bool is_shut;     /* LINGER: our FIN was sent */
@@ -116,7 +116,7 @@ void conn_sent(struct conn *c, ssize_t n);
 /* Reads and offers, a bounded number of times. */
 void conn_in(struct conn *c);
 /* One read into the loop's buffer: bytes, 0 at the end, or -errno. */
-ssize_t conn_recv(struct conn *c);
+ssize_t conn_recv(struct conn *c, size_t max);
 
 /* ---- outbox.c -------------------------------------------------------------- */
 

@@ -30,8 +30,8 @@ book_entry_init(struct book_entry *e, enum book_kind kind)
 	e->queued_us = e->session_us = -1;
 }
 
-static void
-put_event_id(struct jsonw *w, const struct book_entry *e)
+uint64_t
+book_event_id(const struct book_entry *e)
 {
 	struct {
 		struct msgid id;
@@ -41,9 +41,6 @@ put_event_id(struct jsonw *w, const struct book_entry *e)
 		int64_t wall_us; /* with serial only */
 		uint64_t serial, place;
 	} key;
-	char text[16];
-	uint64_t h;
-	size_t n;
 
 	memset(&key, 0, sizeof(key));
 	key.id = e->id;
@@ -55,8 +52,16 @@ put_event_id(struct jsonw *w, const struct book_entry *e)
 		key.serial = e->serial;
 	} else if (!e->has_id)
 		key.place = hash_bytes(0, e->text.p, e->text.n);
-	h = hash_bytes(UINT64_C(0x6d7461642d626f6f), &key, sizeof(key));
-	n = fmt_base32(text, &h, sizeof(h));
+	return hash_bytes(UINT64_C(0x6d7461642d626f6f), &key, sizeof(key));
+}
+
+static void
+put_event_id(struct jsonw *w, const struct book_entry *e)
+{
+	uint64_t h = book_event_id(e);
+	char text[16];
+	size_t n = fmt_base32(text, &h, sizeof(h));
+
 	jw_kstr(w, "event_id", slice_of(text, n));
 }
 
@@ -152,6 +157,8 @@ book_write(struct buf *out, const struct book_entry *e)
 	jw_kstr(&w, "type", slice_str(kind_names[e->kind]));
 	jw_kstr(&w, "time", slice_of(when, date_iso(when, e->wall_us)));
 	put_event_id(&w, e);
+	if (e->at_start)
+		jw_kbool(&w, "start", true);
 	put_message(&w, e);
 	put_peer(&w, e);
 	put_outcome(&w, e);

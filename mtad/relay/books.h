@@ -53,6 +53,7 @@ struct book_entry {
 	int64_t next_us;           /* wall clock of the next attempt */
 	struct slice user, reason; /* of an operator's action */
 	bool is_dsn;
+	bool at_start; /* before the daemon took mail */
 	/* Tells apart events that message, recipient, kind and attempt do not:
 	 * what is never written twice for one happening. 0 = they do. */
 	uint64_t serial;
@@ -61,6 +62,8 @@ struct book_entry {
 void book_entry_init(struct book_entry *e, enum book_kind kind);
 /* Appends one line. Only fails as out does (then nothing is appended). */
 int book_write(struct buf *out, const struct book_entry *e) MUST_CHECK;
+/* What its event_id says, as the eight bytes of a number. */
+uint64_t book_event_id(const struct book_entry *e);
 const char *book_kind_name(enum book_kind k);
 
 #endif

@@ -25,6 +25,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	};
 
 	c->started_us = now_us;
+	c->is_starting = true;
 	c->conf = conf;
 	c->disk = disk;
 	c->gate = gate;
@@ -95,6 +96,7 @@ core_clock(struct core *c, int64_t now_us, int64_t wall_us)
 {
 	c->now_us = now_us;
 	c->wall_us = wall_us;
+	c->is_starting = false;
 }
 
 int64_t
@@ -604,6 +606,7 @@ book_damage(struct core *c, const struct msgid *id, struct slice text)
 	struct book_entry e;
 
 	book_entry_init(&e, BOOK_QUARANTINE);
+	e.at_start = c->is_starting;
 	e.wall_us = c->wall_us;
 	e.has_id = id != NULL;
 	if (id)

@@ -14,6 +14,7 @@
 #include "relay/books.h"
 #include "relay/courier.h"
 #include "relay/intake.h"
+#include "relay/tail.h"
 #include "spool/spool.h"
 
 struct core;
@@ -91,6 +92,10 @@ void core_submit_known(struct core *c, struct handle slot,
     const struct env_rcpt *rcpts);
 /* One that a scan found. */
 void core_restore(struct core *c, const struct spool_found *f);
+/* Before that: its Receptions, if it is so young that their lines may have been
+ * lost, and the log's end has them not. */
+void core_receive_again(struct core *c, const struct spool_found *f,
+    const struct book_tail *t);
 void core_damage(struct core *c, const struct spool_damage *d);
 /* target[].host is ignored on the way in: names stand beside it. */
 struct core_answer {

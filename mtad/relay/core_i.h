@@ -71,6 +71,7 @@ struct core {
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */
 	int64_t started_us;
+	bool is_starting; /* what the spool holds comes back; no clock yet */
 	bool is_stopping;
 	bool is_disk_full;
 	struct core_job jobs[CORE_JOBS_MAX];

@@ -156,6 +156,7 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 		return;
 	}
 	book_entry_init(&e, kind_of[cmd->log.what]);
+	e.at_start = c->is_starting;
 	e.wall_us = c->wall_us;
 	e.id = m->id;
 	e.has_id = e.has_sender = true;
@@ -183,4 +184,59 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	if (book_write(book, &e))
 		c->books_dropped++;
 	mem_free(record);
+}
+
+/* ---- Receptions whose lines were lost -------------------------------------------- */
+
+/* What the spool knows of it; what only the session knew is left out. */
+static void
+fill_reception(const struct core *c, struct book_entry *e,
+    const struct envelope *env, char *text)
+{
+	book_entry_init(e, BOOK_RECEPTION);
+	e->at_start = c->is_starting;
+	e->wall_us = env->arrival_us;
+	e->id = env->id;
+	e->has_id = e->has_sender = true;
+	e->sender = env->sender;
+	e->listener = env->listener;
+	e->peer.ip = env->client;
+	e->has_peer = true;
+	e->size = env->body_bytes;
+	e->nrcpt = env->nrcpt;
+	e->outcome = (struct outcome){ .code = 250,
+		.enh = { 2, 0, 0 },
+		.stage = STAGE_EOM };
+	msgid_format(text + slice_copy(SL("Queued as "), text, 11), &env->id);
+	e->text = slice_str(text);
+}
+
+void
+core_receive_again(struct core *c, const struct spool_found *f,
+    const struct book_tail *t)
+{
+	struct buf *book = c->ops->book(c->ctx);
+	char text[10 + MSGID_TEXT_MAX];
+	struct envelope env;
+	struct book_entry e;
+	struct env_rcpt r;
+	struct cursor cur;
+
+	if (!book || env_decode(f->envelope, &env, &cur) ||
+	    env.arrival_us < t->since_us || env.flags & ENV_DSN)
+		return;
+	fill_reception(c, &e, &env, text);
+	for (e.rcpt = 0; env_rcpt_next(&cur, &r); e.rcpt++) {
+		struct steer s = { env.tenant, env.campaign, env.pool };
+
+		if (tail_has(t, book_event_id(&e)))
+			continue;
+		steer_by_route(c->conf, mailbox_domain(r.address), &s);
+		e.recipient = r.address;
+		e.tenant = s.tenant;
+		e.campaign = s.campaign;
+		e.pool = s.pool;
+		if (book_write(book, &e))
+			c->books_dropped++;
+	}
 }

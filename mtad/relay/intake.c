@@ -71,6 +71,7 @@ drop_transaction(struct intake *in)
 	if (in->nrcpt)
 		gate_give(&in->gate->rcpts_free, in->nrcpt);
 	in->nrcpt = 0;
+	in->is_ending = false;
 	buf_reset(&in->rcpts);
 	if (!p)
 		return;
@@ -566,13 +567,22 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 	return err;
 }
 
+static bool
+is_spilled(const struct intake *in)
+{
+	return !in->parcel || !in->parcel->spill ||
+	    in->ops->spill_is_done(in->ctx, in->parcel->spill);
+}
+
+/* All of it is here: to the spool. */
 static void
-on_eom(struct intake *in)
+commit(struct intake *in)
 {
 	struct parcel *p = in->parcel;
 	struct slice rest = { NULL, 0 };
 	const struct refusal *r;
 
+	in->is_ending = false;
 	if (!in->header_done &&
 	    (r = &header_refusal[read_header(in, &p->body)])->code) {
 		refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
@@ -604,6 +614,16 @@ on_eom(struct intake *in)
 	in->parcel = NULL;
 	in->is_committing = true;
 	in->ops->commit(in->ctx, p);
+}
+
+/* The machine waits for an answer from here on. */
+static void
+on_eom(struct intake *in)
+{
+	if (is_spilled(in))
+		commit(in);
+	else
+		in->is_ending = true;
 }
 
 /* One act of the machine; false when the feed must end here. */
@@ -657,6 +677,35 @@ intake_feed(struct intake *in, struct slice data, int64_t now_us,
 	while (act(in, smtp_srv_step(&in->srv, &left, now_us)))
 		continue;
 	return data.n - left.n;
+}
+
+size_t
+intake_room(const struct intake *in, size_t n)
+{
+	const struct parcel *p = in->parcel;
+	int64_t spare = (int64_t)(in->conf->staging_bytes / 4);
+
+	if (!p)
+		return n;
+	if (p->spill || p->body.n >= INTAKE_SHARE)
+		return 0;
+	n = MIN(n, INTAKE_SHARE - p->body.n);
+	/* The budget doubles: twice what is staged may be asked for. */
+	if (atomic_load_explicit(&in->gate->staging_free,
+		memory_order_relaxed) >= spare + (int64_t)(n + p->staged))
+		return n;
+	return p->staged > p->body.n ? MIN(n, p->staged - p->body.n) : 0;
+}
+
+bool
+intake_spilled(struct intake *in, int64_t now_us, int64_t wall_us)
+{
+	in->wall_us = wall_us;
+	in->now_us = now_us;
+	if (!in->is_ending || !is_spilled(in))
+		return false;
+	commit(in);
+	return true;
 }
 
 static void

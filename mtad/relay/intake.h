@@ -48,9 +48,11 @@ void gate_give(_Atomic int64_t *counter, int64_t n);
 struct intake_ops {
 	/* Takes the parcel over. The answer comes through intake_committed. */
 	void (*commit)(void *ctx, struct parcel *p);
-	/* Spill file: append (makes it at the first call; false: cannot), and
-	 * the whole as bytes for the commit. */
+	/* Spill file: append (makes it at the first call; false: cannot), which
+	 * may be carried out later; then intake_spilled. When it is done: the
+	 * whole as bytes for the commit, none if it could not be written. */
 	bool (*spill_add)(void *ctx, struct spill **sp, struct slice data);
+	bool (*spill_is_done)(void *ctx, const struct spill *sp);
 	struct slice (*spill_map)(void *ctx, struct spill *sp);
 	/* A parcel to fill (recycled), or NULL; and back: giving it frees its
 	 * spill, gives its staged bytes back to the gate and empties it. */
@@ -91,6 +93,7 @@ struct intake {
 	size_t trace_n; /* length of our Received field in the body */
 	size_t scanned; /* body bytes searched for the header's end */
 	bool header_done;
+	bool is_ending;     /* all has come, and is not yet spilled */
 	bool is_committing; /* the spool has the parcel */
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1];
@@ -113,6 +116,11 @@ void intake_free(struct intake *in);
  * is_closing: close once it has left. */
 size_t intake_feed(struct intake *in, struct slice data, int64_t now_us,
     int64_t wall_us);
+/* How many of n more bytes are certain not to spill? */
+size_t intake_room(const struct intake *in, size_t n);
+/* Its spill has got on. True: all of it is written and waited for; send then, and
+ * feed again. */
+bool intake_spilled(struct intake *in, int64_t now_us, int64_t wall_us);
 /* The parcel's commit is done: answers 250 or 4xx and writes the books. The
  * caller still owns p. Afterwards feed again. */
 void intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,

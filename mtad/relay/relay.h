@@ -25,5 +25,6 @@
 #include "relay/core.h"
 #include "relay/courier.h"
 #include "relay/intake.h"
+#include "relay/tail.h"
 
 #endif

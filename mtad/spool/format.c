@@ -43,6 +43,7 @@ record_encode(char dst[RECORD_HEADER], const struct record *r)
 	put64(dst + 32, r->stamp);
 	put32(dst + 40, r->extra_bytes);
 	put32(dst + 44, r->group);
+	put32(dst + 48, r->group_bytes);
 	put32(dst + 52, r->crc);
 	put32(dst + 60, crc32c(0, dst, 60));
 }
@@ -66,7 +67,7 @@ record_decode(const char src[RECORD_HEADER], struct record *r)
 	r->stamp = cursor_u64(&c);
 	r->extra_bytes = cursor_u32(&c);
 	r->group = cursor_u32(&c);
-	cursor_u32(&c);
+	r->group_bytes = cursor_u32(&c);
 	r->crc = cursor_u32(&c);
 	cursor_u32(&c);
 	if (cursor_u32(&c) != crc32c(0, src, 60))

@@ -18,6 +18,8 @@ struct group {
 	uint32_t niov;
 	uint64_t bytes;
 	uint32_t entries; /* bytes of outcomes */
+	char *head;       /* the header of its first record */
+	struct record first;
 	struct list commits;
 };
 
@@ -115,6 +117,28 @@ header_room(struct spool *s)
 }
 
 static void
+add_header(struct spool *s, struct group *g, char *h, const struct record *r)
+{
+	if (!g->head) {
+		g->head = h;
+		g->first = *r;
+	}
+	record_encode(h, r);
+	iov_add(s, g, slice_of(h, RECORD_HEADER));
+}
+
+/* The first record tells how far the group goes: a hole in it is not its end. */
+static void
+close_group(struct spool *s, struct group *g)
+{
+	if (!g->head)
+		return;
+	g->first.group_bytes = (uint32_t)g->bytes;
+	record_encode(g->head, &g->first);
+	pad(s, g, SPOOL_BLOCK);
+}
+
+static void
 add_entries(struct spool *s, struct group *g)
 {
 	struct slice payload = slice_of(buf_slice(&s->entries).p, g->entries);
@@ -125,8 +149,7 @@ add_entries(struct spool *s, struct group *g)
 
 	r.env_bytes = (uint32_t)payload.n;
 	r.crc = crc32c(0, payload.p, payload.n);
-	record_encode(h, &r);
-	iov_add(s, g, slice_of(h, RECORD_HEADER));
+	add_header(s, g, h, &r);
 	iov_add(s, g, payload);
 	pad(s, g, 8);
 }
@@ -158,8 +181,7 @@ add_commit(struct spool *s, struct group *g, struct spool_commit *c)
 	r.crc = crc32c(r.crc, pays.p, pays.n);
 	r.extra_bytes = (uint32_t)pays.n;
 	c->ref.body_bytes = r.body_bytes;
-	record_encode(h, &r);
-	iov_add(s, g, slice_of(h, RECORD_HEADER));
+	add_header(s, g, h, &r);
 	iov_add(s, g, c->envelope);
 	for (uint32_t i = 0; i < c->nbody; i++)
 		iov_add(s, g, c->body[i]);
@@ -527,7 +549,7 @@ compose(struct spool *s, struct group *g)
 		add_entries(s, g);
 	if (first)
 		gather(s, g);
-	pad(s, g, SPOOL_BLOCK);
+	close_group(s, g);
 	return 0;
 }
 

@@ -543,17 +543,43 @@ is_stale(struct spool *s, uint32_t at)
 	return p && record_decode(p, &r) == 0 && r.stamp != g->stamp;
 }
 
-/* No record stands at `at`. Sets aside what does and returns where the next
- * one is, 0 at the end of the log, which moves behind what was set aside. */
+/* Is it the end of a group, all zeroes to the block's end? */
+static bool
+is_padding(struct spool *s, uint32_t at)
+{
+	uint32_t n = block_up(at) - at;
+	const char *p = n ? bytes_at(s, at, n) : NULL;
+
+	for (uint32_t i = 0; p && i < n; i++)
+		if (p[i])
+			return false;
+	return p != NULL;
+}
+
+/* Where the group ends whose record stands at `at`, if it is the first. */
 static uint32_t
-skip_damage(struct spool *s, uint32_t *at)
+group_end(const struct spool *s, uint32_t at, const struct record *r)
+{
+	uint32_t bytes = s->seg[s->scan->reading].bytes;
+
+	return at + MIN(r->group_bytes, bytes - at);
+}
+
+/* No record stands at `at`, in a group that goes to `whole`. Sets aside what does
+ * and returns where the next one is, 0 at the end of the log, which moves behind
+ * what was set aside. */
+static uint32_t
+skip_damage(struct spool *s, uint32_t *at, uint32_t whole)
 {
 	struct segment *g = &s->seg[s->scan->reading];
 	uint32_t next = resync(s, *at), end = block_up(*at + 1);
 
 	if (next)
 		damaged(s, *at, next, NULL, "bytes that are no record");
-	else if ((*at % SPOOL_BLOCK || looks_ours(s, *at)) &&
+	else if (*at < whole) {
+		damaged(s, *at, whole, NULL, "the last group has a hole");
+		*at = block_up(whole);
+	} else if ((*at % SPOOL_BLOCK || looks_ours(s, *at)) &&
 	    !is_stale(s, *at)) {
 		damaged(s, *at, MIN(end, g->bytes), NULL,
 		    "end of the log is torn or damaged");
@@ -578,7 +604,7 @@ static int
 read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 {
 	struct segment *g = &s->seg[file];
-	uint32_t at = SPOOL_BLOCK, next;
+	uint32_t at = SPOOL_BLOCK, next, whole = 0;
 	struct scan *sc = s->scan;
 	struct record r;
 	int err = 0;
@@ -591,13 +617,15 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 				break;
 			err = read_record(s, at, &r);
 			*group = r.group;
+			whole = MAX(whole, group_end(s, at, &r));
 			at += record_bytes(&r);
-		} else if (at % SPOOL_BLOCK && word_at(s, at) == 0) {
+		} else if (at >= whole && is_padding(s, at)) {
 			at = block_up(at);
 		} else if (rotten_header_at(s, at, &r)) {
 			err = read_rotten(s, at, &r);
+			whole = MAX(whole, group_end(s, at, &r));
 			at += record_bytes(&r);
-		} else if ((next = skip_damage(s, &at)))
+		} else if ((next = skip_damage(s, &at, whole)))
 			at = next;
 		else
 			break;

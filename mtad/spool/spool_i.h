@@ -42,7 +42,9 @@ struct record {
 	struct msgid id;
 	uint64_t stamp; /* of the segment, so that nobody can forge one */
 	uint32_t group; /* number of the group in the segment, from 1 */
-	uint32_t crc;   /* CRC32C of the payload */
+	/* Of the first record of a group: bytes of all its records; else 0. */
+	uint32_t group_bytes;
+	uint32_t crc; /* CRC32C of the payload */
 };
 
 uint32_t record_bytes(const struct record *r); /* with header, 8-aligned */

@@ -134,6 +134,8 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(rate_reached)                                                        \
 	X(session_full)                                                        \
 	X(large_streamed)                                                      \
+	X(spilled)                                                             \
+	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \
 	X(client_broke_off)                                                    \
 	X(client_resent)

@@ -213,6 +213,7 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->id = env.id;
 	in->nrcpt = env.nrcpt;
 	in->is_null = env.sender.n == 0;
+	in->committed_us = l->now_us;
 	in->pool = tag(env.pool);
 	in->tenant = tag(env.tenant);
 	in->campaign = tag(env.campaign);
@@ -288,6 +289,8 @@ led_committed(struct ledger *l, const struct parcel *p)
 		return;
 	}
 	in->state = LED_DURABLE;
+	/* At a start it may look too old to be missed in the log. */
+	in->is_slow = l->now_us - in->committed_us > TAIL_WINDOW_US / 2;
 	in->ref = p->commit.ref;
 	l->last_file = in->ref.file;
 	led_slot_set(l, in, p->commit.slot);

@@ -95,6 +95,18 @@ void led_rot(struct ledger *l, uint32_t file, uint64_t from, uint64_t to);
 /* The core gives one up, and has said so in the books. */
 void led_damaged(struct ledger *l, struct handle slot, struct slice book);
 
+/* ---- the books ------------------------------------------------------------------ */
+
+/* Lines that the event log has, or, of the end of it, has lost. */
+void led_booked(struct ledger *l, struct slice lines, bool has);
+/* The process has ended. Receptions that are not in the log need not be: where
+ * the commit was slow; of what is over; of all. */
+enum led_excuse { LED_SLOW_ONES, LED_OVER_ONES, LED_ALL };
+void led_excuse_lines(struct ledger *l, enum led_excuse who);
+/* Every acknowledged message has its Receptions in the log; when a start is
+ * done, or at rest. */
+void led_lines(struct ledger *l);
+
 /* ---- audits --------------------------------------------------------------------- */
 
 struct led_sums {

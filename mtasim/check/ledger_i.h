@@ -28,6 +28,7 @@ struct led_rcpt {
 	bool is_durable; /* the final outcome is on the medium */
 	bool is_waived;  /* its due time no longer holds, perhaps */
 	bool is_owed, is_held, is_flying, is_reverted;
+	bool is_booked;            /* its Reception is in the log */
 	bool found_owed, was_owed; /* by the last start, and by us then */
 	uint8_t paid;              /* notices for it that exist */
 	uint32_t payer;            /* the last of them: instance + 1 */
@@ -46,12 +47,14 @@ struct led_inst {
 	enum led_state state;
 	struct handle slot;
 	bool is_null, is_notice, said_250, heard_250, with_core;
+	bool is_slow;       /* its commit took long */
+	bool has_no_line;   /* in the event log, and need not have one */
 	bool is_called_off; /* FAILED, and that is on the medium */
 	bool was_found;
 	bool is_rotten;       /* its record has gone bad */
 	bool is_aside;        /* and it has been set aside */
 	struct spool_ref ref; /* where it lies */
-	int64_t expires_us, expires_wall_us, submitted_us;
+	int64_t expires_us, expires_wall_us, committed_us, submitted_us;
 	uint8_t pool, tenant, campaign;
 	uint32_t pays; /* instance + 1 */
 	uint32_t npays;

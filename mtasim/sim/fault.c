@@ -142,6 +142,7 @@ on_clock(struct sim *s)
 	char text[40];
 
 	s->wall_offset_us += by;
+	host_jumped(s);
 	s->marks->n[by < 0 ? MARK_clock_back : MARK_clock_forward]++;
 	snprintf(text, sizeof(text), "%lld s", (long long)(by / US_PER_S));
 	sim_fault(s, "clock-jump", slice_str(text));

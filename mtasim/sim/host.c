@@ -108,8 +108,11 @@ parcel_give(struct host *h, struct parcel *p)
 {
 	gate_give(&h->gate.staging_free, (int64_t)p->staged);
 	if (p->spill) {
-		buf_free((struct buf *)p->spill);
-		mem_free(p->spill);
+		struct sim_spill *f = (struct sim_spill *)p->spill;
+
+		sim_timer_cancel(h->s, &f->written);
+		buf_free(&f->bytes);
+		mem_free(f);
 	}
 	mem_free(p->pays);
 	mem_free(p->notes);
@@ -129,12 +132,6 @@ parcels_free(struct host *h)
 		mem_free(c->parcel.commit.user);
 		parcel_give(h, &c->parcel);
 	}
-}
-
-struct buf *
-host_book(struct host *h)
-{
-	return &h->book;
 }
 
 uint64_t
@@ -165,20 +162,27 @@ open_spool(struct host *h)
 static int
 restore(struct host *h)
 {
+	struct book_tail tail;
 	struct spool_found f;
 	struct spool_damage d;
 	int got;
 
+	books_tail(h, &tail);
 	while ((got = spool_scan(h->spool, &f, &d)) > 0) {
 		if (got == 2) {
 			core_damage(h->core, &d);
 			continue;
 		}
 		led_found(h->s->ledger, &f);
+		core_receive_again(h->core, &f, &tail);
 		core_restore(h->core, &f);
 	}
-	if (got == 0)
+	books_write(h);
+	tail_free(&tail);
+	if (got == 0) {
 		led_scanned(h->s->ledger);
+		led_lines(h->s->ledger);
+	}
 	h->disk.is_settled = true;
 	return got;
 }
@@ -267,7 +271,7 @@ drop_all(struct host *h)
 		outcomes_free(h->outcomes);
 	h->outcomes = NULL;
 	h->fresh_since_us = h->held_since_us = h->given_since_us = 0;
-	h->book_since_us = 0;
+	h->answers = h->answers_seen = 0;
 	h->ncommits = h->waiting = h->in_events = 0;
 	if (h->core)
 		core_free(h->core);
@@ -277,7 +281,6 @@ drop_all(struct host *h)
 	h->spool = NULL;
 	parcels_free(h);
 	pool_free(&h->in_sessions);
-	buf_reset(&h->book);
 }
 
 static void
@@ -299,6 +302,7 @@ host_crash(struct sim *s)
 {
 	bool is_kill = s->host->disk.is_kill;
 
+	books_crash(s->host, !is_kill);
 	die(s, is_kill ? "KILL" : "CRASH");
 	if (!is_kill)
 		sim_disk_power(&s->host->disk);
@@ -308,6 +312,7 @@ void
 host_kill(struct sim *s)
 {
 	s->marks->n[MARK_killed]++;
+	books_crash(s->host, false);
 	die(s, "KILL");
 }
 
@@ -322,7 +327,6 @@ host_gone(struct host *h)
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->clerk);
 	sim_zone_forget(s);
 	led_crash(s->ledger);
 	lim_crash(s->limits);
@@ -348,10 +352,9 @@ host_make(struct sim *s)
 	sim_timer_init(&h->out.turn, core_turn, h, "core");
 	sim_timer_init(&h->spooler.turn, spooler_turn, h, "spooler");
 	fiber_init(&h->fiber, spooler_fiber, h);
-	sim_timer_init(&h->clerk, core_clerk_done, h, "clerk");
 	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
-	buf_init(&h->book, 4u << 20);
+	books_make(h);
 	list_init(&h->parcels);
 	sim_disk_open(&h->disk, s);
 	h->disk.waits = &h->fiber;
@@ -367,11 +370,10 @@ host_free(struct sim *s)
 	fiber_free(&h->fiber);
 	mem_free(h->sess);
 	sim_disk_close(&h->disk);
-	buf_free(&h->book);
+	books_free(h);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);
-	sim_timer_cancel(s, &h->clerk);
 	sim_timer_cancel(s, &h->boot);
 	mem_free(h->policy);
 	sim_timer_cancel(s, &h->stop);

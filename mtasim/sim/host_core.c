@@ -5,8 +5,6 @@
 #include "sim/host_i.h"
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
-#define BOOK_FLUSH_US (30 * US_PER_MS)
-#define BOOK_FLUSH_BYTES (64u * 1024)
 
 static void
 to_out(struct host *h, struct post *p)
@@ -174,7 +172,7 @@ op_damaged(void *ctx, struct handle slot)
 {
 	struct host *h = ctx;
 
-	led_damaged(h->s->ledger, slot, buf_slice(&h->book));
+	led_damaged(h->s->ledger, slot, buf_slice(&h->book[BOOK_CORE].lines));
 	item(ctx, ITEM_DAMAGED, slot);
 }
 
@@ -210,7 +208,7 @@ op_parcel_give(void *ctx, struct parcel *p)
 static struct buf *
 op_book(void *ctx)
 {
-	return host_book(ctx);
+	return host_book(ctx, BOOK_CORE);
 }
 
 static uint64_t
@@ -357,37 +355,6 @@ handle_out(struct host *h, struct post *p)
 
 /* ---- the turn ------------------------------------------------------------------------ */
 
-/* The clerk is done with the lines after a while. */
-static void
-flush_book(struct host *h)
-{
-	struct sim *s = h->s;
-
-	if (h->book.n == 0)
-		return;
-	if (h->book_since_us == 0)
-		h->book_since_us = s->now_us;
-	if (!h->is_stopping && h->book.n < BOOK_FLUSH_BYTES &&
-	    s->now_us - h->book_since_us < BOOK_FLUSH_US)
-		return;
-	h->book_since_us = 0;
-	h->books_sent++;
-	buf_reset(&h->book);
-	sim_timer_set(s, &h->clerk,
-	    s->now_us +
-		rng_range(dice(s, DICE_HOST), 50,
-		    sim_has(s, SIM_F_lazy) ? 200 * US_PER_MS : 2000));
-}
-
-void
-core_clerk_done(void *arg)
-{
-	struct host *h = arg;
-
-	h->books_written = h->books_sent;
-	actor_wake(&h->out);
-}
-
 static bool
 is_late(const struct host *h, int64_t since_us)
 {
@@ -398,13 +365,29 @@ is_late(const struct host *h, int64_t since_us)
 static void
 hold(struct host *h)
 {
-	if (h->held.head || h->book.n)
+	if (h->held.head || !h->to_spool.head || h->book[BOOK_CORE].lines.n)
 		return;
 	h->held = h->to_spool;
 	h->held_since_us = h->fresh_since_us;
-	h->held_for = h->books_sent;
+	h->held_answers = h->answers;
+	h->has_seen = false;
+	h->held_for[BOOK_CORE] = h->book[BOOK_CORE].sent;
 	h->to_spool = (struct posts){ NULL, NULL };
 	h->fresh_since_us = 0;
+}
+
+static bool
+lines_are_written(struct host *h)
+{
+	if (!h->has_seen && h->answers_seen < h->held_answers)
+		return false;
+	if (!h->has_seen)
+		h->held_for[BOOK_IN] = h->book[BOOK_IN].begun;
+	h->has_seen = true;
+	for (uint32_t i = 0; i < BOOKS; i++)
+		if (h->book[i].written < h->held_for[i])
+			return false;
+	return true;
 }
 
 static void
@@ -416,23 +399,30 @@ give(struct host *h)
 	h->held_since_us = 0;
 }
 
-/* As corehost_flush: an outcome goes to the spool behind its line. */
+/* As corehost_flush: an outcome goes to the spool behind its lines. */
 static void
 flush(struct host *h)
 {
 	struct posts none = { NULL, NULL };
+	bool is_written;
 
-	flush_book(h);
+	book_flush(h, BOOK_CORE);
 	if (h->outcomes) {
 		posts_push(&h->to_spool, &h->outcomes->post);
 		h->outcomes = NULL;
 	}
-	if (h->held.head &&
-	    (h->books_written >= h->held_for || is_late(h, h->held_since_us)))
+	is_written = lines_are_written(h);
+	if (is_written)
+		h->is_ahead = false;
+	if (h->held.head && (is_written || is_late(h, h->held_since_us))) {
+		h->is_ahead |= !is_written;
 		give(h);
+	}
 	hold(h);
-	if (h->held.head && h->is_stopping)
+	if (h->held.head && h->is_stopping) {
+		h->is_ahead = true;
 		give(h);
+	}
 	if (is_late(h, h->given_since_us)) {
 		spooler_post(h, &none, true);
 		h->given_since_us = 0;
@@ -448,9 +438,7 @@ deadline(const struct host *h)
 		at = MIN(at, h->given_since_us + OUTCOME_WAKE_US);
 	if (h->held_since_us)
 		at = MIN(at, h->held_since_us + OUTCOME_WAKE_US);
-	if (h->book.n)
-		at = MIN(at, h->book_since_us + BOOK_FLUSH_US);
-	return at;
+	return MIN(at, book_deadline(h, BOOK_CORE));
 }
 
 void

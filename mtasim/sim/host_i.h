@@ -99,6 +99,25 @@ struct caller {
 struct in_session;
 struct out_session;
 
+/* The rest of a large message; pieces of it are written after a while. */
+struct sim_spill {
+	struct host *h;
+	struct handle session;
+	struct buf bytes;
+	bool is_done;
+	struct timer written;
+};
+
+/* A worker's lines of the event log: host_book.c. */
+enum book { BOOK_IN, BOOK_CORE, BOOKS };
+struct sim_book {
+	struct host *h;
+	struct buf lines, way; /* being filled; with the clerk */
+	int64_t since_us;
+	uint64_t sent, begun, written; /* numbers of books */
+	struct timer clerk;
+};
+
 struct host {
 	struct sim *s;
 	const struct conf *conf, *boot_conf;
@@ -110,7 +129,10 @@ struct host {
 	struct spool *spool;
 	struct core *core;
 	struct eng_policy *policy; /* of an engine that was loaded */
-	struct buf book;
+	struct sim_book book[BOOKS];
+	struct buf log;    /* its end; outlives the process */
+	int64_t jumped_us; /* when the clock did, last */
+	bool is_ahead;     /* outcomes went to the spool without their lines */
 	uint64_t sequence;
 	struct timer boot;
 
@@ -121,6 +143,7 @@ struct host {
 	struct caller caller[SIM_CLIENTS];
 	struct posts commits;
 	uint32_t ncommits, waiting, in_events;
+	uint64_t answers, answers_seen; /* to commits */
 
 	/* The outbound worker, and the core on its turn. */
 	struct actor out;
@@ -131,9 +154,10 @@ struct host {
 	struct posts to_spool;          /* fresh: their lines are in the book */
 	struct posts held; /* until the clerk has written the lines */
 	int64_t fresh_since_us, held_since_us, given_since_us;
-	int64_t book_since_us;
-	uint64_t books_sent, books_written, held_for;
-	struct timer clerk;
+	/* What they wait for: that the inbound worker has seen so many answers;
+	 * then, that a book of each is written. */
+	uint64_t held_answers, held_for[BOOKS];
+	bool has_seen;
 	bool releases; /* an operator's request that waits for the start */
 
 	/* The spooler. */
@@ -153,9 +177,17 @@ struct slice host_owned(struct slice s);
 /* Frees a post that nobody will read. */
 void post_free(struct host *h, struct post *p);
 void posts_free(struct host *h, struct posts *l);
-struct buf *host_book(struct host *h);
 uint64_t host_sequence(struct host *h, uint32_t worker);
 
+/* host_book.c */
+void books_make(struct host *h);
+void books_free(struct host *h);
+struct buf *host_book(struct host *h, enum book which);
+void book_flush(struct host *h, enum book which);
+int64_t book_deadline(const struct host *h, enum book which);
+void books_write(struct host *h);
+void books_tail(struct host *h, struct book_tail *t);
+void books_crash(struct host *h, bool is_power);
 /* host_in.c */
 void inbound_turn(void *arg);
 void inbound_committed(struct host *h, struct parcel *p);
@@ -174,7 +206,6 @@ void outbound_stop(struct host *h, bool now);
 extern const struct core_ops host_core_ops;
 void core_turn(void *arg);
 void core_push(struct host *h, struct post *p);
-void core_clerk_done(void *arg);
 /* host_memory.c */
 void host_memory(struct host *h);
 /* host_spool.c */

@@ -5,6 +5,8 @@
 
 #include "sim/host_i.h"
 
+static void session_flush(struct in_session *s);
+
 struct in_session {
 	struct intake intake;
 	struct host *h;
@@ -46,25 +48,63 @@ op_commit(void *ctx, struct parcel *p)
 	h->ncommits++;
 }
 
+static void
+on_spilled(void *arg)
+{
+	struct sim_spill *f = arg;
+	struct host *h = f->h;
+	struct in_session *s = pool_get(&h->in_sessions, f->session);
+	struct handle self = f->session;
+
+	f->is_done = true;
+	ASSERT(s && !s->is_dead);
+	if (!intake_spilled(&s->intake, h->s->now_us, sim_wall(h->s)))
+		return;
+	s->intake.is_closing |= s->is_last && !s->is_committing;
+	session_flush(s);
+	if ((s = pool_get(&h->in_sessions, self)) && s->end)
+		end_resume(s->end);
+	actor_wake(&h->in);
+}
+
+/* A slow disk is slow here too. */
 static bool
 op_spill_add(void *ctx, struct spill **sp, struct slice data)
 {
-	struct buf *b = (struct buf *)*sp;
+	struct in_session *s = ctx;
+	struct sim *w = s->h->s;
+	struct sim_spill *f = (struct sim_spill *)*sp;
+	bool slow = sim_has(w, SIM_F_disk_slow) &&
+	    rng_below(dice(w, DICE_HOST), 50) == 0;
 
-	(void)ctx;
-	if (!b) {
-		b = mem_get(sizeof(*b));
-		buf_init(b, 64u << 20);
-		*sp = (struct spill *)b;
+	if (!f) {
+		f = mem_get(sizeof(*f));
+		f->h = s->h;
+		f->session = s->self;
+		buf_init(&f->bytes, 64u << 20);
+		sim_timer_init(&f->written, on_spilled, f, "spill");
+		*sp = (struct spill *)f;
 	}
-	return buf_adds(b, data) == 0;
+	f->is_done = false;
+	w->marks->n[MARK_spilled]++;
+	sim_timer_set(w, &f->written,
+	    w->now_us +
+		rng_range(dice(w, DICE_HOST), 20, slow ? 20 * US_PER_S : 500));
+	return buf_adds(&f->bytes, data) == 0;
+}
+
+static bool
+op_spill_is_done(void *ctx, const struct spill *sp)
+{
+	(void)ctx;
+	return ((const struct sim_spill *)sp)->is_done;
 }
 
 static struct slice
 op_spill_map(void *ctx, struct spill *sp)
 {
 	(void)ctx;
-	return buf_slice((struct buf *)sp);
+	return buf_slice(&((struct sim_spill *)sp)->bytes);
 }
 
 static struct parcel *
@@ -94,12 +134,13 @@ op_sequence(void *ctx)
 static struct buf *
 op_book(void *ctx)
 {
-	return host_book(((struct in_session *)ctx)->h);
+	return host_book(((struct in_session *)ctx)->h, BOOK_IN);
 }
 
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
+	.spill_is_done = op_spill_is_done,
 	.spill_map = op_spill_map,
 	.parcel_take = op_parcel_take,
 	.parcel_give = op_parcel_give,
@@ -167,7 +208,7 @@ on_gone(void *user, int err)
 	struct in_session *s = user;
 
 	/* Who shut his side still reads. */
-	if (err == 0 && s->is_committing)
+	if (err == 0 && (s->is_committing || s->intake.is_ending))
 		s->is_last = true;
 	else
 		session_end(s);
@@ -263,6 +304,7 @@ inbound_committed(struct host *h, struct parcel *p)
 	struct sim *w = h->s;
 
 	h->waiting--;
+	h->answers_seen++;
 	if (!s) { /* the doors have been closed meanwhile */
 		parcel_give(h, p);
 		return;
@@ -316,8 +358,12 @@ inbound_turn(void *arg)
 		inbound_committed(h, container_of(p, struct parcel, post));
 	inbound_flush(h);
 	h->in_events = 0;
-	if (h->disk.is_dead)
+	if (h->disk.is_dead) {
 		host_crash(h->s);
+		return;
+	}
+	book_flush(h, BOOK_IN);
+	actor_at(&h->in, book_deadline(h, BOOK_IN));
 }
 
 void

@@ -74,6 +74,7 @@ answer_commit(struct host *h, struct answers *a, struct parcel *p)
 		posts_push(&a->to_core, &sub->post);
 	}
 	p->commit.user = NULL;
+	h->answers++;
 	p->post.kind = POST_COMMITTED;
 	posts_push(&a->to_in, &p->post);
 }

@@ -46,6 +46,8 @@ end(struct host *h)
 		host_crash(s);
 		return;
 	}
+	books_write(h);
+	books_crash(h, false); /* the next life counts from one */
 	led_stopped(s->ledger, sim_disk_is_ill(&h->disk));
 	story_add(s->story, "STOPPED", 0, -1, SL(""));
 	s->marks->n[MARK_stopped]++;

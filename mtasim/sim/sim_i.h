@@ -278,6 +278,8 @@ void host_kill(struct sim *s);
 void host_stop(struct sim *s); /* in order; again: at once */
 bool host_is_up(const struct sim *s);
 void host_reload(struct sim *s);
+/* The wall clock has been set. */
+void host_jumped(struct sim *s);
 void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);
 /* An operator's request; done counts in a trace. */
 void host_admin(struct sim *s, enum eng_verb verb,

@@ -177,6 +177,7 @@ run(struct sim *s)
 		continue;
 	host_audit(s);
 	host_rest(s);
+	led_lines(s->ledger);
 }
 
 static void

@@ -91,7 +91,8 @@ def large(count, size):
     # The budget, and what stands beside it: a session, and the buffers'
     # spare room.
     most = before + STAGING + count * (16 << 10) + 8 * MB
-    tap.ok(peak < most, "%d times %d MB: memory is bounded" % (
+    # A sanitizer does not give back what is freed.
+    tap.ok(peak < most or "asan" in os.environ["BUILD"], "%d times %d MB: memory is bounded" % (
         count, size / MB), "%d MB, want less than %d" % (
             peak / MB, most / MB))
     serves("large ones")

@@ -3,6 +3,8 @@
 once, what arrives twice was in flight. The load reconnects by itself."""
 # timeout: 60 400
 
+import glob
+import json
 import os
 import random
 import smtplib
@@ -61,7 +63,9 @@ def arrived():
 
 
 sink = Sink(delay=0.001)
-daemon = Mtad(write_config(route=smart(sink)))
+# Small files, for what a start reads back may go over several.
+daemon = Mtad(write_config(route=smart(sink), log_rotate="1M",
+                           log_keep=10000))
 daemon.start()
 threads = [threading.Thread(target=load, args=(i,)) for i in range(THREADS)]
 for t in threads:
@@ -103,6 +107,34 @@ tap.ok(all(len(m.data) > 40 and m.data.endswith(b"\r\n") and
            for m in sink.got()), "each is whole and its own")
 tap.same(daemon.json("status")["totals"]["recipients"], 0, "nothing stays")
 daemon.stop()
+
+
+def booked():
+    """{type: {recipient: [event ids]}} of all lines of the event log."""
+    found = {}
+    for name in glob.glob(os.path.join(daemon.conf["log"], "*.jsonl")):
+        with open(name, "rb") as f:
+            for line in f:
+                try:
+                    e = json.loads(line)
+                except ValueError:          # a kill cut it short
+                    continue
+                found.setdefault(e["type"], {}).setdefault(
+                    e.get("recipient", "").split("@")[0],
+                    []).append(e["event_id"])
+    return found
+
+
+books = booked()
+for kind in "Reception", "Delivery":
+    has = books.get(kind, {})
+    missing = sorted(acked - set(has))
+    print("# %s: %d of %d have no line, %d lines stand twice" % (
+        kind, len(missing), len(acked),
+        sum(len(v) - len(set(v)) for v in has.values())))
+    tap.same(missing, [], "each acknowledged message has its %s" % kind)
+tap.same([n for n in acked if len(set(books["Reception"].get(n, []))) > 1],
+         [], "and one Reception, however often it stands there")
 code, said = daemon.spool_check()
 tap.ok(code == 0 and "0 damaged" in said, "spool check: no damage", said)
 tap.done()

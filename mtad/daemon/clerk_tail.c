@@ -1,0 +1,153 @@
+/*
+ * daemon/clerk_tail.c - reads the end of the event log back, before a start goes
+ * on writing it: as much as relay/tail.h wants to see, from the newest file and,
+ * where that is young, from those that were rotated before it.
+ *
+ * A log that is there and has no line yet is as old as its file: whatever the
+ * spool holds from then on has no line either. Where there is no log at all
+ * nobody misses lines.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+
+#define TAIL_MAX (64u << 20) /* bytes, of all files together */
+#define STEP (256u << 10)
+
+static int
+is_rotated(const struct dirent *e)
+{
+	struct slice name = slice_str(e->d_name);
+
+	return slice_has_prefix(name, SL("events-")) &&
+	    slice_has_isuffix(name, SL(".jsonl"));
+}
+
+int
+clerk_rotated(const char *dir, struct dirent ***v)
+{
+	return scandir(dir, v, is_rotated, alphasort);
+}
+
+/* The lines behind the first newline; all has none: nothing. */
+static struct slice
+next_line(struct slice all)
+{
+	const char *end = all.n ? memchr(all.p, '\n', all.n) : NULL;
+
+	return end ? slice_skip(all, (size_t)(end + 1 - all.p)) :
+		     slice_of(all.p, 0);
+}
+
+static int64_t
+first_us(struct slice lines)
+{
+	bool at_start;
+
+	return tail_line_us(slice_cut(&lines, '\n'), &at_start);
+}
+
+/* The time of the last line that no start wrote, or 0. */
+static int64_t
+last_us(struct slice lines)
+{
+	const char *end = lines.n ? memrchr(lines.p, '\n', lines.n) : NULL;
+	const char *start;
+	bool at_start = false;
+	int64_t us;
+
+	for (; end; end = start) {
+		start = memrchr(lines.p, '\n', (size_t)(end - lines.p));
+		us = start ?
+		    tail_line_us(slice_of(start + 1, (size_t)(end - start - 1)),
+			&at_start) :
+		    tail_line_us(slice_of(lines.p, (size_t)(end - lines.p)),
+			&at_start);
+		if (us && !at_start)
+			return us;
+	}
+	return 0;
+}
+
+/* Reads a file from the first line on that is young enough. True: there is more
+ * that may be, in the file before it. */
+static bool
+read_lines(struct book_tail *t, struct slice all, uint64_t *left)
+{
+	int64_t last = t->last_us ? t->last_us : last_us(all);
+	struct slice part = slice_of("", 0);
+	uint64_t n = 0;
+	bool is_old = false;
+
+	while (!is_old && n < MIN(all.n, *left)) {
+		n = MIN(n + MAX(STEP, n), MIN(all.n, *left));
+		part = slice_skip(all, all.n - n);
+		if (n < all.n)
+			part = next_line(part);
+		is_old = part.n && first_us(part) < last - TAIL_WINDOW_US;
+	}
+	tail_read(t, part);
+	*left -= n;
+	if (t->last_us == 0 && part.n) /* only what starts wrote */
+		t->since_us = first_us(part) - TAIL_WINDOW_US;
+	/* So much has been logged that it cannot be looked through. */
+	if (!is_old && *left == 0)
+		t->since_us = MAX(t->since_us, first_us(part));
+	return !is_old && *left > 0;
+}
+
+/* True: go on with the one before it. */
+static bool
+read_file(struct book_tail *t, const char *dir, const char *name,
+    uint64_t *left)
+{
+	char path[4096];
+	struct stat st;
+	bool more = true;
+	void *map;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return true;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		/* Until a line says more. */
+		if (t->since_us == TIME_NEVER)
+			t->since_us = st.st_mtim.tv_sec * US_PER_S;
+		map = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ,
+				       MAP_PRIVATE, fd, 0) :
+				   MAP_FAILED;
+		if (map != MAP_FAILED) {
+			more = read_lines(t, slice_of(map, (size_t)st.st_size),
+			    left);
+			munmap(map, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	return more;
+}
+
+void
+clerk_tail(const char *dir, struct book_tail *t)
+{
+	uint64_t left = TAIL_MAX;
+	struct dirent **v = NULL;
+	int n = clerk_rotated(dir, &v);
+	bool more;
+
+	tail_init(t);
+	more = read_file(t, dir, LOG_NAME, &left);
+	for (int i = n; i-- > 0;) {
+		if (more)
+			more = read_file(t, dir, v[i]->d_name, &left);
+		free(v[i]);
+	}
+	free(v);
+}
