@@ -1,42 +1,78 @@
 /*
- * conf/class_literal.c - the literals that a match of a pattern must contain.
+ * conf/class_literal.c - the literals of which a match of a pattern must
+ * contain one.
  *
- * Only what stands outside of groups and classes counts, so one pass without
- * recursion is enough. What is not understood ends the search: the pattern is
- * then tried on every text, which costs time but is never wrong.
+ * A run of plain characters must be there as it stands; of a group one of its
+ * branches must, so a group gives a set with a literal of each. Of all that a
+ * branch must contain the set is kept whose shortest literal is longest: it is
+ * found in the fewest texts. Groups are walked with a stack. What is not
+ * understood ends the search: the pattern is then tried on every text, which
+ * costs time but is never wrong.
  */
 #include "conf/classify_i.h"
 
 #define LITERAL_MIN 3u /* shorter ones are found in too many texts */
 
-struct walk {
-	struct slice rest;
-	uint32_t depth;       /* of groups */
-	bool is_char;         /* what was read last is a character of `run` */
-	bool is_all, is_lost; /* nothing but literals; not understood */
-	struct class_literal run, best;
+struct set {
+	uint32_t n;
+	uint32_t min; /* bytes of the shortest; 0 = no set */
+	struct class_literal v[CLASS_BRANCHES_MAX];
 };
 
-static void
-run_end(struct walk *w)
+/* A group, the whole pattern being the outermost. */
+struct frame {
+	bool is_ignored;  /* looks around only: need not be there */
+	bool is_hopeless; /* a branch without a literal */
+	bool is_char;     /* what was read last is a character of `run` */
+	struct class_literal run;
+	struct set best; /* of the branch so far */
+	struct set done; /* of the branches before */
+};
+
+struct walk {
+	struct slice rest;
+	uint32_t depth;
+	bool is_all, is_lost; /* nothing but literals; not understood */
+	struct frame frames[CLASS_GROUPS_MAX + 1];
+};
+
+static struct frame *
+frame_of(struct walk *w)
 {
-	if (w->run.n > w->best.n)
-		w->best = w->run;
-	w->run.n = 0;
-	w->is_char = false;
+	return &w->frames[w->depth];
+}
+
+/* Keeps the better of two sets. */
+static void
+set_offer(struct set *best, const struct set *s)
+{
+	if (s->min > best->min || (s->min == best->min && s->n < best->n))
+		*best = *s;
+}
+
+static void
+run_end(struct frame *f)
+{
+	if (f->run.n > f->best.min) {
+		f->best.n = 1;
+		f->best.min = f->run.n;
+		f->best.v[0] = f->run;
+	}
+	f->run.n = 0;
+	f->is_char = false;
 }
 
 static void
 run_add(struct walk *w, char c)
 {
-	if (w->depth > 0)
-		return;
-	if (w->run.n == CLASS_LITERAL_MAX) {
+	struct frame *f = frame_of(w);
+
+	if (f->run.n == CLASS_LITERAL_MAX) {
 		w->is_all = false;
-		run_end(w);
+		run_end(f);
 	}
-	w->run.text[w->run.n++] = ascii_lower(c);
-	w->is_char = true;
+	f->run.text[f->run.n++] = ascii_lower(c);
+	f->is_char = true;
 }
 
 /* Something that is not a character: an assertion, a class, a group. */
@@ -44,8 +80,23 @@ static void
 run_break(struct walk *w)
 {
 	w->is_all = false;
-	if (w->depth == 0)
-		run_end(w);
+	run_end(frame_of(w));
+}
+
+static void
+branch_end(struct frame *f)
+{
+	struct set *d = &f->done;
+
+	run_end(f);
+	if (f->best.min < LITERAL_MIN || d->n + f->best.n > ARRAY_LEN(d->v))
+		f->is_hopeless = true;
+	if (!f->is_hopeless) {
+		memcpy(d->v + d->n, f->best.v, f->best.n * sizeof(d->v[0]));
+		d->min = d->n ? MIN(d->min, f->best.min) : f->best.min;
+		d->n += f->best.n;
+	}
+	f->best.n = f->best.min = 0;
 }
 
 static void
@@ -82,27 +133,53 @@ take_class(struct walk *w)
 }
 
 static void
-take_group(struct walk *w)
+take_open(struct walk *w)
 {
 	struct slice s = w->rest;
+	struct frame *f;
 
 	run_break(w);
-	w->depth++;
-	if (s.n > 0 && s.p[0] == '*')
+	if (w->depth == CLASS_GROUPS_MAX || (s.n > 0 && s.p[0] == '*')) {
 		w->is_lost = true;
+		return;
+	}
+	w->depth++;
+	f = frame_of(w);
+	f->is_ignored = f->is_hopeless = f->is_char = false;
+	f->run.n = 0;
+	f->best.n = f->best.min = f->done.n = f->done.min = 0;
 	if (s.n == 0 || s.p[0] != '?')
 		return;
 	/* Groups, look-around, atomic ones; not flags, which may reach out. */
 	w->is_lost |= s.n < 2 || !strchr(":=!<>", s.p[1]);
+	f->is_ignored = s.n < 2 || s.p[1] != ':';
 	w->rest = slice_skip(s, 2);
+}
+
+static void
+take_close(struct walk *w)
+{
+	struct frame *f = frame_of(w);
+	bool may_miss = w->rest.n > 0 && strchr("?*{", w->rest.p[0]) != NULL;
+
+	if (w->depth == 0) {
+		w->is_lost = true;
+		return;
+	}
+	branch_end(f);
+	w->depth--;
+	if (!f->is_ignored && !f->is_hopeless && !may_miss)
+		set_offer(&frame_of(w)->best, &f->done);
 }
 
 /* A quantifier that may let nothing pass, {n,m} among them. */
 static void
 take_quantifier(struct walk *w, char c)
 {
-	if (w->depth == 0 && w->is_char)
-		w->run.n--;
+	struct frame *f = frame_of(w);
+
+	if (f->is_char)
+		f->run.n--;
 	run_break(w);
 	if (c == '{') {
 		size_t i = slice_index(w->rest, '}');
@@ -112,68 +189,62 @@ take_quantifier(struct walk *w, char c)
 	}
 }
 
-/* Up to the end of a branch; true when another follows. */
-static bool
-take_branch(struct walk *w)
+static void
+take_one(struct walk *w)
 {
-	w->run.n = w->best.n = 0;
-	w->is_char = false;
-	while (w->rest.n > 0 && !w->is_lost) {
-		char c = w->rest.p[0];
+	char c = w->rest.p[0];
 
-		w->rest = slice_skip(w->rest, 1);
-		if (c == '|' && w->depth == 0) {
-			run_end(w);
-			return true;
-		}
-		switch (c) {
-		case '\\':
-			take_escape(w);
-			break;
-		case '[':
-			take_class(w);
-			break;
-		case '(':
-			take_group(w);
-			break;
-		case ')':
-			w->is_lost |= w->depth == 0;
-			w->depth -= w->depth > 0;
-			break;
-		case '?':
-		case '*':
-		case '{':
-			take_quantifier(w, c);
-			break;
-		case '+':
-		case '.':
-		case '^':
-		case '$':
-		case '|':
-			run_break(w);
-			break;
-		default:
-			run_add(w, c);
-		}
+	w->rest = slice_skip(w->rest, 1);
+	switch (c) {
+	case '\\':
+		take_escape(w);
+		break;
+	case '[':
+		take_class(w);
+		break;
+	case '(':
+		take_open(w);
+		break;
+	case ')':
+		take_close(w);
+		break;
+	case '?':
+	case '*':
+	case '{':
+		take_quantifier(w, c);
+		break;
+	case '+':
+	case '.':
+	case '^':
+	case '$':
+		run_break(w);
+		break;
+	case '|':
+		branch_end(frame_of(w));
+		break;
+	default:
+		run_add(w, c);
 	}
-	run_end(w);
-	return false;
 }
 
 uint32_t
 class_literals(struct slice pattern, struct class_literal *out, bool *is_all)
 {
-	struct walk w = { .rest = pattern, .is_all = true };
+	struct walk *w = mem_get(sizeof(*w));
+	struct frame *whole = &w->frames[0];
 	uint32_t n = 0;
-	bool has_more;
 
-	do {
-		has_more = take_branch(&w);
-		if (w.is_lost || w.best.n < LITERAL_MIN ||
-		    n == CLASS_BRANCHES_MAX)
-			return 0;
-		out[n++] = w.best;
-	} while (has_more);
-	*is_all = w.is_all;
+	w->rest = pattern;
+	w->is_all = true;
+	while (w->rest.n > 0 && !w->is_lost)
+		take_one(w);
+	if (!w->is_lost && w->depth == 0) {
+		branch_end(whole);
+		if (!whole->is_hopeless)
+			n = whole->done.n;
+		memcpy(out, whole->done.v, n * sizeof(*out));
+	}
+	*is_all = n > 0 && w->is_all;
+	mem_free(w);
 	return n;
 }

@@ -215,7 +215,7 @@ compile_context(void)
 
 	if (cc != NULL) {
 		pcre2_set_max_pattern_length(cc, CLASS_PATTERN_MAX);
-		pcre2_set_parens_nest_limit(cc, 32);
+		pcre2_set_parens_nest_limit(cc, CLASS_GROUPS_MAX);
 		pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
 	}
 	return cc;

@@ -35,6 +35,7 @@ size_t class_fold_pattern(struct slice pattern, char *dst, size_t cap);
 #define CLASS_LITERAL_MAX 24u
 #define CLASS_BRANCHES_MAX 64u
 #define CLASS_PATTERN_MAX 2048u
+#define CLASS_GROUPS_MAX 32u /* one in another */
 
 struct class_literal {
 	uint8_t n;
@@ -42,9 +43,9 @@ struct class_literal {
 };
 
 /*
- * One literal for each branch of a pattern: every text that it matches contains
- * one of them. Returns their number, 0 when it has a branch without one. *is_all
- * when the pattern is nothing but its literals.
+ * Literals, at most CLASS_BRANCHES_MAX: every text that a pattern matches
+ * contains one of them, in lower case. Returns their number, 0 when there are
+ * none. *is_all when the pattern is nothing but its literals.
  */
 uint32_t class_literals(struct slice pattern, struct class_literal *out,
     bool *is_all);
