@@ -4,7 +4,9 @@
  *
  * Bytes that no literal has share a column of the table. The hits of a state
  * are its own and then those of its longest proper suffix that has some, so
- * lists share their tails.
+ * lists share their tails. What a look-up costs is the way to memory: states
+ * are numbered breadth first, since those near the root are visited most, and
+ * an entry says itself whether its state has hits.
  */
 #include "conf/classify_i.h"
 
@@ -73,12 +75,67 @@ tree_close(struct class_scan *s, uint32_t *suffix, uint32_t *queue)
 	}
 }
 
+/* The table in its last form, states in the order of the queue behind the root;
+ * NULL when there is no memory. */
+static uint32_t *
+table_make(const struct class_scan *s, const uint32_t *queue, uint32_t *number)
+{
+	uint32_t w = s->ncolumns;
+	uint32_t *table = mem_try((size_t)s->nstates * w * sizeof(*table));
+
+	if (table == NULL)
+		return NULL;
+	number[0] = 0;
+	for (uint32_t i = 1; i < s->nstates; i++)
+		number[queue[i - 1]] = i;
+	for (uint32_t at = 0; at < s->nstates; at++)
+		for (uint32_t c = 0; c < w; c++) {
+			uint32_t to = s->next[at * w + c];
+
+			table[number[at] * w + c] = number[to] * w << 1 |
+			    (s->out[to] != 0);
+		}
+	return table;
+}
+
+/* Moves the lists of hits to the states' new numbers; `was` is room for them
+ * as they are. */
+static void
+hits_move(struct class_scan *s, const uint32_t *number, uint32_t *was)
+{
+	memcpy(was, s->out, s->nstates * sizeof(*was));
+	for (uint32_t at = 0; at < s->nstates; at++)
+		s->out[number[at]] = was[at];
+}
+
+static int
+scan_make(struct class_scan *s, const struct class_key *keys, uint32_t n,
+    uint32_t *work, size_t states)
+{
+	uint32_t *suffix = work, *queue = work + states, *table;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = tree_add(s, &keys[i].literal);
+
+		s->hits[i] = (struct class_hit){ keys[i].atom, s->out[at] };
+		s->out[at] = i + 1;
+	}
+	tree_close(s, suffix, queue);
+	table = table_make(s, queue, suffix);
+	if (table == NULL)
+		return E_NOMEM;
+	hits_move(s, suffix, queue);
+	mem_free(s->next);
+	s->next = table;
+	return 0;
+}
+
 int
 class_scan_init(struct class_scan *s, const struct class_key *keys, uint32_t n)
 {
 	size_t states = 1;
-	uint32_t *suffix, *queue;
-	int err = 0;
+	uint32_t *work;
+	int err = E_NOMEM;
 
 	for (uint32_t i = 0; i < n; i++)
 		states += keys[i].literal.n;
@@ -89,22 +146,10 @@ class_scan_init(struct class_scan *s, const struct class_key *keys, uint32_t n)
 	s->next = mem_try(states * s->ncolumns * sizeof(*s->next));
 	s->out = mem_try(states * sizeof(*s->out));
 	s->hits = mem_try((n + 1) * sizeof(*s->hits));
-	suffix = mem_try(states * sizeof(*suffix));
-	queue = mem_try(states * sizeof(*queue));
-	if (!s->next || !s->out || !s->hits || !suffix || !queue) {
-		err = E_NOMEM;
-		goto out;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = tree_add(s, &keys[i].literal);
-
-		s->hits[i] = (struct class_hit){ keys[i].atom, s->out[at] };
-		s->out[at] = i + 1;
-	}
-	tree_close(s, suffix, queue);
-out:
-	mem_free(suffix);
-	mem_free(queue);
+	work = mem_try(2 * states * sizeof(*work));
+	if (s->next && s->out && s->hits && work)
+		err = scan_make(s, keys, n, work, states);
+	mem_free(work);
 	return err;
 }
 

@@ -176,21 +176,31 @@ providers_have(const struct slice *v, uint32_t n, struct slice provider)
 	return n == 0;
 }
 
+static void
+hits_mark(const struct classifier *k, struct class_desk *d, uint32_t state)
+{
+	const struct class_scan *s = &k->scan;
+
+	for (uint32_t h = s->out[state]; h != 0; h = s->hits[h - 1].next) {
+		uint32_t atom = s->hits[h - 1].atom;
+
+		class_mark(d->atoms, atom);
+		class_mark(d->rules, k->atoms[atom].rule);
+	}
+}
+
 /* Marks the atoms and rules whose literals the text has. */
 static void
 text_scan(const struct classifier *k, struct class_desk *d, size_t n)
 {
 	const struct class_scan *s = &k->scan;
+	const uint32_t *next = s->next;
 	uint32_t at = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		at = s->next[at * s->ncolumns + s->column[(uint8_t)d->text[i]]];
-		for (uint32_t h = s->out[at]; h != 0; h = s->hits[h - 1].next) {
-			uint32_t atom = s->hits[h - 1].atom;
-
-			class_mark(d->atoms, atom);
-			class_mark(d->rules, k->atoms[atom].rule);
-		}
+		at = next[(at >> 1) + s->column[(uint8_t)d->text[i]]];
+		if (at & 1)
+			hits_mark(k, d, (at >> 1) / s->ncolumns);
 	}
 }
 

@@ -57,8 +57,10 @@ uint32_t class_literals(struct slice pattern, struct class_literal *out,
 struct class_scan {
 	uint8_t column[256]; /* of a byte in the table */
 	uint32_t ncolumns, nstates;
-	uint32_t *next; /* [state * ncolumns + column] */
-	uint32_t *out;  /* [state]: its first hit + 1, or 0 */
+	/* [state * ncolumns + column]: twice the next state's first index here,
+	 * and 1 when that has hits. */
+	uint32_t *next;
+	uint32_t *out; /* [state]: its first hit + 1, or 0 */
 	struct class_hit *hits;
 };
 
