@@ -69,8 +69,8 @@ read_whole(struct slice line, struct slice *rest, char *text,
 	size_t n = 0;
 
 	q->code = code_at(line);
-	if (q->code == 0 || (line.n > 3 && line.p[3] != '-' &&
-				line.p[3] != ' ')) {
+	if (q->code == 0 ||
+	    (line.n > 3 && line.p[3] != '-' && line.p[3] != ' ')) {
 		q->code = 0; /* a text and no reply */
 		text_add(text, &n, line);
 		q->text = slice_of(text, n);
@@ -113,8 +113,8 @@ has_fields(struct slice line)
 {
 	struct slice rest = line, first = slice_trim(slice_cut(&rest, '\t'));
 
-	return rest.p != NULL && (first.n == 0 ||
-				     (first.n == 3 && code_at(first) != 0));
+	return rest.p != NULL &&
+	    (first.n == 0 || (first.n == 3 && code_at(first) != 0));
 }
 
 bool

@@ -231,12 +231,12 @@ pattern_compile(struct slice p, char *why, size_t cap)
 	PCRE2_SIZE at = 0;
 	int err = PCRE2_ERROR_NOMEMORY;
 
-	re = cc == NULL ? NULL :
-			  pcre2_compile((PCRE2_SPTR)p.p, p.n,
-			      PCRE2_CASELESS | PCRE2_NEVER_UTF |
-				  PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C |
-				  PCRE2_NO_AUTO_CAPTURE,
-			      &err, &at, cc);
+	re = cc == NULL ?
+	    NULL :
+	    pcre2_compile((PCRE2_SPTR)p.p, p.n,
+		PCRE2_CASELESS | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
+		    PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE,
+		&err, &at, cc);
 	pcre2_compile_context_free(cc);
 	if (re == NULL) {
 		pcre2_get_error_message(err, said, sizeof(said));
@@ -309,8 +309,9 @@ static const struct key {
 } keys[] = {
 	{ "code", "a code such as 550, 4xx or 500-559 (64 at most)", take_code,
 	    true },
-	{ "enhanced", "an enhanced code such as 5.1.1, x.1.x, 5.7.500-699, or "
-		      "none (64 at most)",
+	{ "enhanced",
+	    "an enhanced code such as 5.1.1, x.1.x, 5.7.500-699, or "
+	    "none (64 at most)",
 	    take_enh, true },
 	{ "text", "a pattern of 1 to 2048 bytes (1024 at most)", take_text,
 	    true },
@@ -380,8 +381,7 @@ rule_walk(struct reader *r, const struct yaml_node *node, uint32_t i)
 {
 	for (uint32_t j = 0; j < node->n; j++) {
 		const struct key *key = key_find(node->keys[j]);
-		struct place at = { node->key_lines[j],
-			node->key_columns[j] };
+		struct place at = { node->key_lines[j], node->key_columns[j] };
 		int n = snprintf(r->what, sizeof(r->what), "rules[%u]", i + 1);
 
 		option_path_add(r->what, (size_t)n, node->keys[j]);
@@ -400,7 +400,8 @@ static void
 rule_read(struct reader *r, const struct yaml_node *node, uint32_t i)
 {
 	struct classifier *k = r->k;
-	struct class_rule rule = { .file = k->nfiles, .line = node->line,
+	struct class_rule rule = { .file = k->nfiles,
+		.line = node->line,
 		.atom = k->natoms };
 
 	r->rule = &rule;

@@ -34,8 +34,8 @@ tree_add(struct class_scan *s, const struct class_literal *l)
 	uint32_t at = 0;
 
 	for (uint32_t j = 0; j < l->n; j++) {
-		uint32_t *next = &s->next[at * s->ncolumns +
-		    s->column[(uint8_t)l->text[j]]];
+		uint32_t *next =
+		    &s->next[at * s->ncolumns + s->column[(uint8_t)l->text[j]]];
 
 		if (*next == 0)
 			*next = s->nstates++;
@@ -92,8 +92,8 @@ table_make(const struct class_scan *s, const uint32_t *queue, uint32_t *number)
 		for (uint32_t c = 0; c < w; c++) {
 			uint32_t to = s->next[at * w + c];
 
-			table[number[at] * w + c] = number[to] * w << 1 |
-			    (s->out[to] != 0);
+			table[number[at] * w + c] =
+			    number[to] * w << 1 | (s->out[to] != 0);
 		}
 	return table;
 }

@@ -28,9 +28,9 @@ struct class_source {
 };
 
 struct class_query {
-	uint16_t code;   /* 0 = none */
-	struct enh enh;  /* all zero = none: one in front of the text counts */
-	uint8_t stage;   /* enum stage; STAGE_NONE = not known */
+	uint16_t code;  /* 0 = none */
+	struct enh enh; /* all zero = none: one in front of the text counts */
+	uint8_t stage;  /* enum stage; STAGE_NONE = not known */
 	struct slice text;     /* lines joined by '\n', bytes of any kind */
 	struct slice provider; /* empty = not known */
 };

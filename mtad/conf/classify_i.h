@@ -81,7 +81,7 @@ void class_scan_free(struct class_scan *s);
 
 /* ---- rules (class_rules.c) ----------------------------------------------- */
 
-#define CLASS_LIST_MAX 64u /* codes, stages, providers of a rule */
+#define CLASS_LIST_MAX 64u    /* codes, stages, providers of a rule */
 #define CLASS_ATOMS_MAX 1024u /* patterns of a rule */
 
 struct class_range {

@@ -2,16 +2,16 @@
  * bench_classify - how many replies the shipped rules classify in a second of
  * one core, over the real replies of bounces/open.tsv in turn.
  *
- *	bench_classify [RULES [SECONDS]]
+ *	bench_classify [RULES]
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "conf/classify.h"
 
 #define REPLIES "tests/unit/bounces/open.tsv"
 #define REPLIES_MAX 2048
+#define SECONDS 3
 
 static struct class_query queries[REPLIES_MAX];
 static char texts[REPLIES_MAX][CLASS_TEXT_MAX];
@@ -53,16 +53,18 @@ report(void *ctx, const char *line)
 int
 main(int argc, char **argv)
 {
-	struct class_source file = { .name = argc > 1 ?
-		    argv[1] :
-		    "share/rules/bounces.yml" };
-	double seconds = argc > 2 ? atof(argv[2]) : 3, t0 = now_s(), t;
+	struct class_source file = { .name = "share/rules/bounces.yml" };
 	struct conf_errors errs = { .report = report };
-	struct classifier *k = classifier_new(&file, 1, &errs);
-	struct class_desk *d = k ? class_desk_new(k) : NULL;
 	uint32_t n = replies_read(), rounds = 0;
+	double t0 = now_s(), t;
+	struct classifier *k;
+	struct class_desk *d;
 	struct class_answer a;
 
+	if (argc > 1)
+		file.name = argv[1];
+	k = classifier_new(&file, 1, &errs);
+	d = k ? class_desk_new(k) : NULL;
 	if (d == NULL || n == 0)
 		return 1;
 	printf("%u rules compiled in %.0f ms\n", classifier_rules(k),
@@ -73,7 +75,7 @@ main(int argc, char **argv)
 			classify(k, d, &queries[i], &a);
 		rounds++;
 		t = now_s() - t0;
-	} while (t < seconds);
+	} while (t < SECONDS);
 	printf("%.0f classifications a second (%u replies, %u rounds)\n",
 	    (double)n * rounds / t, n, rounds);
 	class_desk_free(d);

@@ -125,11 +125,13 @@ static void
 the_first_rule_wins_over_files(void **state)
 {
 	const struct class_source files[] = {
-		{ "mine.yml", SL("rules:\n- {category: SpamBlock, kind: "
-				 "throttle, scope: netblock, hard: false, "
-				 "text: quota}\n") },
-		{ "theirs.yml", SL("rules:\n- {category: QuotaIssues, kind: "
-				   "mailbox_full, text: 'q..ta'}\n") },
+		{ "mine.yml",
+		    SL("rules:\n- {category: SpamBlock, kind: "
+		       "throttle, scope: netblock, hard: false, "
+		       "text: quota}\n") },
+		{ "theirs.yml",
+		    SL("rules:\n- {category: QuotaIssues, kind: "
+		       "mailbox_full, text: 'q..ta'}\n") },
 	};
 	struct conf_errors errs = { .report = say };
 	struct classifier *k = classifier_new(files, 2, &errs);
@@ -178,8 +180,9 @@ static const struct {
 	{ "rules:\n- {text: a}\n",
 	    "r.yml:2:3: rules[1], expected a category and a kind, got "
 	    "nothing\n" },
-	{ "rules: 3\n", "r.yml:1:8: rules, expected a list of rules, got "
-			"\"3\"\n" },
+	{ "rules: 3\n",
+	    "r.yml:1:8: rules, expected a list of rules, got "
+	    "\"3\"\n" },
 	{ "", "r.yml:1:1: rules, expected a list of rules, got \"\"\n" },
 	{ "rules: []\nmore: 1\n",
 	    "r.yml:2:1: file, expected the key rules only, got \"more\"\n" },
@@ -199,11 +202,10 @@ mistakes_are_told_with_their_place(void **state)
 static void
 a_hostile_pattern_ends_soon(void **state)
 {
-	struct classifier *k = make(
-	    "rules:\n"
-	    "- {" V ", text: '(a+)+(b+)+(a+)+$'}\n"
-	    "- {" V ", text: '(x|xx|xxx)*(y|yy)*z$'}\n"
-	    "- {" V "}\n");
+	struct classifier *k = make("rules:\n"
+				    "- {" V ", text: '(a+)+(b+)+(a+)+$'}\n"
+				    "- {" V ", text: '(x|xx|xxx)*(y|yy)*z$'}\n"
+				    "- {" V "}\n");
 	char reply[CLASS_TEXT_MAX];
 	struct timespec t0, t1;
 
@@ -368,7 +370,9 @@ folding_makes_texts_alike(void **state)
 {
 	static const char *const texts[][2] = {
 		{ "  A \t\r\n b\x01 ", "a b" },
-		{ "\xc3\x89t\xc3\xa9 \xc5\x81\xc3\xb3""d\xc5\xba", "ete lodz" },
+		{ "\xc3\x89t\xc3\xa9 \xc5\x81\xc3\xb3"
+		  "d\xc5\xba",
+		    "ete lodz" },
 		{ "\xe2\x80\x9cx\xe2\x80\x9d \xe2\x80\x93 y", "\"x\" - y" },
 		{ "\xd0\xbf\xd0\xb8\xd1\x81", "\xd0\xbf\xd0\xb8\xd1\x81" },
 		{ "\xff\xc3", "\xff\xc3" },
@@ -377,11 +381,9 @@ folding_makes_texts_alike(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		size_t n =
-		    class_fold(slice_str(texts[i][0]), dst, sizeof(dst));
+		size_t n = class_fold(slice_str(texts[i][0]), dst, sizeof(dst));
 
-		assert_true(
-		    slice_eq(slice_of(dst, n), slice_str(texts[i][1])));
+		assert_true(slice_eq(slice_of(dst, n), slice_str(texts[i][1])));
 	}
 }
 
