@@ -55,20 +55,23 @@ report(void *ctx, const char *line)
 
 /* ---- the rules ----------------------------------------------------------- */
 
-/* The shipped file: beside a program that was built and not installed, else
- * where it is installed. */
+/* The shipped file: above a program that was built and not installed, else where
+ * it is installed. */
 static const char *
 shipped_path(char *dst, size_t cap)
 {
+	static const char *const above[] = { "..", "../.." };
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;
 
 	exe[MAX(n, (ssize_t)0)] = '\0';
 	slash = strrchr(exe, '/');
-	if (slash != NULL) {
+	if (slash != NULL)
 		*slash = '\0';
-		snprintf(dst, cap, "%.3000s/../share/rules/bounces.yml", exe);
+	for (size_t i = 0; i < ARRAY_LEN(above) && slash != NULL; i++) {
+		snprintf(dst, cap, "%.3000s/%s/share/rules/bounces.yml", exe,
+		    above[i]);
 		if (access(dst, R_OK) == 0)
 			return dst;
 	}
