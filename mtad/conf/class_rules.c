@@ -7,7 +7,7 @@
  *	    text: [pattern, ...]         PCRE2, any of them, on the folded text
  *	    provider: "*google*"         globs
  *	    stage: [connect, rcpt]
- *	    category: InvalidRecipient   with kind, the verdict
+ *	    category: InvalidRecipient   with kind, the judgement
  *	    kind: unknown_user
  *	    scope: recipient             else by the kind
  *	    hard: true                   else by the code

@@ -303,16 +303,16 @@ classify(const struct classifier *k, struct class_desk *d,
 		text_scan(k, d, n);
 	r = rule_find(k, d, &full, n);
 	*out = (struct class_answer){
-		.verdict = { .scope = SCOPE_MESSAGE,
+		.judgement = { .scope = SCOPE_MESSAGE,
 		    .is_hard = is_hard_by_code(&full) },
 	};
 	if (r == NULL)
 		return;
-	out->verdict.category = r->category;
-	out->verdict.kind = r->kind;
-	out->verdict.scope = r->scope;
+	out->judgement.category = r->category;
+	out->judgement.kind = r->kind;
+	out->judgement.scope = r->scope;
 	if (r->hard != HARD_BY_CODE)
-		out->verdict.is_hard = r->hard == HARD_YES;
+		out->judgement.is_hard = r->hard == HARD_YES;
 	out->file = k->files[r->file];
 	out->line = r->line;
 }

@@ -3,7 +3,7 @@
  * by code, enhanced code, text, provider and stage.
  *
  * Rules stand in order over all files, the user's before the shipped ones, and
- * the first whose every condition holds gives the verdict (share/doc/
+ * the first whose every condition holds gives the judgement (share/doc/
  * classification.md). A classifier never changes once made: threads share it
  * without a lock, each with a desk of its own. Asking takes no memory, and its
  * time has a ceiling whatever the reply and the rules.
@@ -12,7 +12,7 @@
 #define CONF_CLASSIFY_H
 
 #include "conf/conf.h"
-#include "mail/verdict.h"
+#include "mail/judgement.h"
 
 #define CLASS_TEXT_MAX 2048u /* bytes of a reply's text that are looked at */
 #define CLASS_FILES_MAX 64u
@@ -36,7 +36,7 @@ struct class_query {
 };
 
 struct class_answer {
-	struct verdict verdict;
+	struct judgement judgement;
 	/* The rule that matched: its file as it was named, and the line; line 0
 	 * when none did (Uncategorized, other, and hard by the code). */
 	const char *file;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conf/classify.h"
+#include "daemon/rules.h"
 #include "daemon/verb_i.h"
 #include "daemon/verbs.h"
 
@@ -55,30 +56,6 @@ report(void *ctx, const char *line)
 
 /* ---- the rules ----------------------------------------------------------- */
 
-/* The shipped file: above a program that was built and not installed, else where
- * it is installed. */
-static const char *
-shipped_path(char *dst, size_t cap)
-{
-	static const char *const above[] = { "..", "../.." };
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
-
-	exe[MAX(n, (ssize_t)0)] = '\0';
-	slash = strrchr(exe, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(above) && slash != NULL; i++) {
-		snprintf(dst, cap, "%.3000s/%s/share/rules/bounces.yml", exe,
-		    above[i]);
-		if (access(dst, R_OK) == 0)
-			return dst;
-	}
-	snprintf(dst, cap, "%s/rules/bounces.yml", mta_datadir());
-	return dst;
-}
-
 static bool
 add_file(struct run *r, const char *name)
 {
@@ -106,13 +83,13 @@ add_configured(struct run *r, struct conf_errors *errs)
 }
 
 static bool
-rules_load(struct run *r)
+run_load(struct run *r)
 {
 	struct conf_errors errs = { .report = report };
 
 	if (!r->is_bare &&
 	    (!add_configured(r, &errs) ||
-		!add_file(r, shipped_path(r->shipped, sizeof(r->shipped)))))
+		!add_file(r, rules_shipped(r->shipped, sizeof(r->shipped)))))
 		return false;
 	r->k = classifier_new(r->files, r->nfiles, &errs);
 	if (r->k == NULL)
@@ -135,11 +112,11 @@ print_answer(struct run *r, const struct class_query *q)
 	jw_init(&w, &r->out);
 	jw_open(&w, '{');
 	jw_kstr(&w, "category",
-	    slice_str(category_name((enum category)a.verdict.category)));
-	jw_kstr(&w, "kind", slice_str(kind_name((enum kind)a.verdict.kind)));
+	    slice_str(category_name((enum category)a.judgement.category)));
+	jw_kstr(&w, "kind", slice_str(kind_name((enum kind)a.judgement.kind)));
 	jw_kstr(&w, "scope",
-	    slice_str(scope_name((enum scope)a.verdict.scope)));
-	jw_kbool(&w, "hard", a.verdict.is_hard);
+	    slice_str(scope_name((enum scope)a.judgement.scope)));
+	jw_kbool(&w, "hard", a.judgement.is_hard);
 	if (a.line != 0) {
 		snprintf(rule, sizeof(rule), "%s:%u", a.file, a.line);
 		jw_kstr(&w, "rule", slice_str(rule));
@@ -245,7 +222,7 @@ verb_classify(int argc, char **argv)
 	buf_init(&r->out, INPUT_MAX);
 	status = options_read(r, argc, argv);
 	if (status < 0)
-		status = rules_load(r) ? read_all(r) : VERB_FAILED;
+		status = run_load(r) ? read_all(r) : VERB_FAILED;
 	class_desk_free(r->desk);
 	classifier_free(r->k);
 	conf_free(r->conf);

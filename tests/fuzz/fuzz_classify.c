@@ -24,9 +24,9 @@ ask(const struct classifier *k, struct class_desk *d,
 	struct class_answer a, b;
 
 	classify(k, d, q, &a);
-	ASSERT(a.verdict.category < CATEGORY_N);
-	ASSERT(a.verdict.kind < KIND_N);
-	ASSERT(a.verdict.scope < SCOPE_N);
+	ASSERT(a.judgement.category < CATEGORY_N);
+	ASSERT(a.judgement.kind < KIND_N);
+	ASSERT(a.judgement.scope < SCOPE_N);
 	ASSERT((a.line == 0) == (a.file == NULL));
 	classify(k, d, q, &b);
 	ASSERT(a.line == b.line && a.file == b.file);

@@ -146,18 +146,18 @@ the_first_rule_wins_over_files(void **state)
 	classify(k, d, &q, &a);
 	assert_string_equal(a.file, "mine.yml");
 	assert_int_equal(a.line, 2);
-	assert_int_equal(a.verdict.scope, SCOPE_NETBLOCK);
-	assert_false(a.verdict.is_hard);
+	assert_int_equal(a.judgement.scope, SCOPE_NETBLOCK);
+	assert_false(a.judgement.is_hard);
 	q.text = SL("over quuta");
 	classify(k, d, &q, &a);
 	assert_string_equal(a.file, "theirs.yml");
-	assert_int_equal(a.verdict.scope, SCOPE_RECIPIENT);
-	assert_true(a.verdict.is_hard);
+	assert_int_equal(a.judgement.scope, SCOPE_RECIPIENT);
+	assert_true(a.judgement.is_hard);
 	q.text = SL("something else");
 	classify(k, d, &q, &a);
 	assert_null(a.file);
 	assert_int_equal(a.line, 0);
-	assert_int_equal(a.verdict.category, CATEGORY_UNCATEGORIZED);
+	assert_int_equal(a.judgement.category, CATEGORY_UNCATEGORIZED);
 	class_desk_free(d);
 	classifier_free(k);
 }

@@ -64,8 +64,9 @@ score_row(struct slice row, struct score *s)
 	q.stage = (uint8_t)class_stage(f[8]);
 	classify(rules, desk, &q, &a);
 	s->n++;
-	s->category += a.verdict.category == category_find(f[4]);
-	s->outcome += group_of((enum kind)a.verdict.kind, a.verdict.is_hard) ==
+	s->category += a.judgement.category == category_find(f[4]);
+	s->outcome +=
+	    group_of((enum kind)a.judgement.kind, a.judgement.is_hard) ==
 	    group_of(kind_find(f[7]), code >= 500);
 }
 

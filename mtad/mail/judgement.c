@@ -1,7 +1,7 @@
 /*
- * mail/verdict.c - the names of categories, kinds and scopes, both ways.
+ * mail/judgement.c - the names of categories, kinds and scopes, both ways.
  */
-#include "mail/verdict.h"
+#include "mail/judgement.h"
 
 #define TEXT(name, text, ...) [name] = text,
 #define SCOPE_OF(name, text, scope) [name] = scope,

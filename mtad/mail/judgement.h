@@ -1,13 +1,13 @@
 /*
- * mail/verdict.h - what a refusal means: its category, its kind, what it is
+ * mail/judgement.h - what a refusal means: its category, its kind, what it is
  * about, and whether trying again can help.
  *
  * Category is the word for reports (the bounce classes that senders compare);
  * kind says what has happened, and is what reactions match on; scope says who
  * or what must change before mail goes through.
  */
-#ifndef MAIL_VERDICT_H
-#define MAIL_VERDICT_H
+#ifndef MAIL_JUDGEMENT_H
+#define MAIL_JUDGEMENT_H
 
 #include "base/base.h"
 
@@ -74,13 +74,13 @@
 	X(SCOPE_TENANT, "tenant")                                              \
 	X(SCOPE_HOST, "host") /* the receiving one */
 
-#define VERDICT_ENUM(name, ...) name,
-enum category { CATEGORY_TABLE(VERDICT_ENUM) CATEGORY_N };
-enum kind { KIND_TABLE(VERDICT_ENUM) KIND_N };
-enum scope { SCOPE_TABLE(VERDICT_ENUM) SCOPE_N };
-#undef VERDICT_ENUM
+#define JUDGEMENT_ENUM(name, ...) name,
+enum category { CATEGORY_TABLE(JUDGEMENT_ENUM) CATEGORY_N };
+enum kind { KIND_TABLE(JUDGEMENT_ENUM) KIND_N };
+enum scope { SCOPE_TABLE(JUDGEMENT_ENUM) SCOPE_N };
+#undef JUDGEMENT_ENUM
 
-struct verdict {
+struct judgement {
 	uint8_t category; /* enum category */
 	uint8_t kind;     /* enum kind */
 	uint8_t scope;    /* enum scope */
