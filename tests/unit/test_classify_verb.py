@@ -72,6 +72,10 @@ status, out, err = run(b"550 x\n", "--rules", bad)
 ok(status == 1 and out == "" and err.count("\n") == 2 and
    all(x.startswith(bad + ":2:") for x in err.splitlines()),
    "every mistake of the rules is told with its place", err)
+conf = write("bad.conf.yml", "bounce_rules: " + bad + "\n")
+r = subprocess.run([MTAD, "check", "-c", conf], stderr=subprocess.PIPE)
+ok(r.returncode == 1 and r.stderr.count(b"bad.yml:2:") == 2,
+   "mtad check looks into the rules", r.stderr)
 ok(run(b"", "--rules", TMP + "/none")[0] == 1, "no such file: exit 1")
 ok(run(b"", "--nonsense")[0] == 2 and run(b"", "word")[0] == 2,
    "wrong usage: exit 2")
