@@ -22,6 +22,7 @@ static const struct verb {
 } verbs[] = {
 	{ "run", verb_run, "run the daemon in the foreground" },
 	{ "check", verb_check, "check a configuration, all its errors" },
+	{ "classify", verb_classify, "what replies mean, by the rules" },
 	{ "schema", verb_schema, "JSON Schema of the configuration" },
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },

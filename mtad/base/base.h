@@ -50,5 +50,7 @@
 
 /* The version of the three programs, such as "0.1.0". */
 const char *mta_version(void);
+/* Where the files of share/ lie once they are installed. */
+const char *mta_datadir(void);
 
 #endif

@@ -22,6 +22,7 @@
 #define CONF_DNS_MAX 8
 #define CONF_ROUTES_MAX 4096
 #define CONF_HOSTS_MAX 16
+#define CONF_RULES_MAX 16
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
 
 struct conf_tls {
@@ -116,6 +117,9 @@ struct conf {
 	uint32_t log_keep;
 	int64_t stop_timeout_us;
 	bool log_level_debug;
+
+	uint32_t nbounce_rules;
+	struct slice bounce_rules[CONF_RULES_MAX]; /* before the shipped ones */
 
 	struct arena arena; /* private: where it all lives */
 };

@@ -436,6 +436,11 @@ static const struct opt top[] = {
 	    .help = "How this host talks to others." },
 	{ "dns", OPT_GROUP, .group = &dns_group,
 	    .help = "How names are looked up." },
+	{ "bounce_rules", OPT_PATH, AT(bounce_rules),
+	    COUNT(struct conf, nbounce_rules, CONF_RULES_MAX),
+	    .absent = "the shipped ones only",
+	    .help = "Files of rules that say what a refusal means, tried "
+		    "before the shipped ones (see classification.md)." },
 
 	{ "messages_max", OPT_U32, AT(messages_max), "5000000",
 	    RANGE(100, 100000000),

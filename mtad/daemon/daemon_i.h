@@ -99,9 +99,13 @@ struct post_session {
 	struct session_facts *facts;
 };
 
+struct rules;
+struct class_desk;
+
 struct post_conf {
 	struct post post;
 	const struct conf *conf;
+	struct rules *rules; /* given */
 };
 
 struct post_stop {
@@ -208,6 +212,8 @@ struct worker {
 	struct mailbox box;
 	struct posts inbox; /* taken, being handled */
 	const struct conf *conf;
+	struct rules *rules; /* by which replies are judged, and where */
+	struct class_desk *desk;
 	struct worker_counters counters;
 	bool is_stopping, is_done;
 	int64_t stop_at_us;
@@ -315,6 +321,7 @@ struct kept_conf;
 struct daemon {
 	const struct conf *_Atomic conf;
 	struct kept_conf *kept; /* all there were; of main's thread */
+	struct rules *rules;    /* main's own hold on the present ones */
 	struct gate gate;
 	struct guests guests;
 	struct disk *disk;
@@ -454,8 +461,9 @@ void daemon_metrics(struct worker *w, struct buf *out);
 
 /* reload.c */
 void reload(struct daemon *d, const char *path);
-/* Makes a configuration the present one and keeps it until reload_free. */
-void reload_keep(struct daemon *d, const struct conf *c);
+/* Makes a configuration the present one and keeps it until reload_free, and so
+ * the rules, which are given. */
+void reload_keep(struct daemon *d, const struct conf *c, struct rules *r);
 void reload_free(struct daemon *d);
 
 /* boot.c */

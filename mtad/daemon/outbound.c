@@ -8,6 +8,7 @@
  * freed only when the core says that it has heard of it.
  */
 #include "daemon/daemon_i.h"
+#include "daemon/rules.h"
 
 struct out_session {
 	struct worker *w;
@@ -52,6 +53,9 @@ op_result(void *ctx, struct job *j)
 	struct out_session *s = ctx;
 
 	COUNT(s->w, messages_out, 1);
+	for (uint32_t i = 0; i < j->n; i++)
+		j->rcpt[i].is_judged = rules_judge(s->w, &j->rcpt[i].outcome,
+		    j->rcpt[i].text, &j->rcpt[i].judgement);
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	to_core(s->w, &j->post);
@@ -81,6 +85,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 		conn_close_gently(s->conn, US_PER_S);
 		s->conn = NULL;
 	}
+	s->facts.is_judged = rules_judge(s->w, o, text, &s->facts.judgement);
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
 	slice_copy(text, p->text, sizeof(p->text));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/rules.h"
 
 /* Options that are looked at once, when the daemon starts. */
 #define AT(name, field)                                                        \
@@ -115,7 +116,7 @@ struct kept_conf {
 
 /* The old ones stay: sessions under way read them (a few KB a reload). */
 void
-reload_keep(struct daemon *d, const struct conf *c)
+reload_keep(struct daemon *d, const struct conf *c, struct rules *r)
 {
 	struct kept_conf *k = mem_get(sizeof(*k));
 
@@ -123,6 +124,8 @@ reload_keep(struct daemon *d, const struct conf *c)
 	k->conf = c;
 	d->kept = k;
 	d->conf = c;
+	rules_give(d->rules);
+	d->rules = r;
 }
 
 void
@@ -130,6 +133,8 @@ reload_free(struct daemon *d)
 {
 	struct kept_conf *k;
 
+	rules_give(d->rules);
+	d->rules = NULL;
 	while ((k = d->kept)) {
 		d->kept = k->older;
 		conf_free((struct conf *)(uintptr_t)k->conf);
@@ -138,18 +143,19 @@ reload_free(struct daemon *d)
 }
 
 static void
-take_over(struct daemon *d, const struct conf *c)
+take_over(struct daemon *d, const struct conf *c, struct rules *r)
 {
 	/* What is staged now may be more than a smaller budget. */
 	gate_give(&d->gate.staging_free,
 	    (int64_t)c->staging_bytes - (int64_t)d->conf->staging_bytes);
-	reload_keep(d, c);
+	reload_keep(d, c, r);
 	atomic_fetch_add(&d->reloads, 1);
 	for (uint32_t i = 0; i < d->nworkers; i++) {
 		struct post_conf *p = mem_get(sizeof(*p));
 
 		p->post.kind = POST_CONF;
 		p->conf = c;
+		p->rules = rules_take(r);
 		worker_post(&d->worker[i], &p->post);
 	}
 	boot_sources(c);
@@ -159,6 +165,7 @@ void
 reload(struct daemon *d, const char *path)
 {
 	const struct conf *c;
+	struct rules *r = NULL;
 	char state[80];
 
 	/* The time is for Type=notify-reload. */
@@ -166,8 +173,15 @@ reload(struct daemon *d, const char *path)
 	    (long long)clock_mono_us());
 	boot_notify(state);
 	c = read_again(d->conf, path);
+	if (c && !(r = rules_load(c))) {
+		log_event(LOG_ERROR, "reload", "what",
+		    "bounce_rules have errors, nothing changed", "file", path,
+		    NULL);
+		conf_free((struct conf *)(uintptr_t)c);
+		c = NULL;
+	}
 	if (c) {
-		take_over(d, c);
+		take_over(d, c, r);
 		log_event(LOG_INFO, "reload", "what",
 		    "configuration taken over", "file", path, NULL);
 	}

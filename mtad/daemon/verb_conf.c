@@ -4,13 +4,15 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "conf/classify.h"
 #include "conf/conf.h"
 #include "daemon/verbs.h"
 
 static const char check_usage[] =
     "usage: mtad check [-c FILE]\n"
     "\n"
-    "Checks a configuration and prints every error of it, one a line:\n"
+    "Checks a configuration, and the rules that it names, and prints every\n"
+    "error, one a line:\n"
     "  file:line:column: what, expected, got\n"
     "\n"
     "  -c FILE   configuration (default /etc/mtad/mtad.yml)\n"
@@ -28,6 +30,17 @@ report(void *ctx, const char *line)
 {
 	(void)ctx;
 	fprintf(stderr, "%s\n", line);
+}
+
+/* The rules that a configuration names: does the daemon take them? */
+static void
+check_rules(const struct conf *c, struct conf_errors *errs)
+{
+	struct class_source files[CONF_RULES_MAX] = { 0 };
+
+	for (uint32_t i = 0; i < c->nbounce_rules; i++)
+		files[i].name = c->bounce_rules[i].p;
+	classifier_free(classifier_new(files, c->nbounce_rules, errs));
 }
 
 int
@@ -57,7 +70,10 @@ verb_check(int argc, char **argv)
 		return 2;
 	}
 	c = conf_load(path, &errs);
-	if (!c) {
+	if (c)
+		check_rules(c, &errs);
+	if (errs.n > 0) {
+		conf_free(c);
 		fprintf(stderr, "%s: %u error%s\n", path, errs.n,
 		    errs.n == 1 ? "" : "s");
 		return 1;

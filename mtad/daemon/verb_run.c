@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/rules.h"
 #include "daemon/verbs.h"
 
 enum { OPT_RECORD = 256, OPT_RECORD_SIZE, OPT_RECORD_FILES };
@@ -274,13 +275,17 @@ run_daemon(const char *path, const struct recorder_conf *record)
 	static struct daemon daemon;
 	struct daemon *d = &daemon;
 	const struct conf *c = boot_conf(path);
+	struct rules *rules;
 	sigset_t set;
 	int fd;
 
 	if (!c)
 		return 1;
 	prefer_pages();
-	reload_keep(d, c);
+	rules = rules_load(c);
+	if (!rules)
+		return 1;
+	reload_keep(d, c, rules);
 	if (d->conf->log_level_debug)
 		log_setup(log_sink, LOG_DEBUG);
 	d->started_us = clock_mono_us();

@@ -9,6 +9,8 @@
 
 int verb_run(int argc, char **argv);
 int verb_check(int argc, char **argv);
+/* What replies mean, by the rules. */
+int verb_classify(int argc, char **argv);
 int verb_schema(int argc, char **argv);
 int verb_spool(int argc, char **argv);
 /* status, queues, sources: what the daemon sees. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/rules.h"
 
 #define BOOK_FLUSH_BYTES (64u * 1024)
 /* Outcomes wait for their lines (corehost.c), hence soon. */
@@ -35,6 +36,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	w->number = number;
 	w->roles = roles;
 	w->conf = d->conf;
+	rules_adopt(w, rules_take(d->rules));
 	w->loop = loop_new();
 	if (!w->loop)
 		return E_NOMEM;
@@ -61,6 +63,7 @@ worker_free(struct worker *w)
 	outbound_close(w);
 	if (w->tls_client)
 		tls_ctx_free(w->tls_client);
+	rules_adopt(w, NULL);
 	buf_free(&w->book);
 	if (w->loop)
 		loop_free(w->loop);
@@ -120,6 +123,7 @@ change_conf(struct worker *w, struct post_conf *p)
 	const struct conf *old = w->conf;
 
 	w->conf = p->conf;
+	rules_adopt(w, p->rules);
 	if (w->roles & ROLE_IN)
 		inbound_reload(w);
 	if (w->roles & ROLE_CORE)

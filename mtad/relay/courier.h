@@ -10,6 +10,7 @@
 
 #include "conf/conf.h"
 #include "engine/engine.h"
+#include "mail/judgement.h"
 #include "proto/proto.h"
 #include "spool/spool.h"
 
@@ -19,6 +20,9 @@ struct job_rcpt {
 	uint16_t number; /* in the envelope */
 	struct outcome outcome;
 	struct slice text; /* into job.texts */
+	/* What the reply means; the driver's word, where it judges. */
+	struct judgement judgement;
+	bool is_judged;
 };
 
 struct job {

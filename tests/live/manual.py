@@ -55,8 +55,8 @@ for name in PAGES:
 with open(os.path.join(TOP, "share", "doc", "configuration.md")) as f:
     tap.same(run(MTAD, "schema", "--reference").stdout, f.read(),
              "configuration.md is the program's reference")
-for verb in ("run", "check", "schema", "status", "queues", "sources", "list",
-             "show", "hold", "spool"):
+for verb in ("run", "check", "classify", "schema", "status", "queues", "sources",
+             "list", "show", "hold", "spool"):
     r = run(MTAD, verb, "--nonsense")
     tap.ok(r.returncode == 2 and "usage" in r.stdout or "--help" in r.stdout,
            verb + " --nonsense: exit 2, and where to look", r.stdout)

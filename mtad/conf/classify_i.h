@@ -1,0 +1,147 @@
+/*
+ * conf/classify_i.h - private to the classifier: folding of texts
+ * (class_fold.c), required literals of a pattern (class_literal.c), the
+ * automaton that finds them all in one pass (class_scan.c), compiled rules
+ * (class_rules.c) and the asking (classify.c).
+ *
+ * A rule's text is a list of patterns, its atoms. For each atom literals are
+ * found one of which every match must contain; the automaton says which atoms
+ * a text may match, and only those are tried, in the order of the rules. An
+ * atom that is nothing but literals needs no trying.
+ */
+#ifndef CONF_CLASSIFY_I_H
+#define CONF_CLASSIFY_I_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "conf/classify.h"
+#include "conf/conf_i.h"
+
+/* ---- folding (class_fold.c) ---------------------------------------------- */
+
+/*
+ * Makes a text comparable: ASCII to lower case, blanks and control bytes to
+ * single spaces, Latin letters without their accents, typographic quotes and
+ * dashes to plain ones. Other bytes stay. dst takes at most cap bytes; returns
+ * how many. It never grows: dst may be the text itself.
+ */
+size_t class_fold(struct slice text, char *dst, size_t cap);
+/* The same for a pattern, where case and blanks stay as they are. */
+size_t class_fold_pattern(struct slice pattern, char *dst, size_t cap);
+
+/* ---- literals (class_literal.c) ------------------------------------------ */
+
+#define CLASS_LITERAL_MAX 24u
+#define CLASS_BRANCHES_MAX 64u
+#define CLASS_PATTERN_MAX 2048u
+#define CLASS_GROUPS_MAX 32u /* one in another */
+
+struct class_literal {
+	uint8_t n;
+	char text[CLASS_LITERAL_MAX];
+};
+
+/*
+ * Literals, at most CLASS_BRANCHES_MAX: every text that a pattern matches
+ * contains one of them, in lower case. Returns their number, 0 when there are
+ * none. *is_all when the pattern is nothing but its literals.
+ */
+uint32_t class_literals(struct slice pattern, struct class_literal *out,
+    bool *is_all);
+
+/* ---- the automaton (class_scan.c) ---------------------------------------- */
+
+#define CLASS_STATES_MAX 200000u
+
+struct class_scan {
+	uint8_t column[256]; /* of a byte in the table */
+	uint32_t ncolumns, nstates;
+	/* [state * ncolumns + column]: twice the next state's first index here,
+	 * and 1 when that has hits. */
+	uint32_t *next;
+	uint32_t *out; /* [state]: its first hit + 1, or 0 */
+	struct class_hit *hits;
+};
+
+struct class_hit {
+	uint32_t atom, next; /* next + 1, or 0 */
+};
+
+/* A literal of an atom. */
+struct class_key {
+	uint32_t atom;
+	struct class_literal literal;
+};
+
+/* 0, E_NOMEM or E_TOOBIG. */
+int class_scan_init(struct class_scan *s, const struct class_key *keys,
+    uint32_t n) MUST_CHECK;
+void class_scan_free(struct class_scan *s);
+
+/* ---- rules (class_rules.c) ----------------------------------------------- */
+
+#define CLASS_LIST_MAX 64u    /* codes, stages, providers of a rule */
+#define CLASS_ATOMS_MAX 1024u /* patterns of a rule */
+
+struct class_range {
+	uint16_t lo, hi;
+};
+
+/* An enhanced code: classes as bits, 0 for "none there"; parts as ranges. */
+struct class_enh {
+	uint8_t classes;
+	struct class_range subject, detail;
+};
+
+enum class_hard { HARD_BY_CODE, HARD_NO, HARD_YES };
+
+struct class_rule {
+	uint16_t ncodes, nenhs, nproviders;
+	uint8_t category, kind, scope, hard;
+	uint32_t stages; /* bits; 0 = any */
+	uint32_t atom, natoms;
+	uint32_t file, line;
+	const struct class_range *codes;
+	const struct class_enh *enhs;
+	const struct slice *providers;
+};
+
+struct class_atom {
+	pcre2_code *re; /* NULL: to be found is to match */
+	uint32_t rule;
+	bool is_always; /* no literal announces it */
+};
+
+struct classifier {
+	struct arena arena;
+	uint32_t nfiles, nrules, natoms, nkeys;
+	uint32_t rules_cap, atoms_cap, keys_cap;
+	const char *files[CLASS_FILES_MAX];
+	struct class_rule *rules;
+	struct class_atom *atoms;
+	struct class_key *keys; /* gone once the automaton is there */
+	struct class_scan scan;
+	/* Rules and atoms that no literal announces. */
+	uint64_t *rules_always, *atoms_always;
+};
+
+#define CLASS_WORDS(n) (((n) + 63) / 64)
+
+static inline void
+class_mark(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static inline bool
+class_is_marked(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* Appends the rules of a file; complaints go to errs. */
+void class_rules_read(struct classifier *k, const struct class_source *file,
+    struct conf_errors *errs);
+
+#endif

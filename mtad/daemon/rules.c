@@ -1,0 +1,125 @@
+/*
+ * daemon/rules.c - the rules by which replies are judged, for all workers.
+ *
+ * A reload makes new ones; each worker lets go of the old when it meets the
+ * new, and the last one frees them. Counting apart they never change.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/classify.h"
+#include "daemon/daemon_i.h"
+#include "daemon/rules.h"
+
+struct rules {
+	_Atomic uint32_t refs;
+	struct classifier *k;
+};
+
+/* ---- files --------------------------------------------------------------- */
+
+const char *
+rules_shipped(char *dst, size_t cap)
+{
+	static const char *const above[] = { "..", "../.." };
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	char *slash;
+
+	exe[MAX(n, (ssize_t)0)] = '\0';
+	slash = strrchr(exe, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(above) && slash != NULL; i++) {
+		snprintf(dst, cap, "%.3000s/%s/share/rules/bounces.yml", exe,
+		    above[i]);
+		if (access(dst, R_OK) == 0)
+			return dst;
+	}
+	snprintf(dst, cap, "%s/rules/bounces.yml", mta_datadir());
+	return dst;
+}
+
+/* ---- sharing ------------------------------------------------------------- */
+
+static void
+report(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_event(LOG_ERROR, "rules", "what", line, NULL);
+}
+
+struct rules *
+rules_load(const struct conf *c)
+{
+	struct class_source files[CONF_RULES_MAX + 1] = { 0 };
+	struct conf_errors errs = { .report = report };
+	char shipped[PATH_MAX];
+	struct rules *r;
+	uint32_t n = 0;
+
+	for (; n < c->nbounce_rules; n++)
+		files[n].name = c->bounce_rules[n].p;
+	files[n].name = rules_shipped(shipped, sizeof(shipped));
+	/* Mail goes out without them too: they say what refusals mean. */
+	if (access(shipped, R_OK) == 0)
+		n++;
+	else
+		log_event(LOG_WARN, "rules", "what",
+		    "the shipped rules cannot be read; replies are judged "
+		    "without them",
+		    "file", shipped, NULL);
+	r = mem_get(sizeof(*r));
+	atomic_init(&r->refs, 1);
+	r->k = classifier_new(files, n, &errs);
+	if (r->k == NULL) {
+		mem_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+struct rules *
+rules_take(struct rules *r)
+{
+	atomic_fetch_add(&r->refs, 1);
+	return r;
+}
+
+void
+rules_give(struct rules *r)
+{
+	if (r == NULL || atomic_fetch_sub(&r->refs, 1) > 1)
+		return;
+	classifier_free(r->k);
+	mem_free(r);
+}
+
+/* ---- a worker's use ------------------------------------------------------ */
+
+void
+rules_adopt(struct worker *w, struct rules *r)
+{
+	class_desk_free(w->desk);
+	rules_give(w->rules);
+	w->rules = r;
+	w->desk = r ? class_desk_new(r->k) : NULL;
+}
+
+bool
+rules_judge(struct worker *w, const struct outcome *o, struct slice text,
+    struct judgement *out)
+{
+	struct class_query q = { .code = o->code,
+		.enh = o->enh,
+		.stage = o->stage,
+		.text = text };
+	struct class_answer a;
+
+	if (o->code < 400 || w->desk == NULL)
+		return false;
+	classify(w->rules->k, w->desk, &q, &a);
+	*out = a.judgement;
+	return true;
+}
