@@ -315,6 +315,7 @@ recorder_open(struct recorder *r, const struct recorder_conf *c)
 void
 recorder_start(struct recorder *r, struct core *core, int64_t now_us)
 {
+	r->core = core;
 	r->watch = (struct core_watch){ on_step, r };
 	r->last_us = now_us;
 	core_watch(core, &r->watch);
@@ -345,6 +346,9 @@ recorder_close(struct recorder *r)
 {
 	struct post *p;
 
+	/* Look-ups that are under way still end, with the core's worker. */
+	if (r->core)
+		core_watch(r->core, NULL);
 	if (r->file)
 		file_end(r, false);
 	rec_disk_close(r);

@@ -55,6 +55,7 @@ struct rec_block {
 struct recorder {
 	struct recorder_conf conf;
 	/* The core's. */
+	struct core *core;
 	struct core_watch watch;
 	struct rec_file *file; /* that is being recorded to, or NULL */
 	struct rec_block *block;

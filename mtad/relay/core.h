@@ -76,7 +76,8 @@ struct core_watch {
 	    int64_t now_us, const struct eng_cmds *cmds);
 	void *ctx;
 };
-void core_watch(struct core *c, const struct core_watch *w); /* outlives c */
+/* NULL: nobody any more. */
+void core_watch(struct core *c, const struct core_watch *w);
 const struct eng *core_engine(const struct core *c);
 /* Another engine with the same memories takes the place of the present one,
  * which is freed; between two calls. For the simulator. */

@@ -8,6 +8,8 @@ that is another is found, by checksum or as the first event that differs."""
 import os
 import re
 import signal
+import smtplib
+import socket
 import struct
 import subprocess
 import sys
@@ -232,5 +234,25 @@ def full_disk():
         subprocess.run(["umount", "-l", small])
 
 
+def look_up_at_the_end():
+    """It outlives the recording."""
+    quiet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    quiet.bind(("127.0.0.1", 0))
+    quiet.settimeout(20)
+    d = Mtad(s.port, "quiet",
+             'dns: { servers: ["127.0.0.1:%d"] }' % quiet.getsockname()[1])
+    with open(d.conf) as f:
+        text = f.read()
+    with open(d.conf, "w") as f:
+        f.write(re.sub(r"hosts: .*", "hosts: [mx.x.example] }", text))
+    d.args = ["--record", os.path.join(TMP, "quiet-ring")]
+    d.start()
+    with smtplib.SMTP("127.0.0.1", d.port) as c:
+        c.sendmail("a@b.example", "c@x.example", "Subject: s\r\n\r\nb\r\n")
+    quiet.recv(512)
+    tap.same(d.stop(), 0, "it stops in order while a name is looked up")
+
+
+look_up_at_the_end()
 full_disk()
 tap.done()
