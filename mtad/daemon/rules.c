@@ -23,7 +23,7 @@ const char *
 rules_shipped(char *dst, size_t cap)
 {
 	static const char *const above[] = { "..", "../.." };
-	char exe[PATH_MAX];
+	char exe[PATH_MAX], path[PATH_MAX], real[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;
 
@@ -32,10 +32,12 @@ rules_shipped(char *dst, size_t cap)
 	if (slash != NULL)
 		*slash = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(above) && slash != NULL; i++) {
-		snprintf(dst, cap, "%.3000s/%s/share/rules/bounces.yml", exe,
-		    above[i]);
-		if (access(dst, R_OK) == 0)
+		snprintf(path, sizeof(path),
+		    "%.3000s/%s/share/rules/bounces.yml", exe, above[i]);
+		if (realpath(path, real) && access(real, R_OK) == 0) {
+			snprintf(dst, cap, "%s", real);
 			return dst;
+		}
 	}
 	snprintf(dst, cap, "%s/rules/bounces.yml", mta_datadir());
 	return dst;
