@@ -42,17 +42,30 @@ led_booked(struct ledger *l, struct slice lines, bool has)
 		read_line(l, slice_cut(&lines, '\n'), has);
 }
 
+/* All that is left to do for it, if anything, is to commit its notice. */
+static bool
+is_final(const struct led_inst *in)
+{
+	for (uint32_t k = 0; k < in->nrcpt; k++)
+		if (in->rcpt[k].klass == OUTCOME_NONE)
+			return false;
+	return true;
+}
+
 void
 led_excuse_lines(struct ledger *l, enum led_excuse who)
 {
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct led_inst *in = &l->inst[i];
-		bool all = true, may = who == LED_ALL || in->is_slow;
+		bool all = true;
 
 		for (uint32_t k = 0; k < in->nrcpt; k++)
 			all &= in->rcpt[k].is_booked;
-		may |= who == LED_OVER_ONES && !led_is_open(in);
-		in->has_no_line |= !all && may;
+		if (all)
+			continue;
+		in->has_no_line |= who == LED_ALL || in->is_slow;
+		in->may_be_over |=
+		    who == LED_OVER_ONES && (is_final(in) || !led_is_open(in));
 	}
 }
 
@@ -62,7 +75,8 @@ led_lines(struct ledger *l)
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct led_inst *in = &l->inst[i];
 
-		if (!in->said_250 || in->has_no_line || in->is_rotten)
+		if (!in->said_250 || in->has_no_line || in->may_be_over ||
+		    in->is_rotten)
 			continue;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
 			if (!in->rcpt[k].is_booked)

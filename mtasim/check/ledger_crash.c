@@ -110,7 +110,8 @@ led_found(struct ledger *l, const struct spool_found *f)
 		    "a start finds m%u with %u recipients|it had %u", in->n,
 		    f->nrcpt, in->nrcpt);
 	in->was_found = true;
-	in->is_aside = false; /* that was not synced */
+	in->may_be_over = false; /* the start writes its lines */
+	in->is_aside = false;    /* that was not synced */
 	in->ref = f->ref;
 	in->submitted_us = l->now_us;
 	led_note_ref(l, "found", in);

@@ -49,6 +49,7 @@ struct led_inst {
 	bool is_null, is_notice, said_250, heard_250, with_core;
 	bool is_slow;       /* its commit took long */
 	bool has_no_line;   /* in the event log, and need not have one */
+	bool may_be_over;   /* it need not either, unless a start finds it */
 	bool is_called_off; /* FAILED, and that is on the medium */
 	bool was_found;
 	bool is_rotten;       /* its record has gone bad */
