@@ -192,6 +192,8 @@ led_scanned(struct ledger *l)
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct led_inst *in = &l->inst[i];
 
+		/* It was. */
+		in->has_no_line |= in->may_be_over && !in->was_found;
 		if (in->was_found)
 			compare_debts(l, in);
 		else if (in->state == LED_MAYBE)
