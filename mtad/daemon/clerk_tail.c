@@ -8,10 +8,10 @@
  * nobody misses lines.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,21 +75,50 @@ last_us(struct slice lines)
 	return 0;
 }
 
+/* The last n bytes of a file that has so many, into *bytes. Read, not mapped: a
+ * bad block, or a file that is cut meanwhile, is no reason to die. */
+static bool
+read_end(int fd, uint64_t size, uint64_t n, char **bytes)
+{
+	char *p = mem_grow(*bytes, n);
+	uint64_t have = 0;
+	ssize_t got;
+
+	if (!p)
+		return false;
+	*bytes = p;
+	while (have < n) {
+		got = pread(fd, p + have, n - have, (off_t)(size - n + have));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		have += (uint64_t)got;
+	}
+	return true;
+}
+
 /* Reads a file from the first line on that is young enough. True: there is more
  * that may be, in the file before it. */
 static bool
-read_lines(struct book_tail *t, struct slice all, uint64_t *left)
+read_lines(struct book_tail *t, int fd, uint64_t size, uint64_t *left)
 {
-	int64_t last = t->last_us ? t->last_us : last_us(all);
+	uint64_t n = 0, most = MIN(size, *left);
 	struct slice part = slice_of("", 0);
-	uint64_t n = 0;
+	char *bytes = NULL;
 	bool is_old = false;
+	int64_t last;
 
-	while (!is_old && n < MIN(all.n, *left)) {
-		n = MIN(n + MAX(STEP, n), MIN(all.n, *left));
-		part = slice_skip(all, all.n - n);
-		if (n < all.n)
+	while (!is_old && n < most) {
+		n = MIN(n + MAX(STEP, n), most);
+		if (!read_end(fd, size, n, &bytes)) {
+			mem_free(bytes);
+			return false;
+		}
+		part = slice_of(bytes, n);
+		if (n < size)
 			part = next_line(part);
+		last = t->last_us ? t->last_us : last_us(part);
 		is_old = part.n && first_us(part) < last - TAIL_WINDOW_US;
 	}
 	tail_read(t, part);
@@ -99,6 +128,7 @@ read_lines(struct book_tail *t, struct slice all, uint64_t *left)
 	/* So much has been logged that it cannot be looked through. */
 	if (!is_old && *left == 0)
 		t->since_us = MAX(t->since_us, first_us(part));
+	mem_free(bytes);
 	return !is_old && *left > 0;
 }
 
@@ -110,7 +140,6 @@ read_file(struct book_tail *t, const char *dir, const char *name,
 	char path[4096];
 	struct stat st;
 	bool more = true;
-	void *map;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -121,14 +150,7 @@ read_file(struct book_tail *t, const char *dir, const char *name,
 		/* Until a line says more. */
 		if (t->since_us == TIME_NEVER)
 			t->since_us = st.st_mtim.tv_sec * US_PER_S;
-		map = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ,
-				       MAP_PRIVATE, fd, 0) :
-				   MAP_FAILED;
-		if (map != MAP_FAILED) {
-			more = read_lines(t, slice_of(map, (size_t)st.st_size),
-			    left);
-			munmap(map, (size_t)st.st_size);
-		}
+		more = read_lines(t, fd, (uint64_t)st.st_size, left);
 	}
 	close(fd);
 	return more;

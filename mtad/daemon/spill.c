@@ -107,7 +107,6 @@ spill_piece_back(struct post *post)
 {
 	struct piece *p = container_of(post, struct piece, post);
 	struct spill *s = p->s;
-
 	struct worker *w = s->w;
 
 	w->spilling -= p->n;
