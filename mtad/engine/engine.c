@@ -313,7 +313,7 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		eng_on_conf(e, ev->conf);
 		return;
 	case EV_CLOCK:
-		e->wall_us = ev->wall_us;
+		e->wall_off_us = ev->wall_us - e->now;
 		return;
 	case EV_MESSAGE:
 		eng_on_message(e, &ev->message);
@@ -350,6 +350,12 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_DISK:
 		eng_on_disk(e, ev->is_disk_full);
+		return;
+	case EV_KEPT:
+		eng_on_kept(e, ev->kept);
+		return;
+	case EV_RECALL:
+		eng_on_recall(e, &ev->recall);
 		return;
 	case ENG_EVENT_N:
 		break;

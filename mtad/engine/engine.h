@@ -19,6 +19,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "mail/kept.h"
 #include "mail/mail.h"
 
 struct eng;
@@ -109,7 +110,9 @@ struct eng_limits {
 	X(EV_NOTICE_PAID, "notice_paid") \
 	X(EV_DAMAGED, "damaged") \
 	X(EV_SHAPE, "shape") \
-	X(EV_DISK, "disk")
+	X(EV_DISK, "disk") \
+	X(EV_KEPT, "kept") \
+	X(EV_RECALL, "recall")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -193,6 +196,22 @@ struct ev_result {
 enum eng_verb { ENG_VERB_TABLE(X) ENG_VERB_N };
 #undef X
 
+/*
+ * What is to survive a crash: numbers under names, as mail/kept.h has them with
+ * the names as text. CMD_KEEP gives one to the relay, EV_KEPT says up to which
+ * serial all are durable, and EV_RECALL brings one back at a start, before any
+ * mail: names have other ids then. What must be exact takes blocks ahead: only
+ * what a kept entry covers may be spent, and after a crash all of it counts as
+ * spent. A name that stands in an entry keeps its id for ever.
+ */
+struct eng_entry {
+	uint8_t book; /* enum kept_book */
+	uint8_t nkeys;
+	uint32_t key[KEPT_KEYS_MAX]; /* names; 0 = none */
+	uint32_t sub;
+	int64_t v[KEPT_VALUES_MAX]; /* times: wall clock */
+};
+
 /* Which recipients: all that match every field that is set. */
 struct eng_selector {
 	uint32_t msg;                            /* 0 = any */
@@ -234,6 +253,8 @@ struct eng_event {
 		/* Send nothing: no outcome can be kept, or all comes to a
 		 * stop. */
 		bool is_disk_full;
+		uint64_t kept; /* KEPT: serials up to this are durable */
+		struct eng_entry recall;
 	};
 };
 
@@ -253,7 +274,9 @@ struct eng_event {
 	X(CMD_FORGET, "forget") \
 	X(CMD_FORGET_HOST, "forget_host") \
 	X(CMD_ADMIN_DONE, "admin_done") \
-	X(CMD_SHAPE, "shape")
+	X(CMD_SHAPE, "shape") \
+	X(CMD_KEEP, "keep") \
+	X(CMD_KEEP_VALUES, "keep_values")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
@@ -332,6 +355,17 @@ struct eng_cmd {
 			uint32_t job;
 			uint32_t n;
 		} admin_done; /* rcpts */
+		/* An entry, its numbers in a CMD_KEEP_VALUES right behind. */
+		struct {
+			uint8_t book, nkeys;
+			bool is_gone; /* forget it */
+			uint32_t key[KEPT_KEYS_MAX];
+			uint32_t sub;
+			uint64_t serial; /* from 1, without a gap */
+		} keep;
+		struct {
+			int64_t v[KEPT_VALUES_MAX];
+		} keep_values;
 	};
 };
 

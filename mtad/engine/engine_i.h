@@ -379,7 +379,9 @@ struct job {
 struct eng {
 	const struct eng_policy *policy;
 	struct eng_limits limits;
-	int64_t now, start_us, wall_us;
+	int64_t now, start_us;
+	int64_t wall_off_us;               /* of the wall clock from ours */
+	uint64_t keep_serial, kept_serial; /* given, durable */
 	struct eng_cmds *cmds;
 	struct rng rng;
 	uint64_t generation; /* of CONFs */
@@ -625,6 +627,30 @@ void eng_conf_set(struct eng *e, const struct eng_policy *p);
 void eng_on_conf(struct eng *e, const struct eng_policy *p);
 void eng_conf_run(struct eng *e);
 void eng_on_disk(struct eng *e, bool is_full);
+
+/* ---- keep.c ---- */
+/* Has an entry kept, or forgotten; returns its serial. */
+uint64_t eng_keep(struct eng *e, const struct eng_entry *en, bool is_gone);
+/* Is what was given under that serial durable? */
+static inline bool
+eng_is_kept(const struct eng *e, uint64_t serial)
+{
+	return serial <= e->kept_serial;
+}
+void eng_on_kept(struct eng *e, uint64_t serial);
+void eng_on_recall(struct eng *e, const struct eng_entry *en);
+/* The wall clock now. */
+static inline int64_t
+eng_wall(const struct eng *e)
+{
+	return e->now + e->wall_off_us;
+}
+/* The engine's time of a time of the wall clock. */
+static inline int64_t
+eng_mono(const struct eng *e, int64_t wall_us)
+{
+	return wall_us - e->wall_off_us;
+}
 
 /* ---- admin.c ---- */
 void eng_on_admin(struct eng *e, const struct ev_admin *ev);

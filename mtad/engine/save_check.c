@@ -429,6 +429,7 @@ save_check_machine(const struct eng *e)
 	if (e->now < 0 || e->now > INT64_MAX / 4 || e->start_us > e->now ||
 	    e->wheel.tick_us != WHEEL_TICK_US || e->wheel.start_us < 0 ||
 	    e->wheel.start_us > e->now || (s[0] | s[1] | s[2] | s[3]) == 0 ||
+	    e->wall_off_us > INT64_MAX / 4 || e->wall_off_us < -INT64_MAX / 4 ||
 	    e->nsrcs > SRC_SLOTS || e->npools > ENG_POOLS_MAX ||
 	    !is_bool(&e->is_wheel_behind) || !is_bool(&e->is_disk_full) ||
 	    !is_bool(&e->begins_spent))

@@ -431,6 +431,19 @@ wire_admin(struct wire *w, enum wire_mode mode, struct ev_admin *x)
 	NUM(sel.everything);
 }
 
+SIZE_IS(struct eng_entry, 32 + 8 * KEPT_VALUES_MAX);
+WIRE
+wire_entry(struct wire *w, enum wire_mode mode, struct eng_entry *x)
+{
+	BELOW(book, KEPT_BOOKS_END);
+	BELOW(nkeys, KEPT_KEYS_MAX + 1);
+	for (uint32_t i = 0; i < x->nkeys && !w->bad; i++)
+		NUM(key[i]);
+	NUM(sub);
+	for (uint32_t i = 0; i < KEPT_VALUES_MAX && !w->bad; i++)
+		SPAN(v[i]);
+}
+
 /* All but its policy, where it has one. */
 WIRE
 wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
@@ -473,6 +486,12 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 		return;
 	case EV_DISK:
 		NUM(is_disk_full);
+		return;
+	case EV_KEPT:
+		NUM(kept);
+		return;
+	case EV_RECALL:
+		wire_entry(w, mode, &x->recall);
 		return;
 	case EV_CONF:
 	case EV_TICK:
@@ -595,6 +614,31 @@ wire_assign(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 	NUM(attempt);
 }
 
+WIRE
+wire_keep(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
+{
+	__typeof__(c->keep) *x = &c->keep;
+
+	SIZE_IS(__typeof__(*x), 40);
+	BELOW(book, KEPT_BOOKS_END);
+	BELOW(nkeys, KEPT_KEYS_MAX + 1);
+	NUM(is_gone);
+	for (uint32_t i = 0; i < x->nkeys && !w->bad; i++)
+		NUM(key[i]);
+	NUM(sub);
+	NUM(serial);
+}
+
+WIRE
+wire_keep_values(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
+{
+	__typeof__(c->keep_values) *x = &c->keep_values;
+
+	SIZE_IS(__typeof__(*x), 8 * KEPT_VALUES_MAX);
+	for (uint32_t i = 0; i < KEPT_VALUES_MAX; i++)
+		SPAN(v[i]);
+}
+
 SIZE_IS(struct eng_cmd, 72);
 WIRE
 wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
@@ -634,6 +678,12 @@ wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 	case CMD_ADMIN_DONE:
 		NUM(admin_done.job);
 		NUM(admin_done.n);
+		return;
+	case CMD_KEEP:
+		wire_keep(w, mode, x);
+		return;
+	case CMD_KEEP_VALUES:
+		wire_keep_values(w, mode, x);
 		return;
 	case ENG_CMD_N:
 		return;

@@ -8,7 +8,25 @@
  */
 #include "relay/core_i.h"
 
+/* The engine's wall clock may be off by so much. */
+#define CLOCK_SLACK_US (100 * US_PER_MS)
+
 static void notice_collect(struct core *c, uint32_t *i);
+
+/* The engine counts on from what it was told; clocks drift, and are set. */
+static void
+tell_clock(struct core *c)
+{
+	struct eng_event ev;
+	int64_t off = c->wall_us - c->now_us, by = off - c->told_off_us;
+
+	if (by > -CLOCK_SLACK_US && by < CLOCK_SLACK_US)
+		return;
+	c->told_off_us = off;
+	ev.kind = EV_CLOCK;
+	ev.wall_us = c->wall_us;
+	core_step(c, &ev);
+}
 
 struct core *
 core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
@@ -45,6 +63,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		core_free(c);
 		return NULL;
 	}
+	tell_clock(c);
 	return c;
 }
 
@@ -97,6 +116,7 @@ core_clock(struct core *c, int64_t now_us, int64_t wall_us)
 	c->now_us = now_us;
 	c->wall_us = wall_us;
 	c->is_starting = false;
+	tell_clock(c);
 }
 
 int64_t
@@ -319,7 +339,11 @@ carry_out(struct core *c, uint32_t *i)
 	case CMD_SHAPE:
 		do_shape(c, cmd->domain);
 		return;
+	case CMD_KEEP:
+		core_do_keep(c, i);
+		return;
 	case CMD_ASSIGN_RCPT:
+	case CMD_KEEP_VALUES:
 	case ENG_CMD_N:
 		break;
 	}
@@ -341,18 +365,34 @@ step(struct core *c, const struct eng_event *ev)
 	c->cmds.n = 0;
 }
 
+/* What the commands of a step asked for and is known here: one event each. */
+static bool
+more(struct core *c, struct eng_event *ev)
+{
+	if (c->shapes.n) {
+		ev->kind = EV_SHAPE;
+		ev->shape.domain = c->shapes.v[--c->shapes.n];
+		ev->shape.shape =
+		    core_shape(c, names_text(&c->names, ev->shape.domain));
+		return true;
+	}
+	if (c->kept_at_once) {
+		ev->kind = EV_KEPT;
+		ev->kept = c->kept_at_once;
+		c->kept_at_once = 0;
+		return true;
+	}
+	return false;
+}
+
 void
 core_step(struct core *c, const struct eng_event *ev)
 {
-	step(c, ev);
-	while (c->shapes.n) {
-		struct eng_event s = { .kind = EV_SHAPE };
+	struct eng_event next;
 
-		s.shape.domain = c->shapes.v[--c->shapes.n];
-		s.shape.shape =
-		    core_shape(c, names_text(&c->names, s.shape.domain));
-		step(c, &s);
-	}
+	step(c, ev);
+	while (more(c, &next))
+		step(c, &next);
 }
 
 /* ---- notices ------------------------------------------------------------------------ */

@@ -49,6 +49,10 @@ struct core_ops {
 	void (*parcel_give)(void *ctx, struct parcel *p);
 	struct buf *(*book)(void *ctx);
 	uint64_t (*sequence)(void *ctx);
+	/* Keeps an entry beyond crashes (its texts are good during the call) and
+	 * says so with core_kept. NULL: nothing outlives this core, and all
+	 * counts as kept at once. */
+	void (*keep)(void *ctx, const struct kept *k, uint64_t serial);
 };
 
 /* What the driver knows of a session, for the books; owned by the driver,
@@ -132,6 +136,10 @@ void core_result(struct core *c, struct job *j,
 void core_notice_done(struct core *c, struct parcel *p);
 void core_moved(struct core *c, struct handle slot,
     const struct spool_ref *ref);
+/* At a start, before any mail: an entry that was kept. */
+void core_recall(struct core *c, const struct kept *k);
+/* All entries up to that serial are durable. */
+void core_kept(struct core *c, uint64_t serial);
 /* Timers; call when core_deadline says so. */
 void core_tick(struct core *c);
 int64_t core_deadline(const struct core *c);

@@ -74,6 +74,8 @@ struct core {
 	bool is_starting; /* what the spool holds comes back; no clock yet */
 	bool is_stopping;
 	bool is_disk_full;
+	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
+	uint64_t kept_at_once; /* serial; 0: nothing new */
 	struct core_job jobs[CORE_JOBS_MAX];
 
 	/* What the commands of the present step are about. */
@@ -132,6 +134,8 @@ core_tag(struct core *c, struct slice tag)
 {
 	return core_name(c, tag, NAME_TAG);
 }
+/* Holds the name of an id for ever, as a tag. */
+void core_name_pin(struct core *c, uint32_t id);
 void core_domain_forget(struct core *c, uint32_t id);
 /* The id of a host's name, held once more until core_host_forget. */
 uint32_t core_host(struct core *c, struct slice host);
@@ -146,6 +150,10 @@ void core_resolve(struct core *c, uint32_t domain);
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,
     struct eng_selector *out) MUST_CHECK;
+
+/* core_keep.c */
+/* Carries out the KEEP at *i with its values. */
+void core_do_keep(struct core *c, uint32_t *i);
 
 /* core_log.c: the books. */
 void core_log(struct core *c, const struct eng_cmd *cmd);

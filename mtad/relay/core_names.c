@@ -52,6 +52,18 @@ core_name(struct core *c, struct slice text, enum core_name_kind kind)
 }
 
 void
+core_name_pin(struct core *c, uint32_t id)
+{
+	if (id == 0 || (id < c->kinds_cap && c->kinds[id] & NAME_TAG))
+		return;
+	if (!kinds_fit(c, id))
+		return; /* without memory it may lose its id: no harm */
+	names_hold(&c->names, id);
+	c->kinds[id] |= NAME_TAG;
+	c->ntags++;
+}
+
+void
 core_domain_forget(struct core *c, uint32_t id)
 {
 	c->kinds[id] &= (uint8_t)~NAME_DOMAIN;

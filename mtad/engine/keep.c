@@ -1,0 +1,46 @@
+/*
+ * engine/keep.c - what survives a crash: entries that are given to the relay,
+ * word that they are durable, and those that come back at a start.
+ *
+ * Each book has one owner, which knows what its numbers mean. An owner that
+ * waits for its entry to be durable looks at eng_is_kept when the word comes.
+ */
+#include "engine/engine_i.h"
+
+uint64_t
+eng_keep(struct eng *e, const struct eng_entry *en, bool is_gone)
+{
+	struct eng_cmd *c = eng_emit(e, CMD_KEEP);
+
+	ASSERT(en->nkeys <= KEPT_KEYS_MAX);
+	c->keep.book = en->book;
+	c->keep.nkeys = en->nkeys;
+	c->keep.is_gone = is_gone;
+	memcpy(c->keep.key, en->key, en->nkeys * sizeof(en->key[0]));
+	c->keep.sub = en->sub;
+	c->keep.serial = ++e->keep_serial;
+	c = eng_emit(e, CMD_KEEP_VALUES);
+	memcpy(c->keep_values.v, en->v, sizeof(en->v));
+	return e->keep_serial;
+}
+
+void
+eng_on_kept(struct eng *e, uint64_t serial)
+{
+	ASSERT(serial <= e->keep_serial);
+	e->kept_serial = MAX(e->kept_serial, serial);
+}
+
+void
+eng_on_recall(struct eng *e, const struct eng_entry *en)
+{
+	(void)e;
+	switch ((enum kept_book)en->book) {
+	case BOOK_QUOTA:
+	case BOOK_STANDING:
+	case BOOK_ADAPT:
+	case BOOK_WARMUP:
+	case KEPT_BOOKS_END:
+		return; /* a book whose owner this program has not */
+	}
+}
