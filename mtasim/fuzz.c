@@ -24,7 +24,7 @@ struct fuzz {
 	int64_t time_us;
 	uint64_t jobs, messages, checkpoint;
 	bool is_large, is_json, is_twice, is_quiet, must_mark, no_shrink;
-	uint32_t without;
+	uint64_t without;
 };
 
 static struct fuzz fuzz;
@@ -93,7 +93,7 @@ call_without(void *into, const char *value, char *why, size_t cap)
 			snprintf(why, cap, "no feature named %.*s", SLF(name));
 			return E_SYNTAX;
 		}
-		f->without |= UINT32_C(1) << i;
+		f->without |= UINT64_C(1) << i;
 		if (!rest.p)
 			break;
 	}
@@ -266,7 +266,7 @@ drop_features(struct shrinking *s)
 	for (uint32_t i = 0; i < SIM_FEATURE_N; i++) {
 		struct sim_opts o = s->best;
 
-		o.without |= UINT32_C(1) << i;
+		o.without |= UINT64_C(1) << i;
 		if (o.without != s->best.without && clock_us() < s->end_us)
 			any |= shorter(s, &o);
 	}

@@ -316,3 +316,21 @@ classify(const struct classifier *k, struct class_desk *d,
 	out->file = k->files[r->file];
 	out->line = r->line;
 }
+
+void
+class_judge(const struct classifier *k, struct class_desk *d,
+    struct slice provider, struct slice text, struct outcome *o)
+{
+	struct class_query q = { .code = o->code,
+		.enh = o->enh,
+		.stage = o->stage,
+		.text = text,
+		.provider = provider };
+	struct class_answer a;
+
+	if (o->code < 400)
+		return;
+	classify(k, d, &q, &a);
+	o->judged = a.judgement;
+	o->is_judged = true;
+}

@@ -12,7 +12,7 @@
 #define CONF_CLASSIFY_H
 
 #include "conf/conf.h"
-#include "mail/judgement.h"
+#include "mail/mail.h"
 
 #define CLASS_TEXT_MAX 2048u /* bytes of a reply's text that are looked at */
 #define CLASS_FILES_MAX 64u
@@ -55,6 +55,9 @@ void class_desk_free(struct class_desk *d);
 
 void classify(const struct classifier *k, struct class_desk *d,
     const struct class_query *q, struct class_answer *out);
+/* Puts what a refusal means into it; anything else stays as it is. */
+void class_judge(const struct classifier *k, struct class_desk *d,
+    struct slice provider, struct slice text, struct outcome *o);
 
 /*
  * One reply of a text file, as `mtad classify` reads them: either

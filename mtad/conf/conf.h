@@ -145,6 +145,9 @@ const struct conf_route *conf_route_find(const struct conf *c,
     struct slice domain);
 /* Does a pool have that name? */
 bool conf_has_pool(const struct conf *c, struct slice name);
+/* Where a file of rules that comes with the programs lies: above a program that
+ * was built and not installed, else where it is installed. Returns dst. */
+const char *conf_shipped(const char *name, char *dst, size_t cap);
 /* JSON Schema (draft 2020-12) of the configuration, made from the table. */
 int conf_schema(struct buf *out) MUST_CHECK;
 /* The options as a reference page (Markdown), made from the table. */

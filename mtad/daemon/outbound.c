@@ -54,8 +54,7 @@ op_result(void *ctx, struct job *j)
 
 	COUNT(s->w, messages_out, 1);
 	for (uint32_t i = 0; i < j->n; i++)
-		j->rcpt[i].is_judged = rules_judge(s->w, &j->rcpt[i].outcome,
-		    j->rcpt[i].text, &j->rcpt[i].judgement);
+		rules_judge(s->w, &j->rcpt[i].outcome, j->rcpt[i].text);
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	to_core(s->w, &j->post);
@@ -85,9 +84,9 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 		conn_close_gently(s->conn, US_PER_S);
 		s->conn = NULL;
 	}
-	s->facts.is_judged = rules_judge(s->w, o, text, &s->facts.judgement);
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
+	rules_judge(s->w, &p->outcome, text);
 	slice_copy(text, p->text, sizeof(p->text));
 	to_core(s->w, &p->post);
 }

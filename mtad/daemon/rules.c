@@ -17,32 +17,6 @@ struct rules {
 	struct classifier *k;
 };
 
-/* ---- files --------------------------------------------------------------- */
-
-const char *
-rules_shipped(char *dst, size_t cap)
-{
-	static const char *const above[] = { "..", "../.." };
-	char exe[PATH_MAX], path[PATH_MAX], real[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
-
-	exe[MAX(n, (ssize_t)0)] = '\0';
-	slash = strrchr(exe, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(above) && slash != NULL; i++) {
-		snprintf(path, sizeof(path),
-		    "%.3000s/%s/share/rules/bounces.yml", exe, above[i]);
-		if (realpath(path, real) && access(real, R_OK) == 0) {
-			snprintf(dst, cap, "%s", real);
-			return dst;
-		}
-	}
-	snprintf(dst, cap, "%s/rules/bounces.yml", mta_datadir());
-	return dst;
-}
-
 /* ---- sharing ------------------------------------------------------------- */
 
 static void
@@ -63,7 +37,7 @@ rules_load(const struct conf *c)
 
 	for (; n < c->nbounce_rules; n++)
 		files[n].name = c->bounce_rules[n].p;
-	files[n].name = rules_shipped(shipped, sizeof(shipped));
+	files[n].name = conf_shipped("bounces.yml", shipped, sizeof(shipped));
 	/* Mail goes out without them too: they say what refusals mean. */
 	if (access(shipped, R_OK) == 0)
 		n++;
@@ -109,19 +83,9 @@ rules_adopt(struct worker *w, struct rules *r)
 	w->desk = r ? class_desk_new(r->k) : NULL;
 }
 
-bool
-rules_judge(struct worker *w, const struct outcome *o, struct slice text,
-    struct judgement *out)
+void
+rules_judge(struct worker *w, struct outcome *o, struct slice text)
 {
-	struct class_query q = { .code = o->code,
-		.enh = o->enh,
-		.stage = o->stage,
-		.text = text };
-	struct class_answer a;
-
-	if (o->code < 400 || w->desk == NULL)
-		return false;
-	classify(w->rules->k, w->desk, &q, &a);
-	*out = a.judgement;
-	return true;
+	if (w->desk != NULL)
+		class_judge(w->rules->k, w->desk, slice_of("", 0), text, o);
 }

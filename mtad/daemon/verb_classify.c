@@ -89,7 +89,9 @@ run_load(struct run *r)
 
 	if (!r->is_bare &&
 	    (!add_configured(r, &errs) ||
-		!add_file(r, rules_shipped(r->shipped, sizeof(r->shipped)))))
+		!add_file(r,
+		    conf_shipped("bounces.yml", r->shipped,
+			sizeof(r->shipped)))))
 		return false;
 	r->k = classifier_new(r->files, r->nfiles, &errs);
 	if (r->k == NULL)

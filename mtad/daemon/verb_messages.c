@@ -18,29 +18,29 @@
 #define PATH_MAX_BYTES 4096
 #define NO_BODY slice_of("", 0)
 
-enum kind { KIND_LIST, KIND_SHOW, KIND_ACT };
+enum work { WORK_LIST, WORK_SHOW, WORK_ACT };
 
 struct verb {
 	const char *name;
-	enum kind kind;
+	enum work work;
 	const char *done, *would; /* behind "N recipients" */
 	const char *help;
 };
 
 static const struct verb verbs[] = {
-	{ "list", KIND_LIST, NULL, NULL,
+	{ "list", WORK_LIST, NULL, NULL,
 	    "Queued recipients, and why each of them waits." },
-	{ "show", KIND_SHOW, NULL, NULL,
+	{ "show", WORK_SHOW, NULL, NULL,
 	    "One message: its envelope and its recipients." },
-	{ "hold", KIND_ACT, "held", "would be held",
+	{ "hold", WORK_ACT, "held", "would be held",
 	    "Keep mail in the queue until it is released." },
-	{ "release", KIND_ACT, "released", "would be released",
+	{ "release", WORK_ACT, "released", "would be released",
 	    "Let held mail go." },
-	{ "retry", KIND_ACT, "due now", "would be due now",
+	{ "retry", WORK_ACT, "due now", "would be due now",
 	    "Try now what waits for its next attempt." },
-	{ "bounce", KIND_ACT, "bounced", "would be bounced",
+	{ "bounce", WORK_ACT, "bounced", "would be bounced",
 	    "Give up on mail and tell its senders." },
-	{ "delete", KIND_ACT, "deleted", "would be deleted",
+	{ "delete", WORK_ACT, "deleted", "would be deleted",
 	    "Give up on mail and tell nobody." },
 };
 
@@ -82,19 +82,19 @@ print_selectors(void)
 static int
 print_help(const struct verb *v)
 {
-	bool is_show = v->kind == KIND_SHOW;
+	bool is_show = v->work == WORK_SHOW;
 
 	printf("usage: mtad %s %s [OPTION ...]\n%s\n\n", v->name,
 	    is_show ? "ID" : "[SELECTOR ...]", v->help);
 	if (!is_show)
 		print_selectors();
-	if (v->kind == KIND_ACT)
+	if (v->work == WORK_ACT)
 		printf(
 		    "  --all              everything; wanted when nothing else "
 		    "is given\n\n"
 		    "  --dry-run          only count\n"
 		    "  --reason TEXT      for the event log\n");
-	if (v->kind == KIND_LIST)
+	if (v->work == WORK_LIST)
 		printf("\n  --limit N          rows (%d)\n", LIMIT_DEFAULT);
 	printf("  -c FILE            the daemon's configuration (" VERB_CONFIG
 	       ")\n"
@@ -189,9 +189,9 @@ check_options(const struct options *o)
 		return verb_usage(name,
 		    "--older-than wants a time such as 90m or 2d, got",
 		    o->sel[SEL_AGE]);
-	if (o->verb->kind == KIND_SHOW && o->sel[SEL_ID] == NULL)
+	if (o->verb->work == WORK_SHOW && o->sel[SEL_ID] == NULL)
 		return verb_usage(name, "which message? give its id", NULL);
-	if (o->verb->kind != KIND_ACT)
+	if (o->verb->work != WORK_ACT)
 		return -1;
 	if (!has_selector(o) && !o->all)
 		return verb_usage(name,
@@ -479,9 +479,9 @@ verb_messages(int argc, char **argv)
 	status = verb_find(&o.peer);
 	if (status != VERB_OK)
 		return status;
-	if (o.verb->kind == KIND_LIST)
+	if (o.verb->work == WORK_LIST)
 		status = do_list(&o);
-	else if (o.verb->kind == KIND_SHOW)
+	else if (o.verb->work == WORK_SHOW)
 		status = do_show(&o);
 	else
 		status = do_act(&o);

@@ -187,7 +187,8 @@ wire_handle(struct wire *w, enum wire_mode mode, const char *name,
 
 /* ---- parts ------------------------------------------------------------------ */
 
-SIZE_IS(struct outcome, 10);
+SIZE_IS(struct outcome, 14);
+SIZE_IS(struct judgement, 4);
 SIZE_IS(struct enh, 6);
 WIRE
 wire_outcome(struct wire *w, enum wire_mode mode, struct outcome *x)
@@ -198,6 +199,10 @@ wire_outcome(struct wire *w, enum wire_mode mode, struct outcome *x)
 			    outcome_name((enum outcome_class)x->klass),
 			    stage_name((enum stage)x->stage), x->code,
 			    x->enh.klass, x->enh.subject, x->enh.detail);
+		if (x->is_judged)
+			buf_addf(w->text, " judged=%s/%s",
+			    kind_name((enum kind)x->judged.kind),
+			    scope_name((enum scope)x->judged.scope));
 		return;
 	}
 	BELOW(klass, OUTCOME_N);
@@ -206,6 +211,13 @@ wire_outcome(struct wire *w, enum wire_mode mode, struct outcome *x)
 	NUM(enh.klass);
 	NUM(enh.subject);
 	NUM(enh.detail);
+	NUM(is_judged);
+	if (!x->is_judged)
+		return;
+	BELOW(judged.category, CATEGORY_N);
+	BELOW(judged.kind, KIND_N);
+	BELOW(judged.scope, SCOPE_N);
+	NUM(judged.is_hard);
 }
 
 SIZE_IS(struct ip, 17);
@@ -393,7 +405,7 @@ wire_up(struct wire *w, enum wire_mode mode, struct ev_session_up *x)
 	NUM(is_tls);
 }
 
-SIZE_IS(struct ev_session_down, 20);
+SIZE_IS(struct ev_session_down, 24);
 WIRE
 wire_down(struct wire *w, enum wire_mode mode, struct ev_session_down *x)
 {

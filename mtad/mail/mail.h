@@ -9,6 +9,7 @@
 #define MAIL_MAIL_H
 
 #include "base/base.h"
+#include "mail/judgement.h"
 
 /* ---- message id: 128 bits, sorts by time --------------------------------- */
 
@@ -73,12 +74,16 @@ struct enh {
 	uint16_t subject, detail;
 };
 
-/* What became of one attempt for one recipient; a peer's words are data. */
+/* What became of one attempt for one recipient; a peer's words are data, and
+ * what they mean is judged where they are read. 14 bytes: each command of the
+ * engine about a recipient holds one. */
 struct outcome {
-	uint8_t klass; /* enum outcome_class */
-	uint8_t stage; /* enum stage */
-	uint16_t code; /* 3-digit reply, 0 = none */
+	uint8_t klass : 7;  /* enum outcome_class */
+	bool is_judged : 1; /* a refusal, and somebody has judged it */
+	uint8_t stage;      /* enum stage */
+	uint16_t code;      /* 3-digit reply, 0 = none */
 	struct enh enh;
+	struct judgement judged;
 };
 
 #define REPLY_TEXT_MAX 512 /* bytes of a peer's text that are kept */

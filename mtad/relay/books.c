@@ -122,12 +122,12 @@ put_outcome(struct jsonw *w, const struct book_entry *e)
 	n = enh_format(enh, e->outcome.enh);
 	put_text(w, "enhanced", slice_of(enh, n));
 	put_text(w, "text", e->text);
-	if (e->is_judged) {
-		enum category c = (enum category)e->judgement.category;
+	if (e->outcome.is_judged) {
+		enum category c = (enum category)e->outcome.judged.category;
 
 		jw_kstr(w, "category", slice_str(category_name(c)));
 		jw_kstr(w, "kind",
-		    slice_str(kind_name((enum kind)e->judgement.kind)));
+		    slice_str(kind_name((enum kind)e->outcome.judged.kind)));
 	}
 	if (e->outcome.stage)
 		jw_kstr(w, "stage", slice_str(stage_name(e->outcome.stage)));

@@ -8,7 +8,6 @@
 #define RELAY_BOOKS_H
 
 #include "mail/mail.h"
-#include "mail/judgement.h"
 
 #define BOOK_KINDS(X)                                                          \
 	X(BOOK_RECEPTION, "Reception")                                         \
@@ -47,8 +46,6 @@ struct book_entry {
 	struct slice tls; /* "TLSv1.3 CIPHER" */
 	struct outcome outcome;
 	struct slice text;
-	struct judgement judgement; /* of a refusal */
-	bool is_judged;
 	uint64_t size;
 	uint32_t nrcpt;
 	int64_t queued_us;         /* time from arrival, -1 = none */

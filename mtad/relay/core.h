@@ -61,9 +61,6 @@ struct session_facts {
 	const char *host, *source, *site;
 	const char *tls; /* "" in clear text */
 	struct endpoint peer;
-	/* Of the refusal that ended it, where somebody judged it. */
-	struct judgement judgement;
-	bool is_judged;
 };
 
 struct core *core_new(const struct conf *conf, struct disk *disk,

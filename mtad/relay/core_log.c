@@ -85,8 +85,6 @@ fill_from_job(const struct core *c, int place, struct book_entry *e)
 	if (j->ended_us)
 		e->session_us = MAX(j->ended_us - j->began_us, 0);
 	e->text = j->rcpt[place].text;
-	e->judgement = j->rcpt[place].judgement;
-	e->is_judged = j->rcpt[place].is_judged && e->outcome.code >= 400;
 }
 
 /* Reads sender and recipient back; what cannot be read is left out. */
@@ -125,17 +123,6 @@ fill_from_facts(const struct core *c, struct book_entry *e)
 	e->tls = slice_str(f->tls);
 	e->peer = f->peer;
 	e->has_peer = true;
-}
-
-/* A session that was refused: the words are those it ended with. */
-static void
-judge_down(const struct core *c, struct book_entry *e)
-{
-	if (!c->facts || !c->facts->is_judged || e->outcome.code < 400 ||
-	    e->text.p != c->down_text.p)
-		return;
-	e->judgement = c->facts->judgement;
-	e->is_judged = true;
 }
 
 /* Does it happen once, so that only a serial number tells it from its like? */
@@ -188,10 +175,8 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 		fill_from_job(c, place, &e);
 	else
 		fill_from_spool(c, m, cmd->log.rcpt, &e, &record);
-	if (e.text.n == 0) {
+	if (e.text.n == 0)
 		e.text = own_words(c, &e.outcome);
-		judge_down(c, &e);
-	}
 	if (cmd->log.job && cmd->log.job <= CORE_JOBS_MAX) {
 		e.user = slice_str(c->jobs[cmd->log.job - 1].user);
 		e.reason = slice_str(c->jobs[cmd->log.job - 1].reason);

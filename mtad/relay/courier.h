@@ -10,7 +10,6 @@
 
 #include "conf/conf.h"
 #include "engine/engine.h"
-#include "mail/judgement.h"
 #include "proto/proto.h"
 #include "spool/spool.h"
 
@@ -20,9 +19,6 @@ struct job_rcpt {
 	uint16_t number; /* in the envelope */
 	struct outcome outcome;
 	struct slice text; /* into job.texts */
-	/* What the reply means; the driver's word, where it judges. */
-	struct judgement judgement;
-	bool is_judged;
 };
 
 struct job {

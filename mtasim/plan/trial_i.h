@@ -102,7 +102,9 @@ struct trial {
 	struct rng dns;
 	uint64_t sequence;
 	struct buf address;
-	struct verdict cold; /* too many from a young source */
+	struct verdict cold;                  /* too many from a young source */
+	const struct verdict *judged_verdict; /* of the last refusal */
+	struct outcome judged;
 };
 
 /* ---- trial.c ---- */

@@ -6,6 +6,7 @@
  * holds when it is asked, and the answer arrives after the time that it takes.
  */
 #include "plan/trial_i.h"
+#include "world/judge.h"
 
 #define QUIT_US US_PER_MS /* a peer that is near */
 
@@ -30,8 +31,24 @@ is_silent(const struct verdict *v)
 	return v != NULL && v->kind == VERDICT_SILENT;
 }
 
+/* Most refusals are the same as the last one. */
+static void
+judge(struct trial *t, const struct verdict *v, struct outcome *o)
+{
+	struct slice enh = slice_str(v->enh);
+
+	if (t->judged_verdict != v || t->judged.stage != o->stage) {
+		if (enh_parse(&enh, &o->enh))
+			o->enh = (struct enh){ 0 };
+		judge_outcome(o, slice_str(v->text));
+		t->judged_verdict = v;
+		t->judged = *o;
+	}
+	*o = t->judged;
+}
+
 static struct outcome
-outcome_of(const struct verdict *v, uint8_t stage)
+outcome_of(struct trial *t, const struct verdict *v, uint8_t stage)
 {
 	struct outcome o = { .klass = OUTCOME_TRANSIENT };
 
@@ -44,6 +61,7 @@ outcome_of(const struct verdict *v, uint8_t stage)
 		o.code = v->code;
 		if (v->code >= 500)
 			o.klass = OUTCOME_BOUNCED;
+		judge(t, v, &o);
 	}
 	return o;
 }
@@ -267,7 +285,7 @@ message_done(struct trial *t, struct peer *p)
 {
 	struct job *j = p->job;
 	const struct verdict *v = p->verdict;
-	struct outcome o = outcome_of(v, p->stage);
+	struct outcome o = outcome_of(t, v, p->stage);
 	bool ends = v != NULL && (v->kind != VERDICT_REPLY || v->code == 421);
 
 	p->job = NULL;
@@ -393,7 +411,7 @@ opened(struct trial *t, struct peer *p)
 	if (p->verdict != NULL) {
 		one->refused++;
 		tally_all(t)->refused++;
-		o = outcome_of(p->verdict, AT_CONNECT);
+		o = outcome_of(t, p->verdict, AT_CONNECT);
 		end(t, p, &o);
 		return;
 	}

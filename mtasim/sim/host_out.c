@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "sim/host_i.h"
+#include "world/judge.h"
 
 struct out_session {
 	struct host *h;
@@ -37,6 +38,8 @@ op_result(void *ctx, struct job *j)
 {
 	struct out_session *s = ctx;
 
+	for (uint32_t i = 0; i < j->n; i++)
+		judge_outcome(&j->rcpt[i].outcome, j->rcpt[i].text);
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	core_push(s->h, &j->post);
@@ -67,6 +70,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
+	judge_outcome(&p->outcome, text);
 	slice_copy(text, p->text, sizeof(p->text));
 	core_push(s->h, &p->post);
 }

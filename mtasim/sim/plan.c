@@ -141,14 +141,15 @@ conf_make(struct sim *s, uint32_t number)
 
 /* ---- the world -------------------------------------------------------------------- */
 
-static uint32_t
+static uint64_t
 features(struct sim *s)
 {
-	uint32_t f = 0, often = pick(s, 20, 80);
+	uint32_t often = pick(s, 20, 80);
+	uint64_t f = 0;
 
 	for (uint32_t i = 0; i < SIM_FEATURE_N; i++)
 		if (coin(s, often))
-			f |= UINT32_C(1) << i;
+			f |= UINT64_C(1) << i;
 	return f & ~s->opts->without;
 }
 

@@ -61,7 +61,7 @@ enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };
 struct sim_opts {
 	uint64_t seed;
 	bool is_large;     /* a larger world */
-	uint32_t without;  /* bitmap of features left out */
+	uint64_t without;  /* bitmap of features left out */
 	uint32_t messages; /* at most so many are offered; 0 = by the dice */
 	/* Nonzero: about once in so many turns of the core its engine is saved,
 	 * and one that was loaded goes on. The trace must not change. */
@@ -76,7 +76,7 @@ struct sim_report {
 	uint64_t events, attempts, faults, messages, recipients;
 	uint64_t delivered, bounced, expired, deleted, notices, seconds;
 	uint64_t second_deliveries, crashes;
-	uint32_t features; /* bitmap of those that were on */
+	uint64_t features; /* bitmap of those that were on */
 };
 
 const char *sim_feature_name(enum sim_feature f);

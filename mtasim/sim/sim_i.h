@@ -81,7 +81,7 @@ struct link_conf {
 /* ---- the plan of a world ---------------------------------------------------------- */
 
 struct plan {
-	uint32_t features;
+	uint64_t features;
 	uint32_t messages, rcpts_max;
 	int64_t load_us, heal_us; /* from the start */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];

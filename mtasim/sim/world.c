@@ -3,6 +3,7 @@
  * of a run.
  */
 #include "sim/sim_i.h"
+#include "world/judge.h"
 
 #define START_US (1000 * US_PER_S)
 #define WALL_START_US (INT64_C(1800000000) * US_PER_S)
@@ -245,9 +246,12 @@ report(struct sim *s)
 void
 sim_run(const struct sim_opts *o, struct sim_report *r)
 {
-	int64_t before = mem_live(), left;
-	struct sim *s = mem_get(sizeof(*s));
+	int64_t before, left;
+	struct sim *s;
 
+	judge_load(); /* once, and for good */
+	before = mem_live();
+	s = mem_get(sizeof(*s));
 	memset(r, 0, sizeof(*r));
 	r->seed = o->seed;
 	s->opts = o;

@@ -132,26 +132,40 @@ expected(const struct mail *m, uint32_t i)
 	struct slice a = m->rcpts[i].address;
 
 	if (sender_is(m, "no@"))
-		return (struct outcome){ OUTCOME_BOUNCED, STAGE_MAIL, 550,
-			{ 5, 7, 1 } };
+		return (struct outcome){ .klass = OUTCOME_BOUNCED,
+			.stage = STAGE_MAIL,
+			.code = 550,
+			.enh = { 5, 7, 1 } };
 	if (slice_has_prefix(a, SL("no@")))
-		return (struct outcome){ OUTCOME_BOUNCED, STAGE_RCPT, 550,
-			{ 5, 7, 1 } };
+		return (struct outcome){ .klass = OUTCOME_BOUNCED,
+			.stage = STAGE_RCPT,
+			.code = 550,
+			.enh = { 5, 7, 1 } };
 	if (slice_has_prefix(a, SL("later")))
-		return (struct outcome){ OUTCOME_TRANSIENT, STAGE_RCPT, 451,
-			{ 4, 3, 0 } };
+		return (struct outcome){ .klass = OUTCOME_TRANSIENT,
+			.stage = STAGE_RCPT,
+			.code = 451,
+			.enh = { 4, 3, 0 } };
 	if (sender_is(m, "nodata"))
-		return (struct outcome){ OUTCOME_TRANSIENT, STAGE_DATA, 452,
-			{ 4, 3, 1 } };
+		return (struct outcome){ .klass = OUTCOME_TRANSIENT,
+			.stage = STAGE_DATA,
+			.code = 452,
+			.enh = { 4, 3, 1 } };
 	if (sender_is(m, "noeom"))
-		return (struct outcome){ OUTCOME_BOUNCED, STAGE_EOM, 554,
-			{ 5, 6, 0 } };
+		return (struct outcome){ .klass = OUTCOME_BOUNCED,
+			.stage = STAGE_EOM,
+			.code = 554,
+			.enh = { 5, 6, 0 } };
 	/* A body without a byte has no piece that could be refused. */
 	if (sender_is(m, "nobody") && m->body.n > 0)
-		return (struct outcome){ OUTCOME_TRANSIENT, STAGE_EOM, 452,
-			{ 4, 3, 1 } };
-	return (
-	    struct outcome){ OUTCOME_DELIVERED, STAGE_EOM, 250, { 2, 0, 0 } };
+		return (struct outcome){ .klass = OUTCOME_TRANSIENT,
+			.stage = STAGE_EOM,
+			.code = 452,
+			.enh = { 4, 3, 1 } };
+	return (struct outcome){ .klass = OUTCOME_DELIVERED,
+		.stage = STAGE_EOM,
+		.code = 250,
+		.enh = { 2, 0, 0 } };
 }
 
 static void

@@ -1,0 +1,49 @@
+/*
+ * world/judge.c - the shipped rules of replies, once for the whole process,
+ * which has one thread.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/classify.h"
+#include "world/judge.h"
+
+static struct class_desk *desk;
+static struct classifier *rules;
+
+static void
+report(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "mtasim: %s\n", line);
+}
+
+void
+judge_load(void)
+{
+	struct conf_errors errs = { .report = report };
+	struct class_source file = { 0 };
+	static char path[PATH_MAX];
+	static bool is_loaded;
+
+	if (is_loaded)
+		return;
+	is_loaded = true;
+	file.name = conf_shipped("bounces.yml", path, sizeof(path));
+	if (access(path, R_OK) != 0)
+		return;
+	rules = classifier_new(&file, 1, &errs);
+	if (rules != NULL)
+		desk = class_desk_new(rules);
+}
+
+void
+judge_outcome(struct outcome *o, struct slice text)
+{
+	if (o->code < 400)
+		return;
+	judge_load();
+	if (desk != NULL)
+		class_judge(rules, desk, slice_of("", 0), text, o);
+}

@@ -1,0 +1,16 @@
+/*
+ * world/judge.h - what a reply means, by the rules that ship: for those who
+ * take the worker's place beside the real engine.
+ */
+#ifndef WORLD_JUDGE_H
+#define WORLD_JUDGE_H
+
+#include "mail/mail.h"
+
+/* Reads the rules, unless that has been done. */
+void judge_load(void);
+/* Judges an outcome by its text, as a worker does; without their file nothing
+ * is judged. */
+void judge_outcome(struct outcome *o, struct slice text);
+
+#endif
