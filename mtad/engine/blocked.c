@@ -9,12 +9,22 @@
  */
 #include "engine/engine_i.h"
 
+/* Of a site that has not heard of the present policy yet, nothing is told. */
+#define TOLL_LOST 1u
+
+static uint32_t
+toll_of(const struct eng *e, const struct site *s)
+{
+	return s->generation == e->generation ? s->dest + 2u : TOLL_LOST;
+}
+
 static struct eng_blocked *
 row_of(struct eng *e, uint32_t site, enum eng_why why)
 {
 	const struct site *s = pool_at(&e->sites, site);
+	struct toll *t = pool_at(&e->tolls, toll_of(e, s));
 
-	return &e->blocked[s->limit][why];
+	return &t->blocked[why];
 }
 
 /* The gate that a lane's mail stands at. */
@@ -77,10 +87,12 @@ eng_path_unshut(struct eng *e, struct path *p)
 }
 
 void
-eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
+eng_blocked(const struct eng *e, uint16_t dest, int64_t now_us,
     struct eng_blocked out[ENG_WHY_N])
 {
-	memcpy(out, e->blocked[shape], sizeof(e->blocked[shape]));
+	const struct toll *t = pool_at(&e->tolls, dest + 2u);
+
+	memcpy(out, t->blocked, sizeof(t->blocked));
 	for (uint32_t i = 1; i < e->lanes.next_new; i++) {
 		const struct lane *l;
 		const struct site *s;
@@ -89,7 +101,7 @@ eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
 			continue;
 		l = pool_at(&e->lanes, i);
 		s = pool_at(&e->sites, l->site);
-		if (s->limit == shape)
+		if (toll_of(e, s) == dest + 2u)
 			out[lane_gate(e, l)].rcpt_us +=
 			    (uint64_t)(now_us - l->counted_us) * l->nready;
 	}
@@ -101,7 +113,7 @@ eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
 			continue;
 		p = pool_at(&e->paths, i);
 		s = pool_at(&e->sites, p->site);
-		if (s->limit == shape && p->shut != WHY_NONE)
+		if (toll_of(e, s) == dest + 2u && p->shut != WHY_NONE)
 			out[p->shut].path_us += (uint64_t)(now_us - p->shut_us);
 	}
 }

@@ -47,6 +47,7 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 {
 	e->policy = p;
 	e->generation++;
+	eng_tolls_begin(e);
 	sources_set(e, p);
 	e->npools = p->npools;
 	for (uint32_t k = 0; k < p->npools; k++) {
@@ -72,8 +73,6 @@ void
 eng_on_conf(struct eng *e, const struct eng_policy *p)
 {
 	eng_conf_set(e, p);
-	/* Its rows stand for the entries of the policy. */
-	memset(e->blocked, 0, sizeof(e->blocked));
 	for (uint32_t i = 1; i < e->sessions.next_new; i++) {
 		struct sess *x;
 

@@ -34,6 +34,7 @@ eng_policy_default(struct eng_policy *p)
 	memset(p, 0, sizeof(*p));
 	p->nshapes = 1;
 	eng_shape_default(&p->shapes[0]);
+	p->nproviders = p->ndests = p->nclasses = 1;
 	p->retry.first_us = 600 * US_PER_S;
 	p->retry.max_us = 4 * 3600 * US_PER_S;
 	p->retry.factor_pct = 200;
@@ -121,6 +122,8 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->txns, sizeof(struct txn),
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
 	pool_init(&e->marks, sizeof(struct mark), many);
+	pool_init(&e->forms, sizeof(struct form), many);
+	pool_init(&e->tolls, sizeof(struct toll), ENG_DESTS_MAX + 1);
 }
 
 static void
@@ -128,7 +131,7 @@ maps_init(struct eng *e)
 {
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map };
+		&e->mark_map, &e->form_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -158,10 +161,10 @@ eng_free(struct eng *e)
 {
 	struct pool *pools[] = { &e->rcpts, &e->doms, &e->hosts, &e->flows,
 		&e->queues, &e->lanes, &e->paths, &e->sessions, &e->txns,
-		&e->marks, &e->sites };
+		&e->marks, &e->sites, &e->forms, &e->tolls };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map };
+		&e->mark_map, &e->form_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -187,10 +190,10 @@ eng_memory(const struct eng *e)
 {
 	const struct pool *pools[] = { &e->rcpts, &e->doms, &e->sites,
 		&e->hosts, &e->flows, &e->queues, &e->lanes, &e->paths,
-		&e->sessions, &e->txns, &e->marks };
+		&e->sessions, &e->txns, &e->marks, &e->forms, &e->tolls };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map };
+		&e->mark_map, &e->form_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -346,7 +349,8 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		eng_on_damaged(e, ev->damaged.msg);
 		return;
 	case EV_SHAPE:
-		eng_on_shape(e, ev->shape.domain, ev->shape.shape);
+		eng_on_shape(e, ev->shape.domain, ev->shape.dest,
+		    ev->shape.provider);
 		return;
 	case EV_DISK:
 		eng_on_disk(e, ev->is_disk_full);

@@ -29,7 +29,10 @@ struct eng;
 #define ENG_SOURCES_MAX 1024
 #define ENG_POOLS_MAX 256
 #define ENG_POOL_SOURCES_MAX 256
-#define ENG_SHAPES_MAX 256
+#define ENG_SHAPES_MAX 4096
+#define ENG_PROVIDERS_MAX 256
+#define ENG_DESTS_MAX 4096
+#define ENG_CELLS_MAX 65536 /* rows of dests x classes of sources */
 
 /* ---- policy ---------------------------------------------------------------- */
 
@@ -54,6 +57,23 @@ struct eng_shape {
 struct eng_source_conf {
 	uint32_t name;
 	bool has_v4, has_v6; /* which targets it can reach */
+	uint16_t klass;      /* column of the rows: sources that are alike */
+};
+
+/* Sites that belong together: their limits, and what is learnt about them, may
+ * be shared without their queues being one. Entry 0 stands for none. */
+struct eng_provider_conf {
+	uint32_t name;
+};
+
+/*
+ * A kind of destination: what the configuration says alike about. The shape of a
+ * path follows from that of its site and from its source: where no source is
+ * treated apart row is 0, else the row's cells say which one it is.
+ */
+struct eng_dest {
+	uint16_t shape; /* of a source that nothing is said about */
+	uint16_t row;   /* from 1 */
 };
 
 struct eng_pool_conf {
@@ -76,10 +96,14 @@ struct eng_retry {
  * the next generation (the CONF event returns the old one). */
 struct eng_policy {
 	uint64_t generation;
-	uint32_t nsources, npools, nshapes;
+	uint32_t nsources, npools, nshapes, nproviders, ndests;
+	uint32_t nclasses, nrows; /* of cells */
 	struct eng_source_conf sources[ENG_SOURCES_MAX];
 	struct eng_pool_conf pools[ENG_POOLS_MAX];
 	struct eng_shape shapes[ENG_SHAPES_MAX]; /* 0 is the default */
+	struct eng_provider_conf providers[ENG_PROVIDERS_MAX]; /* 0 is none */
+	struct eng_dest dests[ENG_DESTS_MAX]; /* 0 the default */
+	uint16_t cells[ENG_CELLS_MAX]; /* shapes: row by row, class by class */
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
@@ -88,6 +112,10 @@ struct eng_policy {
 };
 void eng_policy_default(struct eng_policy *p);
 void eng_shape_default(struct eng_shape *s);
+/* Index of the shape of a path: a kind of destination, a source of the policy (or
+ * one that it does not have). */
+uint16_t eng_policy_shape(const struct eng_policy *p, uint16_t dest,
+    uint32_t source);
 
 struct eng_limits {
 	uint32_t messages_max, rcpts_max, domains_max, sites_max, sessions_max;
@@ -159,7 +187,11 @@ struct ev_resolved {
 	uint32_t domain;
 	enum eng_dns status;
 	int64_t ttl_us;
-	uint16_t shape;    /* index of the policy's shape for this domain */
+	uint16_t dest;     /* index of the policy's dests */
+	uint16_t provider; /* index of the policy's providers, 0 = none */
+	/* 0: all domains with these hosts are one site; else (a name, held as a
+	 * host's is) those with the same one alone. */
+	uint32_t rollup;
 	bool is_route;     /* hosts from configuration, not from MX */
 	uint16_t ntargets; /* with status OK at least 1; MX order any */
 	struct eng_target target[ENG_TARGETS_MAX];
@@ -248,8 +280,8 @@ struct eng_event {
 		} damaged; /* unreadable: forget it */
 		struct {
 			uint32_t domain;
-			uint16_t shape; /* as in ev_resolved */
-		} shape;                /* asked for by CMD_SHAPE */
+			uint16_t dest, provider; /* as in ev_resolved */
+		} shape;                         /* asked for by CMD_SHAPE */
 		/* Send nothing: no outcome can be kept, or all comes to a
 		 * stop. */
 		bool is_disk_full;
@@ -303,8 +335,9 @@ struct eng_cmd {
 		uint32_t domain; /* RESOLVE; FORGET: the engine's hold on the
 				  * name is given up; FORGET_HOST: so is that
 				  * on a host's name, one for each target of
-				  * an EV_RESOLVED; SHAPE: which is its shape
-				  * in the new policy? EV_SHAPE. */
+				  * an EV_RESOLVED and one for its roll-up;
+				  * SHAPE: which is its dest in the new policy?
+				  * EV_SHAPE. */
 		struct {
 			struct handle session;
 			uint16_t source; /* index in the policy */
@@ -432,8 +465,8 @@ struct eng_blocked {
 	uint64_t path_us;  /* paths x time that they were shut then */
 	uint64_t rcpt_us;  /* due recipients x time that they waited */
 };
-/* Of entry `shape` of the policy's shapes. Cost: one pass over lanes, paths. */
-void eng_blocked(const struct eng *e, uint16_t shape, int64_t now_us,
+/* Of entry `dest` of the policy's dests. Cost: one pass over lanes, paths. */
+void eng_blocked(const struct eng *e, uint16_t dest, int64_t now_us,
     struct eng_blocked out[ENG_WHY_N]);
 
 /* clang-format off */

@@ -226,13 +226,29 @@ struct site {
 	uint32_t nrefs; /* doms, lanes, paths */
 	uint16_t nids, ntargets;
 	bool is_route;
-	uint16_t limit; /* index of shape in the policy */
+	uint16_t dest;       /* index in the policy of `generation` */
+	uint32_t shape;      /* of sources that nothing is said about */
+	uint32_t provider;   /* name, 0 = none */
+	uint32_t rollup;     /* name; a part of what makes a site */
+	uint64_t generation; /* of e, that dest is of */
 	uint32_t nsess;
-	struct eng_shape shape;
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
 	struct ilist open[AHEAD_MAX]; /* paths by their least busy session */
+};
+
+/* Limits that paths have: each form once, whatever policy they are of. */
+struct form {
+	struct eng_shape shape;
+	uint32_t twin;
+	uint32_t nrefs; /* sites, paths */
+};
+
+/* What waiting cost at a kind of destination; slot: index in the policy + 2.
+ * Slot 1 is that of sites that have not heard of the policy. */
+struct toll {
+	struct eng_blocked blocked[ENG_WHY_N];
 };
 
 struct host {
@@ -282,6 +298,7 @@ struct lane {
 
 struct path {
 	uint32_t site, src;
+	uint32_t shape;    /* a form */
 	uint32_t nsess;    /* in any state */
 	uint32_t nopening; /* of them, not up yet */
 	uint32_t nproven;  /* of them, with a reply about a recipient */
@@ -388,9 +405,9 @@ struct eng {
 
 	struct pages msgs; /* by the driver's numbers */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks;
+	    sessions, txns, marks, forms, tolls;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
-	    path_map, mark_map;
+	    path_map, mark_map, form_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
 	struct epool pools[ENG_POOLS_MAX];
@@ -421,7 +438,6 @@ struct eng {
 	uint32_t flow_new; /* of the recipient that is being announced */
 	uint64_t nstate[R_STATES];
 	struct eng_totals totals;
-	struct eng_blocked blocked[ENG_SHAPES_MAX][ENG_WHY_N];
 };
 
 /* ---- engine.c ---- */
@@ -531,7 +547,8 @@ void eng_dom_drop(struct eng *e, uint32_t dom);
 /* Somebody needs its answer: asks when there is none or it is old. */
 void eng_dom_touch(struct eng *e, uint32_t dom);
 void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
-void eng_on_shape(struct eng *e, uint32_t domain, uint16_t shape);
+void eng_on_shape(struct eng *e, uint32_t domain, uint16_t dest,
+    uint16_t provider);
 void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);
@@ -539,8 +556,9 @@ struct outcome eng_dns_outcome(enum eng_dns status);
 
 /* ---- site.c ---- */
 uint32_t eng_site_take(struct eng *e, const struct ev_resolved *ev);
-/* It has the limits of that shape of the policy. */
-void eng_site_shape(struct eng *e, uint32_t site, uint32_t shape);
+/* It is that kind of destination and of that provider in the present policy. */
+void eng_site_shape(struct eng *e, uint32_t site, uint16_t dest,
+    uint16_t provider);
 void eng_site_hold(struct eng *e, uint32_t site);
 void eng_site_drop(struct eng *e, uint32_t site);
 /* Pumps every lane of it that has work. */
@@ -591,8 +609,20 @@ void eng_path_busy(struct eng *e, uint32_t path);
 void eng_path_idle(struct eng *e, uint32_t path);
 void eng_paths_idle_run(struct eng *e);
 uint32_t eng_ahead(const struct eng_shape *s);
-/* The site's shape has changed. */
-void eng_site_reshape(struct eng *e, uint32_t site);
+static inline const struct eng_shape *
+eng_path_shape(const struct eng *e, const struct path *p)
+{
+	return &((const struct form *)pool_at(&e->forms, p->shape))->shape;
+}
+/* Its limits are what its site and its source say in the present policy. */
+void eng_path_reshape(struct eng *e, uint32_t path);
+
+/* ---- form.c ---- */
+/* The form with these limits, held once more. */
+uint32_t eng_form_take(struct eng *e, const struct eng_shape *s);
+void eng_form_drop(struct eng *e, uint32_t form);
+/* Rows for what waiting costs, one for each of the policy's dests. */
+void eng_tolls_begin(struct eng *e);
 
 /* ---- sched.c ---- */
 void eng_kicks_run(struct eng *e);

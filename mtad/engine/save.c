@@ -19,7 +19,8 @@
 const struct save_pool save_pools[] = { POOL(rcpts, rcpt), POOL(doms, dom),
 	POOL(sites, site), POOL(hosts, host), POOL(flows, flow),
 	POOL(queues, queue), POOL(lanes, lane), POOL(paths, path),
-	POOL(sessions, sess), POOL(txns, txn), POOL(marks, mark) };
+	POOL(sessions, sess), POOL(txns, txn), POOL(marks, mark),
+	POOL(forms, form), POOL(tolls, toll) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -30,7 +31,7 @@ static const struct {
 	size_t map, pool;
 } maps[] = { MAP(dom_map, doms), MAP(site_map, sites), MAP(host_map, hosts),
 	MAP(flow_map, flows), MAP(queue_map, queues), MAP(lane_map, lanes),
-	MAP(path_map, paths), MAP(mark_map, marks) };
+	MAP(path_map, paths), MAP(mark_map, marks), MAP(form_map, forms) };
 
 /* Pointers in struct eng, in order: blank in an image. */
 #define HOLE(member)                                                           \
@@ -45,9 +46,10 @@ static const struct hole {
 	POOL_HOLES(doms), POOL_HOLES(sites), POOL_HOLES(hosts),
 	POOL_HOLES(flows), POOL_HOLES(queues), POOL_HOLES(lanes),
 	POOL_HOLES(paths), POOL_HOLES(sessions), POOL_HOLES(txns),
-	POOL_HOLES(marks), HOLE(dom_map.slots), HOLE(site_map.slots),
-	HOLE(host_map.slots), HOLE(flow_map.slots), HOLE(queue_map.slots),
-	HOLE(lane_map.slots), HOLE(path_map.slots), HOLE(mark_map.slots),
+	POOL_HOLES(marks), POOL_HOLES(forms), POOL_HOLES(tolls),
+	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
+	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
+	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
 	HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs),
 	HOLE(notices) };
 
@@ -75,7 +77,7 @@ eng_layout(void)
 {
 	static const uint32_t sizes[] = { VERSION, sizeof(struct eng),
 		sizeof(struct msg), sizeof(struct target), sizeof(struct job),
-		sizeof(void *), PAGE_SHIFT, ENG_SHAPES_MAX, ENG_WHY_N,
+		sizeof(void *), PAGE_SHIFT, ENG_DESTS_MAX, ENG_WHY_N,
 		__BYTE_ORDER__, ENG_EVENT_N, ENG_CMD_N, ENG_LOG_N, ENG_VERB_N,
 		R_STATES, WHEEL_TICK_US };
 	uint64_t h = hash_bytes(1, sizes, sizeof(sizes));
@@ -115,11 +117,12 @@ policy_text(const struct eng *e, unsigned char *text)
 static void
 put_policy(const struct eng *e, const struct image_out *out)
 {
-	unsigned char text[ENG_POLICY_WIRE_MAX];
+	unsigned char *text = mem_get(ENG_POLICY_WIRE_MAX);
 	uint32_t n = policy_text(e, text);
 
 	put_u32(out, n);
 	put(out, text, n);
+	mem_free(text);
 }
 
 static void
@@ -251,8 +254,10 @@ get_machine(struct load *l)
 	static const struct eng none;
 	struct eng *e = l->e;
 	struct wheel_link *(*link)(void *ctx, uint32_t index) = e->wheel.link;
-	int err = get(l, e, sizeof(*e));
+	int err;
 
+	pool_free(&e->tolls);
+	err = get(l, e, sizeof(*e));
 	/* Whatever the bytes were: no pointer comes out of a file. */
 	for (size_t i = 0; i < ARRAY_LEN(holes); i++)
 		memcpy((char *)e + holes[i].at,

@@ -38,6 +38,9 @@ static const struct ref {
 	REF_OR_NONE(queues, queue, lane, lanes),
 	REF(queues, queue, dom, doms),
 	REF_OR_NONE(doms, dom, site, sites),
+	REF(sites, site, shape, forms),
+	REF(paths, path, shape, forms),
+	REF_OR_NONE(forms, form, twin, forms),
 	REF(lanes, lane, site, sites),
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
 	REF(paths, path, site, sites),
@@ -367,7 +370,8 @@ roads_are_good(const struct eng *e)
 {
 	EACH(e->sites, site, s, i)
 	{
-		if (s->limit >= ENG_SHAPES_MAX)
+		if (s->generation == e->generation &&
+		    s->dest >= e->policy->ndests)
 			return false;
 		for (uint16_t k = 0; k < s->ntargets; k++)
 			if (!is_slot(&e->hosts, s->targets[k].host))

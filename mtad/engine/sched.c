@@ -268,10 +268,8 @@ static void
 lane_pump(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
-	struct site *s = pool_at(&e->sites, l->site);
 
 	while (l->ring.n != 0) {
-		uint32_t ahead = eng_ahead(&s->shape);
 		struct stop st = { .why = WHY_NONE };
 
 		if (e->budget == 0) {
@@ -280,13 +278,13 @@ lane_pump(struct eng *e, uint32_t lane)
 		}
 		e->budget--;
 		e->totals.decisions_total++;
-		if (assign_below(e, lane, MIN(FILL_FIRST, ahead)))
+		if (assign_below(e, lane, FILL_FIRST))
 			continue;
 		if (l->pending >= l->ngroups)
 			return; /* enough is on its way */
 		if (open_one(e, lane, &st))
 			continue;
-		if (assign_below(e, lane, ahead))
+		if (assign_below(e, lane, AHEAD_MAX))
 			continue;
 		park(e, lane, &st);
 		return;

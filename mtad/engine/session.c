@@ -26,11 +26,10 @@ eng_sess_relist(struct eng *e, uint32_t i)
 {
 	struct sess *x = pool_at(&e->sessions, i);
 	struct path *p = pool_at(&e->paths, x->path);
-	const struct site *s = pool_at(&e->sites, p->site);
 
 	relist_out(e, i, x);
 	if (x->state == SESS_UP && !x->is_closing &&
-	    x->txns.n < eng_ahead(&s->shape)) {
+	    x->txns.n < eng_ahead(eng_path_shape(e, p))) {
 		x->level = (uint8_t)x->txns.n;
 		il_push_tail(K_ROOM(e), &p->room[x->level], i);
 		if (x->level == 0)
@@ -56,9 +55,9 @@ promise_end(struct eng *e, struct sess *x)
 
 /* Transactions of the session, by the policy and by what its host takes. */
 static uint32_t
-msgs_max(const struct site *s, const struct sess *x)
+msgs_max(const struct eng_shape *s, const struct sess *x)
 {
-	uint32_t max = s->shape.msgs_per_conn;
+	uint32_t max = s->msgs_per_conn;
 
 	if (x->bye_after != 0 && (max == 0 || x->bye_after < max))
 		max = x->bye_after;
@@ -75,6 +74,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	const struct dom *d = pool_at(&e->doms, eng_rcpt(e, q->fifo.head)->dom);
 	const struct target *t = &s->targets[target];
 	struct host *h = pool_at(&e->hosts, t->host);
+	const struct eng_shape *shape;
 	struct eng_cmd *c;
 	struct sess *x;
 	uint32_t i;
@@ -84,7 +84,8 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	x->host = t->host;
 	x->lane = lane;
 	x->bye_after = h->bye_until_us > e->now ? h->bye_after : 0;
-	x->pending = MIN(eng_ahead(&s->shape), msgs_max(s, x));
+	shape = eng_path_shape(e, p);
+	x->pending = MIN(eng_ahead(shape), msgs_max(shape, x));
 	x->level = LEVEL_NONE;
 	x->opened_us = e->now;
 	l->pending += x->pending;
@@ -195,10 +196,10 @@ void
 eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 {
 	struct path *p = pool_at(&e->paths, path);
-	struct site *s = pool_at(&e->sites, p->site);
 	struct lane *l = pool_at(&e->lanes, lane);
 	uint32_t si = p->room[p->level].head, qi = l->ring.head, ti, i;
-	uint32_t max = s->shape.rcpts_per_txn;
+	const struct eng_shape *shape = eng_path_shape(e, p);
+	uint32_t max = shape->rcpts_per_txn;
 	struct queue *q = pool_at(&e->queues, qi);
 	struct sess *x = pool_at(&e->sessions, si);
 	struct txn *t;
@@ -223,7 +224,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	eng_path_spend(e, p);
 	assign_emit(e, ti);
 	eng_lane_rotate(e, lane, qi);
-	if (x->nassigned >= msgs_max(s, x))
+	if (x->nassigned >= msgs_max(shape, x))
 		eng_sess_close(e, si);
 	else
 		eng_sess_relist(e, si);

@@ -17,12 +17,6 @@ path_key(uint32_t site, uint32_t src)
 	return ((uint64_t)site << 32) | src;
 }
 
-static const struct eng_shape *
-shape_of(const struct eng *e, const struct path *p)
-{
-	return &((const struct site *)pool_at(&e->sites, p->site))->shape;
-}
-
 uint32_t
 eng_ahead(const struct eng_shape *s)
 {
@@ -41,11 +35,27 @@ eng_path_find(const struct eng *e, uint32_t site, uint32_t src)
 	return map_get(&e->path_map, path_key(site, src));
 }
 
+/* What the path of a source to the site shall be, held once more. A site that
+ * has not heard of the present policy yet says so for all sources alike; it will
+ * before anything else happens. */
+static uint32_t
+form_of(struct eng *e, const struct site *s, uint32_t src)
+{
+	const struct form *k = pool_at(&e->forms, s->shape);
+
+	if (s->generation != e->generation)
+		return eng_form_take(e, &k->shape);
+	return eng_form_take(e,
+	    &e->policy->shapes[eng_policy_shape(e->policy, s->dest,
+		e->srcs[src].conf)]);
+}
+
 uint32_t
 eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 {
 	uint32_t i = eng_path_find(e, site, src);
 	struct site *s = pool_at(&e->sites, site);
+	const struct eng_shape *shape;
 	struct path *p;
 
 	if (i != 0)
@@ -54,9 +64,11 @@ eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 	p->site = site;
 	p->src = src;
 	p->level = LEVEL_NONE;
-	p->rate_count = s->shape.rate_count;
-	p->rate_period = s->shape.rate_period_us;
-	p->rate_burst = s->shape.rate_burst;
+	p->shape = form_of(e, s, src);
+	shape = eng_path_shape(e, p);
+	p->rate_count = shape->rate_count;
+	p->rate_period = shape->rate_period_us;
+	p->rate_burst = shape->rate_burst;
 	p->credit = p->rate_period * MAX(p->rate_burst, 1u);
 	p->credit_us = e->now;
 	if (e->begins_spent) {
@@ -86,7 +98,7 @@ credit_max(const struct path *p)
 static void
 refill(struct eng *e, struct path *p)
 {
-	const struct eng_shape *s = shape_of(e, p);
+	const struct eng_shape *s = eng_path_shape(e, p);
 	int64_t max, passed;
 
 	if ((p->rate_count | s->rate_count) == 0)
@@ -157,7 +169,7 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 bool
 eng_path_has_room(const struct eng *e, const struct path *p)
 {
-	const struct eng_shape *s = shape_of(e, p);
+	const struct eng_shape *s = eng_path_shape(e, p);
 
 	if (p->level == LEVEL_NONE || p->level == 0 || !is_rated(p))
 		return p->level != LEVEL_NONE;
@@ -207,7 +219,7 @@ is_crowded(const struct eng *e, const struct path *p, int64_t *until_us)
 enum eng_why
 eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
-	const struct eng_shape *s = shape_of(e, p);
+	const struct eng_shape *s = eng_path_shape(e, p);
 	enum eng_why why = eng_path_gate(e, p, until_us);
 
 	why = rate_gate(e, p, why, until_us);
@@ -247,7 +259,7 @@ void
 eng_path_failed(struct eng *e, uint32_t path, int64_t began_us)
 {
 	struct path *p = pool_at(&e->paths, path);
-	const struct eng_shape *s = shape_of(e, p);
+	const struct eng_shape *s = eng_path_shape(e, p);
 
 	if (p->fails != 0 && began_us < p->fail_us)
 		return; /* began before the failure that is known */
@@ -261,7 +273,7 @@ eng_path_failed(struct eng *e, uint32_t path, int64_t began_us)
 void
 eng_path_crowded(struct eng *e, struct path *p, int64_t opened_us)
 {
-	const struct eng_shape *s = shape_of(e, p);
+	const struct eng_shape *s = eng_path_shape(e, p);
 
 	p->crowd = p->nsess - 1;
 	if (p->crowd_fails != 0 && opened_us <= p->crowd_us)
@@ -369,6 +381,7 @@ path_free(struct eng *e, uint32_t i)
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
 	eng_timer_cancel(e, &p->timer);
 	eng_path_unshut(e, p);
+	eng_form_drop(e, p->shape);
 	map_del(&e->path_map, path_key(p->site, p->src));
 	il_remove(K_PATH(e), &s->paths, i);
 	e->srcs[p->src].npaths--;
@@ -398,21 +411,20 @@ eng_paths_idle_run(struct eng *e)
 }
 
 void
-eng_site_reshape(struct eng *e, uint32_t site)
+eng_path_reshape(struct eng *e, uint32_t path)
 {
-	struct site *s = pool_at(&e->sites, site);
+	struct path *p = pool_at(&e->paths, path);
+	uint32_t old = p->shape;
 
-	for (uint32_t i = s->paths.head; i != 0;) {
-		struct path *p = pool_at(&e->paths, i);
-		uint32_t next = p->link.next;
+	p->shape = form_of(e, pool_at(&e->sites, p->site), p->src);
+	eng_form_drop(e, old);
+	if (p->shape == old)
+		return;
+	for (uint32_t k = p->sessions.head; k != 0;) {
+		uint32_t next =
+		    ((struct sess *)pool_at(&e->sessions, k))->link.next;
 
-		for (uint32_t k = p->sessions.head; k != 0;) {
-			struct sess *x = pool_at(&e->sessions, k);
-
-			eng_sess_relist(e, k);
-			k = x->link.next;
-		}
-		i = next;
+		eng_sess_relist(e, k);
+		k = next;
 	}
-	eng_site_wake(e, site);
 }

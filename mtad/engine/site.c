@@ -246,15 +246,15 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 {
 	uint64_t ids[ENG_TARGETS_MAX + 1];
 	uint16_t n = ids_of(ev, ids);
-	uint64_t h = hash_bytes(ev->is_route, ids, n * sizeof(*ids));
-	uint32_t shape = MIN(ev->shape, e->policy->nshapes - 1);
+	uint64_t h = hash_bytes((uint64_t)ev->rollup << 1 | ev->is_route, ids,
+	    n * sizeof(*ids));
 	uint32_t first = map_get(&e->site_map, h), i;
 	struct site *s = NULL;
 
 	for (i = first; i != 0; i = s->twin) {
 		s = pool_at(&e->sites, i);
-		if (s->is_route == ev->is_route && s->nids == n &&
-		    memcmp(s->ids, ids, n * sizeof(*ids)) == 0)
+		if (s->is_route == ev->is_route && s->rollup == ev->rollup &&
+		    s->nids == n && memcmp(s->ids, ids, n * sizeof(*ids)) == 0)
 			break;
 	}
 	if (i == 0) {
@@ -265,29 +265,43 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 		s->nids = n;
 		s->is_route = ev->is_route;
 		s->twin = first;
-		s->shape = e->policy->shapes[shape];
+		s->rollup = ev->rollup;
 		ASSERT(map_put(&e->site_map, h, i) == 0);
 		e->totals.sites++;
+	} else if (ev->rollup != 0) { /* it is held already */
+		eng_emit(e, CMD_FORGET_HOST)->domain = ev->rollup;
 	}
 	s->nrefs++;
 	targets_set(e, s, ev);
-	eng_site_shape(e, i, shape);
+	eng_site_shape(e, i, ev->dest, ev->provider);
 	return i;
 }
 
 void
-eng_site_shape(struct eng *e, uint32_t site, uint32_t shape)
+eng_site_shape(struct eng *e, uint32_t site, uint16_t dest, uint16_t provider)
 {
 	struct site *s = pool_at(&e->sites, site);
-	const struct eng_shape *new;
+	const struct eng_policy *p = e->policy;
+	uint32_t old = s->shape;
 
-	shape = MIN(shape, e->policy->nshapes - 1);
-	new = &e->policy->shapes[shape];
-	s->limit = (uint16_t)shape;
-	if (memcmp(&s->shape, new, sizeof(*new)) == 0)
+	dest = (uint16_t)MIN((uint32_t)dest, p->ndests - 1);
+	s->provider =
+	    provider < p->nproviders ? p->providers[provider].name : 0;
+	if (s->dest == dest && s->generation == e->generation)
 		return;
-	s->shape = *new;
-	eng_site_reshape(e, site);
+	s->dest = dest;
+	s->generation = e->generation;
+	s->shape = eng_form_take(e, &p->shapes[p->dests[dest].shape]);
+	if (old != 0)
+		eng_form_drop(e, old);
+	for (uint32_t i = s->paths.head; i != 0;) {
+		uint32_t next =
+		    ((struct path *)pool_at(&e->paths, i))->link.next;
+
+		eng_path_reshape(e, i);
+		i = next;
+	}
+	eng_site_wake(e, site);
 }
 
 void
@@ -316,6 +330,9 @@ eng_site_drop(struct eng *e, uint32_t site)
 		p->twin = s->twin;
 	}
 	targets_free(e, s->targets, s->ntargets);
+	if (s->rollup != 0)
+		eng_emit(e, CMD_FORGET_HOST)->domain = s->rollup;
+	eng_form_drop(e, s->shape);
 	mem_free(s->ids);
 	pool_give(&e->sites, site);
 	e->totals.sites--;

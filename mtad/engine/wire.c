@@ -268,6 +268,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		NUM(name);
 		NUM(has_v4);
 		NUM(has_v6);
+		BELOW(klass, p->nclasses);
 	}
 	for (uint32_t i = 0; i < p->npools && !w->bad; i++) {
 		struct eng_pool_conf *x = &p->pools[i];
@@ -292,11 +293,37 @@ wire_retry(struct wire *w, enum wire_mode mode, struct eng_retry *x)
 		SPAN(list_us[i]);
 }
 
+SIZE_IS(struct eng_provider_conf, 4);
+SIZE_IS(struct eng_dest, 4);
+WIRE
+wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
+{
+	for (uint32_t i = 0; i < p->nproviders && !w->bad; i++) {
+		struct eng_provider_conf *x = &p->providers[i];
+
+		NUM(name);
+	}
+	for (uint32_t i = 0; i < p->ndests && !w->bad; i++) {
+		struct eng_dest *x = &p->dests[i];
+
+		BELOW(shape, p->nshapes);
+		BELOW(row, p->nrows + 1);
+	}
+	for (uint32_t i = 0; i < p->nrows * p->nclasses && !w->bad; i++) {
+		struct eng_policy *x = p;
+
+		BELOW(cells[i], p->nshapes);
+	}
+}
+
 SIZE_IS(struct eng_policy,
-    24 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
+    40 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
 	ENG_POOLS_MAX * sizeof(struct eng_pool_conf) +
-	ENG_SHAPES_MAX * sizeof(struct eng_shape) + sizeof(struct eng_retry) +
-	8 + 5 * 8);
+	ENG_SHAPES_MAX * sizeof(struct eng_shape) +
+	ENG_PROVIDERS_MAX * sizeof(struct eng_provider_conf) +
+	ENG_DESTS_MAX * sizeof(struct eng_dest) +
+	ENG_CELLS_MAX * sizeof(uint16_t) + sizeof(struct eng_retry) + 8 +
+	5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 {
@@ -304,9 +331,18 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	BELOW(nsources, ENG_SOURCES_MAX + 1);
 	BELOW(npools, ENG_POOLS_MAX + 1);
 	BELOW(nshapes, ENG_SHAPES_MAX + 1);
+	BELOW(nproviders, ENG_PROVIDERS_MAX + 1);
+	BELOW(ndests, ENG_DESTS_MAX + 1);
+	BELOW(nclasses, ENG_SOURCES_MAX + 1);
+	BELOW(nrows, ENG_DESTS_MAX + 1);
+	/* Of shapes and dests the default is always there. */
+	if (mode == WIRE_GET)
+		w->bad |= x->nshapes == 0 || x->ndests == 0 ||
+		    x->nrows * x->nclasses > ENG_CELLS_MAX;
 	if (mode == WIRE_SHOW)
 		return;
 	wire_pools(w, mode, x);
+	wire_dests(w, mode, x);
 	for (uint32_t i = 0; i < x->nshapes && !w->bad; i++) {
 #define X(name, type, dflt) SPAN(shapes[i].name);
 		ENG_SHAPE_TABLE(X)
@@ -382,14 +418,16 @@ wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 	NUM(is_owed);
 }
 
-SIZE_IS(struct ev_resolved, 24 + ENG_TARGETS_MAX * sizeof(struct eng_target));
+SIZE_IS(struct ev_resolved, 32 + ENG_TARGETS_MAX * sizeof(struct eng_target));
 WIRE
 wire_resolved(struct wire *w, enum wire_mode mode, struct ev_resolved *x)
 {
 	NUM(domain);
 	BELOW(status, ENG_DNS_TEMP + 1);
 	SPAN(ttl_us);
-	BELOW(shape, ENG_SHAPES_MAX);
+	BELOW(dest, ENG_DESTS_MAX);
+	BELOW(provider, ENG_PROVIDERS_MAX);
+	NUM(rollup);
 	NUM(is_route);
 	BELOW(ntargets, ENG_TARGETS_MAX + 1);
 	for (uint32_t i = 0; i < x->ntargets && !w->bad; i++)
@@ -494,7 +532,8 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 		return;
 	case EV_SHAPE:
 		NUM(shape.domain);
-		BELOW(shape.shape, ENG_SHAPES_MAX);
+		BELOW(shape.dest, ENG_DESTS_MAX);
+		BELOW(shape.provider, ENG_PROVIDERS_MAX);
 		return;
 	case EV_DISK:
 		NUM(is_disk_full);

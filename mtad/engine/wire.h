@@ -14,7 +14,7 @@
 /* Ceilings of one event (but CONF), one command and one policy. */
 #define ENG_EVENT_WIRE_MAX 4096u
 #define ENG_CMD_WIRE_MAX 128u
-#define ENG_POLICY_WIRE_MAX (512u * 1024)
+#define ENG_POLICY_WIRE_MAX (1024u * 1024)
 
 /* Each returns the place behind what it wrote; `at` has room for the ceiling.
  * now_us is that of the step, which stands elsewhere. */

@@ -136,9 +136,9 @@ core_mono(const struct core *c, int64_t wall_us)
 }
 
 uint16_t
-core_shape(const struct core *c, struct slice domain)
+core_dest(const struct core *c, struct slice domain)
 {
-	uint32_t n = MIN(c->conf->nshapes, ENG_SHAPES_MAX);
+	uint32_t n = MIN(c->conf->nshapes, ENG_DESTS_MAX);
 
 	for (uint32_t i = 1; i < n; i++)
 		if (slice_glob(c->conf->shapes[i].pattern, domain))
@@ -150,7 +150,7 @@ void
 core_blocked(const struct core *c, struct slice domain,
     struct eng_blocked out[ENG_WHY_N])
 {
-	eng_blocked(c->eng, core_shape(c, domain), c->now_us, out);
+	eng_blocked(c->eng, core_dest(c, domain), c->now_us, out);
 }
 
 int
@@ -370,10 +370,10 @@ static bool
 more(struct core *c, struct eng_event *ev)
 {
 	if (c->shapes.n) {
-		ev->kind = EV_SHAPE;
+		*ev = (struct eng_event){ .kind = EV_SHAPE };
 		ev->shape.domain = c->shapes.v[--c->shapes.n];
-		ev->shape.shape =
-		    core_shape(c, names_text(&c->names, ev->shape.domain));
+		ev->shape.dest =
+		    core_dest(c, names_text(&c->names, ev->shape.domain));
 		return true;
 	}
 	if (c->kept_at_once) {

@@ -122,8 +122,8 @@ int core_read_envelope(struct core *c, const struct core_msg *m,
 /* Wall-clock time of a driver's monotonic time. TIME_NEVER and 0 stay. */
 int64_t core_wall(const struct core *c, int64_t mono_us);
 int64_t core_mono(const struct core *c, int64_t wall_us);
-/* The index of the policy's shape for a domain. */
-uint16_t core_shape(const struct core *c, struct slice domain);
+/* The index of the policy's dest for a domain. */
+uint16_t core_dest(const struct core *c, struct slice domain);
 
 /* core_names.c */
 enum core_name_kind { NAME_TAG = 1, NAME_DOMAIN = 2 };

@@ -53,6 +53,9 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	p->nshapes = MIN(conf->nshapes, ENG_SHAPES_MAX);
 	for (uint32_t i = 0; i < p->nshapes; i++)
 		p->shapes[i] = conf->shapes[i].shape;
+	p->ndests = MIN(p->nshapes, ENG_DESTS_MAX);
+	for (uint32_t i = 0; i < p->ndests; i++)
+		p->dests[i].shape = (uint16_t)i;
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

@@ -150,8 +150,10 @@ make_policy(void)
 
 	eng_policy_default(p);
 	p->nsources = 2;
-	p->sources[0] = (struct eng_source_conf){ 60, true, false };
-	p->sources[1] = (struct eng_source_conf){ 61, true, true };
+	p->sources[0] = (struct eng_source_conf){ .name = 60, .has_v4 = true };
+	p->sources[1] = (struct eng_source_conf){ .name = 61,
+		.has_v4 = true,
+		.has_v6 = true };
 	p->npools = 1;
 	p->pools[0].name = 50;
 	p->pools[0].nsources = 2;

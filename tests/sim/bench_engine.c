@@ -101,7 +101,7 @@ resolve(struct bench *b, uint32_t domain)
 	b->ev.resolved.domain = domain;
 	b->ev.resolved.status = ENG_DNS_OK;
 	b->ev.resolved.ttl_us = 86400 * US_PER_S;
-	b->ev.resolved.shape = 0;
+	b->ev.resolved.dest = 0;
 	b->ev.resolved.is_route = false;
 	b->ev.resolved.ntargets = 1;
 	b->ev.resolved.target[0] = (struct eng_target){ .host = name,
@@ -252,7 +252,9 @@ make(struct bench *b, uint32_t queued, uint32_t sites)
 	b->policy->pools[0].nsources = SOURCES;
 	for (uint16_t i = 0; i < SOURCES; i++) {
 		b->policy->sources[i] =
-		    (struct eng_source_conf){ 2 * sites + 1 + i, true, true };
+		    (struct eng_source_conf){ .name = 2 * sites + 1 + i,
+			    .has_v4 = true,
+			    .has_v6 = true };
 		b->policy->pools[0].sources[i] = i;
 	}
 	b->e = eng_new(b->policy, &limits, 1, b->now);

@@ -65,7 +65,7 @@ resolve(struct world *w, uint32_t domain)
 	ev.resolved.domain = domain;
 	ev.resolved.status = ENG_DNS_OK;
 	ev.resolved.ttl_us = 86400 * US_PER_S;
-	ev.resolved.shape = w->shape;
+	ev.resolved.dest = w->shape;
 	ev.resolved.ntargets = 1;
 	ev.resolved.target[0].host = domain + 100000;
 	ev.resolved.target[0].port = 25;
@@ -82,7 +82,7 @@ shape(struct world *w, uint32_t domain)
 	struct eng_event ev = { .kind = EV_SHAPE };
 
 	ev.shape.domain = domain;
-	ev.shape.shape = w->shape;
+	ev.shape.dest = w->shape;
 	later(w, ev);
 }
 
@@ -282,11 +282,12 @@ world_new(struct world *w, uint32_t conns)
 	memset(w, 0, sizeof(*w));
 	eng_policy_default(p);
 	p->nsources = p->npools = 1;
-	p->sources[0] = (struct eng_source_conf){ 60, true, false };
+	p->sources[0] = (struct eng_source_conf){ .name = 60, .has_v4 = true };
 	p->pools[0].name = 50;
 	p->pools[0].nsources = 1;
 	p->default_pool = 50;
-	p->nshapes = 2;
+	p->nshapes = p->ndests = 2;
+	p->dests[1].shape = 1;
 	eng_shape_default(&p->shapes[1]);
 	p->shapes[0].conns_max = p->shapes[1].conns_max = conns;
 	w->policy = p;

@@ -159,8 +159,8 @@ world_new(struct world *w, uint32_t npools, uint32_t nsources)
 	for (uint32_t i = 0; i < npools; i++)
 		p->pools[i].name = POOL(i);
 	for (uint32_t i = 0; i < nsources; i++)
-		p->sources[i] =
-		    (struct eng_source_conf){ SOURCE(i), true, false };
+		p->sources[i] = (struct eng_source_conf){ .name = SOURCE(i),
+			.has_v4 = true };
 	p->default_pool = POOL(0);
 	p->shapes[0].conns_max = p->shapes[0].assign_ahead = 1;
 	p->shapes[0].msgs_per_conn = 0;

@@ -558,8 +558,10 @@ policies(struct world *w)
 		eng_policy_default(p);
 		p->generation = (uint64_t)k;
 		p->nsources = k ? 1 : 2;
-		p->sources[0] = (struct eng_source_conf){ 60, true, false };
-		p->sources[1] = (struct eng_source_conf){ 61, true, false };
+		p->sources[0] =
+		    (struct eng_source_conf){ .name = 60, .has_v4 = true };
+		p->sources[1] =
+		    (struct eng_source_conf){ .name = 61, .has_v4 = true };
 		p->npools = 2;
 		p->pools[0].name = 50;
 		p->pools[0].nsources = 1;
