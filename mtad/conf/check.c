@@ -123,6 +123,21 @@ check_postmaster(const struct check *k)
 }
 
 static void
+check_books(const struct check *k)
+{
+	struct conf *conf = k->conf;
+	char text[4096];
+	int n;
+
+	if (conf->books.n > 0)
+		return;
+	n = snprintf(text, sizeof(text), "%.*s/books.db",
+	    (int)MIN(conf->spool.n, sizeof(text) - 16), conf->spool.p);
+	conf->books.p = arena_str(&conf->arena, text, (size_t)n);
+	conf->books.n = conf->books.p != NULL ? (size_t)n : 0;
+}
+
+static void
 check_file(const struct check *k, struct spot s, struct slice path)
 {
 	struct stat st;
@@ -443,6 +458,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_retry(&k);
 	check_limits(&k);
 	check_routes(&k);
+	check_books(&k);
 	check_spool_max(&k);
 	conf->client.wants_tls = conf->tls_out;
 	if (!conf->is_ipv4 && !conf->is_ipv6)

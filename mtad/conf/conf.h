@@ -70,10 +70,10 @@ struct conf_shape {
 struct conf {
 	struct slice file;
 	struct slice hostname, postmaster; /* postmaster mailbox address */
-	struct slice spool, control, log;  /* paths */
-	struct slice user;                 /* empty: do not change */
-	uint16_t node;                     /* number in message ids */
-	uint32_t workers;                  /* 0 = by the number of cores */
+	struct slice spool, books, control, log; /* paths */
+	struct slice user;                       /* empty: do not change */
+	uint16_t node;                           /* number in message ids */
+	uint32_t workers; /* 0 = by the number of cores */
 
 	uint32_t nlisten;
 	struct conf_listen *listen;

@@ -379,6 +379,10 @@ static const struct opt top[] = {
 	{ "spool_max", OPT_SIZE, AT(spool_max_bytes), "0", RANGE(0, 1024 * TB),
 	    .help = "The same when the spool itself is so large; 0 = no "
 		    "limit." },
+	{ "books", OPT_PATH, AT(books), .absent = "`books.db` in the spool",
+	    .help = "SQLite file of what survives a restart beside mail: what "
+		    "limits have spent, reactions that hold, how far sources "
+		    "are warmed up." },
 	{ "control", OPT_PATH, AT(control), "/run/mtad/control.sock",
 	    .help = "Unix socket for mtatop, `mtad status` and the like." },
 	{ "log", OPT_PATH, AT(log), "/var/log/mtad",

@@ -12,6 +12,7 @@
 #include "daemon/daemon_i.h"
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
+#define KEEP_WAIT_US (20 * US_PER_MS) /* for more of its kind */
 
 /* The worker that carries a session. */
 static struct worker *
@@ -241,6 +242,22 @@ op_sequence(void *ctx)
 	return ((uint64_t)w->number << 40) | (++w->sequence & 0xffffffffff);
 }
 
+/* Entries gather for a moment, and while others are being written. */
+static void
+op_keep(void *ctx, const struct kept *k, uint64_t serial)
+{
+	struct worker *w = ctx;
+
+	if (!w->keeping) {
+		w->keeping = mem_get(sizeof(*w->keeping));
+		w->keeping->post.kind = POST_KEEP;
+		w->keeping->from = w;
+		w->keep_since_us = loop_now(w->loop);
+	}
+	shelf_put(&w->keeping->shelf, k);
+	w->keeping->serial = serial;
+}
+
 static const struct core_ops core_ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -255,6 +272,7 @@ static const struct core_ops core_ops = {
 	.parcel_give = op_parcel_give,
 	.book = op_book,
 	.sequence = op_sequence,
+	.keep = op_keep,
 };
 
 /* ---- the core's turn --------------------------------------------------------------------- */
@@ -307,6 +325,17 @@ routed(struct worker *w, struct post_routed *p)
 }
 
 static void
+kept(struct worker *w, struct post_keep *p)
+{
+	uint64_t serial = p->serial;
+
+	w->is_keeping = false;
+	shelf_free(&p->shelf);
+	mem_free(p);
+	core_kept(w->core, serial);
+}
+
+static void
 handle(struct worker *w, struct post *p)
 {
 	struct post_session *ps = container_of(p, struct post_session, post);
@@ -343,6 +372,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_ROUTED:
 		routed(w, container_of(p, struct post_routed, post));
+		return;
+	case POST_KEPT:
+		kept(w, container_of(p, struct post_keep, post));
 		return;
 	case POST_ASK:
 		counter_ask(w, container_of(p, struct ask, post));
@@ -381,6 +413,8 @@ corehost_deadline(const struct worker *w)
 		at = MIN(at, w->given_since_us + OUTCOME_WAKE_US);
 	if (w->held_since_us)
 		at = MIN(at, w->held_since_us + OUTCOME_WAKE_US);
+	if (w->keeping && !w->is_keeping)
+		at = MIN(at, w->keep_since_us + KEEP_WAIT_US);
 	if (w->d->recorder)
 		at = MIN(at, recorder_deadline(w->d->recorder));
 	return at;
@@ -447,6 +481,17 @@ give(struct worker *w)
 	w->held_since_us = 0;
 }
 
+static void
+keep_flush(struct worker *w)
+{
+	if (!w->keeping || w->is_keeping ||
+	    loop_now(w->loop) - w->keep_since_us < KEEP_WAIT_US)
+		return;
+	keeper_post(&w->d->keeper, w->keeping);
+	w->keeping = NULL;
+	w->is_keeping = true;
+}
+
 /*
  * An outcome goes to the spool behind its line and behind the Reception of its
  * message: a crash between the two makes the line appear twice, with the same
@@ -460,6 +505,7 @@ corehost_flush(struct worker *w)
 	struct posts none = { NULL, NULL };
 	bool all;
 
+	keep_flush(w);
 	if (w->outcomes) {
 		posts_push(&w->to_spool, &w->outcomes->post);
 		w->outcomes = NULL;

@@ -7,6 +7,7 @@
  *	spooler	 group commits; asleep unless there is something to write
  *	spiller	 files of large messages that come in
  *	clerk	 event log files, control socket
+ *	keeper	 what survives a crash, in SQLite; nothing but its word waits
  *	main	 signals, reload, the watch
  *
  * A thread owns its data. What is shared: the mailboxes, the gate (atomics),
@@ -25,6 +26,7 @@
 #include "daemon/recorder.h"
 #include "net/net.h"
 #include "relay/relay.h"
+#include "store/store.h"
 
 #define WORKERS_MAX 32
 
@@ -50,12 +52,15 @@ enum post_kind {
 	POST_DAMAGE,      /* struct post_damage */
 	POST_ROUTED,      /* struct post_routed: no look-up needed */
 	POST_ASK,         /* struct ask: a control request */
+	POST_KEPT,        /* struct post_keep, done */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
 	/* to the spiller */
 	POST_SPILL,      /* a piece of a spill */
 	POST_SPILL_FREE, /* struct spill */
+	/* to the keeper */
+	POST_KEEP, /* struct post_keep */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -147,6 +152,15 @@ struct post_outcomes {
 	struct post post;
 	uint32_t n;
 	struct outcome_item v[OUTCOMES_PER_POST];
+};
+
+/* Entries to be made durable. One is under way at a time; what comes meanwhile
+ * waits with the core, each identity once. */
+struct post_keep {
+	struct post post;
+	struct worker *from;
+	uint64_t serial; /* of the last */
+	struct shelf shelf;
 };
 
 struct worker;
@@ -256,6 +270,9 @@ struct worker {
 		bool has_seen;
 	} held_for[WORKERS_MAX];
 	int64_t fresh_since_us, held_since_us, given_since_us;
+	struct post_keep *keeping; /* being filled; NULL: nothing to keep */
+	int64_t keep_since_us;
+	bool is_keeping; /* one is with the keeper */
 
 	struct buf book;
 	int64_t book_since_us;
@@ -288,6 +305,16 @@ struct spiller {
 	struct loop *loop;
 	struct mailbox box;
 	const char *dir;
+	_Atomic bool is_stopping;
+};
+
+struct keeper {
+	struct daemon *d;
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	struct store *store;
+	int64_t complained_us;
 	_Atomic bool is_stopping;
 };
 
@@ -330,6 +357,7 @@ struct daemon {
 	struct worker *core_worker;
 	struct spooler spooler;
 	struct spiller spiller;
+	struct keeper keeper;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
@@ -392,6 +420,15 @@ void spill_piece_back(struct post *post);
 int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
 void spiller_stop(struct spiller *sp);
 void spiller_post(struct spiller *sp, struct post *p);
+
+/* keeper.c */
+int keeper_open(struct keeper *k, struct daemon *d) MUST_CHECK;
+/* Gives all that was kept to the core; before threads run. */
+int keeper_recall(struct keeper *k, struct worker *core) MUST_CHECK;
+int keeper_start(struct keeper *k) MUST_CHECK;
+void keeper_post(struct keeper *k, struct post_keep *p);
+/* After the workers: writes what the core has still kept, too. */
+void keeper_stop(struct keeper *k, struct worker *core);
 
 /* guests.c */
 void guests_init(struct guests *g);

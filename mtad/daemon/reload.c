@@ -23,6 +23,7 @@ static const struct fixed {
 } texts[] = {
 	AT("user", user),
 	AT("spool", spool),
+	AT("books", books),
 	AT("control", control),
 }, numbers[] = {
 	AT("workers", workers),

@@ -164,12 +164,15 @@ start(struct daemon *d, const struct recorder_conf *record)
 		if ((err = recorder_open(d->recorder, record)))
 			return err;
 	}
-	if ((err = corehost_open(d->core_worker)) ||
+	if ((err = keeper_open(&d->keeper, d)) ||
+	    (err = corehost_open(d->core_worker)) ||
+	    (err = keeper_recall(&d->keeper, d->core_worker)) ||
 	    (err = spooler_restore(&d->spooler, d->core_worker)))
 		return err;
 	malloc_trim(0); /* of what the scan knew beside the messages */
 	if (spooler_start(&d->spooler) ||
-	    spiller_start(&d->spiller, c->spool.p) || clerk_start(&d->clerk))
+	    spiller_start(&d->spiller, c->spool.p) ||
+	    keeper_start(&d->keeper) || clerk_start(&d->clerk))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
@@ -244,6 +247,7 @@ finish(struct daemon *d)
 		pthread_join(d->worker[i].thread, NULL);
 	spiller_stop(&d->spiller);
 	spooler_stop(&d->spooler);
+	keeper_stop(&d->keeper, d->core_worker);
 	clerk_stop(&d->clerk);
 	if (d->recorder) {
 		recorder_close(d->recorder);

@@ -18,14 +18,6 @@ eng_why_name(enum eng_why w)
 	return (unsigned)w < ENG_WHY_N ? why_names[w] : "?";
 }
 
-static const char *const dim_names[] = { ENG_DIM_TABLE(TEXT) };
-
-const char *
-eng_dim_name(enum eng_dim d)
-{
-	return (unsigned)d < DIM_N ? dim_names[d] : "?";
-}
-
 void
 eng_shape_default(struct eng_shape *s)
 {

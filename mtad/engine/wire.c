@@ -316,43 +316,14 @@ wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 	}
 }
 
-SIZE_IS(struct eng_rate, 24);
-WIRE
-wire_rate(struct wire *w, enum wire_mode mode, struct eng_rate *x)
-{
-	NUM(count);
-	NUM(burst);
-	SPAN(period_us);
-}
-
-SIZE_IS(struct eng_limit_conf, 8 + 4 * DIM_N + 4 + 5 * 24 + 16);
-WIRE
-wire_cap(struct wire *w, enum wire_mode mode, struct eng_limit_conf *x)
-{
-	NUM(name);
-	BELOW(dims, 1u << DIM_N);
-	NUM(zone);
-	for (int d = 0; d < DIM_N; d++)
-		NUM(where[d]);
-	NUM(conns_max);
-	wire_rate(w, mode, &x->conns);
-	wire_rate(w, mode, &x->ramp);
-	wire_rate(w, mode, &x->msgs);
-	wire_rate(w, mode, &x->rcpts);
-	wire_rate(w, mode, &x->bytes);
-	NUM(quota);
-	SPAN(quota_us);
-}
-
 SIZE_IS(struct eng_policy,
     40 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
 	ENG_POOLS_MAX * sizeof(struct eng_pool_conf) +
 	ENG_SHAPES_MAX * sizeof(struct eng_shape) +
 	ENG_PROVIDERS_MAX * sizeof(struct eng_provider_conf) +
 	ENG_DESTS_MAX * sizeof(struct eng_dest) +
-	ENG_CELLS_MAX * sizeof(uint16_t) +
-	ENG_CAPS_MAX * sizeof(struct eng_limit_conf) + 8 +
-	sizeof(struct eng_retry) + 8 + 5 * 8);
+	ENG_CELLS_MAX * sizeof(uint16_t) + sizeof(struct eng_retry) + 8 +
+	5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 {
@@ -368,7 +339,6 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	if (mode == WIRE_GET)
 		w->bad |= x->nshapes == 0 || x->ndests == 0 ||
 		    x->nrows * x->nclasses > ENG_CELLS_MAX;
-	BELOW(ncaps, ENG_CAPS_MAX + 1);
 	if (mode == WIRE_SHOW)
 		return;
 	wire_pools(w, mode, x);
@@ -378,8 +348,6 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 		ENG_SHAPE_TABLE(X)
 #undef X
 	}
-	for (uint32_t i = 0; i < x->ncaps && !w->bad; i++)
-		wire_cap(w, mode, &x->caps[i]);
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
 	SPAN(dns_retry_min_us);

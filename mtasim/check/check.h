@@ -135,6 +135,8 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(session_full)                                                        \
 	X(large_streamed)                                                      \
 	X(spilled)                                                             \
+	X(kept)                                                                \
+	X(recalled)                                                            \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \
 	X(client_broke_off)                                                    \

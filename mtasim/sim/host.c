@@ -220,6 +220,7 @@ host_start(struct sim *s)
 		    sim_wall(s));
 		ASSERT(h->core);
 		core_rates_spent(h->core);
+		keep_recall(h);
 		err = restore(h);
 	}
 	if (err || h->disk.is_dead) {
@@ -332,6 +333,7 @@ host_gone(struct host *h)
 	lim_crash(s->limits);
 	h->given = h->applied = 0;
 	h->is_crashing = false;
+	keep_crash(h);
 	sim_disk_restart(&h->disk);
 	sim_timer_set(s, &h->boot,
 	    s->now_us +
@@ -355,6 +357,7 @@ host_make(struct sim *s)
 	sim_timer_init(&h->stop, host_stop_look, h, "stop");
 	sim_timer_init(&h->boot, on_boot, h, "boot");
 	books_make(h);
+	keep_make(h);
 	list_init(&h->parcels);
 	sim_disk_open(&h->disk, s);
 	h->disk.waits = &h->fiber;
@@ -371,6 +374,7 @@ host_free(struct sim *s)
 	mem_free(h->sess);
 	sim_disk_close(&h->disk);
 	books_free(h);
+	keep_free(h);
 	sim_timer_cancel(s, &h->in.turn);
 	sim_timer_cancel(s, &h->out.turn);
 	sim_timer_cancel(s, &h->spooler.turn);

@@ -217,6 +217,15 @@ op_sequence(void *ctx)
 	return host_sequence(ctx, 1);
 }
 
+static void
+op_keep(void *ctx, const struct kept *k, uint64_t serial)
+{
+	struct host *h = ctx;
+
+	sim_trace_u64(h->s, serial);
+	keep_entry(h, k, serial);
+}
+
 const struct core_ops host_core_ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -231,6 +240,7 @@ const struct core_ops host_core_ops = {
 	.parcel_give = op_parcel_give,
 	.book = op_book,
 	.sequence = op_sequence,
+	.keep = op_keep,
 };
 
 /* ---- news for the core ------------------------------------------------------------ */
@@ -323,6 +333,11 @@ handle_core(struct host *h, struct post *p)
 		core_damage(h->core, &pd->damage);
 		mem_free(pd);
 		return;
+	case POST_KEPT:
+		core_kept(h->core,
+		    container_of(p, struct post_kept, post)->serial);
+		mem_free(container_of(p, struct post_kept, post));
+		return;
 	default:
 		ASSERT(!"a post for the core");
 	}
@@ -407,6 +422,7 @@ flush(struct host *h)
 	bool is_written;
 
 	book_flush(h, BOOK_CORE);
+	keep_flush(h);
 	if (h->outcomes) {
 		posts_push(&h->to_spool, &h->outcomes->post);
 		h->outcomes = NULL;

@@ -8,6 +8,7 @@
 #define SIM_HOST_I_H
 
 #include "sim/sim_i.h"
+#include "store/store.h"
 
 enum post_kind {
 	/* to the inbound worker */
@@ -25,6 +26,7 @@ enum post_kind {
 	POST_DOWN,        /* struct post_session */
 	POST_MOVED,       /* struct post_moved */
 	POST_DAMAGE,      /* struct post_damage */
+	POST_KEPT,        /* struct post_kept */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -64,6 +66,11 @@ struct post_moved {
 	struct post post;
 	struct handle slot;
 	struct spool_ref ref;
+};
+
+struct post_kept {
+	struct post post;
+	uint64_t serial;
 };
 
 struct post_damage {
@@ -118,6 +125,14 @@ struct sim_book {
 	struct timer clerk;
 };
 
+/* Entries: not yet given, being written, durable. host_keep.c */
+struct sim_keep {
+	struct shelf fresh, way, kept;
+	uint64_t serial, way_serial;
+	bool is_out;
+	struct timer written;
+};
+
 struct host {
 	struct sim *s;
 	const struct conf *conf, *boot_conf;
@@ -130,6 +145,7 @@ struct host {
 	struct core *core;
 	struct eng_policy *policy; /* of an engine that was loaded */
 	struct sim_book book[BOOKS];
+	struct sim_keep keep;
 	struct buf log;    /* its end; outlives the process */
 	int64_t jumped_us; /* when the clock did, last */
 	bool is_ahead;     /* outcomes went to the spool without their lines */
@@ -188,6 +204,14 @@ int64_t book_deadline(const struct host *h, enum book which);
 void books_write(struct host *h);
 void books_tail(struct host *h, struct book_tail *t);
 void books_crash(struct host *h, bool is_power);
+/* host_keep.c */
+void keep_make(struct host *h);
+void keep_free(struct host *h);
+void keep_entry(struct host *h, const struct kept *k, uint64_t serial);
+void keep_flush(struct host *h);
+void keep_recall(struct host *h);
+void keep_stop(struct host *h);
+void keep_crash(struct host *h);
 /* host_in.c */
 void inbound_turn(void *arg);
 void inbound_committed(struct host *h, struct parcel *p);

@@ -47,6 +47,7 @@ end(struct host *h)
 		return;
 	}
 	books_write(h);
+	keep_stop(h);
 	books_crash(h, false); /* the next life counts from one */
 	led_stopped(s->ledger, sim_disk_is_ill(&h->disk));
 	story_add(s->story, "STOPPED", 0, -1, SL(""));

@@ -188,7 +188,8 @@ def common_name(d):
 
 def test_reload():
     one, two = certificate("one"), certificate("two")
-    conf = write_config("reload", route=smart(sink), log_level="debug")
+    conf = write_config("reload", route=smart(sink), log_level="debug",
+                        books=path("reload.db"))
     door = json.load(open(conf["file"]))["listen"]["in"]
     rewrite(conf, listen={"in": dict(door, tls=one)})
     d = Mtad(conf).start()
@@ -223,7 +224,8 @@ def test_reload():
     old.readline()
     tap.same(old.readline(), b"", "... nor given to who was told before")
     for key, value in (("workers", 7), ("messages_max", 12345),
-                       ("user", "nobody"), ("spool", path("other"))):
+                       ("user", "nobody"), ("spool", path("other")),
+                       ("books", path("other.db"))):
         with open(conf["file"]) as f:
             was = json.load(f).get(key)
         rewrite(conf, **{key: value})
@@ -317,10 +319,39 @@ def test_start():
                "start: " + words, p.stdout)
 
 
+def start_fails(conf):
+    p = subprocess.run([MTAD, "run", "-c", conf["file"]], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=20)
+    return p.stdout if p.returncode == 1 else ""
+
+
+def test_books():
+    """What survives a crash: a damaged file is set aside, a newer refused."""
+    books = path("some.db")
+    conf = write_config("books", books=books)
+    with open(books, "w") as f:
+        f.write("this is no database " * 400)
+    d = Mtad(conf).start()
+    d.stop()
+    log = d.said()
+    tap.ok("books" in log and "set aside" in log and ".bad-1" in log,
+           "books: damaged ones are set aside, and that is said", log)
+    with open(books, "r+b") as f:
+        f.seek(60)
+        f.write(b"\0\0\0\7")
+    tap.ok("option=books" in start_fails(conf),
+           "books: those of a newer program are refused")
+    rewrite(conf, books=path("nowhere") + "/books.db")
+    tap.ok("option=books" in start_fails(conf),
+           "books: a directory that is not there")
+
+
 test_notify()
 test_watchdog()
 test_stop()
 test_reload()
 test_user()
 test_start()
+test_books()
 tap.done()
