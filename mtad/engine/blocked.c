@@ -15,7 +15,7 @@
 static uint32_t
 toll_of(const struct eng *e, const struct site *s)
 {
-	return s->generation == e->generation ? s->dest + 2u : TOLL_LOST;
+	return s->generation == e->generation ? s->where.dest + 2u : TOLL_LOST;
 }
 
 static struct eng_blocked *

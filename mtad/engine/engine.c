@@ -34,7 +34,7 @@ eng_policy_default(struct eng_policy *p)
 	memset(p, 0, sizeof(*p));
 	p->nshapes = 1;
 	eng_shape_default(&p->shapes[0]);
-	p->nproviders = p->ndests = p->nclasses = 1;
+	p->nproviders = p->ndests = 1;
 	p->retry.first_us = 600 * US_PER_S;
 	p->retry.max_us = 4 * 3600 * US_PER_S;
 	p->retry.factor_pct = 200;
@@ -349,8 +349,7 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		eng_on_damaged(e, ev->damaged.msg);
 		return;
 	case EV_SHAPE:
-		eng_on_shape(e, ev->shape.domain, ev->shape.dest,
-		    ev->shape.provider);
+		eng_on_shape(e, ev->shape.domain, &ev->shape.where);
 		return;
 	case EV_DISK:
 		eng_on_disk(e, ev->is_disk_full);

@@ -32,7 +32,7 @@ struct eng;
 #define ENG_SHAPES_MAX 4096
 #define ENG_PROVIDERS_MAX 256
 #define ENG_DESTS_MAX 4096
-#define ENG_CELLS_MAX 65536 /* rows of dests x classes of sources */
+#define ENG_PAIRS_MAX 16384
 
 /* ---- policy ---------------------------------------------------------------- */
 
@@ -57,23 +57,38 @@ struct eng_shape {
 struct eng_source_conf {
 	uint32_t name;
 	bool has_v4, has_v6; /* which targets it can reach */
-	uint16_t klass;      /* column of the rows: sources that are alike */
+	uint16_t shape;      /* what is said about it; 0 = nothing */
 };
+
+/*
+ * The limits of a path are put together from layers, each of which says what it
+ * says: the default, the site's provider, the provider for this source, the
+ * site's hosts, the domain, the source. The later one wins, limit by limit.
+ * Layers stand in eng_policy.shapes; which limits one sets, in .sets.
+ */
+#define ENG_SHAPE_BIT(name) ENG_SHAPE_BIT_##name
+enum eng_shape_bit {
+#define X(name, type, dflt) ENG_SHAPE_BIT(name),
+	ENG_SHAPE_TABLE(X)
+#undef X
+	    ENG_SHAPE_BITS
+};
+#define ENG_SETS_ALL ((UINT32_C(1) << ENG_SHAPE_BITS) - 1)
 
 /* Sites that belong together: their limits, and what is learnt about them, may
  * be shared without their queues being one. Entry 0 stands for none. */
 struct eng_provider_conf {
 	uint32_t name;
+	uint16_t shape;
 };
-
-/*
- * A kind of destination: what the configuration says alike about. The shape of a
- * path follows from that of its site and from its source: where no source is
- * treated apart row is 0, else the row's cells say which one it is.
- */
-struct eng_dest {
-	uint16_t shape; /* of a source that nothing is said about */
-	uint16_t row;   /* from 1 */
+/* What is said about a provider for one source; sorted by both. */
+struct eng_pair_conf {
+	uint16_t provider, source; /* indices in the policy */
+	uint16_t shape;
+};
+/* What is said about domains. Entry 0: nothing. */
+struct eng_dest_conf {
+	uint16_t shape;
 };
 
 struct eng_pool_conf {
@@ -97,13 +112,15 @@ struct eng_retry {
 struct eng_policy {
 	uint64_t generation;
 	uint32_t nsources, npools, nshapes, nproviders, ndests;
-	uint32_t nclasses, nrows; /* of cells */
+	uint32_t npairs;
 	struct eng_source_conf sources[ENG_SOURCES_MAX];
 	struct eng_pool_conf pools[ENG_POOLS_MAX];
-	struct eng_shape shapes[ENG_SHAPES_MAX]; /* 0 is the default */
+	/* 0 is the default, which says all. */
+	struct eng_shape shapes[ENG_SHAPES_MAX];
+	uint32_t sets[ENG_SHAPES_MAX]; /* 1 << ENG_SHAPE_BIT(x) */
 	struct eng_provider_conf providers[ENG_PROVIDERS_MAX]; /* 0 is none */
-	struct eng_dest dests[ENG_DESTS_MAX]; /* 0 the default */
-	uint16_t cells[ENG_CELLS_MAX]; /* shapes: row by row, class by class */
+	struct eng_dest_conf dests[ENG_DESTS_MAX];
+	struct eng_pair_conf pairs[ENG_PAIRS_MAX];
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
@@ -112,10 +129,15 @@ struct eng_policy {
 };
 void eng_policy_default(struct eng_policy *p);
 void eng_shape_default(struct eng_shape *s);
-/* Index of the shape of a path: a kind of destination, a source of the policy (or
- * one that it does not have). */
-uint16_t eng_policy_shape(const struct eng_policy *p, uint16_t dest,
-    uint32_t source);
+/* What is known about where a path leads: indices in the policy, 0 = none. */
+struct eng_where {
+	uint16_t dest, provider;
+	uint16_t shape; /* that is said about the site's hosts */
+};
+/* The limits of a path: where it leads, and the index of its source in the policy
+ * (any other is one that it does not have). */
+void eng_policy_shape(const struct eng_policy *p, const struct eng_where *to,
+    uint32_t source, struct eng_shape *out);
 
 struct eng_limits {
 	uint32_t messages_max, rcpts_max, domains_max, sites_max, sessions_max;
@@ -187,8 +209,7 @@ struct ev_resolved {
 	uint32_t domain;
 	enum eng_dns status;
 	int64_t ttl_us;
-	uint16_t dest;     /* index of the policy's dests */
-	uint16_t provider; /* index of the policy's providers, 0 = none */
+	struct eng_where where;
 	/* 0: all domains with these hosts are one site; else (a name, held as a
 	 * host's is) those with the same one alone. */
 	uint32_t rollup;
@@ -280,8 +301,8 @@ struct eng_event {
 		} damaged; /* unreadable: forget it */
 		struct {
 			uint32_t domain;
-			uint16_t dest, provider; /* as in ev_resolved */
-		} shape;                         /* asked for by CMD_SHAPE */
+			struct eng_where where; /* as in ev_resolved */
+		} shape;                        /* asked for by CMD_SHAPE */
 		/* Send nothing: no outcome can be kept, or all comes to a
 		 * stop. */
 		bool is_disk_full;
@@ -336,7 +357,7 @@ struct eng_cmd {
 				  * name is given up; FORGET_HOST: so is that
 				  * on a host's name, one for each target of
 				  * an EV_RESOLVED and one for its roll-up;
-				  * SHAPE: which is its dest in the new policy?
+				  * SHAPE: where does it lead, in the new policy?
 				  * EV_SHAPE. */
 		struct {
 			struct handle session;
@@ -429,6 +450,10 @@ void eng_result_ask(const struct eng *e, struct handle session,
 int64_t eng_deadline(const struct eng *e);
 /* Walks everything and asserts every invariant; for tests. */
 void eng_check(const struct eng *e);
+/* The mail hosts of a domain, best preference first; how many, and in *nbest how
+ * many of them are of that preference. 0: it is not known now. */
+uint32_t eng_domain_hosts(const struct eng *e, uint32_t domain,
+    uint32_t hosts[ENG_TARGETS_MAX], uint32_t *nbest);
 /* Room for new recipients. */
 uint32_t eng_rcpts_free(const struct eng *e);
 size_t eng_memory(const struct eng *e); /* bytes */

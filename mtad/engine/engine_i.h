@@ -226,11 +226,11 @@ struct site {
 	uint32_t nrefs; /* doms, lanes, paths */
 	uint16_t nids, ntargets;
 	bool is_route;
-	uint16_t dest;       /* index in the policy of `generation` */
-	uint32_t shape;      /* of sources that nothing is said about */
-	uint32_t provider;   /* name, 0 = none */
-	uint32_t rollup;     /* name; a part of what makes a site */
-	uint64_t generation; /* of e, that dest is of */
+	struct eng_where where; /* in the policy of `generation` */
+	uint32_t shape;         /* a form: of sources that are not told apart */
+	uint32_t provider;      /* name, 0 = none */
+	uint32_t rollup;        /* name; a part of what makes a site */
+	uint64_t generation;
 	uint32_t nsess;
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
@@ -547,8 +547,7 @@ void eng_dom_drop(struct eng *e, uint32_t dom);
 /* Somebody needs its answer: asks when there is none or it is old. */
 void eng_dom_touch(struct eng *e, uint32_t dom);
 void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
-void eng_on_shape(struct eng *e, uint32_t domain, uint16_t dest,
-    uint16_t provider);
+void eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to);
 void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);
@@ -556,9 +555,8 @@ struct outcome eng_dns_outcome(enum eng_dns status);
 
 /* ---- site.c ---- */
 uint32_t eng_site_take(struct eng *e, const struct ev_resolved *ev);
-/* It is that kind of destination and of that provider in the present policy. */
-void eng_site_shape(struct eng *e, uint32_t site, uint16_t dest,
-    uint16_t provider);
+/* It is there in the present policy. */
+void eng_site_shape(struct eng *e, uint32_t site, const struct eng_where *to);
 void eng_site_hold(struct eng *e, uint32_t site);
 void eng_site_drop(struct eng *e, uint32_t site);
 /* Pumps every lane of it that has work. */

@@ -7,17 +7,62 @@
  */
 #include "engine/engine_i.h"
 
-uint16_t
-eng_policy_shape(const struct eng_policy *p, uint16_t dest, uint32_t source)
-{
-	const struct eng_dest *d = &p->dests[dest];
-	uint16_t shape = d->shape;
+/* ---- layers -------------------------------------------------------------------- */
 
-	if (d->row != 0 && source < p->nsources)
-		shape = p->cells[(size_t)(d->row - 1) * p->nclasses +
-		    p->sources[source].klass];
-	return shape;
+static void
+lay(const struct eng_policy *p, uint16_t shape, struct eng_shape *out)
+{
+	const struct eng_shape *s = &p->shapes[shape];
+	uint32_t sets = shape != 0 ? p->sets[shape] : 0;
+
+#define X(name, type, dflt)                                                    \
+	if (sets & (1u << ENG_SHAPE_BIT(name)))                                \
+		out->name = s->name;
+	ENG_SHAPE_TABLE(X)
+#undef X
 }
+
+/* What is said about a provider for one source. */
+static uint16_t
+pair_find(const struct eng_policy *p, uint16_t provider, uint32_t source)
+{
+	uint32_t lo = 0, hi = p->npairs;
+	uint32_t key = (uint32_t)provider << 16 | source;
+
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		const struct eng_pair_conf *x = &p->pairs[mid];
+
+		if (((uint32_t)x->provider << 16 | x->source) < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < p->npairs && p->pairs[lo].provider == provider &&
+		p->pairs[lo].source == source ?
+	    p->pairs[lo].shape :
+	    0;
+}
+
+void
+eng_policy_shape(const struct eng_policy *p, const struct eng_where *to,
+    uint32_t source, struct eng_shape *out)
+{
+	bool has = source < p->nsources;
+
+	*out = p->shapes[0];
+	if (to->provider != 0) {
+		lay(p, p->providers[to->provider].shape, out);
+		if (has && p->npairs != 0)
+			lay(p, pair_find(p, to->provider, source), out);
+	}
+	lay(p, to->shape, out);
+	lay(p, p->dests[to->dest].shape, out);
+	if (has)
+		lay(p, p->sources[source].shape, out);
+}
+
+/* ---- forms --------------------------------------------------------------------- */
 
 static uint64_t
 form_hash(const struct eng_shape *s)

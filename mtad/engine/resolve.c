@@ -213,13 +213,13 @@ eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 
 /* The new policy's limits hold from now on; the answer may take its time. */
 void
-eng_on_shape(struct eng *e, uint32_t domain, uint16_t dest, uint16_t provider)
+eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to)
 {
 	uint32_t i = map_get(&e->dom_map, domain);
 	const struct dom *d = i ? pool_at(&e->doms, i) : NULL;
 
 	if (d != NULL && d->state == DOM_OK)
-		eng_site_shape(e, d->site, dest, provider);
+		eng_site_shape(e, d->site, to);
 }
 
 void

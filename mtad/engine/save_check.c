@@ -371,7 +371,9 @@ roads_are_good(const struct eng *e)
 	EACH(e->sites, site, s, i)
 	{
 		if (s->generation == e->generation &&
-		    s->dest >= e->policy->ndests)
+		    (s->where.dest >= e->policy->ndests ||
+			s->where.provider >= e->policy->nproviders ||
+			s->where.shape >= e->policy->nshapes))
 			return false;
 		for (uint16_t k = 0; k < s->ntargets; k++)
 			if (!is_slot(&e->hosts, s->targets[k].host))

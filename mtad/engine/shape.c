@@ -41,13 +41,14 @@ eng_path_find(const struct eng *e, uint32_t site, uint32_t src)
 static uint32_t
 form_of(struct eng *e, const struct site *s, uint32_t src)
 {
-	const struct form *k = pool_at(&e->forms, s->shape);
+	struct eng_shape shape;
 
-	if (s->generation != e->generation)
-		return eng_form_take(e, &k->shape);
-	return eng_form_take(e,
-	    &e->policy->shapes[eng_policy_shape(e->policy, s->dest,
-		e->srcs[src].conf)]);
+	if (s->generation == e->generation)
+		eng_policy_shape(e->policy, &s->where, e->srcs[src].conf,
+		    &shape);
+	else
+		shape = ((struct form *)pool_at(&e->forms, s->shape))->shape;
+	return eng_form_take(e, &shape);
 }
 
 uint32_t

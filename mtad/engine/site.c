@@ -273,25 +273,38 @@ eng_site_take(struct eng *e, const struct ev_resolved *ev)
 	}
 	s->nrefs++;
 	targets_set(e, s, ev);
-	eng_site_shape(e, i, ev->dest, ev->provider);
+	eng_site_shape(e, i, &ev->where);
 	return i;
 }
 
+static struct eng_where
+where_in(const struct eng_policy *p, const struct eng_where *to)
+{
+	struct eng_where in = *to;
+
+	in.dest = in.dest < p->ndests ? in.dest : 0;
+	in.provider = in.provider < p->nproviders ? in.provider : 0;
+	in.shape = in.shape < p->nshapes ? in.shape : 0;
+	return in;
+}
+
 void
-eng_site_shape(struct eng *e, uint32_t site, uint16_t dest, uint16_t provider)
+eng_site_shape(struct eng *e, uint32_t site, const struct eng_where *to)
 {
 	struct site *s = pool_at(&e->sites, site);
-	const struct eng_policy *p = e->policy;
+	struct eng_where in = where_in(e->policy, to);
+	struct eng_shape shape;
 	uint32_t old = s->shape;
 
-	dest = (uint16_t)MIN((uint32_t)dest, p->ndests - 1);
-	s->provider =
-	    provider < p->nproviders ? p->providers[provider].name : 0;
-	if (s->dest == dest && s->generation == e->generation)
+	if (memcmp(&s->where, &in, sizeof(in)) == 0 &&
+	    s->generation == e->generation)
 		return;
-	s->dest = dest;
+	s->where = in;
+	s->provider =
+	    in.provider != 0 ? e->policy->providers[in.provider].name : 0;
 	s->generation = e->generation;
-	s->shape = eng_form_take(e, &p->shapes[p->dests[dest].shape]);
+	eng_policy_shape(e->policy, &in, SRC_NONE, &shape);
+	s->shape = eng_form_take(e, &shape);
 	if (old != 0)
 		eng_form_drop(e, old);
 	for (uint32_t i = s->paths.head; i != 0;) {
@@ -414,4 +427,24 @@ eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
 	*until_us = p.until_us == TIME_NEVER ? 0 : p.until_us;
 	*host = p.host;
 	return p.best;
+}
+
+uint32_t
+eng_domain_hosts(const struct eng *e, uint32_t domain,
+    uint32_t hosts[ENG_TARGETS_MAX], uint32_t *nbest)
+{
+	uint32_t i = map_get(&e->dom_map, domain), n;
+	const struct dom *d = i != 0 ? pool_at(&e->doms, i) : NULL;
+	const struct site *s;
+
+	*nbest = 0;
+	if (d == NULL || d->site == 0)
+		return 0;
+	s = pool_at(&e->sites, d->site);
+	n = MIN((uint32_t)s->ntargets, (uint32_t)ENG_TARGETS_MAX);
+	for (uint32_t k = 0; k < n; k++) {
+		hosts[k] = s->targets[k].name;
+		*nbest += s->targets[k].pref == s->targets[0].pref;
+	}
+	return n;
 }

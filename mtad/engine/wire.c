@@ -169,6 +169,12 @@ wire_time(struct wire *w, enum wire_mode mode, const char *name, int64_t *us)
 		if (mode == WIRE_GET)                                          \
 			x->field = zagzig(v_);                                 \
 	} while (0)
+#define WHERE(field)                                                           \
+	do {                                                                   \
+		BELOW(field.dest, ENG_DESTS_MAX);                              \
+		BELOW(field.provider, ENG_PROVIDERS_MAX);                      \
+		BELOW(field.shape, ENG_SHAPES_MAX);                            \
+	} while (0)
 #define HANDLE(field) wire_handle(w, mode, #field, &x->field)
 
 SIZE_IS(struct handle, 8);
@@ -268,7 +274,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		NUM(name);
 		NUM(has_v4);
 		NUM(has_v6);
-		BELOW(klass, p->nclasses);
+		BELOW(shape, p->nshapes);
 	}
 	for (uint32_t i = 0; i < p->npools && !w->bad; i++) {
 		struct eng_pool_conf *x = &p->pools[i];
@@ -293,8 +299,9 @@ wire_retry(struct wire *w, enum wire_mode mode, struct eng_retry *x)
 		SPAN(list_us[i]);
 }
 
-SIZE_IS(struct eng_provider_conf, 4);
-SIZE_IS(struct eng_dest, 4);
+SIZE_IS(struct eng_provider_conf, 8);
+SIZE_IS(struct eng_pair_conf, 6);
+SIZE_IS(struct eng_dest_conf, 2);
 WIRE
 wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 {
@@ -302,27 +309,30 @@ wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		struct eng_provider_conf *x = &p->providers[i];
 
 		NUM(name);
+		BELOW(shape, p->nshapes);
+	}
+	for (uint32_t i = 0; i < p->npairs && !w->bad; i++) {
+		struct eng_pair_conf *x = &p->pairs[i];
+
+		BELOW(provider, ENG_PROVIDERS_MAX);
+		BELOW(source, ENG_SOURCES_MAX);
+		BELOW(shape, p->nshapes);
 	}
 	for (uint32_t i = 0; i < p->ndests && !w->bad; i++) {
-		struct eng_dest *x = &p->dests[i];
+		struct eng_dest_conf *x = &p->dests[i];
 
 		BELOW(shape, p->nshapes);
-		BELOW(row, p->nrows + 1);
-	}
-	for (uint32_t i = 0; i < p->nrows * p->nclasses && !w->bad; i++) {
-		struct eng_policy *x = p;
-
-		BELOW(cells[i], p->nshapes);
 	}
 }
 
 SIZE_IS(struct eng_policy,
-    40 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
+    32 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
 	ENG_POOLS_MAX * sizeof(struct eng_pool_conf) +
 	ENG_SHAPES_MAX * sizeof(struct eng_shape) +
 	ENG_PROVIDERS_MAX * sizeof(struct eng_provider_conf) +
-	ENG_DESTS_MAX * sizeof(struct eng_dest) +
-	ENG_CELLS_MAX * sizeof(uint16_t) + sizeof(struct eng_retry) + 8 +
+	ENG_DESTS_MAX * sizeof(struct eng_dest_conf) +
+	ENG_PAIRS_MAX * sizeof(struct eng_pair_conf) +
+	ENG_SHAPES_MAX * sizeof(uint32_t) + sizeof(struct eng_retry) + 8 +
 	5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
@@ -333,12 +343,10 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	BELOW(nshapes, ENG_SHAPES_MAX + 1);
 	BELOW(nproviders, ENG_PROVIDERS_MAX + 1);
 	BELOW(ndests, ENG_DESTS_MAX + 1);
-	BELOW(nclasses, ENG_SOURCES_MAX + 1);
-	BELOW(nrows, ENG_DESTS_MAX + 1);
+	BELOW(npairs, ENG_PAIRS_MAX + 1);
 	/* Of shapes and dests the default is always there. */
 	if (mode == WIRE_GET)
-		w->bad |= x->nshapes == 0 || x->ndests == 0 ||
-		    x->nrows * x->nclasses > ENG_CELLS_MAX;
+		w->bad |= x->nshapes == 0 || x->ndests == 0;
 	if (mode == WIRE_SHOW)
 		return;
 	wire_pools(w, mode, x);
@@ -347,6 +355,7 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 #define X(name, type, dflt) SPAN(shapes[i].name);
 		ENG_SHAPE_TABLE(X)
 #undef X
+		NUM(sets[i]);
 	}
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
@@ -383,6 +392,8 @@ eng_policy_get(struct slice *s, struct eng_policy *p)
 	*s = slice_of((const char *)w.in, (size_t)(w.end - w.in));
 	return w.bad ? E_CORRUPT : 0;
 }
+
+SIZE_IS(struct eng_where, 6);
 
 /* ---- events ----------------------------------------------------------------- */
 
@@ -425,8 +436,7 @@ wire_resolved(struct wire *w, enum wire_mode mode, struct ev_resolved *x)
 	NUM(domain);
 	BELOW(status, ENG_DNS_TEMP + 1);
 	SPAN(ttl_us);
-	BELOW(dest, ENG_DESTS_MAX);
-	BELOW(provider, ENG_PROVIDERS_MAX);
+	WHERE(where);
 	NUM(rollup);
 	NUM(is_route);
 	BELOW(ntargets, ENG_TARGETS_MAX + 1);
@@ -532,8 +542,7 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 		return;
 	case EV_SHAPE:
 		NUM(shape.domain);
-		BELOW(shape.dest, ENG_DESTS_MAX);
-		BELOW(shape.provider, ENG_PROVIDERS_MAX);
+		WHERE(shape.where);
 		return;
 	case EV_DISK:
 		NUM(is_disk_full);

@@ -372,7 +372,7 @@ more(struct core *c, struct eng_event *ev)
 	if (c->shapes.n) {
 		*ev = (struct eng_event){ .kind = EV_SHAPE };
 		ev->shape.domain = c->shapes.v[--c->shapes.n];
-		ev->shape.dest =
+		ev->shape.where.dest =
 		    core_dest(c, names_text(&c->names, ev->shape.domain));
 		return true;
 	}

@@ -54,8 +54,10 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	for (uint32_t i = 0; i < p->nshapes; i++)
 		p->shapes[i] = conf->shapes[i].shape;
 	p->ndests = MIN(p->nshapes, ENG_DESTS_MAX);
-	for (uint32_t i = 0; i < p->ndests; i++)
+	for (uint32_t i = 1; i < p->ndests; i++) {
 		p->dests[i].shape = (uint16_t)i;
+		p->sets[i] = ENG_SETS_ALL;
+	}
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

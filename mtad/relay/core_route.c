@@ -198,7 +198,7 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 		}
 	}
 	v->domain = domain;
-	v->dest = core_dest(c, name);
+	v->where.dest = core_dest(c, name);
 	v->is_route = r != NULL;
 	if (r) {
 		if (!route_answer(c, r, a, v))

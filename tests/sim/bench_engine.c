@@ -101,7 +101,7 @@ resolve(struct bench *b, uint32_t domain)
 	b->ev.resolved.domain = domain;
 	b->ev.resolved.status = ENG_DNS_OK;
 	b->ev.resolved.ttl_us = 86400 * US_PER_S;
-	b->ev.resolved.dest = 0;
+	b->ev.resolved.where.dest = 0;
 	b->ev.resolved.is_route = false;
 	b->ev.resolved.ntargets = 1;
 	b->ev.resolved.target[0] = (struct eng_target){ .host = name,

@@ -65,7 +65,7 @@ resolve(struct world *w, uint32_t domain)
 	ev.resolved.domain = domain;
 	ev.resolved.status = ENG_DNS_OK;
 	ev.resolved.ttl_us = 86400 * US_PER_S;
-	ev.resolved.dest = w->shape;
+	ev.resolved.where.dest = w->shape;
 	ev.resolved.ntargets = 1;
 	ev.resolved.target[0].host = domain + 100000;
 	ev.resolved.target[0].port = 25;
@@ -82,7 +82,7 @@ shape(struct world *w, uint32_t domain)
 	struct eng_event ev = { .kind = EV_SHAPE };
 
 	ev.shape.domain = domain;
-	ev.shape.dest = w->shape;
+	ev.shape.where.dest = w->shape;
 	later(w, ev);
 }
 
@@ -288,6 +288,7 @@ world_new(struct world *w, uint32_t conns)
 	p->default_pool = 50;
 	p->nshapes = p->ndests = 2;
 	p->dests[1].shape = 1;
+	p->sets[1] = ENG_SETS_ALL;
 	eng_shape_default(&p->shapes[1]);
 	p->shapes[0].conns_max = p->shapes[1].conns_max = conns;
 	w->policy = p;
