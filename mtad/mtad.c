@@ -27,6 +27,7 @@ static const struct verb {
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },
 	{ "sources", verb_sources, "source addresses" },
+	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },
 	{ "hold", verb_messages, "hold messages back" },

@@ -2,7 +2,8 @@
  * daemon/counter.c - control requests: parsed on the clerk's thread, answered
  * by the core on its own, sent by the clerk.
  *
- *	GET  /v1/status /v1/queues /v1/sources /v1/messages /metrics
+ *	GET  /v1/status /v1/queues /v1/sources /v1/messages /v1/message
+ *		/v1/explain /metrics
  *	POST /v1/admin
  */
 #include "daemon/daemon_i.h"
@@ -36,7 +37,7 @@ knows_all(const struct control_params *params)
 {
 	static const char *const keys[] = { "id", "domain", "tenant",
 		"campaign", "pool", "older_than", "all", "dry_run", "verb",
-		"reason", "sort", "n", "cursor" };
+		"reason", "sort", "n", "cursor", "what", "name" };
 
 	for (uint32_t i = 0; i < params->n; i++) {
 		size_t k = 0;
@@ -73,6 +74,8 @@ ask_fill(struct ask *a, const struct control_params *params)
 	take_text(params, "pool", a->texts[4], sizeof(a->texts[4]), &s->pool);
 	take_text(params, "sort", a->sort, sizeof(a->sort), &unused);
 	take_text(params, "verb", a->verb, sizeof(a->verb), &unused);
+	take_text(params, "what", a->what, sizeof(a->what), &unused);
+	take_text(params, "name", a->name, sizeof(a->name), &unused);
 	take_text(params, "reason", a->reason, sizeof(a->reason), &unused);
 	if (!take_bool(params, "all", &s->everything) ||
 	    !take_bool(params, "dry_run", &a->dry_run))
@@ -97,7 +100,8 @@ static bool
 is_known(struct slice path, bool is_post)
 {
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
-		"/v1/sources", "/v1/messages", "/v1/message", "/metrics" };
+		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
+		"/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin"));
@@ -215,6 +219,31 @@ ask_admin(struct worker *w, struct ask *a)
 		refuse(w, a, 503, "too many actions under way, try again");
 }
 
+static void
+ask_explain(struct worker *w, struct ask *a)
+{
+	struct core_question q = { .what = slice_str(a->what),
+		.name = slice_str(a->name),
+		.cursor = a->cursor,
+		.n = (uint32_t)a->n };
+	int err;
+
+	if (slice_eq(q.what, SL("domain"))) /* as the queues have it */
+		for (size_t i = 0; i < q.name.n; i++)
+			a->name[i] = ascii_lower(a->name[i]);
+	err = core_explain(w->core, &q, &a->out);
+	if (err == 0)
+		answer(w, a, 200, "application/json");
+	else if (err == E_NOTFOUND)
+		refuse(w, a, 404, "nothing of that name is known here");
+	else if (err == E_RANGE)
+		refuse(w, a, 400,
+		    "what: expected message, domain or source; or the cursor "
+		    "is none");
+	else
+		refuse(w, a, 503, err_text(err));
+}
+
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -230,6 +259,10 @@ counter_ask(struct worker *w, struct ask *a)
 		core_view_metrics(w->core, &a->out);
 		daemon_metrics(w, &a->out);
 		answer(w, a, 200, "text/plain; version=0.0.4");
+		return;
+	}
+	if (slice_eq(path, SL("/v1/explain"))) {
+		ask_explain(w, a);
 		return;
 	}
 	if (slice_eq(path, SL("/v1/status")))

@@ -182,6 +182,7 @@ struct ask {
 	char texts[5]
 		  [NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
 	char sort[32], verb[32], reason[256];
+	char what[32], name[MAILBOX_MAX + 1]; /* to be explained */
 	uint64_t n, cursor;
 	bool dry_run;
 	int status;

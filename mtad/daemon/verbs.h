@@ -17,6 +17,8 @@ int verb_spool(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_queues(int argc, char **argv);
 int verb_sources(int argc, char **argv);
+/* The gates that mail waits at, and why each is shut. */
+int verb_explain(int argc, char **argv);
 /* list, show, hold, release, retry, bounce, delete: on messages. */
 int verb_messages(int argc, char **argv);
 

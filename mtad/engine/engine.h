@@ -608,4 +608,108 @@ uint32_t eng_list(const struct eng *e, const struct eng_selector *sel,
     uint32_t *cursor, uint32_t budget, int64_t now_us,
     struct eng_rcpt_row *rows, uint32_t n);
 
+/* ---- the reasons why (explain.c) ------------------------------------------------------ */
+
+/* The gates that a recipient passes, in this order. */
+#define ENG_GATE_TABLE(X)                                                      \
+	X(GATE_HOLD, "hold")         /* an operator's */                       \
+	X(GATE_RETRY, "retry")       /* the recipient's own timer */           \
+	X(GATE_DNS, "dns")           /* of its domain */                       \
+	X(GATE_DISK, "disk")         /* outcomes could not be kept */          \
+	X(GATE_TENANT, "tenant")     /* the tenant's turn */                   \
+	X(GATE_CAMPAIGN, "campaign") /* the campaign's */                      \
+	X(GATE_SOURCE, "source")     /* which sources may carry it */          \
+	X(GATE_PATH, "path")         /* the peer refused, or we slow down */   \
+	X(GATE_RATE, "rate")                                                   \
+	X(GATE_CONN, "connection")                                             \
+	X(GATE_HOST, "host")                                                   \
+	X(GATE_SESSION, "session") /* it is handed to one */
+#define X(name, text) name,
+enum eng_gate_kind { ENG_GATE_TABLE(X) ENG_GATE_N };
+#undef X
+const char *eng_gate_name(enum eng_gate_kind k);
+
+/*
+ * One gate as it stands. From GATE_SOURCE on a gate is one for each source of
+ * the pool: `of` came to it, `open` passed, and it is shut when none did; then
+ * why, until and by are of the source that it opens for first.
+ */
+struct eng_gate {
+	bool is_shut, is_known; /* not known: nobody came so far */
+	enum eng_why why;       /* WHY_NONE: open */
+	int64_t until_us;       /* 0 = until something happens */
+	int64_t since_us;       /* 0 = unknown */
+	uint32_t of, open;
+	uint32_t source, host; /* names, 0 = none */
+	uint32_t ahead;        /* that go before it, as far as was looked */
+};
+
+struct eng_reasons {
+	struct eng_gate gate[ENG_GATE_N];
+	int first;       /* the first that is shut, ENG_GATE_N = none */
+	int64_t next_us; /* the next attempt at the earliest; 0 = unknown,
+			  * TIME_NEVER = not by itself */
+};
+
+/*
+ * The recipients of a message that are not final: rows and reasons of up to n,
+ * from number `from` of the envelope on. Cost: one look at each recipient, and
+ * at each source of its pool, as long as *budget lasts; what is beyond is left
+ * unknown.
+ */
+struct eng_explained {
+	struct eng_rcpt_row row;
+	struct eng_reasons why;
+	uint32_t site, site_host; /* host: name of its best */
+	uint32_t queue_due;       /* recipients in its line */
+};
+uint32_t eng_explain_message(struct eng *e, uint32_t msg, uint16_t from,
+    int64_t now_us, uint32_t *budget, struct eng_explained *v, uint32_t n);
+
+/* A domain as it stands. */
+struct eng_domain_view {
+	const char *state;  /* "new", "asked", "failed", "ok", "negative" */
+	int64_t retry_us;   /* the next look-up after a failure, 0 none */
+	int64_t expires_us; /* of the answer, 0 none */
+	uint32_t recipients;
+	uint32_t site, site_host;
+	uint32_t conns;
+	uint32_t ntargets;
+	struct eng_target_view {
+		uint32_t host;
+		struct ip ip;
+		uint16_t pref;
+		uint32_t fails;
+		int64_t fail_us, dead_until_us;
+	} target[ENG_TARGETS_MAX];
+};
+/* false: nobody writes there. */
+bool eng_explain_domain(const struct eng *e, uint32_t domain, int64_t now_us,
+    struct eng_domain_view *out);
+
+/* A queue and the gates of what stands in it first. */
+struct eng_queue_view {
+	uint32_t index;
+	struct eng_queue_row row;
+	struct eng_reasons why;
+};
+/* Queues of a site, or of a domain that has none yet: up to n from *cursor on,
+ * as eng_list. */
+uint32_t eng_explain_queues(struct eng *e, uint32_t domain, uint32_t *cursor,
+    uint32_t looks, int64_t now_us, uint32_t *budget, struct eng_queue_view *v,
+    uint32_t n);
+
+/* A path of a source. */
+struct eng_path_view {
+	uint32_t site, site_host;
+	uint32_t conns, inflight, fails;
+	uint32_t waiting; /* due recipients that it might carry */
+	enum eng_why why;
+	int64_t until_us, since_us;
+};
+/* false: there is no such source, and nothing that it has to do with. */
+bool eng_explain_source(struct eng *e, uint32_t source, uint32_t *cursor,
+    uint32_t looks, int64_t now_us, struct eng_source_row *row,
+    struct eng_path_view *v, uint32_t cap, uint32_t *n);
+
 #endif

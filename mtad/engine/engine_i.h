@@ -700,6 +700,14 @@ void eng_path_reopen(struct eng *e, struct path *p);
 /* It is given up. */
 void eng_path_unshut(struct eng *e, struct path *p);
 
+/* ---- view.c ---- */
+void eng_view_rcpt(const struct eng *e, uint32_t i, struct eng_rcpt_row *o);
+void eng_view_queue(const struct eng *e, uint32_t i, int64_t now_us,
+    struct eng_queue_row *r);
+/* No backed-off paths are counted. */
+void eng_view_source(const struct src *s, int64_t now_us,
+    struct eng_source_row *row);
+
 /* ---- pace.c ---- */
 void eng_pace_count(struct pace *p, int64_t now_us, enum outcome_class c);
 uint32_t eng_pace_rate_milli(const struct pace *p, int64_t now_us);

@@ -72,8 +72,9 @@ queue_why(const struct eng *e, const struct queue *q, int64_t *until_us)
 	return q->nheld != 0 ? WHY_HELD : WHY_NONE;
 }
 
-static void
-row_fill(const struct eng *e, uint32_t i, int64_t now, struct eng_queue_row *r)
+void
+eng_view_queue(const struct eng *e, uint32_t i, int64_t now,
+    struct eng_queue_row *r)
 {
 	const struct queue *q = pool_at(&e->queues, i);
 	const struct flow *f = pool_at(&e->flows, q->flow);
@@ -215,7 +216,7 @@ eng_top_queues(struct eng *e, enum eng_sort key, int64_t now_us,
 			    (struct best){ sort_key(e, i, key, now_us), i });
 	best_sort(v, have, n);
 	for (uint32_t k = 0; k < have; k++)
-		row_fill(e, v[k].index, now_us, &rows[k]);
+		eng_view_queue(e, v[k].index, now_us, &rows[k]);
 	mem_free(v);
 	return have;
 }
@@ -282,6 +283,14 @@ source_fill(const struct src *s, const struct refusals *r, int64_t now_us,
 		.until_us = r->until_us };
 }
 
+void
+eng_view_source(const struct src *s, int64_t now_us, struct eng_source_row *row)
+{
+	struct refusals none = { 0 };
+
+	source_fill(s, &none, now_us, row);
+}
+
 uint32_t
 eng_top_sources(struct eng *e, enum eng_source_sort key, int64_t now_us,
     struct eng_source_row *rows, uint32_t n)
@@ -340,6 +349,27 @@ rcpt_why(const struct eng *e, uint32_t i, int64_t *until_us, int64_t *due_us)
 	return WHY_NONE;
 }
 
+void
+eng_view_rcpt(const struct eng *e, uint32_t i, struct eng_rcpt_row *o)
+{
+	const struct rcpt *r = eng_rcpt(e, i);
+	const struct msg *m = eng_msg(e, r->msg);
+	const struct flow *f = pool_at(&e->flows, eng_rcpt_flow(e, r));
+	const struct dom *d = pool_at(&e->doms, r->dom);
+
+	*o = (struct eng_rcpt_row){ .msg = r->msg,
+		.rcpt = r->rcpt,
+		.attempts = r->attempts,
+		.domain = d->name,
+		.tenant = f->tenant,
+		.campaign = f->campaign,
+		.pool = f->pool,
+		.arrival_us = m->arrival_us,
+		.expires_us = m->expires_us,
+		.last = eng_rcpt_last(r) };
+	o->why = rcpt_why(e, i, &o->until_us, &o->due_us);
+}
+
 uint32_t
 eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
     uint32_t budget, int64_t now_us, struct eng_rcpt_row *rows, uint32_t n)
@@ -350,8 +380,6 @@ eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
 	for (; i < e->rcpts.next_new && have < n && budget > 0; i++, budget--) {
 		const struct rcpt *r;
 		const struct msg *m;
-		const struct flow *f;
-		struct eng_rcpt_row *o = &rows[have];
 
 		if (!pool_is_live(&e->rcpts, i))
 			continue;
@@ -359,20 +387,7 @@ eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
 		m = r->state == R_DONE ? NULL : eng_msg(e, r->msg);
 		if (m == NULL || !eng_selects(e, sel, r, m))
 			continue;
-		f = pool_at(&e->flows, eng_rcpt_flow(e, r));
-		*o = (struct eng_rcpt_row){ .msg = r->msg,
-			.rcpt = r->rcpt,
-			.attempts = r->attempts,
-			.domain =
-			    ((const struct dom *)pool_at(&e->doms, r->dom))
-				->name,
-			.tenant = f->tenant,
-			.campaign = f->campaign,
-			.pool = f->pool,
-			.arrival_us = m->arrival_us,
-			.expires_us = m->expires_us,
-			.last = eng_rcpt_last(r) };
-		o->why = rcpt_why(e, i, &o->until_us, &o->due_us);
+		eng_view_rcpt(e, i, &rows[have]);
 		have++;
 	}
 	*cursor = i < e->rcpts.next_new ? i : 0;

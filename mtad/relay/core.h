@@ -179,6 +179,20 @@ struct core_selector {
  * selector is not known here, so nothing matches (an empty list is written). */
 int core_list(struct core *c, const struct core_selector *s, uint64_t cursor,
     uint32_t n, struct buf *out) MUST_CHECK;
+/*
+ * The reasons why: the gates that a message's recipients stand before, or the
+ * mail of a domain, or what leaves by a source; in share/doc/control.md.
+ * E_NOTFOUND: there is none of that name; E_RANGE: no such question.
+ */
+struct core_question {
+	struct slice what; /* "message", "domain" or "source" */
+	struct slice name; /* id, domain or source */
+	uint64_t cursor;   /* of the last answer; 0 to begin */
+	uint32_t n;        /* rows at most */
+};
+int core_explain(struct core *c, const struct core_question *q,
+    struct buf *out) MUST_CHECK;
+
 /* Starts an operator's action; done(ctx, matched recipients) comes from a later
  * tick or from this very call. */
 int core_admin(struct core *c, enum eng_verb verb, bool dry_run,

@@ -6,6 +6,22 @@
 
 #define ACTION_TEXT_MAX 1024
 
+uint32_t
+core_find(const struct core *c, struct slice text)
+{
+	struct msgid id;
+
+	if (msgid_parse(text, &id))
+		return 0;
+	for (uint32_t i = 1; i < c->msgs_end; i++) {
+		struct core_msg *m = core_msg(c, i);
+
+		if (m && msgid_eq(&m->id, &id))
+			return i;
+	}
+	return 0;
+}
+
 /* Looks a selector's names up. E_NOTFOUND: one is not known, nothing can
  * match. */
 int
@@ -21,7 +37,6 @@ core_selector_compile(struct core *c, const struct core_selector *s,
 		{ s->campaign, &out->campaign },
 		{ s->pool, &out->pool },
 	};
-	struct msgid id;
 
 	memset(out, 0, sizeof(*out));
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
@@ -36,17 +51,8 @@ core_selector_compile(struct core *c, const struct core_selector *s,
 	out->everything = s->everything;
 	if (s->id.n == 0)
 		return 0;
-	if (msgid_parse(s->id, &id))
-		return E_NOTFOUND;
-	for (uint32_t i = 1; i < c->msgs_end; i++) {
-		struct core_msg *m = core_msg(c, i);
-
-		if (m && msgid_eq(&m->id, &id)) {
-			out->msg = i;
-			return 0;
-		}
-	}
-	return E_NOTFOUND;
+	out->msg = core_find(c, s->id);
+	return out->msg ? 0 : E_NOTFOUND;
 }
 
 /* The action in words: "hold domain=example.com older_than=3600s". */

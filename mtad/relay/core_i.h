@@ -155,6 +155,9 @@ int core_selector_compile(struct core *c, const struct core_selector *s,
 /* Carries out the KEEP at *i with its values. */
 void core_do_keep(struct core *c, uint32_t *i);
 
+/* The message of an id, 0 = none that is not over. */
+uint32_t core_find(const struct core *c, struct slice id);
+
 /* core_log.c: the books. */
 void core_log(struct core *c, const struct eng_cmd *cmd);
 /* Words that belong to a recipient's outcome in this step. */

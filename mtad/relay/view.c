@@ -47,7 +47,7 @@ view_why(const struct core *c, struct jsonw *w, enum eng_why why,
 	view_moment(c, w, "until", "until_s", until_us, true);
 }
 
-static void
+void
 view_name(const struct core *c, struct jsonw *w, const char *key, uint32_t id)
 {
 	jw_kstr(w, key, names_text(&c->names, id));
@@ -97,10 +97,10 @@ core_view_status(struct core *c, struct buf *out)
 
 /* ---- queues ----------------------------------------------------------------- */
 
-static void
-view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q)
+void
+view_queue_members(const struct core *c, struct jsonw *w,
+    const struct eng_queue_row *q)
 {
-	jw_open(w, '{');
 	view_name(c, w, "domain", q->domain);
 	view_name(c, w, "site", q->site_host);
 	view_name(c, w, "pool", q->pool);
@@ -119,6 +119,13 @@ view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q)
 	view_milli(w, "deferral_share", q->defer_milli);
 	view_moment(c, w, "oldest", "oldest_s", q->oldest_us, false);
 	view_why(c, w, q->why, q->until_us);
+}
+
+static void
+view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q)
+{
+	jw_open(w, '{');
+	view_queue_members(c, w, q);
 	jw_close(w, '}');
 }
 
@@ -185,15 +192,14 @@ source_conf(const struct core *c, struct slice name, uint32_t hint)
 	return NULL;
 }
 
-static void
-view_source(const struct core *c, struct jsonw *w,
+void
+view_source_members(const struct core *c, struct jsonw *w,
     const struct eng_source_row *s, uint32_t at)
 {
 	struct slice name = names_text(&c->names, s->name);
 	const struct conf_source *conf = source_conf(c, name, at);
 	char ip[IP_TEXT_MAX];
 
-	jw_open(w, '{');
 	jw_kstr(w, "source", name);
 	if (conf != NULL) {
 		jw_kstr(w, "address",
@@ -210,6 +216,14 @@ view_source(const struct core *c, struct jsonw *w,
 	view_milli(w, "rate", s->rate_milli);
 	view_milli(w, "deferral_share", s->defer_milli);
 	view_why(c, w, s->why, s->until_us);
+}
+
+static void
+view_source(const struct core *c, struct jsonw *w,
+    const struct eng_source_row *s, uint32_t at)
+{
+	jw_open(w, '{');
+	view_source_members(c, w, s, at);
 	jw_close(w, '}');
 }
 
@@ -249,7 +263,7 @@ core_view_sources(struct core *c, struct slice key, uint32_t n, struct buf *out)
 
 /* ---- messages --------------------------------------------------------------- */
 
-static void
+void
 view_outcome(struct jsonw *w, const struct outcome *o)
 {
 	char text[24];

@@ -28,8 +28,16 @@ void view_moment(const struct core *c, struct jsonw *w, const char *key,
  */
 void view_steer(const struct core *c, struct jsonw *w,
     const struct eng_rcpt_row *r);
+void view_outcome(struct jsonw *w, const struct outcome *o);
 /* What a recipient waits for: members of the object that is open. */
 void view_waiting(const struct core *c, struct jsonw *w,
     const struct eng_rcpt_row *r);
+void view_name(const struct core *c, struct jsonw *w, const char *key,
+    uint32_t id);
+/* Members of the object that is open. */
+void view_queue_members(const struct core *c, struct jsonw *w,
+    const struct eng_queue_row *q);
+void view_source_members(const struct core *c, struct jsonw *w,
+    const struct eng_source_row *s, uint32_t at);
 
 #endif

@@ -429,6 +429,50 @@ nothing_is_done_to_everything_by_accident(void **state)
 	}
 }
 
+/* ---- explain ---------------------------------------------------------------- */
+
+static void
+an_explanation_is_a_table_of_gates(void **state)
+{
+	struct server *s = *state;
+
+	s->pages[0] =
+	    "{\"what\":\"message\",\"id\":\"X1\",\"sender\":\"s@x\","
+	    "\"recipients\":[{\"rcpt\":0,\"address\":\"r@\\u001bx\","
+	    "\"state\":\"queued\",\"site\":\"mx\",\"attempts\":2,"
+	    "\"shut_by\":\"rate\",\"next_s\":90,\"last\":{\"code\":450,"
+	    "\"enhanced\":\"4.2.1\",\"stage\":\"rcpt\"},\"gates\":["
+	    "{\"gate\":\"hold\",\"state\":\"open\"},"
+	    "{\"gate\":\"rate\",\"state\":\"shut\",\"why\":\"rate\","
+	    "\"until_s\":90,\"sources\":3,\"sources_open\":0,"
+	    "\"source\":\"a\"}]}],\"cursor\":100}";
+	assert_int_equal(run(s, verb_explain, "explain|message|X1"), 0);
+	assert_string_equal(s->request, "GET /v1/explain what=message name=X1");
+	has(s->out, "message X1 from <s@x>");
+	has(s->out, "to <r@\\x1bx> by mx");
+	has(s->out, "Shut by rate; next attempt in 1m.");
+	has(s->out, "Last reply 450 4.2.1 at rcpt, after 2 attempts.");
+	has(s->out,
+	    "  GATE  STATE  FOR  BECAUSE\n"
+	    "  hold  open     -  -\n"
+	    "  rate  shut    1m  rate: 0 of 3 sources pass, source a\n");
+	has(s->out, "(more: --cursor 100)");
+}
+
+static void
+an_explanation_wants_to_know_of_what(void **state)
+{
+	struct server *s = *state;
+
+	assert_int_equal(run(s, verb_explain, "explain|colour|red"), 2);
+	has(s->err, "no such kind: colour");
+	assert_int_equal(run(s, verb_explain, "explain|domain"), 2);
+	has(s->err, "which one?");
+	assert_int_equal(run(s, verb_explain, "explain|--help"), 0);
+	has(s->out, "message");
+	assert_int_equal(s->asked, 0);
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -448,6 +492,8 @@ main(void)
 		SERVED(a_message_is_shown_with_its_recipients),
 		SERVED(actions_say_what_they_did),
 		SERVED(nothing_is_done_to_everything_by_accident),
+		SERVED(an_explanation_is_a_table_of_gates),
+		SERVED(an_explanation_wants_to_know_of_what),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -488,6 +488,123 @@ a_message_is_shown_with_its_envelope(void **state)
 	buf_free(&out);
 }
 
+/* ---- the reasons why ---------------------------------------------------------- */
+
+static json_t *
+explain(struct house *st, const char *what, const char *name)
+{
+	struct core_question q = { slice_str(what), slice_str(name), 0, 100 };
+	struct buf out;
+
+	buf_init(&out, OUT_MAX);
+	assert_int_equal(core_explain(st->core, &q, &out), 0);
+	return parse(&out);
+}
+
+static const json_t *
+gate(const json_t *row, const char *name)
+{
+	const json_t *gates = json_object_get(row, "gates"), *g;
+	size_t i;
+
+	json_array_foreach(gates, i, g)
+		if (strcmp(text(g, "gate"), name) == 0)
+			return g;
+	fail_msg("no gate %s", name);
+	return NULL;
+}
+
+static void
+resolve(struct house *st, const char *host)
+{
+	struct core_answer a = { .status = ENG_DNS_OK,
+		.ttl_us = 3600 * US_PER_S,
+		.n = 1 };
+
+	a.target[0].host = slice_str(host);
+	a.target[0].ip = (struct ip){ .family = 4, .b = { 127, 0, 0, 1 } };
+	core_resolved(st->core, st->domain, &a);
+}
+
+static void
+a_message_is_explained_gate_by_gate(void **state)
+{
+	struct house *st = *state;
+	struct core_answer failed = { .status = ENG_DNS_TEMP };
+	const json_t *row;
+	char id[MSGID_TEXT_MAX];
+	struct msgid m = submit(st, "a.example", "acme", 5);
+	json_t *root;
+
+	msgid_format(id, &m);
+	core_resolved(st->core, st->domain, &failed);
+	root = explain(st, "message", id);
+	row = json_array_get(json_object_get(root, "recipients"), 0);
+	assert_string_equal(text(row, "address"), "r@a.example");
+	assert_string_equal(text(row, "shut_by"), "dns");
+	assert_string_equal(text(gate(row, "dns"), "why"), "dns-failed");
+	assert_in_range(number(gate(row, "dns"), "until_s"), 1, 3600);
+	assert_string_equal(text(gate(row, "hold"), "state"), "open");
+	assert_string_equal(text(gate(row, "source"), "state"), "not reached");
+	assert_int_equal(number(row, "next_s"),
+	    number(gate(row, "dns"), "until_s"));
+	json_decref(root);
+}
+
+static void
+a_gate_of_sources_counts_those_that_pass(void **state)
+{
+	struct house *st = *state;
+	char id[MSGID_TEXT_MAX];
+	const json_t *row;
+	struct msgid m = submit(st, "a.example", "acme", 5);
+	json_t *root;
+
+	msgid_format(id, &m);
+	resolve(st, "mx.a.example");
+	submit(st, "a.example", "acme", 0);
+	root = explain(st, "message", id);
+	row = json_array_get(json_object_get(root, "recipients"), 0);
+	assert_string_equal(text(row, "site"), "mx.a.example");
+	assert_true(json_is_null(json_object_get(row, "shut_by")));
+	assert_int_equal(number(gate(row, "source"), "sources"), 2);
+	assert_int_equal(number(gate(row, "source"), "sources_open"), 2);
+	json_decref(root);
+	root = explain(st, "domain", "a.example");
+	assert_string_equal(text(root, "dns"), "ok");
+	assert_int_equal(number(root, "recipients"), 2);
+	assert_int_equal(json_array_size(json_object_get(root, "queues")), 1);
+	row = json_array_get(json_object_get(root, "queues"), 0);
+	assert_int_equal(number(row, "due"), 2);
+	assert_string_equal(text(gate(row, "host"), "state"), "open");
+	json_decref(root);
+	root = explain(st, "source", "a");
+	row = json_array_get(json_object_get(root, "sites"), 0);
+	assert_string_equal(text(row, "site"), "mx.a.example");
+	assert_int_equal(number(row, "conns"), 1);
+	assert_int_equal(number(row, "waiting"), 2);
+	json_decref(root);
+}
+
+static void
+what_nobody_knows_is_not_explained(void **state)
+{
+	struct house *st = *state;
+	struct core_question q = { SL("message"), SL("x"), 0, 100 };
+	struct buf out;
+
+	buf_init(&out, OUT_MAX);
+	assert_int_equal(core_explain(st->core, &q, &out), E_NOTFOUND);
+	q.what = SL("domain");
+	assert_int_equal(core_explain(st->core, &q, &out), E_NOTFOUND);
+	q.what = SL("source");
+	assert_int_equal(core_explain(st->core, &q, &out), E_NOTFOUND);
+	q.what = SL("colour");
+	assert_int_equal(core_explain(st->core, &q, &out), E_RANGE);
+	assert_int_equal(out.n, 0);
+	buf_free(&out);
+}
+
 /* ---- metrics ----------------------------------------------------------------------------- */
 
 static void
@@ -594,6 +711,9 @@ main(void)
 		STAGED(messages_are_listed_by_selector),
 		STAGED(a_long_list_is_read_page_by_page),
 		STAGED(a_message_is_shown_with_its_envelope),
+		STAGED(a_message_is_explained_gate_by_gate),
+		STAGED(a_gate_of_sources_counts_those_that_pass),
+		STAGED(what_nobody_knows_is_not_explained),
 		STAGED(metrics_have_help_and_type_and_appear_once),
 		STAGED(series_stay_under_their_ceiling),
 		STAGED(labels_are_escaped),

@@ -1,0 +1,398 @@
+/*
+ * daemon/verb_explain.c - mtad explain WHAT NAME: the gates that mail stands
+ * before, each open or shut, until when, and because of what. One table holds
+ * what can be explained; each kind takes its command line from its own name on.
+ */
+#include <getopt.h>
+
+#include "control/control.h"
+#include "daemon/verb_i.h"
+#include "daemon/verbs.h"
+
+#define NO_BODY slice_of("", 0)
+#define PATH_BYTES_MAX 4096
+
+struct options {
+	struct verb_peer peer;
+	const char *name, *cursor;
+	bool json;
+};
+
+static int explain_ask(int argc, char **argv);
+static void show_message(const json_t *root);
+static void show_domain(const json_t *root);
+static void show_source(const json_t *root);
+
+static const struct kind {
+	const char *name, *arg, *help;
+	int (*run)(int argc, char **argv);
+	void (*show)(const json_t *root);
+} kinds[] = {
+	{ "message", "ID", "the gates before each recipient of a message",
+	    explain_ask, show_message },
+	{ "domain", "NAME", "look-up, hosts and queues of a domain",
+	    explain_ask, show_domain },
+	{ "source", "NAME", "where a source may send now, and where not",
+	    explain_ask, show_source },
+};
+
+static const struct kind *
+find_kind(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
+static int
+print_help(void)
+{
+	printf("usage: mtad explain WHAT NAME [OPTION ...]\n"
+	       "Why mail waits: each gate before it, open or shut, until when "
+	       "and because of what.\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		printf("  %-9s %-8s %s\n", kinds[i].name, kinds[i].arg,
+		    kinds[i].help);
+	printf("\n"
+	       "  --cursor C  go on where an answer ended\n"
+	       "  -c FILE     the daemon's configuration (" VERB_CONFIG ")\n"
+	       "  -H SOCKET   its control socket, instead\n"
+	       "  --json      the answer as it is\n"
+	       "  --help      this\n");
+	return VERB_OK;
+}
+
+int
+verb_explain(int argc, char **argv)
+{
+	const struct kind *k = argc > 1 ? find_kind(argv[1]) : NULL;
+	int status;
+
+	if (argc > 1 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return print_help();
+	if (argc > 1 && k == NULL)
+		return verb_usage("explain", "no such kind:", argv[1]);
+	if (k == NULL)
+		return verb_usage("explain", "explain what?", NULL);
+	status = k->run(argc - 1, argv + 1);
+	return fflush(stdout) != 0 ? VERB_FAILED : status;
+}
+
+/* ---- asking ------------------------------------------------------------------- */
+
+/* -1: go on; else the exit status. */
+static int
+read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "cursor", required_argument, NULL, 'C' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	optind = 1;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "c:H:h", longs, NULL)) != -1) {
+		if (c == 'c')
+			o->peer.config = optarg;
+		else if (c == 'H')
+			o->peer.socket = optarg;
+		else if (c == 'C')
+			o->cursor = optarg;
+		else if (c == 'j')
+			o->json = true;
+		else if (c == 'h')
+			return print_help();
+		else
+			return verb_usage("explain", "wrong option", NULL);
+	}
+	if (optind == argc)
+		return verb_usage("explain", "which one?", NULL);
+	o->name = argv[optind++];
+	if (optind < argc)
+		return verb_usage("explain", "too much:", argv[optind]);
+	return -1;
+}
+
+static int
+explain_ask(int argc, char **argv)
+{
+	const struct kind *k = find_kind(argv[0]);
+	struct options o = { 0 };
+	struct buf path, answer;
+	json_t *root = NULL;
+	int status = read_options(argc, argv, &o);
+
+	if (status >= 0)
+		return status;
+	status = verb_find(&o.peer);
+	if (status != VERB_OK)
+		return status;
+	buf_init(&path, PATH_BYTES_MAX);
+	buf_addz(&path, "/v1/explain");
+	control_query_add(&path, "what", slice_str(k->name));
+	control_query_add(&path, "name", slice_str(o.name));
+	if (o.cursor)
+		control_query_add(&path, "cursor", slice_str(o.cursor));
+	buf_addc(&path, '\0');
+	if (path.failed) {
+		buf_free(&path);
+		return verb_usage("explain", "too long a name", NULL);
+	}
+	status = verb_ask_json(&o.peer, path.p, NO_BODY, &answer, &root);
+	if (status == VERB_OK && o.json)
+		verb_print(&answer);
+	else if (status == VERB_OK)
+		k->show(root);
+	json_decref(root);
+	buf_free(&answer);
+	buf_free(&path);
+	return status;
+}
+
+/* ---- for people ----------------------------------------------------------------- */
+
+static void
+print_text(const json_t *o, const char *key)
+{
+	char text[512];
+
+	text_escape(verb_str(o, key), text, sizeof(text));
+	fputs(text, stdout);
+}
+
+/* "3m 20s"; nothing when it is not there. */
+static bool
+duration_of(const json_t *o, const char *key, char text[24])
+{
+	const json_t *v = json_object_get(o, key);
+	double s = json_number_value(v);
+
+	if (!json_is_number(v) || s < 0 || s > 1e12)
+		return false;
+	fmt_duration(text, (int64_t)(s * 1e6));
+	return true;
+}
+
+static void
+put_because(struct table *t, const json_t *gate)
+{
+	char text[300], part[200], span[24];
+	size_t n = 0;
+
+	text[0] = '\0';
+	if (json_is_string(json_object_get(gate, "why")))
+		n += (size_t)snprintf(text, sizeof(text), "%.*s",
+		    (int)MIN(verb_str(gate, "why").n, 60u),
+		    verb_str(gate, "why").p);
+	if (verb_u64(gate, "sources") != 0)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "%s%llu of %llu sources pass", n ? ": " : "",
+		    (unsigned long long)verb_u64(gate, "sources_open"),
+		    (unsigned long long)verb_u64(gate, "sources"));
+	for (int k = 0; k < 2 && n < sizeof(text); k++) {
+		const char *key = k ? "host" : "source";
+
+		if (verb_str(gate, key).n == 0)
+			continue;
+		text_escape(verb_str(gate, key), part, sizeof(part));
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ", %s %s",
+		    key, part);
+	}
+	if (n < sizeof(text) && duration_of(gate, "since_s", span))
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    ", since %s ago", span);
+	if (n < sizeof(text) && verb_u64(gate, "ahead") != 0)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "%s%llu before it in line", n ? ", " : "",
+		    (unsigned long long)verb_u64(gate, "ahead"));
+	if (n < sizeof(text) && verb_u64(gate, "queues") != 0)
+		snprintf(text + n, sizeof(text) - n,
+		    "%sone of %llu queues that take turns", n ? ", " : "",
+		    (unsigned long long)verb_u64(gate, "queues"));
+	table_cell(t, slice_str(text));
+}
+
+static void
+show_gates(const json_t *row)
+{
+	static const char *const titles[] = { "  GATE", "STATE", ">FOR",
+		"BECAUSE" };
+	const json_t *gates = json_object_get(row, "gates"), *gate;
+	struct table t;
+	size_t i;
+
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(gates, i, gate) {
+		table_cellf(&t, "  %.*s", SLF(verb_str(gate, "gate")));
+		table_cell(&t, verb_str(gate, "state"));
+		table_seconds(&t, gate, "until_s");
+		put_because(&t, gate);
+	}
+	table_print(&t);
+}
+
+/* "Shut by retry; next attempt in 9m 3s." */
+static void
+show_verdict(const json_t *row)
+{
+	char span[24];
+
+	if (verb_str(row, "shut_by").n == 0) {
+		printf("  Nothing is shut: it goes when its turn comes.\n");
+		return;
+	}
+	printf("  Shut by ");
+	print_text(row, "shut_by");
+	if (duration_of(row, "next_s", span))
+		printf("; next attempt in %s", span);
+	else
+		printf("; the next attempt waits for something to happen");
+	printf(".\n");
+}
+
+static void
+show_last(const json_t *row)
+{
+	const json_t *last = json_object_get(row, "last");
+
+	if (!json_is_object(last))
+		return;
+	printf("  Last reply %llu ",
+	    (unsigned long long)verb_u64(last, "code"));
+	print_text(last, "enhanced");
+	printf(" at ");
+	print_text(last, "stage");
+	printf(", after %llu attempts.\n",
+	    (unsigned long long)verb_u64(row, "attempts"));
+}
+
+static void
+show_more(const json_t *root)
+{
+	if (json_is_integer(json_object_get(root, "cursor")))
+		printf("(more: --cursor %llu)\n",
+		    (unsigned long long)verb_u64(root, "cursor"));
+}
+
+static void
+show_message(const json_t *root)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("message ");
+	print_text(root, "id");
+	printf(" from <");
+	print_text(root, "sender");
+	printf(">\n");
+	json_array_foreach(json_object_get(root, "recipients"), i, row) {
+		printf("\nto <");
+		print_text(row, "address");
+		printf("> ");
+		if (slice_eq(verb_str(row, "state"), SL("done"))) {
+			printf("is done\n");
+			continue;
+		}
+		printf("by ");
+		print_text(row, "site");
+		printf("\n");
+		show_verdict(row);
+		show_last(row);
+		show_gates(row);
+	}
+	show_more(root);
+}
+
+static void
+show_hosts(const json_t *root)
+{
+	static const char *const titles[] = { "HOST", "ADDRESS", ">PREF",
+		"STATE", ">FAILURES", ">SINCE", ">FOR" };
+	const json_t *row;
+	struct table t;
+	size_t i;
+
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(json_object_get(root, "hosts"), i, row) {
+		table_cell(&t, verb_str(row, "host"));
+		table_cell(&t, verb_str(row, "address"));
+		table_count(&t, verb_u64(row, "preference"));
+		table_cell(&t, verb_str(row, "state"));
+		table_count(&t, verb_u64(row, "failures"));
+		table_seconds(&t, row, "since_s");
+		table_seconds(&t, row, "until_s");
+	}
+	table_print(&t);
+}
+
+static void
+show_domain(const json_t *root)
+{
+	const json_t *row;
+	char span[24];
+	size_t i;
+
+	printf("domain ");
+	print_text(root, "domain");
+	printf(": %llu recipients, look-up ",
+	    (unsigned long long)verb_u64(root, "recipients"));
+	print_text(root, "dns");
+	if (duration_of(root, "dns_retry_s", span))
+		printf(", again in %s", span);
+	printf(", %llu connections\n",
+	    (unsigned long long)verb_u64(root, "conns"));
+	show_hosts(root);
+	json_array_foreach(json_object_get(root, "queues"), i, row) {
+		printf("\nqueue of pool ");
+		print_text(row, "pool");
+		printf(" tenant ");
+		print_text(row, "tenant");
+		printf(" campaign ");
+		print_text(row, "campaign");
+		printf(": %llu due, %llu deferred, %llu in flight, %.1f/s\n",
+		    (unsigned long long)verb_u64(row, "due"),
+		    (unsigned long long)verb_u64(row, "deferred"),
+		    (unsigned long long)verb_u64(row, "inflight"),
+		    verb_num(row, "rate"));
+		show_verdict(row);
+		show_gates(row);
+	}
+	show_more(root);
+}
+
+static void
+show_source(const json_t *root)
+{
+	static const char *const titles[] = { "SITE", "STATE", "WHY", ">SINCE",
+		">FOR", ">CONNS", ">INFLIGHT", ">REFUSALS", ">WAITING" };
+	const json_t *row;
+	struct table t;
+	size_t i;
+
+	printf("source ");
+	print_text(root, "source");
+	printf(" ");
+	print_text(root, "address");
+	printf(": %llu connections, %.1f/s, %llu sites\n",
+	    (unsigned long long)verb_u64(root, "conns"), verb_num(root, "rate"),
+	    (unsigned long long)verb_u64(root, "paths"));
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(json_object_get(root, "sites"), i, row) {
+		table_cell(&t, verb_str(row, "site"));
+		table_cell(&t, verb_str(row, "state"));
+		table_cell(&t, verb_str(row, "why"));
+		table_seconds(&t, row, "since_s");
+		table_seconds(&t, row, "until_s");
+		table_count(&t, verb_u64(row, "conns"));
+		table_count(&t, verb_u64(row, "inflight"));
+		table_count(&t, verb_u64(row, "refusals"));
+		table_count(&t, verb_u64(row, "waiting"));
+	}
+	table_print(&t);
+	show_more(root);
+}

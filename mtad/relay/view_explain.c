@@ -1,0 +1,296 @@
+/*
+ * relay/view_explain.c - the reasons why, as JSON: the chain of gates before
+ * mail, for one message, a domain or a source.
+ *
+ * An answer has at most EXPLAIN_ROWS_MAX rows and a cursor, and costs at most
+ * EXPLAIN_LOOKS slots of the engine's and EXPLAIN_SOURCES looks at sources:
+ * about two milliseconds, however much is queued.
+ */
+#include "relay/view_i.h"
+
+#define EXPLAIN_ROWS_MAX 100u
+#define EXPLAIN_LOOKS 16384u
+#define EXPLAIN_SOURCES 4096u
+
+/* ---- gates ------------------------------------------------------------------- */
+
+static const char *
+gate_state(const struct eng_gate *g)
+{
+	return !g->is_known ? "not reached" : g->is_shut ? "shut" : "open";
+}
+
+static void
+view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
+    const struct eng_gate *g)
+{
+	jw_open(w, '{');
+	jw_kstr(w, "gate", slice_str(eng_gate_name(k)));
+	jw_kstr(w, "state", slice_str(gate_state(g)));
+	if (g->why != WHY_NONE) {
+		jw_kstr(w, "why", slice_str(eng_why_name(g->why)));
+		view_moment(c, w, "until", "until_s", g->until_us, true);
+		view_moment(c, w, "since", "since_s", g->since_us, false);
+	}
+	if (g->of != 0) {
+		jw_ku64(w, "sources", g->of);
+		jw_ku64(w, "sources_open", g->open);
+	}
+	if (g->source != 0)
+		view_name(c, w, "source", g->source);
+	if (g->host != 0)
+		view_name(c, w, "host", g->host);
+	if (g->ahead != 0)
+		jw_ku64(w, k == GATE_TENANT ? "queues" : "ahead", g->ahead);
+	jw_close(w, '}');
+}
+
+static void
+view_reasons(const struct core *c, struct jsonw *w, const struct eng_reasons *r)
+{
+	jw_key(w, "shut_by");
+	if (r->first < ENG_GATE_N)
+		jw_str(w, slice_str(eng_gate_name(r->first)));
+	else
+		jw_null(w);
+	view_moment(c, w, "next", "next_s", r->next_us, true);
+	jw_key(w, "gates");
+	jw_open(w, '[');
+	for (int k = 0; k < ENG_GATE_N; k++)
+		view_gate(c, w, k, &r->gate[k]);
+	jw_close(w, ']');
+}
+
+static void
+view_cursor(struct jsonw *w, uint64_t cursor)
+{
+	jw_key(w, "cursor");
+	if (cursor != 0)
+		jw_u64(w, cursor);
+	else
+		jw_null(w);
+}
+
+/* ---- a message ----------------------------------------------------------------- */
+
+/* Their addresses are in the envelope, in order. */
+static void
+view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
+    uint32_t nrcpt, uint32_t from, const struct eng_explained *v, uint32_t n)
+{
+	struct env_rcpt r;
+	uint32_t end = MIN(nrcpt, from + EXPLAIN_ROWS_MAX);
+
+	for (uint32_t i = 0; i < end && env_rcpt_next(rcpts, &r); i++) {
+		const struct eng_explained *x = NULL;
+
+		if (i < from)
+			continue;
+		for (uint32_t k = 0; k < n && x == NULL; k++)
+			if (v[k].row.rcpt == i)
+				x = &v[k];
+		jw_open(w, '{');
+		jw_ku64(w, "rcpt", i);
+		jw_kstr(w, "address", r.address);
+		jw_kstr(w, "state", x ? SL("queued") : SL("done"));
+		if (x) {
+			view_name(c, w, "domain", x->row.domain);
+			view_name(c, w, "site", x->site_host);
+			view_steer(c, w, &x->row);
+			view_waiting(c, w, &x->row);
+			jw_ku64(w, "queue_due", x->queue_due);
+			view_reasons(c, w, &x->why);
+		}
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+	view_cursor(w, end < nrcpt ? end : 0);
+}
+
+static int
+explain_message(struct core *c, const struct core_question *q, struct buf *out)
+{
+	uint32_t budget = EXPLAIN_SOURCES, n, msg = core_find(c, q->name);
+	const struct core_msg *m = msg ? core_msg(c, msg) : NULL;
+	struct eng_explained *v;
+	char id[MSGID_TEXT_MAX], *record = NULL;
+	struct envelope env;
+	struct cursor rcpts;
+	struct jsonw w;
+	int err;
+
+	if (m == NULL)
+		return E_NOTFOUND;
+	if (q->cursor >= MAX(m->nrcpt, 1u))
+		return E_RANGE;
+	v = mem_try(EXPLAIN_ROWS_MAX * sizeof(*v));
+	if (v == NULL)
+		return E_NOMEM;
+	err = core_read_envelope(c, m, &env, &rcpts, &record);
+	if (err != 0)
+		goto out;
+	n = eng_explain_message(c->eng, msg, (uint16_t)q->cursor, c->now_us,
+	    &budget, v, EXPLAIN_ROWS_MAX);
+	jw_init(&w, out);
+	jw_open(&w, '{');
+	view_now(c, &w);
+	jw_kstr(&w, "what", q->what);
+	jw_kstr(&w, "id", slice_of(id, msgid_format(id, &env.id)));
+	jw_kstr(&w, "sender", env.sender);
+	jw_key(&w, "recipients");
+	jw_open(&w, '[');
+	view_recipients(c, &w, &rcpts, m->nrcpt, (uint32_t)q->cursor, v, n);
+	jw_close(&w, '}');
+out:
+	mem_free(record);
+	mem_free(v);
+	return err;
+}
+
+/* ---- a domain -------------------------------------------------------------------- */
+
+static void
+view_target(const struct core *c, struct jsonw *w,
+    const struct eng_target_view *t)
+{
+	char ip[IP_TEXT_MAX];
+
+	jw_open(w, '{');
+	view_name(c, w, "host", t->host);
+	jw_kstr(w, "address", slice_of(ip, ip_format(ip, &t->ip)));
+	jw_ku64(w, "preference", t->pref);
+	jw_kstr(w, "state",
+	    t->dead_until_us ? SL("shut") :
+		t->fails     ? SL("being tried") :
+			       SL("open"));
+	jw_ku64(w, "failures", t->fails);
+	view_moment(c, w, "since", "since_s", t->fail_us, false);
+	view_moment(c, w, "until", "until_s", t->dead_until_us, true);
+	jw_close(w, '}');
+}
+
+static void
+view_domain(const struct core *c, struct jsonw *w,
+    const struct eng_domain_view *d)
+{
+	jw_kstr(w, "dns", slice_str(d->state));
+	view_moment(c, w, "dns_retry", "dns_retry_s", d->retry_us, true);
+	view_moment(c, w, "dns_expires", "dns_expires_s", d->expires_us, true);
+	jw_ku64(w, "recipients", d->recipients);
+	view_name(c, w, "site", d->site_host);
+	jw_ku64(w, "conns", d->conns);
+	jw_key(w, "hosts");
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < d->ntargets; i++)
+		view_target(c, w, &d->target[i]);
+	jw_close(w, ']');
+}
+
+static void
+view_queues(const struct core *c, struct jsonw *w,
+    const struct eng_queue_view *v, uint32_t n)
+{
+	jw_key(w, "queues");
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < n; i++) {
+		jw_open(w, '{');
+		view_queue_members(c, w, &v[i].row);
+		view_reasons(c, w, &v[i].why);
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+}
+
+static int
+explain_domain(struct core *c, const struct core_question *q, struct buf *out)
+{
+	uint32_t id = names_find(&c->names, q->name), budget = EXPLAIN_SOURCES;
+	uint32_t cursor = (uint32_t)q->cursor, n;
+	struct eng_queue_view *v;
+	struct eng_domain_view d;
+	struct jsonw w;
+
+	if (id == 0 || !eng_explain_domain(c->eng, id, c->now_us, &d))
+		return E_NOTFOUND;
+	v = mem_try(EXPLAIN_ROWS_MAX * sizeof(*v));
+	if (v == NULL)
+		return E_NOMEM;
+	n = eng_explain_queues(c->eng, id, &cursor, EXPLAIN_LOOKS, c->now_us,
+	    &budget, v, MIN(MAX(q->n, 1u), EXPLAIN_ROWS_MAX));
+	jw_init(&w, out);
+	jw_open(&w, '{');
+	view_now(c, &w);
+	jw_kstr(&w, "what", q->what);
+	jw_kstr(&w, "domain", q->name);
+	view_domain(c, &w, &d);
+	view_queues(c, &w, v, n);
+	view_cursor(&w, cursor);
+	jw_close(&w, '}');
+	mem_free(v);
+	return 0;
+}
+
+/* ---- a source -------------------------------------------------------------------- */
+
+static void
+view_path(const struct core *c, struct jsonw *w, const struct eng_path_view *p)
+{
+	jw_open(w, '{');
+	view_name(c, w, "site", p->site_host);
+	jw_kstr(w, "state", p->why == WHY_NONE ? SL("open") : SL("shut"));
+	jw_kstr(w, "why", slice_str(eng_why_name(p->why)));
+	view_moment(c, w, "until", "until_s", p->until_us, true);
+	view_moment(c, w, "since", "since_s", p->since_us, false);
+	jw_ku64(w, "conns", p->conns);
+	jw_ku64(w, "inflight", p->inflight);
+	jw_ku64(w, "refusals", p->fails);
+	jw_ku64(w, "waiting", p->waiting);
+	jw_close(w, '}');
+}
+
+static int
+explain_source(struct core *c, const struct core_question *q, struct buf *out)
+{
+	uint32_t id = names_find(&c->names, q->name), n;
+	uint32_t cursor = (uint32_t)q->cursor;
+	struct eng_source_row row;
+	struct eng_path_view *v = mem_try(EXPLAIN_ROWS_MAX * sizeof(*v));
+	struct jsonw w;
+
+	if (v == NULL)
+		return E_NOMEM;
+	if (id == 0 ||
+	    !eng_explain_source(c->eng, id, &cursor, EXPLAIN_LOOKS, c->now_us,
+		&row, v, MIN(MAX(q->n, 1u), EXPLAIN_ROWS_MAX), &n)) {
+		mem_free(v);
+		return E_NOTFOUND;
+	}
+	jw_init(&w, out);
+	jw_open(&w, '{');
+	view_now(c, &w);
+	jw_kstr(&w, "what", q->what);
+	view_source_members(c, &w, &row, 0);
+	jw_key(&w, "sites");
+	jw_open(&w, '[');
+	for (uint32_t i = 0; i < n; i++)
+		view_path(c, &w, &v[i]);
+	jw_close(&w, ']');
+	view_cursor(&w, cursor);
+	jw_close(&w, '}');
+	mem_free(v);
+	return 0;
+}
+
+int
+core_explain(struct core *c, const struct core_question *q, struct buf *out)
+{
+	if (q->cursor > UINT32_MAX)
+		return E_RANGE;
+	if (slice_eq(q->what, SL("message")))
+		return explain_message(c, q, out);
+	if (slice_eq(q->what, SL("domain")))
+		return explain_domain(c, q, out);
+	if (slice_eq(q->what, SL("source")))
+		return explain_source(c, q, out);
+	return E_RANGE;
+}
