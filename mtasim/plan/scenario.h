@@ -17,6 +17,8 @@
 #define SCEN_WORKLOADS_MAX 16
 #define SCEN_SPECS_MAX 32 /* names or ranges of one provider */
 #define SCEN_SETS_MAX 8
+#define SCEN_ZIPF_MAX 10
+#define SCEN_EACH_MAX 1000 /* recipients of a message */
 
 #define SCEN_WARM_DAYS_MAX 366
 
@@ -41,6 +43,7 @@ struct scen_provider {
 	struct choice domain;
 	uint32_t *names;      /* of the domains, in scen.domains */
 	bool has_own_mx;      /* each domain its own host, else one for all */
+	struct slice host;    /* name of the one for all; empty: mx.NAME */
 	struct behave behave; /* its spells are the events */
 	struct dist setup, per_message, refusal;
 };
@@ -66,15 +69,23 @@ struct scen_workload {
 	struct slice *tenants;
 	struct choice tenant;
 	struct slice campaign, pool;
+	struct slice sender; /* domain of its mail's sender; empty: none */
+	uint32_t each;       /* recipients of a message */
+	uint64_t mailboxes;  /* that its recipients are; 0: each another */
 };
 
 struct scen {
+	const char *path;
 	struct yaml_doc *doc; /* texts live there */
+	uint32_t ndocs;       /* and in those of receivers */
+	struct yaml_doc *docs[SCEN_PROVIDERS_MAX];
+	bool has_domains; /* while a receiver is read: they come later */
 	struct slice name;
 	uint64_t seed;
 	int64_t until_us; /* 0: until everything has left */
 	struct dist dns;
 	struct slice config;    /* as written */
+	struct slice policy;    /* its text, in place of that file */
 	struct conf *conf;      /* with the pools and limits of this scenario */
 	struct scen_warm *warm; /* by source of conf; NULL: none is young */
 	uint32_t nproviders, nworkloads;
@@ -92,13 +103,19 @@ struct scen_set {
 /* NULL with every error reported as file:line:column: what, expected, got. */
 struct scen *scen_load(const char *path, const struct scen_set *sets,
     uint32_t nsets, struct conf_errors *errs);
+/* The same from memory, with the text of the configuration: `path` stands for
+ * both files in errors, and other files are looked for beside it. */
+struct scen *scen_parse(const char *path, struct slice text,
+    struct slice policy, struct conf_errors *errs);
 void scen_free(struct scen *s);
-/* Name of a provider's domain, drawn by its shares. */
-struct slice scen_domain_draw(const struct scen *s,
-    const struct scen_provider *p, struct rng *rng);
+/* One of a provider's domains, drawn by its shares: its id in scen.domains. */
+uint32_t scen_domain_draw(const struct scen_provider *p, struct rng *rng);
 /* Name i of a provider. */
 void scen_domain(const struct scen_provider *p, uint64_t i, struct buf *out);
 
+struct keys;
+/* scenario_provider.c */
+void scen_take_providers(struct keys *k, const struct yaml_node *v);
 /* scenario_set.c: puts values in their places; false with errors reported. */
 bool scen_apply(struct scen *s, const struct scen_set *sets, uint32_t n,
     struct conf_errors *errs);

@@ -3,7 +3,7 @@
  * file, read by mtad's own reader. The scenario may give a pool another number
  * of sources.
  */
-#include "plan/keys.h"
+#include "world/keys.h"
 #include "plan/scenario.h"
 
 #define CONFIG_PATH_MAX 8192
@@ -295,9 +295,11 @@ scen_conf_load(struct scen *s, const char *path, const struct yaml_node *config,
 	struct keys k = { .doc = s->doc, .errs = errs };
 	char full[CONFIG_PATH_MAX];
 
-	if (s->config.n == 0)
+	if (s->policy.p != NULL)
+		s->conf = conf_parse(path, s->policy, errs);
+	else if (s->config.n == 0)
 		return;
-	if (scen_beside(path, s->config, full, sizeof(full)))
+	else if (scen_beside(path, s->config, full, sizeof(full)))
 		s->conf = conf_load(full, errs);
 	if (s->conf == NULL) {
 		keys_wrong(&k, config, "config",

@@ -6,6 +6,7 @@
 #define TELL_EVERY 4096 /* events */
 #define TTL_US (3600 * US_PER_S)
 #define HAPPEN_MAX (1u << 30)
+#define ADDRESSES_BYTES (SCEN_EACH_MAX * MAILBOX_MAX)
 
 /* ---- what the core asks for ------------------------------------------------------ */
 
@@ -144,6 +145,9 @@ answer(struct trial *t, struct answer *a)
 
 	if (p == 0 && a->name[0] && !a->is_host)
 		out.status = ENG_DNS_NXDOMAIN;
+	else if (p != 0 && t->s->providers[p - 1].host.n &&
+	    !t->s->providers[p - 1].has_own_mx)
+		slice_copy(t->s->providers[p - 1].host, host, sizeof(host));
 	else if (p != 0 && !t->s->providers[p - 1].has_own_mx)
 		snprintf(host, sizeof(host), "mx.%.*s",
 		    SLF(t->s->providers[p - 1].name));
@@ -412,7 +416,8 @@ trial_make(struct trial *t, uint64_t seed)
 	pool_init(&t->mails, sizeof(struct mail), s->conf->messages_max);
 	pool_init(&t->peers, sizeof(struct peer), HAPPEN_MAX);
 	pool_init(&t->answers, sizeof(struct answer), HAPPEN_MAX);
-	buf_init(&t->address, MAILBOX_MAX);
+	buf_init(&t->address, ADDRESSES_BYTES);
+	t->rcpts = mem_get(SCEN_EACH_MAX * sizeof(*t->rcpts));
 	t->cold = (struct verdict){ .kind = VERDICT_REPLY, .code = 421 };
 	if (s->warm)
 		t->young = mem_get(s->conf->nsources * sizeof(*t->young));
@@ -423,6 +428,7 @@ trial_make(struct trial *t, uint64_t seed)
 		dice_seed(&t->providers[i].dice, seed, s->providers[i].name);
 		t->providers[i].sources = mem_get(
 		    s->conf->nsources * sizeof(*t->providers[i].sources));
+		guard_memory_init(&t->providers[i].memory, seed);
 	}
 	t->core = core_new(s->conf, &t->disk, &t->gate, hash_u64(seed), &ops, t,
 	    t->now, WALL_US);
@@ -465,11 +471,14 @@ trial_free(struct trial *t)
 	trial_peers_free(t);
 	if (t->core)
 		core_free(t->core);
-	for (uint32_t i = 0; t->providers && i < t->out->n; i++)
+	for (uint32_t i = 0; t->providers && i < t->out->n; i++) {
 		mem_free(t->providers[i].sources);
+		guard_memory_free(&t->providers[i].memory);
+	}
 	mem_free(t->providers);
 	mem_free(t->young);
 	mem_free(t->feeds);
+	mem_free(t->rcpts);
 	pool_free(&t->mails);
 	pool_free(&t->answers);
 	buf_free(&t->address);

@@ -6,6 +6,7 @@
 
 #include "plan/trial.h"
 #include "relay/relay.h"
+#include "world/guard.h"
 
 /* The engine's clock at the scenario's start; 0 has a meaning of its own. */
 #define START_US (1000 * US_PER_S)
@@ -26,6 +27,8 @@ struct mail {
 	uint32_t bytes;
 	uint8_t provider, feed;
 	bool is_begun;
+	uint32_t domain; /* in scen.domains */
+	uint32_t box;    /* number of its first mailbox */
 };
 
 struct source_state {
@@ -42,6 +45,7 @@ struct provider_state {
 	const struct scen_provider *p;
 	struct dice dice;
 	struct source_state *sources; /* by index in the configuration */
+	struct guard_memory memory;
 };
 
 struct feed { /* a workload */
@@ -49,9 +53,10 @@ struct feed { /* a workload */
 	const struct scen_workload *w;
 	const struct demand *demand; /* or NULL */
 	struct rng rng;
-	uint64_t i, n; /* messages so far, in all */
-	uint64_t live; /* of them, in the queue */
-	double at;     /* of the next, Poisson; us from start_us */
+	uint64_t i, n;   /* messages so far, in all */
+	uint64_t live;   /* recipients of them, in the queue */
+	uint32_t nboxes; /* mailboxes so far */
+	double at;       /* of the next, Poisson; us from start_us */
 };
 
 enum peer_state { PEER_OPENING, PEER_IDLE, PEER_BUSY, PEER_QUITTING };
@@ -67,6 +72,7 @@ struct peer {
 	bool is_counted;               /* among the provider's connections */
 	uint32_t nmsgs;                /* answered at the final dot */
 	uint32_t ndone;                /* answered at all */
+	uint64_t number;               /* of its connection */
 	const struct verdict *verdict; /* on what is under way; NULL: yes */
 	struct job *job;               /* under way */
 	struct posts waiting, stale;
@@ -93,6 +99,7 @@ struct trial {
 	struct list line;
 	int64_t now; /* of the engine */
 	struct pool mails, peers, answers;
+	struct env_rcpt *rcpts; /* room to make a message */
 	struct peer **by_session;
 	uint32_t nby_session;
 	struct provider_state *providers;
@@ -100,7 +107,7 @@ struct trial {
 	struct feed *feeds;
 	uint32_t nfeeds_left;
 	struct rng dns;
-	uint64_t sequence;
+	uint64_t sequence, connections, transactions;
 	struct buf address;
 	struct verdict cold;                  /* too many from a young source */
 	const struct verdict *judged_verdict; /* of the last refusal */
@@ -123,6 +130,9 @@ tally_all(const struct trial *t)
 	return &t->out->tallies[t->out->n];
 }
 struct mail *trial_mail(struct trial *t, const struct job *j);
+/* Address of recipient i of a message. */
+void mail_address(const struct trial *t, const struct mail *m, uint32_t i,
+    struct buf *out);
 struct bucket *trial_bucket(struct trial *t);
 /* A closed workload comes to a part: the trial does, if it is before it. */
 void trial_part(struct trial *t, enum trial_part part);

@@ -1,7 +1,8 @@
 /*
  * plan/trial_mail.c - messages: when they come, what they are, how they leave.
  *
- * All have one recipient and the null sender, so that no notice is owed.
+ * Their sender is null, so that no notice is owed; one that a workload names
+ * never gets its notice, for nothing is read back.
  */
 #include <math.h>
 
@@ -112,60 +113,108 @@ tenant_draw(struct feed *f)
 			     SL("");
 }
 
+/* The mailboxes of a message are those behind its first, in a circle. */
+void
+mail_address(const struct trial *t, const struct mail *m, uint32_t i,
+    struct buf *out)
+{
+	uint64_t all = t->feeds[m->feed].w->mailboxes, box = m->box + i;
+
+	(void)buf_addf(out, "u%llu@",
+	    (unsigned long long)(all ? box % all : box));
+	(void)buf_adds(out, names_text(&t->s->domains.names, m->domain));
+}
+
 static void
-make(struct trial *t, struct feed *f, uint32_t provider, uint64_t body,
-    struct envelope *env, struct env_rcpt *rcpt)
+make(struct trial *t, struct feed *f, const struct mail *m, struct slice tenant,
+    uint64_t body, struct envelope *env)
 {
 	int64_t wall = t->now - START_US + WALL_US;
+	size_t from[SCEN_EACH_MAX + 1];
 
 	*env = (struct envelope){
 		.id = msgid_make(wall, t->s->conf->node, ++t->sequence),
 		.arrival_us = wall,
 		.expires_us = wall + t->s->conf->expire_us,
-		.tenant = tenant_draw(f),
+		.tenant = tenant,
 		.campaign = f->w->campaign,
 		.pool = f->w->pool,
 		.body_bytes = body,
-		.nrcpt = 1,
+		.nrcpt = f->w->each,
 	};
 
 	buf_reset(&t->address);
-	(void)buf_addz(&t->address, "u@");
-	(void)buf_adds(&t->address,
-	    scen_domain_draw(t->s, &t->s->providers[provider], &f->rng));
-	*rcpt = (struct env_rcpt){ .address = buf_slice(&t->address) };
+	for (uint32_t i = 0; i < env->nrcpt; i++) {
+		from[i] = t->address.n;
+		mail_address(t, m, i, &t->address);
+	}
+	from[env->nrcpt] = t->address.n;
+	if (f->w->sender.n) {
+		(void)buf_addz(&t->address, "news@");
+		(void)buf_adds(&t->address, f->w->sender);
+		env->sender =
+		    slice_skip(buf_slice(&t->address), from[env->nrcpt]);
+	}
+	/* The buffer stays where it is from here on. */
+	for (uint32_t i = 0; i < env->nrcpt; i++)
+		t->rcpts[i] =
+		    (struct env_rcpt){ .address =
+					   slice_of(t->address.p + from[i],
+					       from[i + 1] - from[i]) };
 }
 
 static void
-tally_arrival(struct tally *a, int64_t at, uint32_t bytes)
+tally_arrival(struct tally *a, int64_t at, uint32_t n, uint32_t bytes)
 {
-	if (a->arrived++ == 0)
+	if (a->arrived == 0)
 		a->first_us = at;
+	a->arrived += n;
 	a->last_us = at;
-	a->since_us += (uint64_t)at;
+	a->since_us += (uint64_t)at * n;
 	a->bytes += bytes;
 	a->bytes_peak = MAX(a->bytes_peak, a->bytes);
-	if (++a->depth > a->peak) {
+	a->depth += n;
+	if (a->depth > a->peak) {
 		a->peak = a->depth;
 		a->peak_us = at;
 	}
 }
 
+/* What is there to be counted of a message that comes. */
+static void
+count_arrival(struct trial *t, struct feed *f, const struct mail *m)
+{
+	uint32_t n = f->w->each;
+	struct bucket *b = trial_bucket(t);
+
+	f->live += n;
+	trial_count(t, m->provider);
+	tally_arrival(tally_of(t, m->provider), t->now - START_US, n, m->bytes);
+	tally_arrival(tally_all(t), t->now - START_US, n, m->bytes);
+	b->arrived += n;
+	b->depth_max = MAX(b->depth_max, tally_all(t)->depth);
+}
+
 static void
 submit(struct trial *t, struct feed *f)
 {
-	uint32_t provider = provider_draw(t, f);
+	uint32_t provider = provider_draw(t, f), n = f->w->each;
 	uint64_t body = (uint64_t)dist_draw(&f->w->size, &f->rng);
-	struct bucket *b;
+	struct slice tenant = tenant_draw(f);
+	struct mail made = { .arrival_us = t->now,
+		.provider = (uint8_t)provider,
+		.feed = (uint8_t)(f - t->feeds),
+		.domain = scen_domain_draw(&t->s->providers[provider], &f->rng),
+		.box = f->nboxes };
 	struct handle slot;
 	struct mail *m;
 	struct spool_ref ref;
 	struct envelope env;
-	struct env_rcpt rcpt;
 
-	make(t, f, provider, body, &env, &rcpt);
+	f->nboxes += n;
+	make(t, f, &made, tenant, body, &env);
 	if (t->mails.live >= t->s->conf->messages_max ||
-	    !gate_take(&t->gate.rcpts_free, 1)) {
+	    !gate_take(&t->gate.rcpts_free, n)) {
 		t->out->refused_at_door++;
 		return;
 	}
@@ -173,20 +222,12 @@ submit(struct trial *t, struct feed *f)
 	ASSERT(m != NULL);
 	ref = (struct spool_ref){ .file = 1,
 		.offset = slot.index,
-		.env_bytes = (uint32_t)env_length(&env, &rcpt),
+		.env_bytes = (uint32_t)env_length(&env, t->rcpts),
 		.body_bytes = (uint32_t)MIN(body, UINT32_MAX) };
-	*m = (struct mail){ .arrival_us = t->now,
-		.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes,
-		.provider = (uint8_t)provider,
-		.feed = (uint8_t)(f - t->feeds) };
-	f->live++;
-	trial_count(t, provider);
-	tally_arrival(tally_of(t, provider), t->now - START_US, m->bytes);
-	tally_arrival(tally_all(t), t->now - START_US, m->bytes);
-	b = trial_bucket(t);
-	b->arrived++;
-	b->depth_max = MAX(b->depth_max, tally_all(t)->depth);
-	core_submit_known(t->core, slot, &ref, &env, &rcpt);
+	made.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes;
+	*m = made;
+	count_arrival(t, f, m);
+	core_submit_known(t->core, slot, &ref, &env, t->rcpts);
 }
 
 void

@@ -74,19 +74,43 @@ event_now(const struct trial *t, const struct scen_provider *p, uint8_t stage)
 	return behave_spell(&p->behave, stage, t->now - START_US);
 }
 
+/* An address for each source: its own, or one of a range for tests. */
+static struct ip
+address_of(const struct trial *t, uint16_t source)
+{
+	struct ip ip = t->s->conf->sources[source].address;
+
+	if (ip.family == 0)
+		ip = (struct ip){ .b = { 198, 18, (uint8_t)(source / 200),
+				      (uint8_t)(source % 200 + 1) },
+			.family = 4 };
+	return ip;
+}
+
+static struct guard_ask
+asking(const struct trial *t, const struct peer *p)
+{
+	return (struct guard_ask){ .now_us = t->now - START_US,
+		.ip = address_of(t, p->source),
+		.source = t->s->conf->sources[p->source].name,
+		.connection = p->number };
+}
+
 static const struct verdict *
 judge_connection(struct trial *t, struct peer *p)
 {
 	struct provider_state *ps = provider_of(t, p);
 	const struct behave *b = &ps->p->behave;
 	const struct verdict *v = event_now(t, ps->p, AT_CONNECT);
+	struct guard_ask a = asking(t, p);
 
 	if (v != NULL)
 		return v;
 	if (b->source_conns_max &&
 	    ps->sources[p->source].conns >= b->source_conns_max)
 		return &b->busy;
-	return behave_pick(b, AT_CONNECT, &ps->dice);
+	v = behave_pick(b, AT_CONNECT, &ps->dice);
+	return v != NULL ? v : guards_ask(b, &ps->memory, AT_CONNECT, &a);
 }
 
 /* The day's count of a young source; NULL: it is not young any more. */
@@ -105,13 +129,49 @@ young_now(struct trial *t, uint16_t source, uint32_t *most)
 	return y;
 }
 
+/* What its memory says of a message at a stage; of each recipient at RCPT, where
+ * those it does not take have their outcome then. */
+static const struct verdict *
+judge_guards(struct trial *t, struct peer *p, struct guard_ask *a)
+{
+	struct provider_state *ps = provider_of(t, p);
+	const struct behave *b = &ps->p->behave;
+	const struct mail *m = trial_mail(t, p->job);
+	const struct verdict *v = NULL, *last = NULL;
+	uint16_t taken = 0;
+
+	if (p->stage != AT_RCPT)
+		return guards_ask(b, &ps->memory, p->stage, a);
+	for (uint16_t i = 0; i < p->job->n; i++) {
+		buf_reset(&t->address);
+		mail_address(t, m, p->job->rcpt[i].number, &t->address);
+		a->rcpt = buf_slice(&t->address);
+		v = guards_ask(b, &ps->memory, AT_RCPT, a);
+		if (v != NULL && (v->kind != VERDICT_REPLY || v->code == 421))
+			return v;
+		if (v != NULL)
+			p->job->rcpt[i].outcome = outcome_of(v, AT_RCPT);
+		taken += v == NULL;
+		last = v ? v : last;
+	}
+	return taken ? NULL : last;
+}
+
 /* The first stage that does not like the message; NULL: taken. */
 static const struct verdict *
 judge_stages(struct trial *t, struct peer *p)
 {
 	struct provider_state *ps = provider_of(t, p);
 	const struct behave *b = &ps->p->behave;
+	struct guard_ask a;
 
+	if (b->nguards) {
+		a = asking(t, p);
+		a.sender = t->feeds[trial_mail(t, p->job)->feed].w->sender;
+		a.domain = names_text(&t->s->domains.names,
+		    trial_mail(t, p->job)->domain);
+		a.transaction = ++t->transactions;
+	}
 	if (b->messages_max && p->nmsgs >= b->messages_max) {
 		p->stage = AT_MAIL;
 		return &b->full;
@@ -124,6 +184,8 @@ judge_stages(struct trial *t, struct peer *p)
 		if (p->stage == b->over_stage && b->rate_count &&
 		    !behave_take(b, &ps->sources[p->source].full_ns, t->now))
 			return &b->over;
+		if (b->nguards && (v = judge_guards(t, p, &a)) != NULL)
+			return v;
 		if (b->nrules &&
 		    (v = behave_pick(b, p->stage, &ps->dice)) != NULL)
 			return v;
@@ -241,7 +303,8 @@ give_back(struct trial *t, struct job *j, const struct outcome *o, bool is_sent)
 	tally_all(t)->flight_us += flown;
 	j->is_sent = is_sent;
 	for (uint16_t i = 0; i < j->n; i++)
-		j->rcpt[i].outcome = *o;
+		if (j->rcpt[i].outcome.klass == OUTCOME_NONE)
+			j->rcpt[i].outcome = *o;
 	core_result(t->core, j, NULL);
 }
 
@@ -264,6 +327,9 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 	}
 	trial_count(t, provider);
 	if (p->is_counted) {
+		struct guard_ask a = asking(t, p);
+
+		guards_leave(&ps->p->behave, &ps->memory, &a);
 		ps->sources[p->source].conns--;
 		tally_of(t, provider)->conns--;
 		tally_all(t)->conns--;
@@ -355,6 +421,7 @@ peer_open(struct trial *t, const struct core_open *o)
 	p->index = h.index;
 	p->session = o->session;
 	p->source = o->source;
+	p->number = ++t->connections;
 	p->provider =
 	    (uint16_t)(nameset_find(&t->s->domains, o->domain, NULL) - 1);
 	ps = provider_of(t, p);

@@ -54,6 +54,8 @@ struct spell {
 	struct verdict verdict;
 };
 
+struct guard;
+
 struct behave {
 	uint32_t nrules;
 	struct rule rules[RULES_MAX];
@@ -79,6 +81,10 @@ struct behave {
 	struct verdict gone; /* a spell at connect, to who is connected */
 	struct verdict over; /* above the rate, at over_stage */
 	uint8_t over_stage;
+
+	/* What it remembers of them beyond that; see guard.h. */
+	uint32_t nguards;
+	struct guard *guards;
 };
 
 /* A receiver's chance: a stream for each thing that is drawn, so that what a

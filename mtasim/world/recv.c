@@ -19,6 +19,7 @@ recv_new(struct loop *l, struct timers *t, struct journal *j,
 	r->conf = *conf;
 	list_init(&r->sessions);
 	dice_seed(&r->dice, conf->seed, conf->name);
+	guard_memory_init(&r->memory, conf->seed);
 	map_init(&r->source_of, conf->seed, SOURCES_MAX);
 	smtp_srv_conf_default(&r->smtp);
 	r->smtp.hostname = conf->hostname;
@@ -95,6 +96,7 @@ recv_free(struct receiver *r)
 		listener_free(r->listeners[i]);
 	sess_close_all(r);
 	map_free(&r->source_of);
+	guard_memory_free(&r->memory);
 	mem_free(r->sources);
 	mem_free(r);
 }

@@ -6,6 +6,7 @@
 #define WORLD_RECV_I_H
 
 #include "proto/proto.h"
+#include "world/guard.h"
 #include "world/ident.h"
 #include "world/recv.h"
 
@@ -26,6 +27,8 @@ struct receiver {
 	struct recv_conf conf;
 	struct smtp_srv_conf smtp;
 	struct dice dice;
+	struct guard_memory memory;
+	uint64_t transactions;
 	struct recv_counts n;
 	struct list sessions;
 	uint32_t nlisteners;
@@ -56,6 +59,11 @@ struct sess {
 	uint64_t dump_no;
 	struct sim_check check;
 	struct smtp_srv srv;
+	/* As its receiver's guards know it. */
+	struct ip ip;
+	uint64_t connection, transaction;
+	bool is_inside; /* let in at connect */
+	char sender[DOMAIN_MAX + 1];
 	char peer[IP_TEXT_MAX];
 };
 

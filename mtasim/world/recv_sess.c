@@ -22,10 +22,36 @@ static void sess_pump(struct sess *s, struct slice *in);
 
 /* ---- ends -------------------------------------------------------------------- */
 
+static struct guard_ask
+asking(const struct sess *s, enum sim_stage stage)
+{
+	bool has_rcpt = stage == AT_RCPT;
+
+	return (struct guard_ask){
+		/* A world that has begun after the loop counts from there. */
+		.now_us = loop_now(s->r->loop) -
+		    (s->r->conf.epoch_us ? *s->r->conf.epoch_us : 0),
+		.ip = s->ip,
+		.source = slice_str(s->peer),
+		.sender = slice_str(s->sender),
+		.rcpt = has_rcpt ? s->srv.path.address : SL(""),
+		.domain = has_rcpt ? s->srv.path.domain : SL(""),
+		.connection = s->connection,
+		.transaction = s->transaction,
+	};
+}
+
 /* Not among its source's connections, or not any more. */
 static void
 sess_uncount(struct sess *s)
 {
+	struct guard_ask a;
+
+	if (s->is_inside) {
+		a = asking(s, AT_CONNECT);
+		guards_leave(s->r->conf.behave, &s->r->memory, &a);
+	}
+	s->is_inside = false;
 	if (s->is_counted)
 		s->r->sources[s->source - 1].conns--;
 	s->is_counted = false;
@@ -81,6 +107,26 @@ sess_hush(struct sess *s)
 
 /* ---- verdicts ------------------------------------------------------------------ */
 
+/* What its memory says of it, and of what it asks for. */
+static const struct verdict *
+sess_guards(struct sess *s, enum sim_stage stage)
+{
+	struct guard_ask a;
+	const struct verdict *v;
+
+	if (s->r->conf.behave->nguards == 0)
+		return NULL;
+	if (stage == AT_MAIL) {
+		slice_copy(s->srv.path.domain, s->sender, sizeof(s->sender));
+		s->transaction = ++s->r->transactions;
+	}
+	a = asking(s, stage);
+	v = guards_ask(s->r->conf.behave, &s->r->memory, stage, &a);
+	if (stage == AT_CONNECT)
+		s->is_inside = v == NULL;
+	return v;
+}
+
 /* Caps and rates go before chance. */
 static const struct verdict *
 sess_decide(struct sess *s, enum sim_stage stage)
@@ -88,14 +134,14 @@ sess_decide(struct sess *s, enum sim_stage stage)
 	const struct behave *b = s->r->conf.behave;
 	struct recv_source *src =
 	    s->source > 0 ? &s->r->sources[s->source - 1] : NULL;
+	const struct verdict *v;
 
 	if (stage == AT_MAIL && b->messages_max > 0 &&
 	    s->srv.messages >= b->messages_max)
 		return &b->full;
 	if (b->nspells > 0) {
-		const struct verdict *v = behave_spell(b, stage,
+		v = behave_spell(b, stage,
 		    loop_now(s->r->loop) - *s->r->conf.epoch_us);
-
 		if (v != NULL)
 			return v;
 	}
@@ -114,7 +160,8 @@ sess_decide(struct sess *s, enum sim_stage stage)
 	if (stage == b->over_stage && src != NULL && b->rate_count > 0 &&
 	    !behave_take(b, &src->full_ns, loop_now(s->r->loop)))
 		return &b->over;
-	return behave_pick(b, stage, &s->r->dice);
+	v = behave_pick(b, stage, &s->r->dice);
+	return v != NULL ? v : sess_guards(s, stage);
 }
 
 static void
@@ -409,6 +456,8 @@ sess_open(struct receiver *r, int fd, const struct endpoint *peer)
 	s->timer.fire = on_delay_over;
 	s->timer.ctx = s;
 	take_init(s);
+	s->ip = peer->ip;
+	s->connection = r->n.connections;
 	ip_format(s->peer, &peer->ip);
 	list_push_tail(&r->sessions, &s->node);
 	r->n.open++;

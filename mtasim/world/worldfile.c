@@ -5,10 +5,12 @@
  * unknown keys can be named together with what was expected. Reading goes on
  * after an error: all of them are reported.
  */
+#include "world/keys.h"
 #include "world/worldfile.h"
 
 #define DNS_DEFAULT "127.0.0.1:5353"
 #define PORT_DEFAULT 2526
+#define GUARDS_MAX_BYTES (256u << 20)
 #define FACT_MAX (NAMESET_NAME_MAX + 64)
 
 struct reader {
@@ -272,6 +274,14 @@ take_per_source(struct reader *r, const struct yaml_node *v)
 	    "per_source");
 }
 
+static void
+take_guards(struct reader *r, const struct yaml_node *v)
+{
+	struct keys k = { .doc = r->w->doc, .errs = r->errs };
+
+	guards_take(&k, v, &r->p->behave, &r->w->arena);
+}
+
 /* ---- events -------------------------------------------------------------------- */
 
 static struct spell *
@@ -478,6 +488,7 @@ static const struct field provider_fields[] = {
 	{ "refusal", take_refusal },
 	{ "events", take_events },
 	{ "replies", take_replies },
+	{ "guards", take_guards },
 	{ "silent", take_silent },
 	{ "pipelining", take_pipelining },
 	{ "tls", take_tls },
@@ -588,6 +599,7 @@ world_read(struct yaml_doc *doc, struct conf_errors *errs)
 
 	w->zone = zone_new();
 	nameset_init(&w->domains);
+	arena_init(&w->arena, 64u << 10, GUARDS_MAX_BYTES);
 	(void)endpoint_parse(SL(DNS_DEFAULT), 0, &w->dns);
 	w->port = PORT_DEFAULT;
 	w->seed = 1;
@@ -620,6 +632,7 @@ world_free(struct world *w)
 		return;
 	zone_free(w->zone);
 	nameset_free(&w->domains);
+	arena_free(&w->arena);
 	mem_free(w->providers);
 	yaml_doc_free(w->doc);
 	mem_free(w);

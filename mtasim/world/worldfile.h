@@ -6,7 +6,7 @@
 #define WORLD_WORLDFILE_H
 
 #include "conf/conf.h"
-#include "world/behave.h"
+#include "world/guard.h"
 #include "world/nameset.h"
 #include "world/zone.h"
 
@@ -31,6 +31,7 @@ struct world {
 	uint32_t nproviders;
 	struct provider *providers;
 	struct nameset domains; /* to index of provider + 1 */
+	struct arena arena;     /* guards */
 };
 
 /* NULL with every error reported as file:line:column. */

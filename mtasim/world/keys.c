@@ -1,9 +1,9 @@
 /*
- * plan/keys.c - YAML maps by tables.
+ * world/keys.c - YAML maps by tables.
  */
 #include <stdio.h>
 
-#include "plan/keys.h"
+#include "world/keys.h"
 
 #define GOT_MAX 60
 

@@ -1,9 +1,9 @@
 /*
- * plan/keys.h - YAML maps by tables: each key is a row with the function that
+ * world/keys.h - YAML maps by tables: each key is a row with the function that
  * takes its value. Reading goes on after an error, so that all are reported.
  */
-#ifndef PLAN_KEYS_H
-#define PLAN_KEYS_H
+#ifndef WORLD_KEYS_H
+#define WORLD_KEYS_H
 
 #include "conf/conf.h"
 #include "world/dist.h"
