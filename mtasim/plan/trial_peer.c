@@ -150,7 +150,7 @@ judge_guards(struct trial *t, struct peer *p, struct guard_ask *a)
 		if (v != NULL && (v->kind != VERDICT_REPLY || v->code == 421))
 			return v;
 		if (v != NULL)
-			p->job->rcpt[i].outcome = outcome_of(v, AT_RCPT);
+			p->job->rcpt[i].outcome = outcome_of(t, v, AT_RCPT);
 		taken += v == NULL;
 		last = v ? v : last;
 	}
