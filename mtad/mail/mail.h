@@ -57,7 +57,8 @@ int msgid_parse(struct slice s, struct msgid *out);
 	X(OUTCOME_EXPIRED, "expired")     /* lifetime used up */               \
 	X(OUTCOME_ADMIN, "admin_bounced") /* an operator bounced it */         \
 	X(OUTCOME_DELETED, "deleted")     /* an operator deleted it */         \
-	X(OUTCOME_UNSENT, "unsent")       /* never tried: session went first */
+	X(OUTCOME_UNSENT, "unsent")      /* never tried: session went first */ \
+	X(OUTCOME_HANDED, "handed_over") /* another node has it: drain.md */
 
 #define ENUM_FIRST(name, text) name,
 enum stage { STAGE_TABLE(ENUM_FIRST) STAGE_N };

@@ -15,5 +15,6 @@
 #include "proto/smtp_srv.h"
 #include "proto/smtp_cli.h"
 #include "proto/dsn.h"
+#include "proto/drain.h"
 
 #endif
