@@ -331,12 +331,18 @@ static void
 recipients_keep_what_they_are(void **state)
 {
 	const struct drain_rcpt v[] = {
-		{ { OUTCOME_TRANSIENT, STAGE_RCPT, 451, { 4, 7, 1 } }, 65535,
-		    false, 1234567890123456 },
-		{ { OUTCOME_NONE, STAGE_NONE, 0, { 0, 0, 0 } }, 0, false,
-		    TIME_NEVER },
-		{ { OUTCOME_DELIVERED, STAGE_EOM, 250, { 2, 0, 0 } }, 3, true,
-		    0 },
+		{ .outcome = { .klass = OUTCOME_TRANSIENT,
+		      .stage = STAGE_RCPT,
+		      .code = 451,
+		      .enh = { 4, 7, 1 } },
+		    .attempts = 65535,
+		    .due_us = 1234567890123456 },
+		{ .due_us = TIME_NEVER },
+		{ .outcome = { .klass = OUTCOME_DELIVERED,
+		      .stage = STAGE_EOM,
+		      .code = 250 },
+		    .attempts = 3,
+		    .is_final = true },
 	};
 	struct drain_rcpt r;
 	struct cursor c;
