@@ -15,6 +15,7 @@
 
 #include "engine/engine.h"
 #include "mail/mail.h"
+#include "mail/zone.h"
 #include "proto/proto.h"
 
 #define CONF_LISTEN_MAX 64
@@ -23,6 +24,7 @@
 #define CONF_ROUTES_MAX 4096
 #define CONF_HOSTS_MAX 16
 #define CONF_RULES_MAX 16
+#define CONF_ZONES_MAX ENG_ZONES_MAX
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
 
 struct conf_tls {
@@ -62,6 +64,11 @@ struct conf_route {
 	struct slice tenant, campaign, pool;
 };
 
+struct conf_zone {
+	struct slice name;
+	struct tzone zone;
+};
+
 struct conf_shape {
 	struct slice pattern; /* glob over the recipient's domain */
 	struct eng_shape shape;
@@ -99,6 +106,9 @@ struct conf {
 		uint32_t inflight_max, per_parent_max, queue_max;
 		uint64_t cache_bytes;
 	} dns;
+
+	uint32_t nzones; /* that are named anywhere; 0 is UTC */
+	struct conf_zone *zones[CONF_ZONES_MAX];
 
 	uint16_t smtp_port;
 	bool is_ipv4, is_ipv6; /* which families delivery uses */
@@ -143,6 +153,8 @@ void conf_free(struct conf *c);
 /* The route of a domain: the first whose pattern matches, or NULL. */
 const struct conf_route *conf_route_find(const struct conf *c,
     struct slice domain);
+/* The index of a zone that is named in it, or c->nzones. */
+uint32_t conf_zone_find(const struct conf *c, struct slice name);
 /* Does a pool have that name? */
 bool conf_has_pool(const struct conf *c, struct slice name);
 /* Where a file of rules that comes with the programs lies: above a program that

@@ -116,6 +116,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_PATH, struct slice, path, "a path")                              \
 	X(OPT_TEXT, struct slice, text, "printable ASCII on one line")         \
 	X(OPT_SOURCE, uint16_t, source, "the name of a source")                \
+	X(OPT_ZONE, uint16_t, zone,                                            \
+	    "a time zone of this system such as Europe/Berlin")                \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,

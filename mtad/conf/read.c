@@ -375,6 +375,10 @@ conf_new(const char *name)
 	conf->file.n = strlen(name);
 	smtp_srv_conf_default(&conf->listen_default.smtp);
 	smtp_cli_conf_default(&conf->client);
+	conf->zones[0] = arena_get(&conf->arena, sizeof(*conf->zones[0]));
+	ASSERT(conf->zones[0] != NULL);
+	conf->zones[0]->name = SL("UTC");
+	conf->nzones = 1;
 	default_group(conf, &conf_options, conf);
 	default_hostname(conf);
 	return conf;
@@ -399,6 +403,16 @@ conf_route_find(const struct conf *c, struct slice domain)
 		if (slice_glob(c->routes[i].pattern, domain))
 			return &c->routes[i];
 	return NULL;
+}
+
+uint32_t
+conf_zone_find(const struct conf *c, struct slice name)
+{
+	uint32_t i = 0;
+
+	while (i < c->nzones && !slice_eq(c->zones[i]->name, name))
+		i++;
+	return i;
 }
 
 bool

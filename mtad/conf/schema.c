@@ -44,6 +44,8 @@ pattern(enum opt_type t)
 	case OPT_POOL:
 	case OPT_SOURCE:
 		return "^[A-Za-z0-9._-]{1,64}$";
+	case OPT_ZONE:
+		return "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$";
 	case OPT_PERCENT:
 		return "^[0-9]+%?$";
 	default:

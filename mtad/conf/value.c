@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "conf/conf_i.h"
+#include "conf/zoneinfo.h"
 
 #define PATH_MAX_BYTES 4095
 #define TEXT_MAX_BYTES 200
@@ -356,6 +357,27 @@ read_pool(const struct value *v)
 		}
 	/* Where no pool is given, check.c makes one of this name. */
 	return c->npools == 0 && slice_eq(v->text, SL("default")) && keep(v);
+}
+
+/* The zone is kept where it is new. */
+static bool
+read_zone(const struct value *v)
+{
+	struct conf *c = v->conf;
+	uint32_t i = conf_zone_find(c, v->text);
+	struct conf_zone *z;
+
+	if (i == c->nzones) {
+		z = i < CONF_ZONES_MAX ? arena_get(&c->arena, sizeof(*z)) :
+					 NULL;
+		if (z == NULL || zoneinfo_load(v->text, &z->zone) != 0)
+			return false;
+		z->name.p = arena_str(&c->arena, v->text.p, v->text.n);
+		z->name.n = z->name.p != NULL ? v->text.n : 0;
+		c->zones[c->nzones++] = z;
+	}
+	*(uint16_t *)v->at = (uint16_t)i;
+	return true;
 }
 
 /* ---- by type ------------------------------------------------------------- */

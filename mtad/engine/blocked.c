@@ -47,6 +47,16 @@ eng_lane_count(struct eng *e, struct lane *l)
 	l->counted_us = e->now;
 }
 
+void
+eng_park_count(struct eng *e, struct park *k)
+{
+	const struct queue *q = pool_at(&e->queues, k->queue);
+
+	row_of(e, q->home, k->why)->rcpt_us +=
+	    (uint64_t)(e->now - k->counted_us) * q->fifo.n;
+	k->counted_us = e->now;
+}
+
 static void
 path_count(struct eng *e, struct path *p)
 {
@@ -86,6 +96,25 @@ eng_path_unshut(struct eng *e, struct path *p)
 	p->shut = WHY_NONE;
 }
 
+/* What parked queues have waited since they were counted. */
+static void
+parks_add(const struct eng *e, uint16_t dest, int64_t now_us,
+    struct eng_blocked out[ENG_WHY_N])
+{
+	for (uint32_t i = 1; i < e->parks.next_new; i++) {
+		const struct park *k;
+		const struct queue *q;
+
+		if (!pool_is_live(&e->parks, i))
+			continue;
+		k = pool_at(&e->parks, i);
+		q = pool_at(&e->queues, k->queue);
+		if (toll_of(e, pool_at(&e->sites, q->home)) == dest + 2u)
+			out[k->why].rcpt_us +=
+			    (uint64_t)(now_us - k->counted_us) * q->fifo.n;
+	}
+}
+
 void
 eng_blocked(const struct eng *e, uint16_t dest, int64_t now_us,
     struct eng_blocked out[ENG_WHY_N])
@@ -105,6 +134,7 @@ eng_blocked(const struct eng *e, uint16_t dest, int64_t now_us,
 			out[lane_gate(e, l)].rcpt_us +=
 			    (uint64_t)(now_us - l->counted_us) * l->nready;
 	}
+	parks_add(e, dest, now_us, out);
 	for (uint32_t i = 1; i < e->paths.next_new; i++) {
 		const struct path *p;
 		const struct site *s;

@@ -40,7 +40,14 @@ check_queue(const struct eng *e, const struct queue *q)
 	if (q->home & HOME_DOM)
 		return;
 	l = pool_at(&e->lanes, q->lane);
-	ASSERT(q->fifo.n == 0 || l->ring.n != 0);
+	ASSERT(q->fifo.n == 0 || q->park != 0 || l->ring.n != 0);
+	if (q->park != 0) {
+		const struct park *k = pool_at(&e->parks, q->park);
+
+		/* No lost wake: its time, or its owner. */
+		ASSERT(q->fifo.n != 0);
+		ASSERT(heap_has(&k->timer.node) || k->by != 0);
+	}
 }
 
 /* No lost wake: a lane with ready mail is about to be pumped, is parked with a

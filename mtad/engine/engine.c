@@ -12,6 +12,14 @@
 #define TEXT(name, text) text,
 static const char *const why_names[] = { ENG_WHY_TABLE(TEXT) };
 
+static const char *const dim_names[] = { ENG_DIM_TABLE(TEXT) };
+
+const char *
+eng_dim_name(enum eng_dim d)
+{
+	return (unsigned)d < DIM_N ? dim_names[d] : "?";
+}
+
 const char *
 eng_why_name(enum eng_why w)
 {
@@ -35,6 +43,7 @@ eng_policy_default(struct eng_policy *p)
 	p->nshapes = 1;
 	eng_shape_default(&p->shapes[0]);
 	p->nproviders = p->ndests = 1;
+	p->nzones = 1;
 	p->retry.first_us = 600 * US_PER_S;
 	p->retry.max_us = 4 * 3600 * US_PER_S;
 	p->retry.factor_pct = 200;
@@ -122,6 +131,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->txns, sizeof(struct txn),
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
 	pool_init(&e->marks, sizeof(struct mark), many);
+	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->forms, sizeof(struct form), many);
 	pool_init(&e->tolls, sizeof(struct toll), ENG_DESTS_MAX + 1);
 }
@@ -161,7 +171,7 @@ eng_free(struct eng *e)
 {
 	struct pool *pools[] = { &e->rcpts, &e->doms, &e->hosts, &e->flows,
 		&e->queues, &e->lanes, &e->paths, &e->sessions, &e->txns,
-		&e->marks, &e->sites, &e->forms, &e->tolls };
+		&e->marks, &e->sites, &e->forms, &e->tolls, &e->parks };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map };
@@ -190,7 +200,8 @@ eng_memory(const struct eng *e)
 {
 	const struct pool *pools[] = { &e->rcpts, &e->doms, &e->sites,
 		&e->hosts, &e->flows, &e->queues, &e->lanes, &e->paths,
-		&e->sessions, &e->txns, &e->marks, &e->forms, &e->tolls };
+		&e->sessions, &e->txns, &e->marks, &e->forms, &e->tolls,
+		&e->parks };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map };
@@ -249,6 +260,11 @@ timers_run(struct eng *e)
 			break;
 		case TIMER_PATH:
 			eng_path_pump(e, t->index);
+			break;
+		case TIMER_QUEUE:
+			eng_queue_unpark(e,
+			    ((struct park *)pool_at(&e->parks, t->index))
+				->queue);
 			break;
 		case TIMER_LANE:
 			eng_lane_unpark(e, t->index);

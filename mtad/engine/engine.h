@@ -21,6 +21,7 @@
 
 #include "mail/kept.h"
 #include "mail/mail.h"
+#include "mail/zone.h"
 
 struct eng;
 
@@ -28,6 +29,8 @@ struct eng;
 #define ENG_TXN_RCPTS_MAX 100
 #define ENG_SOURCES_MAX 1024
 #define ENG_POOLS_MAX 256
+#define ENG_CAPS_MAX 128
+#define ENG_ZONES_MAX 256
 #define ENG_POOL_SOURCES_MAX 256
 #define ENG_SHAPES_MAX 4096
 #define ENG_PROVIDERS_MAX 256
@@ -98,6 +101,58 @@ struct eng_pool_conf {
 	uint16_t sources[ENG_POOL_SOURCES_MAX];
 };
 
+/* What a transaction belongs to. A value is a name, 0 = none; that of a site is
+ * the name of its best MX host, and the node has only one. */
+#define ENG_DIM_TABLE(X)                                                       \
+	X(DIM_TENANT, "tenant")                                                \
+	X(DIM_CAMPAIGN, "campaign")                                            \
+	X(DIM_SENDER_DOMAIN, "sender_domain")                                  \
+	X(DIM_SIGNING_DOMAIN, "signing_domain")                                \
+	X(DIM_SOURCE, "source")                                                \
+	X(DIM_NETBLOCK, "netblock") /* of the source's address */              \
+	X(DIM_POOL, "pool")                                                    \
+	X(DIM_SITE, "site")                                                    \
+	X(DIM_PROVIDER, "provider")                                            \
+	X(DIM_HOST, "host") /* MX host */                                      \
+	X(DIM_NODE, "node")
+#define X(name, text) name,
+enum eng_dim { ENG_DIM_TABLE(X) DIM_N };
+#undef X
+const char *eng_dim_name(enum eng_dim d);
+
+/* At most burst + count * W / period_us in any window W. count 0 = no limit. */
+struct eng_rate {
+	uint64_t count, burst;
+	int64_t period_us;
+};
+
+/* A limit on all that matches `where`: together, or apart for each tuple of
+ * values of `dims`; mail without a value there is not limited by it. A meter
+ * keeps what a tuple has used. 0 = no such cap. */
+struct eng_limit_conf {
+	uint32_t name;
+	uint16_t dims; /* 1 << enum eng_dim */
+	uint16_t zone; /* where the days of a quota begin: of the policy's */
+	uint32_t where[DIM_N]; /* names; 0 = any */
+	/* Sessions at once; of a tenant, campaign, pool or domain of senders:
+	 * its transactions that are under way, each on a session of its own. */
+	uint32_t conns_max;
+	struct eng_rate conns; /* that are opened */
+	/* Sessions at once grow from burst by count a period, while there are
+	 * any. */
+	struct eng_rate ramp;
+	struct eng_rate msgs, rcpts, bytes;
+	uint64_t quota;   /* transactions in any window quota_us, or in a day */
+	int64_t quota_us; /* 0: a calendar day in the zone */
+};
+
+/* A time zone, by the name that mail and limits call it. Entry 0 of a policy is
+ * UTC. */
+struct eng_zone_conf {
+	uint32_t name;
+	struct tzone zone;
+};
+
 struct eng_retry {
 	int64_t first_us;    /* delay after the first failure: 10 min */
 	int64_t max_us;      /* ceiling of a delay: 4 h */
@@ -121,6 +176,10 @@ struct eng_policy {
 	struct eng_provider_conf providers[ENG_PROVIDERS_MAX]; /* 0 is none */
 	struct eng_dest_conf dests[ENG_DESTS_MAX];
 	struct eng_pair_conf pairs[ENG_PAIRS_MAX];
+	uint32_t ncaps;
+	struct eng_limit_conf caps[ENG_CAPS_MAX];
+	uint32_t nzones;
+	struct eng_zone_conf zones[ENG_ZONES_MAX];
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
@@ -474,11 +533,19 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_HELD, "held")                                                    \
 	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
 	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */            \
-	X(WHY_DISK, "disk")        /* outcomes could not be kept */
+	X(WHY_DISK, "disk")        /* outcomes could not be kept */            \
+	X(WHY_CAP, "limit")        /* one of the policy's caps */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X
 const char *eng_why_name(enum eng_why w);
+
+/* What a gate says. */
+struct eng_verdict {
+	enum eng_why why;
+	uint32_t by;      /* what shut it: WHY_CAP: index of eng_policy.caps */
+	int64_t until_us; /* 0 = until something happens */
+};
 
 /*
  * What waiting at one gate of one limit has cost, since the policy came. The

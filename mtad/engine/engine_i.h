@@ -110,10 +110,10 @@ il_remove(struct ikind k, struct ilist *l, uint32_t i)
 
 /* ---- the parts ------------------------------------------------------------- */
 
-enum timer_kind { TIMER_DOM = 1, TIMER_PATH, TIMER_LANE };
+enum timer_kind { TIMER_DOM = 1, TIMER_PATH, TIMER_LANE, TIMER_QUEUE };
 struct timer {
 	struct heap_node node;
-	uint32_t index; /* of the dom, path or lane that holds it */
+	uint32_t index; /* of the dom, path, lane or park that holds it */
 	enum timer_kind kind;
 };
 
@@ -177,8 +177,10 @@ struct queue {
 	uint32_t flow;
 	uint32_t lane; /* 0 when its home is a dom */
 	uint32_t dom;  /* the last that mail came for */
-	/* In its dom's list; else in its lane's ring while something is ready,
-	 * or in the idle list while it is empty. */
+	uint32_t
+	    park; /* 0 = it is in its lane's ring when something is ready */
+	/* In its dom's list; else in its lane's ring while something is ready
+	 * and it is not parked, or in the idle list while it is empty. */
 	struct link link;
 	struct ilist fifo;
 	uint32_t ngroups; /* runs of one message and domain in fifo */
@@ -188,6 +190,21 @@ struct queue {
 	int64_t oldest_us; /* arrival; with depth 0: idle since */
 };
 #define HOME_DOM (1u << 31)
+
+/*
+ * A queue whose mail may not go for a reason of its own (its tenant's, its
+ * campaign's) stands beside its lane: what can go does not look at it. It comes
+ * back at a time, or when who parked it says so.
+ */
+struct park {
+	uint32_t queue;
+	uint32_t by; /* the owner's number of what refused; 0 = only time */
+	uint8_t why; /* enum eng_why */
+	int64_t until_us;   /* 0 = not known */
+	int64_t counted_us; /* blocked time is counted up to here */
+	struct link link;   /* the owner's: those that wait for the same */
+	struct timer timer; /* until_us */
+};
 
 enum dom_state {
 	DOM_NEW,     /* nobody has asked yet */
@@ -274,9 +291,9 @@ struct lane {
 	uint32_t pool_name; /* 0 = the default pool */
 	uint32_t cursor;    /* source to begin with next time */
 	uint32_t nqueues;
-	uint32_t ngroups;    /* transactions ready, about */
-	uint32_t nready;     /* recipients in its queues' FIFOs */
-	uint32_t pending;    /* room in the sessions it has asked for */
+	uint32_t ngroups; /* transactions ready, about */
+	uint32_t nready;  /* recipients in its queues' FIFOs, parked ones not */
+	uint32_t pending; /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
 	bool is_kicked;
@@ -405,7 +422,7 @@ struct eng {
 
 	struct pages msgs; /* by the driver's numbers */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls;
+	    sessions, txns, marks, forms, tolls, parks;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map;
 	struct src srcs[SRC_SLOTS];
@@ -530,6 +547,20 @@ void eng_queue_depth_add(struct eng *e, uint32_t q);
 void eng_queue_depth_sub(struct eng *e, uint32_t q);
 void eng_fifo_push(struct eng *e, uint32_t q, uint32_t i, bool at_head);
 void eng_fifo_remove(struct eng *e, uint32_t q, uint32_t i);
+/* Out of its lane's ring, why and until when (0 = until somebody unparks it);
+ * parked already, that changes. `by` is the owner's. O(1). A queue that runs
+ * empty is unparked. */
+void eng_queue_park(struct eng *e, uint32_t q, enum eng_why why,
+    int64_t until_us, uint32_t by);
+/* And back, to the end of the line; the lane is kicked. */
+void eng_queue_unpark(struct eng *e, uint32_t q);
+/* The queue whose turn it is in a lane; 0: nothing may go. */
+static inline uint32_t
+eng_lane_next(const struct eng *e, const struct lane *l)
+{
+	(void)e;
+	return l->ring.head;
+}
 /* A queue of the lane has been served: it is the turn of the one behind it in the
  * ring, and of the site's next lane. */
 void eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t queue);
@@ -693,6 +724,8 @@ void eng_mark_forget(struct eng *e, uint32_t i);
 /* ---- blocked.c ---- */
 /* Before the number of a lane's ready recipients or its gate changes. */
 void eng_lane_count(struct eng *e, struct lane *l);
+/* The same of a parked queue. */
+void eng_park_count(struct eng *e, struct park *k);
 /* A gate of the path has refused. */
 void eng_path_shut(struct eng *e, struct path *p, enum eng_why why);
 /* What shut it may be over. */

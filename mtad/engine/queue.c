@@ -229,6 +229,7 @@ queue_free(struct eng *e, uint32_t i)
 	uint32_t lane = q->lane;
 
 	ASSERT(q->depth == 0 && q->fifo.n == 0 && q->ngroups == 0);
+	ASSERT(q->park == 0);
 	map_del(&e->queue_map, pair(q->home, q->flow));
 	eng_flow_drop(e, q->flow);
 	pool_give(&e->queues, i);
@@ -314,14 +315,96 @@ runs_of(struct eng *e, uint32_t i)
 	return runs - same(e, prev, i) - same(e, i, next);
 }
 
+/* With something ready it comes into its lane's ring. */
+static void
+ring_enter(struct eng *e, uint32_t qi)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	struct lane *l = pool_at(&e->lanes, q->lane);
+	struct site *s;
+
+	if (l->ring.n == 0) {
+		s = pool_at(&e->sites, l->site);
+		il_push_tail(K_HUNGRY(e), &s->hungry, q->lane);
+	}
+	il_push_tail(K_QUEUE(e), &l->ring, qi);
+}
+
+static void
+ring_leave(struct eng *e, uint32_t qi)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	struct lane *l = pool_at(&e->lanes, q->lane);
+	struct site *s;
+
+	il_remove(K_QUEUE(e), &l->ring, qi);
+	if (l->ring.n != 0)
+		return;
+	s = pool_at(&e->sites, l->site);
+	il_remove(K_HUNGRY(e), &s->hungry, q->lane);
+	/* What is not hungry is not woken: nor may it stay parked. */
+	if (l->is_parked)
+		eng_lane_unpark(e, q->lane);
+}
+
+void
+eng_queue_park(struct eng *e, uint32_t qi, enum eng_why why, int64_t until_us,
+    uint32_t by)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	struct lane *l = pool_at(&e->lanes, q->lane);
+	struct park *k;
+
+	ASSERT(q->lane != 0 && q->fifo.n != 0);
+	if (q->park == 0) {
+		k = eng_slot(&e->parks, &q->park);
+		k->queue = qi;
+		k->counted_us = e->now;
+		eng_lane_count(e, l);
+		l->nready -= q->fifo.n;
+		l->ngroups -= q->ngroups;
+		ring_leave(e, qi);
+	} else {
+		k = pool_at(&e->parks, q->park);
+		eng_park_count(e, k);
+		eng_timer_cancel(e, &k->timer);
+	}
+	k->why = (uint8_t)why;
+	k->by = by;
+	k->until_us = until_us;
+	if (until_us > e->now)
+		eng_timer_set(e, &k->timer, TIMER_QUEUE, q->park, until_us);
+}
+
+void
+eng_queue_unpark(struct eng *e, uint32_t qi)
+{
+	struct queue *q = pool_at(&e->queues, qi);
+	struct lane *l = pool_at(&e->lanes, q->lane);
+	struct park *k = pool_at(&e->parks, q->park);
+
+	eng_park_count(e, k);
+	eng_timer_cancel(e, &k->timer);
+	pool_give(&e->parks, q->park);
+	q->park = 0;
+	if (q->fifo.n == 0)
+		return;
+	eng_lane_count(e, l);
+	l->nready += q->fifo.n;
+	l->ngroups += q->ngroups;
+	ring_enter(e, qi);
+	eng_lane_kick(e, q->lane);
+}
+
 void
 eng_fifo_push(struct eng *e, uint32_t qi, uint32_t i, bool at_head)
 {
 	struct queue *q = pool_at(&e->queues, qi);
-	struct site *s;
 	struct lane *l;
 	uint32_t runs;
 
+	if (q->park != 0)
+		eng_park_count(e, pool_at(&e->parks, q->park));
 	if (at_head)
 		il_push_head(K_FIFO(e), &q->fifo, i);
 	else
@@ -334,17 +417,14 @@ eng_fifo_push(struct eng *e, uint32_t qi, uint32_t i, bool at_head)
 		d->nwaiting++;
 		return;
 	}
+	if (q->park != 0)
+		return;
 	l = pool_at(&e->lanes, q->lane);
 	eng_lane_count(e, l);
 	l->nready++;
 	l->ngroups += runs;
-	if (q->fifo.n == 1) {
-		if (l->ring.n == 0) {
-			s = pool_at(&e->sites, l->site);
-			il_push_tail(K_HUNGRY(e), &s->hungry, q->lane);
-		}
-		il_push_tail(K_QUEUE(e), &l->ring, qi);
-	}
+	if (q->fifo.n == 1)
+		ring_enter(e, qi);
 	eng_lane_kick(e, q->lane);
 }
 
@@ -354,8 +434,9 @@ eng_fifo_remove(struct eng *e, uint32_t qi, uint32_t i)
 	struct queue *q = pool_at(&e->queues, qi);
 	uint32_t runs = runs_of(e, i);
 	struct lane *l;
-	struct site *s;
 
+	if (q->park != 0)
+		eng_park_count(e, pool_at(&e->parks, q->park));
 	il_remove(K_FIFO(e), &q->fifo, i);
 	q->ngroups -= runs;
 	if (q->home & HOME_DOM) {
@@ -364,18 +445,15 @@ eng_fifo_remove(struct eng *e, uint32_t qi, uint32_t i)
 		d->nwaiting--;
 		return;
 	}
+	if (q->park != 0) {
+		if (q->fifo.n == 0)
+			eng_queue_unpark(e, qi);
+		return;
+	}
 	l = pool_at(&e->lanes, q->lane);
 	eng_lane_count(e, l);
 	l->nready--;
 	l->ngroups -= runs;
-	if (q->fifo.n > 0)
-		return;
-	il_remove(K_QUEUE(e), &l->ring, qi);
-	if (l->ring.n == 0) {
-		s = pool_at(&e->sites, l->site);
-		il_remove(K_HUNGRY(e), &s->hungry, q->lane);
-		/* What is not hungry is not woken: nor may it stay parked. */
-		if (l->is_parked)
-			eng_lane_unpark(e, q->lane);
-	}
+	if (q->fifo.n == 0)
+		ring_leave(e, qi);
 }

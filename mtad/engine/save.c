@@ -20,7 +20,7 @@ const struct save_pool save_pools[] = { POOL(rcpts, rcpt), POOL(doms, dom),
 	POOL(sites, site), POOL(hosts, host), POOL(flows, flow),
 	POOL(queues, queue), POOL(lanes, lane), POOL(paths, path),
 	POOL(sessions, sess), POOL(txns, txn), POOL(marks, mark),
-	POOL(forms, form), POOL(tolls, toll) };
+	POOL(forms, form), POOL(tolls, toll), POOL(parks, park) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -47,11 +47,11 @@ static const struct hole {
 	POOL_HOLES(flows), POOL_HOLES(queues), POOL_HOLES(lanes),
 	POOL_HOLES(paths), POOL_HOLES(sessions), POOL_HOLES(txns),
 	POOL_HOLES(marks), POOL_HOLES(forms), POOL_HOLES(tolls),
-	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
-	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
-	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
-	HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs),
-	HOLE(notices) };
+	POOL_HOLES(parks), HOLE(dom_map.slots), HOLE(site_map.slots),
+	HOLE(host_map.slots), HOLE(flow_map.slots), HOLE(queue_map.slots),
+	HOLE(lane_map.slots), HOLE(path_map.slots), HOLE(mark_map.slots),
+	HOLE(form_map.slots), HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v),
+	HOLE(jobs), HOLE(notices) };
 
 /* The pointers of a site stand together. */
 #define SITE_HOLE offsetof(struct site, ids)

@@ -41,6 +41,8 @@ static const struct ref {
 	REF(sites, site, shape, forms),
 	REF(paths, path, shape, forms),
 	REF_OR_NONE(forms, form, twin, forms),
+	REF_OR_NONE(queues, queue, park, parks),
+	REF(parks, park, queue, queues),
 	REF(lanes, lane, site, sites),
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
 	REF(paths, path, site, sites),
@@ -100,6 +102,7 @@ static const struct {
 	{ IN_ENG(doms), AT(dom, timer), TIMER_DOM },
 	{ IN_ENG(lanes), AT(lane, timer), TIMER_LANE },
 	{ IN_ENG(paths), AT(path, timer), TIMER_PATH },
+	{ IN_ENG(parks), AT(park, timer), TIMER_QUEUE },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -351,6 +354,10 @@ mail_is_good(const struct eng *e)
 	if (!is_slot(q->home & HOME_DOM ? &e->doms : &e->sites,
 		q->home & ~HOME_DOM) ||
 	    (q->lane == 0) != ((q->home & HOME_DOM) != 0))
+		return false;
+	EACH(e->parks, park, k, i)
+	if (k->why >= ENG_WHY_N ||
+	    ((const struct queue *)pool_at(&e->queues, k->queue))->lane == 0)
 		return false;
 	EACH(e->doms, dom, d, i)
 	if (d->state > DOM_NEGATIVE || d->status > ENG_DNS_TEMP ||

@@ -434,7 +434,7 @@ eng_next_ask(const struct eng *e, uint32_t path, enum next_step step)
 	if (s->hungry.n == 0)
 		return;
 	l = pool_at(&e->lanes, s->hungry.head);
-	q = pool_at(&e->queues, l->ring.head);
+	q = pool_at(&e->queues, eng_lane_next(e, l));
 	if (step == NEXT_QUEUE) {
 		mem_ask(q, sizeof(*q));
 		return;

@@ -70,7 +70,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct path *p = pool_at(&e->paths, path);
 	struct site *s = pool_at(&e->sites, p->site);
-	const struct queue *q = pool_at(&e->queues, l->ring.head);
+	const struct queue *q = pool_at(&e->queues, eng_lane_next(e, l));
 	const struct dom *d = pool_at(&e->doms, eng_rcpt(e, q->fifo.head)->dom);
 	const struct target *t = &s->targets[target];
 	struct host *h = pool_at(&e->hosts, t->host);
@@ -197,7 +197,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 {
 	struct path *p = pool_at(&e->paths, path);
 	struct lane *l = pool_at(&e->lanes, lane);
-	uint32_t si = p->room[p->level].head, qi = l->ring.head, ti, i;
+	uint32_t si = p->room[p->level].head, qi = eng_lane_next(e, l), ti, i;
 	const struct eng_shape *shape = eng_path_shape(e, p);
 	uint32_t max = shape->rcpts_per_txn;
 	struct queue *q = pool_at(&e->queues, qi);
@@ -305,7 +305,7 @@ log_failure(struct eng *e, const struct sess *x, const struct outcome *o)
 
 	if (l == NULL || l->ring.n == 0)
 		return;
-	q = pool_at(&e->queues, l->ring.head);
+	q = pool_at(&e->queues, eng_lane_next(e, l));
 	t.klass = OUTCOME_TRANSIENT;
 	due = MAX(h->dead_until_us, p->backoff_until_us);
 	e->totals.transient_total++;

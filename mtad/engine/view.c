@@ -61,6 +61,12 @@ static enum eng_why
 queue_why(const struct eng *e, const struct queue *q, int64_t *until_us)
 {
 	*until_us = 0;
+	if (q->park != 0) {
+		const struct park *k = pool_at(&e->parks, q->park);
+
+		*until_us = k->until_us;
+		return k->why;
+	}
 	if (q->fifo.n != 0)
 		return q->home & HOME_DOM ?
 		    dom_why(e, q->home & ~HOME_DOM, until_us) :
@@ -331,7 +337,7 @@ rcpt_why(const struct eng *e, uint32_t i, int64_t *until_us, int64_t *due_us)
 	case R_WAIT:
 		return dom_why(e, r->dom, until_us);
 	case R_READY:
-		return lane_why(e, q->lane, until_us);
+		return queue_why(e, q, until_us);
 	case R_DEFERRED:
 		*until_us = *due_us =
 		    e->start_us + (int64_t)r->timer.tick * WHEEL_TICK_US;

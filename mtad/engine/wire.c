@@ -325,6 +325,49 @@ wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 	}
 }
 
+SIZE_IS(struct eng_rate, 24);
+WIRE
+wire_rate(struct wire *w, enum wire_mode mode, struct eng_rate *x)
+{
+	NUM(count);
+	NUM(burst);
+	SPAN(period_us);
+}
+
+SIZE_IS(struct eng_limit_conf, 8 + 4 * DIM_N + 4 + 5 * 24 + 16);
+WIRE
+wire_cap(struct wire *w, enum wire_mode mode, struct eng_limit_conf *x)
+{
+	NUM(name);
+	BELOW(dims, 1u << DIM_N);
+	NUM(zone);
+	for (int d = 0; d < DIM_N; d++)
+		NUM(where[d]);
+	NUM(conns_max);
+	wire_rate(w, mode, &x->conns);
+	wire_rate(w, mode, &x->ramp);
+	wire_rate(w, mode, &x->msgs);
+	wire_rate(w, mode, &x->rcpts);
+	wire_rate(w, mode, &x->bytes);
+	NUM(quota);
+	SPAN(quota_us);
+}
+
+SIZE_IS(struct tzone, 8 + 12 * ZONE_CHANGES_MAX);
+SIZE_IS(struct eng_zone_conf, 16 + 12 * ZONE_CHANGES_MAX);
+WIRE
+wire_zone(struct wire *w, enum wire_mode mode, struct eng_zone_conf *x)
+{
+	NUM(name);
+	BELOW(zone.n, ZONE_CHANGES_MAX + 1);
+	for (uint32_t i = 0; i < x->zone.n && !w->bad; i++) {
+		SPAN(zone.offset_s[i]);
+		SPAN(zone.from_s[i]);
+	}
+	if (mode == WIRE_GET)
+		w->bad |= !zone_is_valid(&x->zone);
+}
+
 SIZE_IS(struct eng_policy,
     32 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
 	ENG_POOLS_MAX * sizeof(struct eng_pool_conf) +
@@ -332,8 +375,10 @@ SIZE_IS(struct eng_policy,
 	ENG_PROVIDERS_MAX * sizeof(struct eng_provider_conf) +
 	ENG_DESTS_MAX * sizeof(struct eng_dest_conf) +
 	ENG_PAIRS_MAX * sizeof(struct eng_pair_conf) +
-	ENG_SHAPES_MAX * sizeof(uint32_t) + sizeof(struct eng_retry) + 8 +
-	5 * 8);
+	ENG_SHAPES_MAX * sizeof(uint32_t) +
+	ENG_CAPS_MAX * sizeof(struct eng_limit_conf) + 8 + 8 +
+	ENG_ZONES_MAX * sizeof(struct eng_zone_conf) +
+	sizeof(struct eng_retry) + 8 + 5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 {
@@ -347,6 +392,8 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	/* Of shapes and dests the default is always there. */
 	if (mode == WIRE_GET)
 		w->bad |= x->nshapes == 0 || x->ndests == 0;
+	BELOW(ncaps, ENG_CAPS_MAX + 1);
+	BELOW(nzones, ENG_ZONES_MAX + 1);
 	if (mode == WIRE_SHOW)
 		return;
 	wire_pools(w, mode, x);
@@ -357,6 +404,10 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 #undef X
 		NUM(sets[i]);
 	}
+	for (uint32_t i = 0; i < x->ncaps && !w->bad; i++)
+		wire_cap(w, mode, &x->caps[i]);
+	for (uint32_t i = 0; i < x->nzones && !w->bad; i++)
+		wire_zone(w, mode, &x->zones[i]);
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
 	SPAN(dns_retry_min_us);

@@ -39,6 +39,16 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 	p->default_pool = core_tag(c, conf->default_pool);
 }
 
+static void
+compile_zones(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->nzones = conf->nzones;
+	for (uint32_t i = 0; i < p->nzones; i++) {
+		p->zones[i].name = core_tag(c, conf->zones[i]->name);
+		p->zones[i].zone = conf->zones[i]->zone;
+	}
+}
+
 struct eng_policy *
 core_policy_compile(struct core *c, const struct conf *conf)
 {
@@ -50,6 +60,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	p->generation = ++c->generation;
 	compile_sources(c, conf, p);
 	compile_pools(c, conf, p);
+	compile_zones(c, conf, p);
 	p->nshapes = MIN(conf->nshapes, ENG_SHAPES_MAX);
 	for (uint32_t i = 0; i < p->nshapes; i++)
 		p->shapes[i] = conf->shapes[i].shape;
