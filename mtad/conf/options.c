@@ -240,6 +240,12 @@ static const struct opt limits[] = {
 		    "after that pause." },
 	{ "backoff_max", OPT_DURATION, SHAPE_AT(backoff_max_us), "1h",
 	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that pause." },
+	{ "block_pause", OPT_DURATION, SHAPE_AT(block_us), "10m",
+	    RANGE(S / 100, 7 * DAY_US),
+	    .help = "Pause of the path after it was blocked for its "
+		    "reputation, or for what its address has sent. Then one "
+		    "connection is tried, and as long as that goes well there "
+		    "is one more each minute." },
 };
 static const struct opt_group limits_group = ROWS(limits);
 

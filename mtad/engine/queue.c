@@ -17,38 +17,57 @@
 /* ---- flows ------------------------------------------------------------------ */
 
 static uint64_t
-flow_hash(uint32_t pool, uint32_t tenant, uint32_t campaign, uint8_t klass)
+flow_hash(const struct flow *f)
 {
-	uint64_t h = hash_u64(((uint64_t)pool << 32) | tenant);
+	uint64_t h = hash_u64(((uint64_t)f->pool << 32) | f->tenant);
 
-	return hash_u64(h ^ (((uint64_t)campaign << 8) | klass));
+	h = hash_u64(h ^ (((uint64_t)f->campaign << 8) | f->klass));
+	return f->pin == 0 ? h : hash_u64(h ^ f->pin);
+}
+
+static uint32_t
+flow_take(struct eng *e, const struct flow *want)
+{
+	uint64_t h = flow_hash(want);
+	uint32_t first = map_get(&e->flow_map, h), i;
+	struct flow *f;
+
+	for (i = first; i != 0; i = f->twin) {
+		f = pool_at(&e->flows, i);
+		if (f->pool == want->pool && f->tenant == want->tenant &&
+		    f->campaign == want->campaign && f->klass == want->klass &&
+		    f->pin == want->pin) {
+			f->nrefs++;
+			return i;
+		}
+	}
+	f = eng_slot(&e->flows, &i);
+	*f = *want;
+	f->twin = first;
+	f->nrefs = 1;
+	ASSERT(map_put(&e->flow_map, h, i) == 0);
+	return i;
 }
 
 uint32_t
 eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant, uint32_t campaign,
     uint8_t klass)
 {
-	uint64_t h = flow_hash(pool, tenant, campaign, klass);
-	uint32_t first = map_get(&e->flow_map, h), i;
-	struct flow *f;
-
-	for (i = first; i != 0; i = f->twin) {
-		f = pool_at(&e->flows, i);
-		if (f->pool == pool && f->tenant == tenant &&
-		    f->campaign == campaign && f->klass == klass) {
-			f->nrefs++;
-			return i;
-		}
-	}
-	f = eng_slot(&e->flows, &i);
-	*f = (struct flow){ .pool = pool,
+	struct flow f = { .pool = pool,
 		.tenant = tenant,
 		.campaign = campaign,
-		.klass = klass,
-		.twin = first,
-		.nrefs = 1 };
-	ASSERT(map_put(&e->flow_map, h, i) == 0);
-	return i;
+		.klass = klass };
+
+	return flow_take(e, &f);
+}
+
+uint32_t
+eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source)
+{
+	struct flow f = *(const struct flow *)pool_at(&e->flows, flow);
+
+	f.pin = source;
+	return flow_take(e, &f);
 }
 
 /* Takes flow i out of the chain of its hash. */
@@ -56,7 +75,7 @@ static void
 flow_unchain(struct eng *e, uint32_t i)
 {
 	struct flow *f = pool_at(&e->flows, i), *p;
-	uint64_t h = flow_hash(f->pool, f->tenant, f->campaign, f->klass);
+	uint64_t h = flow_hash(f);
 	uint32_t at = map_get(&e->flow_map, h);
 
 	if (at == i && f->twin == 0) {
@@ -89,26 +108,60 @@ pair(uint32_t a, uint32_t b)
 	return ((uint64_t)a << 32) | b;
 }
 
-static uint32_t
-lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
+static uint64_t
+lane_key(uint32_t site, uint32_t pool_name, uint32_t pin)
 {
-	uint32_t i = map_get(&e->lane_map, pair(site, pool_name));
+	uint64_t key = pair(site, pool_name);
+
+	return pin == 0 ? key : key ^ hash_u64(pin);
+}
+
+static uint32_t
+lane_get(struct eng *e, uint32_t site, uint32_t pool_name, uint32_t pin)
+{
+	uint64_t key = lane_key(site, pool_name, pin);
+	uint32_t first = map_get(&e->lane_map, key), i;
 	struct site *s = pool_at(&e->sites, site);
 	struct lane *l;
 
-	if (i != 0)
-		return i;
+	for (i = first; i != 0; i = l->twin) {
+		l = pool_at(&e->lanes, i);
+		if (l->site == site && l->pool_name == pool_name &&
+		    l->pin == pin)
+			return i;
+	}
 	l = eng_slot(&e->lanes, &i);
 	l->site = site;
 	l->pool_name = pool_name;
+	l->pin = pin;
+	l->twin = first;
 	l->counted_us = e->now;
 	/* Sources take turns also for a site that is seen now and then, whose
 	 * lane is new each time. */
 	l->cursor = (uint32_t)hash_u64(e->totals.sessions_total);
-	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
+	ASSERT(map_put(&e->lane_map, key, i) == 0);
 	il_push_tail(K_LANE(e), &s->lanes, i);
 	eng_site_hold(e, site);
 	return i;
+}
+
+/* Takes the lane out of the chain of its key. */
+static void
+lane_unchain(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane), *p;
+	uint64_t key = lane_key(l->site, l->pool_name, l->pin);
+	uint32_t at = map_get(&e->lane_map, key);
+
+	if (at == lane && l->twin == 0) {
+		map_del(&e->lane_map, key);
+	} else if (at == lane) {
+		ASSERT(map_put(&e->lane_map, key, l->twin) == 0);
+	} else {
+		for (p = pool_at(&e->lanes, at); p->twin != lane;)
+			p = pool_at(&e->lanes, p->twin);
+		p->twin = l->twin;
+	}
 }
 
 void
@@ -124,7 +177,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 	eng_lane_unwait(e, lane);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
-	map_del(&e->lane_map, pair(l->site, l->pool_name));
+	lane_unchain(e, lane);
 	il_remove(K_LANE(e), &s->lanes, lane);
 	pool_give(&e->lanes, lane);
 	eng_site_drop(e, site);
@@ -214,7 +267,7 @@ eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
 		il_push_tail(K_QUEUE(e), &d->waiting, i);
 		return i;
 	}
-	q->lane = lane_get(e, home, f->pool);
+	q->lane = lane_get(e, home, f->pool, f->pin);
 	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
 	q->oldest_us = e->now;
 	il_push_tail(K_QUEUE(e), &e->idle_queues, i);

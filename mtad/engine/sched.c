@@ -14,19 +14,35 @@
  * the wire and one to chain behind it. */
 #define FILL_FIRST 2
 
+/* What the present policy makes of it: its pool, and the source that it is
+ * pinned to, unless that has gone from the pool. */
+static void
+lane_bind(struct eng *e, struct lane *l)
+{
+	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
+
+	l->generation = e->generation;
+	l->pool = POOL_NONE;
+	l->pin_src = 0;
+	for (uint32_t i = 0; i < e->npools; i++)
+		if (e->pools[i].name == name)
+			l->pool = (uint16_t)i;
+	if (l->pin == 0 || l->pool == POOL_NONE)
+		return;
+	for (uint16_t i = 0; i < e->pools[l->pool].n; i++) {
+		uint16_t src = e->pools[l->pool].src[i];
+
+		if (e->srcs[src].name == l->pin)
+			l->pin_src = src;
+	}
+}
+
 /* The lane's pool in the present policy. */
 static const struct epool *
 lane_pool(struct eng *e, struct lane *l)
 {
-	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
-
-	if (l->generation != e->generation) {
-		l->generation = e->generation;
-		l->pool = POOL_NONE;
-		for (uint32_t i = 0; i < e->npools; i++)
-			if (e->pools[i].name == name)
-				l->pool = (uint16_t)i;
-	}
+	if (l->generation != e->generation)
+		lane_bind(e, l);
 	return l->pool == POOL_NONE ? NULL : &e->pools[l->pool];
 }
 
@@ -35,7 +51,17 @@ eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
 {
 	if (lane_pool(e, l) == NULL || src->conf == SRC_NONE)
 		return false;
+	if (l->pin_src != 0 && src != &e->srcs[l->pin_src])
+		return false;
 	return src->pools[l->pool / 64] >> (l->pool % 64) & 1;
+}
+
+bool
+eng_lane_has_choice(struct eng *e, struct lane *l)
+{
+	const struct epool *pool = lane_pool(e, l);
+
+	return pool != NULL && pool->n > 1 && l->pin_src == 0;
 }
 
 /* Gives the lane's next transaction to a session of one of its paths that
@@ -228,6 +254,8 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 	for (uint16_t k = 0; k < pool->n && st->limit != LIMIT_NODE + 1; k++) {
 		uint32_t at = (l->cursor + k) % pool->n;
 
+		if (l->pin_src != 0 && l->pin_src != pool->src[at])
+			continue;
 		if (open_by(e, lane, pool->src[at], st)) {
 			l->cursor = (at + 1) % pool->n;
 			return true;
