@@ -54,6 +54,7 @@ struct conf_pool {
 	struct slice name;
 	uint32_t nsources;
 	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
+	uint16_t weights[CONF_POOL_SOURCES_MAX];
 };
 
 struct conf_route {

@@ -115,9 +115,10 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	    "a name of 1 to 64 letters, digits, dots, hyphens, underscores")   \
 	X(OPT_PATH, struct slice, path, "a path")                              \
 	X(OPT_TEXT, struct slice, text, "printable ASCII on one line")         \
-	X(OPT_SOURCE, uint16_t, source, "the name of a source")                \
 	X(OPT_ZONE, uint16_t, zone,                                            \
 	    "a time zone of this system such as Europe/Berlin")                \
+	X(OPT_SHARE, uint16_t, share,                                          \
+	    "the name of a source, or {NAME: WEIGHT}")                         \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,
@@ -144,7 +145,8 @@ struct opt {
 	/* A list when list_max > 0: its items lie at `at`, their number at
 	 * count_at in count_bytes. OPT_MAP: `at` is a pointer to the array. */
 	uint32_t list_max, count_at, count_bytes;
-	uint32_t also; /* OPT_RATE: its period; OPT_HOST: its endpoints */
+	/* OPT_RATE: its period; OPT_HOST: its endpoints; OPT_SHARE: its weights */
+	uint32_t also;
 	const struct opt_group *group; /* OPT_GROUP, OPT_MAP */
 	/* OPT_MAP: entries of entry_bytes, each beginning as begin() makes it;
 	 * the key, of type key_type, goes to a slice at offset 0. With `first`,

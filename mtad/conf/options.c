@@ -183,9 +183,14 @@ static const struct opt source[] = {
 static const struct opt_group source_group = ROWS(source);
 
 static const struct opt pool[] = {
-	{ "sources", OPT_SOURCE, .at = offsetof(struct conf_pool, sources),
+	{ "sources", OPT_SHARE, .at = offsetof(struct conf_pool, sources),
+	    .also = offsetof(struct conf_pool, weights),
 	    COUNT(struct conf_pool, nsources, CONF_POOL_SOURCES_MAX),
-	    .is_required = true, .help = "Sources that take turns." },
+	    .is_required = true,
+	    .help = "Sources that take turns. One written as `{ NAME: "
+		    "WEIGHT }` opens so many times the connections of one "
+		    "that has none; shares are of those that may send just "
+		    "then." },
 };
 static const struct opt_group pool_group = ROWS(pool);
 
@@ -240,12 +245,6 @@ static const struct opt limits[] = {
 		    "after that pause." },
 	{ "backoff_max", OPT_DURATION, SHAPE_AT(backoff_max_us), "1h",
 	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that pause." },
-	{ "block_pause", OPT_DURATION, SHAPE_AT(block_us), "10m",
-	    RANGE(S / 100, 7 * DAY_US),
-	    .help = "Pause of the path after it was blocked for its "
-		    "reputation, or for what its address has sent. Then one "
-		    "connection is tried, and as long as that goes well there "
-		    "is one more each minute." },
 };
 static const struct opt_group limits_group = ROWS(limits);
 

@@ -68,10 +68,30 @@ set_count(const struct opt *o, void *base, uint32_t n)
 		*(uint32_t *)at = n;
 }
 
+/* {a: 3} as the text "a:3". */
+static bool
+read_pair(struct reader *r, const struct opt *o, const struct yaml_node *node,
+    void *base, uint32_t i)
+{
+	char text[128];
+	int n;
+
+	if (node->n != 1 || node->items[0]->kind != YAML_SCALAR ||
+	    node->items[0]->is_null)
+		return false;
+	n = snprintf(text, sizeof(text), "%.*s:%.*s", SLF(node->keys[0]),
+	    SLF(node->items[0]->text));
+	return n > 0 && (size_t)n < sizeof(text) &&
+	    opt_read(r->conf, o, slice_of(text, (size_t)n), base, i);
+}
+
 static bool
 read_item(struct reader *r, const struct opt *o, const struct yaml_node *node,
     void *base, uint32_t i)
 {
+	if (o->type == OPT_SHARE && node->kind == YAML_MAP &&
+	    read_pair(r, o, node, base, i))
+		return true;
 	if (node->kind == YAML_SCALAR && !node->is_null &&
 	    opt_read(r->conf, o, node->text, base, i))
 		return true;

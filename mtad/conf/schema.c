@@ -25,7 +25,7 @@ may_be_number(enum opt_type t)
 {
 	return t == OPT_SIZE || t == OPT_SIZE32 || t == OPT_DURATION ||
 	    t == OPT_MS || t == OPT_FACTOR || t == OPT_PERCENT ||
-	    t == OPT_NAME || t == OPT_POOL || t == OPT_SOURCE;
+	    t == OPT_NAME || t == OPT_POOL || t == OPT_SHARE;
 }
 
 static const char *
@@ -42,10 +42,11 @@ pattern(enum opt_type t)
 		return "^(none|[0-9]+/[0-9]*(d|h|m|s))$";
 	case OPT_NAME:
 	case OPT_POOL:
-	case OPT_SOURCE:
 		return "^[A-Za-z0-9._-]{1,64}$";
 	case OPT_ZONE:
 		return "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$";
+	case OPT_SHARE:
+		return "^[A-Za-z0-9._-]{1,64}(:[0-9]+)?$";
 	case OPT_PERCENT:
 		return "^[0-9]+%?$";
 	default:
@@ -62,7 +63,18 @@ put_type(struct jsonw *w, enum opt_type t)
 	if (may_be_number(t))
 		jw_str(w, SL("number"));
 	jw_str(w, SL("null")); /* ~ unsets */
+	if (t == OPT_SHARE)
+		jw_str(w, SL("object"));
 	jw_close(w, ']');
+	if (t != OPT_SHARE)
+		return;
+	jw_key(w, "additionalProperties");
+	jw_open(w, '{');
+	jw_kstr(w, "type", SL("integer"));
+	jw_ki64(w, "minimum", 1);
+	jw_ki64(w, "maximum", ENG_WEIGHT_MAX);
+	jw_close(w, '}');
+	jw_ku64(w, "maxProperties", 1);
 }
 
 static void

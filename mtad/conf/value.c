@@ -332,14 +332,22 @@ read_text(const struct value *v)
 	return s.n > 0 && s.n <= TEXT_MAX_BYTES && keep(v);
 }
 
+/* "NAME" or "NAME:WEIGHT", which a map of one pair also stands for. */
 static bool
-read_source(const struct value *v)
+read_share(const struct value *v)
 {
 	const struct conf *c = v->conf;
+	struct slice weight = v->text, name = slice_cut(&weight, ':');
+	uint16_t *to = (uint16_t *)(void *)((char *)v->base + v->o->also);
+	uint64_t n = 1;
 
+	if (weight.p != NULL &&
+	    (slice_u64(weight, ENG_WEIGHT_MAX, &n) != 0 || n == 0))
+		return false;
 	for (uint32_t i = 0; i < c->nsources; i++)
-		if (slice_eq(c->sources[i].name, v->text)) {
+		if (slice_eq(c->sources[i].name, name)) {
 			*(uint16_t *)v->at = (uint16_t)i;
+			to[v->i] = (uint16_t)n;
 			return true;
 		}
 	return false;

@@ -50,6 +50,27 @@ check_queue(const struct eng *e, const struct queue *q)
 	}
 }
 
+/* A source that is not to be asked has a path that refused, and says when that
+ * may be over. */
+static void
+check_ready(const struct eng *e, const struct lane *l)
+{
+	const struct epool *p;
+
+	if (l->generation != e->generation || l->pool == POOL_NONE)
+		return;
+	p = &e->pools[l->pool];
+	for (uint32_t k = 0; k < p->n; k++) {
+		uint32_t path = eng_path_find(e, l->site, p->src[k]);
+
+		if (l->ready[k / 64] >> (k % 64) & 1)
+			continue;
+		ASSERT(path != 0);
+		ASSERT(((struct path *)pool_at(&e->paths, path))->shut !=
+		    WHY_NONE);
+	}
+}
+
 /* No lost wake: a lane with ready mail is about to be pumped, is parked with a
  * wake, has sessions on their way, or is served by sessions that are busy or
  * by a path with a timer. */
@@ -75,6 +96,7 @@ check_lane(const struct eng *e, const struct lane *l)
 		i = q->link.next;
 	}
 	ASSERT(l->nready == nready);
+	check_ready(e, l);
 	ASSERT(l->counted_us <= e->now);
 	ASSERT(l->ring.n != 0 || !l->is_parked);
 	ASSERT(l->ring.n == 0 || wakes || l->why == WHY_NO_SOURCE);

@@ -63,9 +63,11 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 			i = src_of(e, p->sources[at].name);
 			if (i == 0)
 				continue;
+			out->weight[out->n] = MAX(p->pools[k].weights[j], 1);
 			out->src[out->n++] = (uint16_t)i;
 			e->srcs[i].pools[k / 64] |= UINT64_C(1) << (k % 64);
 		}
+		eng_pool_order(out);
 	}
 }
 

@@ -267,7 +267,7 @@ timers_run(struct eng *e)
 				->queue);
 			break;
 		case TIMER_LANE:
-			eng_lane_unpark(e, t->index);
+			eng_lane_wake(e, t->index);
 			break;
 		}
 	}

@@ -32,6 +32,7 @@ struct eng;
 #define ENG_CAPS_MAX 128
 #define ENG_ZONES_MAX 256
 #define ENG_POOL_SOURCES_MAX 256
+#define ENG_WEIGHT_MAX 1000
 #define ENG_SHAPES_MAX 4096
 #define ENG_PROVIDERS_MAX 256
 #define ENG_DESTS_MAX 4096
@@ -49,8 +50,7 @@ struct eng;
 	X(rate_burst, uint32_t, 1)                                             \
 	X(assign_ahead, uint32_t, 4) /* transactions held by a session */      \
 	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
-	X(backoff_max_us, int64_t, 3600 * US_PER_S)                            \
-	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */
+	X(backoff_max_us, int64_t, 3600 * US_PER_S)
 
 struct eng_shape {
 #define X(name, type, dflt) type name;
@@ -100,6 +100,9 @@ struct eng_pool_conf {
 	uint16_t nsources;
 	/* indices into eng_policy.sources */
 	uint16_t sources[ENG_POOL_SOURCES_MAX];
+	/* Among those that may, sessions are opened in these proportions; 0 is
+	 * as 1. */
+	uint16_t weights[ENG_POOL_SOURCES_MAX];
 };
 
 /* What a transaction belongs to. A value is a name, 0 = none; that of a site is
@@ -609,7 +612,6 @@ struct eng_queue_row {
 	uint32_t site;      /* 0 = not resolved */
 	uint32_t site_host; /* name of the site's best MX host, 0 = none */
 	uint32_t pool, tenant, campaign;
-	uint32_t pin; /* the source that alone may send it, 0 = any */
 	uint32_t depth, due, deferred, held, inflight;
 	uint32_t conns;                         /* of the site */
 	uint64_t delivered, transient, bounced; /* since it exists */

@@ -10,8 +10,7 @@
  *	         its transaction (ASSIGNED); on the wheel unless ASSIGNED
  *	dom   -> site, once resolved
  *	queue -> flow, and its home: a dom (unresolved) or a site
- *	lane  =  site x pool (x source, if pinned): the ring of its queues that are
- *	         ready
+ *	lane  =  site x pool: the ring of its queues that are ready
  *	path  =  site x source: connections, rate, back-off
  *	sess  -> path, host; txn -> sess
  *
@@ -38,7 +37,6 @@
 #define SRC_NONE UINT16_MAX
 #define POOL_NONE UINT16_MAX
 #define ATTEMPTS_MAX 4095
-#define RAMP_MAX 20 /* sessions, where no other ceiling is given */
 #define TTL_MIN_US US_PER_S
 #define TTL_MAX_US (86400 * US_PER_S)
 
@@ -159,12 +157,9 @@ struct msg {
 };
 _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
-/* pool x tenant x campaign x class, counted by messages and queues. Recipients
- * that shall go on by the address that they have been seen from have a flow of
- * their own, pinned to that source. */
+/* pool x tenant x campaign x class, counted by messages and queues. */
 struct flow {
 	uint32_t pool, tenant, campaign;
-	uint32_t pin;  /* name of the source, 0 = none */
 	uint32_t twin; /* next with the same hash */
 	uint32_t nrefs;
 	uint8_t klass;
@@ -294,16 +289,13 @@ struct host {
 struct lane {
 	uint32_t site;
 	uint32_t pool_name; /* 0 = the default pool */
-	uint32_t pin;       /* name of the one source that serves it, or 0 */
-	uint32_t twin;      /* next with the same hash */
-	uint32_t cursor;    /* source to begin with next time */
+	uint32_t cursor;    /* whose turn it is to open a session: pick.c */
 	uint32_t nqueues;
 	uint32_t ngroups; /* transactions ready, about */
 	uint32_t nready;  /* recipients in its queues' FIFOs, parked ones not */
 	uint32_t pending; /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
-	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
 	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* No source of the pool will open a session; a wake is registered for
@@ -314,7 +306,12 @@ struct lane {
 	int64_t counted_us; /* blocked time is counted up to here */
 	uint32_t wait_host;
 	struct ilist ring; /* queues */
-	struct link link;  /* of site->lanes */
+	/* Sources of the pool, by their place in it, whose path has not refused
+	 * since the lane looked: only these are asked. */
+	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
+	uint8_t shut; /* why the others are not: of these, the first to open */
+	int64_t shut_until_us;
+	struct link link; /* of site->lanes */
 	struct link hungry, kick, limit, host;
 	struct timer timer; /* the first dead host may be tried again */
 };
@@ -330,11 +327,10 @@ struct path {
 	uint32_t inflight; /* transactions */
 	uint32_t fails;    /* refusals in a row */
 	uint32_t shun;     /* host that refused the last session */
-	uint32_t ramp;  /* sessions that it may have since a block; 0 = any */
-	uint8_t level;  /* list of site->open it is in, or LEVEL_NONE */
-	uint8_t why;    /* the gate that shut last */
-	uint8_t shut;   /* the gate that is shut, for blocked time */
-	uint8_t nvague; /* refusals in a row that nobody understands */
+	uint8_t level;     /* list of site->open it is in, or LEVEL_NONE */
+	uint16_t turn; /* transactions left of its turn, where pools weigh */
+	uint8_t why;   /* the gate that shut last */
+	uint8_t shut;  /* the gate that is shut, for blocked time */
 	bool is_idle;
 	bool is_known;       /* the peer has spoken about a recipient */
 	int64_t shut_us;     /* since when, if it is */
@@ -344,7 +340,6 @@ struct path {
 	uint32_t rate_count, rate_burst;
 	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
-	int64_t ramp_us; /* of the last step */
 	/* Sessions that the peer lets stand, as far as it has said; 0: it has
 	 * not. Refusals of one more in a row, the last, the next try. */
 	uint32_t crowd, crowd_fails;
@@ -405,7 +400,10 @@ struct src {
 struct epool {
 	uint32_t name;
 	uint16_t n;
+	bool is_weighted; /* not all weigh the same */
 	uint16_t src[ENG_POOL_SOURCES_MAX];
+	uint16_t weight[ENG_POOL_SOURCES_MAX];
+	uint8_t order[ENG_POOL_SOURCES_MAX]; /* places by src, ascending */
 };
 
 /* An operator's wish for a recipient that is in flight. */
@@ -524,8 +522,6 @@ void eng_rcpt_place(struct eng *e, uint32_t i, bool at_head);
 /* From R_NONE to wait or be held: in the queue of what is known so far. */
 void eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state,
     int64_t due_us);
-/* In R_NONE: only that source takes it from now on. */
-void eng_rcpt_pin(struct eng *e, uint32_t i, uint32_t src);
 /* From R_NONE to its end: PERSIST, LOG and what follows from them. */
 void eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
     const struct outcome *o, uint32_t src, uint32_t job);
@@ -554,8 +550,6 @@ int64_t eng_doubled(int64_t min_us, int64_t max_us, uint32_t fails);
 uint32_t eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
     uint32_t campaign, uint8_t klass);
 void eng_flow_drop(struct eng *e, uint32_t flow);
-/* The same flow, but pinned to a source of that name. */
-uint32_t eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source);
 /* The queue of a flow at a home, made when there is none. */
 uint32_t eng_queue_get(struct eng *e, uint32_t home, uint32_t flow);
 void eng_queue_depth_add(struct eng *e, uint32_t q);
@@ -580,6 +574,9 @@ eng_lane_next(const struct eng *e, const struct lane *l)
  * ring, and of the site's next lane. */
 void eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t queue);
 void eng_lane_kick(struct eng *e, uint32_t lane);
+/* Out of every wait that a park registered, as eng_lane_unpark, but what is known
+ * of its sources stays. */
+void eng_lane_wake(struct eng *e, uint32_t lane);
 /* Out of every wait that a park registered. */
 void eng_lane_unwait(struct eng *e, uint32_t lane);
 void eng_lane_unpark(struct eng *e, uint32_t lane);
@@ -606,6 +603,8 @@ void eng_site_shape(struct eng *e, uint32_t site, const struct eng_where *to);
 void eng_site_hold(struct eng *e, uint32_t site);
 void eng_site_drop(struct eng *e, uint32_t site);
 /* Pumps every lane of it that has work. */
+void eng_site_look(struct eng *e, uint32_t site);
+/* The same, and what was known of their sources no longer counts. */
 void eng_site_wake(struct eng *e, uint32_t site);
 void eng_host_drop(struct eng *e, uint32_t host);
 void eng_host_up(struct eng *e, uint32_t host);
@@ -620,6 +619,34 @@ void eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us);
  * -1 with *why, *until_us (0 = unknown) and *host to wait for (0 = none). */
 int eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
     uint32_t shun, enum eng_why *why, int64_t *until_us, uint32_t *host);
+
+/* ---- pick.c ---- */
+/* The lane's pool in the present policy, or NULL. */
+const struct epool *eng_lane_pool(struct eng *e, struct lane *l);
+bool eng_lane_serves(struct eng *e, struct lane *l, const struct src *src);
+/* Fills in what follows from a pool's sources and weights. */
+void eng_pool_order(struct epool *p);
+/* Which sources a lane has not asked yet, in the order of their turns. */
+struct turns {
+	uint64_t left[ENG_POOL_SOURCES_MAX / 64];
+	uint32_t point; /* where weights differ: a fraction of 2^32 */
+};
+void eng_turns_begin(const struct lane *l, const struct epool *p,
+    struct turns *t);
+/* The place in the pool of the next one, which is then no longer left; or -1. */
+int eng_turns_next(const struct lane *l, const struct epool *p,
+    struct turns *t);
+/* The source at that place has opened a session. */
+void eng_turn_taken(struct lane *l, const struct epool *p, int at);
+/* Its path has refused and will say when that is over (eng_path_ready). */
+void eng_turn_shut(struct lane *l, int at, enum eng_why why, int64_t until_us);
+/* All of its sources are to be asked. */
+void eng_lane_ready(struct lane *l);
+/* What shut the path may be over: lanes may ask its source again. */
+void eng_path_ready(struct eng *e, const struct path *p);
+/* The path has got a transaction of the lane. True: the next one is another
+ * path's. */
+bool eng_turn_over(struct eng *e, struct lane *l, struct path *p);
 
 /* ---- shape.c ---- */
 uint32_t eng_path_find(const struct eng *e, uint32_t site, uint32_t src);
@@ -681,9 +708,6 @@ enum next_step { NEXT_QUEUE, NEXT_RCPT, NEXT_MSG };
 void eng_next_ask(const struct eng *e, uint32_t path, enum next_step step);
 /* The session counts as a stranger's no more. */
 void eng_stranger_leave(struct eng *e, struct sess *x);
-bool eng_lane_serves(struct eng *e, struct lane *l, const struct src *src);
-/* Is there more than one source that might? */
-bool eng_lane_has_choice(struct eng *e, struct lane *l);
 
 /* ---- session.c ---- */
 void eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target);
@@ -692,27 +716,6 @@ void eng_sess_close(struct eng *e, uint32_t sess);
 void eng_sess_relist(struct eng *e, uint32_t sess);
 void eng_on_up(struct eng *e, const struct ev_session_up *ev);
 void eng_on_down(struct eng *e, const struct ev_session_down *ev);
-
-/* ---- react.c ---- */
-/* Whom a refusal is about. Of the path: its recipients wait in their line, and no
- * attempt of theirs is burned. */
-enum level {
-	LEVEL_RCPT,
-	LEVEL_GREY, /* the recipient, seen from that source */
-	LEVEL_PATH,
-	LEVEL_BLOCK, /* the path, and not only its pace */
-	LEVEL_AGAIN, /* nobody: it was not tried */
-	LEVEL_LOCAL  /* a fault of ours */
-};
-enum level eng_level_of(const struct ev_result *ev, const struct outcome *o);
-/* A refusal that does not say what it is about. */
-bool eng_is_vague(const struct outcome *o);
-/* One more of these for a path; true: they are about it. */
-bool eng_path_vague(struct path *p, uint32_t host);
-/* The receiver will not have the path for a while. */
-void eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us);
-/* Something went well: it may get one more session. */
-void eng_path_ramp_up(struct eng *e, struct path *p);
 
 /* ---- result.c ---- */
 void eng_on_result(struct eng *e, const struct ev_result *ev);

@@ -17,57 +17,38 @@
 /* ---- flows ------------------------------------------------------------------ */
 
 static uint64_t
-flow_hash(const struct flow *f)
+flow_hash(uint32_t pool, uint32_t tenant, uint32_t campaign, uint8_t klass)
 {
-	uint64_t h = hash_u64(((uint64_t)f->pool << 32) | f->tenant);
+	uint64_t h = hash_u64(((uint64_t)pool << 32) | tenant);
 
-	h = hash_u64(h ^ (((uint64_t)f->campaign << 8) | f->klass));
-	return f->pin == 0 ? h : hash_u64(h ^ f->pin);
-}
-
-static uint32_t
-flow_take(struct eng *e, const struct flow *want)
-{
-	uint64_t h = flow_hash(want);
-	uint32_t first = map_get(&e->flow_map, h), i;
-	struct flow *f;
-
-	for (i = first; i != 0; i = f->twin) {
-		f = pool_at(&e->flows, i);
-		if (f->pool == want->pool && f->tenant == want->tenant &&
-		    f->campaign == want->campaign && f->klass == want->klass &&
-		    f->pin == want->pin) {
-			f->nrefs++;
-			return i;
-		}
-	}
-	f = eng_slot(&e->flows, &i);
-	*f = *want;
-	f->twin = first;
-	f->nrefs = 1;
-	ASSERT(map_put(&e->flow_map, h, i) == 0);
-	return i;
+	return hash_u64(h ^ (((uint64_t)campaign << 8) | klass));
 }
 
 uint32_t
 eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant, uint32_t campaign,
     uint8_t klass)
 {
-	struct flow f = { .pool = pool,
+	uint64_t h = flow_hash(pool, tenant, campaign, klass);
+	uint32_t first = map_get(&e->flow_map, h), i;
+	struct flow *f;
+
+	for (i = first; i != 0; i = f->twin) {
+		f = pool_at(&e->flows, i);
+		if (f->pool == pool && f->tenant == tenant &&
+		    f->campaign == campaign && f->klass == klass) {
+			f->nrefs++;
+			return i;
+		}
+	}
+	f = eng_slot(&e->flows, &i);
+	*f = (struct flow){ .pool = pool,
 		.tenant = tenant,
 		.campaign = campaign,
-		.klass = klass };
-
-	return flow_take(e, &f);
-}
-
-uint32_t
-eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source)
-{
-	struct flow f = *(const struct flow *)pool_at(&e->flows, flow);
-
-	f.pin = source;
-	return flow_take(e, &f);
+		.klass = klass,
+		.twin = first,
+		.nrefs = 1 };
+	ASSERT(map_put(&e->flow_map, h, i) == 0);
+	return i;
 }
 
 /* Takes flow i out of the chain of its hash. */
@@ -75,7 +56,7 @@ static void
 flow_unchain(struct eng *e, uint32_t i)
 {
 	struct flow *f = pool_at(&e->flows, i), *p;
-	uint64_t h = flow_hash(f);
+	uint64_t h = flow_hash(f->pool, f->tenant, f->campaign, f->klass);
 	uint32_t at = map_get(&e->flow_map, h);
 
 	if (at == i && f->twin == 0) {
@@ -108,60 +89,27 @@ pair(uint32_t a, uint32_t b)
 	return ((uint64_t)a << 32) | b;
 }
 
-static uint64_t
-lane_key(uint32_t site, uint32_t pool_name, uint32_t pin)
-{
-	uint64_t key = pair(site, pool_name);
-
-	return pin == 0 ? key : key ^ hash_u64(pin);
-}
-
 static uint32_t
-lane_get(struct eng *e, uint32_t site, uint32_t pool_name, uint32_t pin)
+lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
 {
-	uint64_t key = lane_key(site, pool_name, pin);
-	uint32_t first = map_get(&e->lane_map, key), i;
+	uint32_t i = map_get(&e->lane_map, pair(site, pool_name));
 	struct site *s = pool_at(&e->sites, site);
 	struct lane *l;
 
-	for (i = first; i != 0; i = l->twin) {
-		l = pool_at(&e->lanes, i);
-		if (l->site == site && l->pool_name == pool_name &&
-		    l->pin == pin)
-			return i;
-	}
+	if (i != 0)
+		return i;
 	l = eng_slot(&e->lanes, &i);
 	l->site = site;
 	l->pool_name = pool_name;
-	l->pin = pin;
-	l->twin = first;
 	l->counted_us = e->now;
 	/* Sources take turns also for a site that is seen now and then, whose
 	 * lane is new each time. */
 	l->cursor = (uint32_t)hash_u64(e->totals.sessions_total);
-	ASSERT(map_put(&e->lane_map, key, i) == 0);
+	eng_lane_ready(l);
+	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
 	il_push_tail(K_LANE(e), &s->lanes, i);
 	eng_site_hold(e, site);
 	return i;
-}
-
-/* Takes the lane out of the chain of its key. */
-static void
-lane_unchain(struct eng *e, uint32_t lane)
-{
-	struct lane *l = pool_at(&e->lanes, lane), *p;
-	uint64_t key = lane_key(l->site, l->pool_name, l->pin);
-	uint32_t at = map_get(&e->lane_map, key);
-
-	if (at == lane && l->twin == 0) {
-		map_del(&e->lane_map, key);
-	} else if (at == lane) {
-		ASSERT(map_put(&e->lane_map, key, l->twin) == 0);
-	} else {
-		for (p = pool_at(&e->lanes, at); p->twin != lane;)
-			p = pool_at(&e->lanes, p->twin);
-		p->twin = l->twin;
-	}
 }
 
 void
@@ -177,7 +125,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 	eng_lane_unwait(e, lane);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
-	lane_unchain(e, lane);
+	map_del(&e->lane_map, pair(l->site, l->pool_name));
 	il_remove(K_LANE(e), &s->lanes, lane);
 	pool_give(&e->lanes, lane);
 	eng_site_drop(e, site);
@@ -214,6 +162,13 @@ eng_lane_unwait(struct eng *e, uint32_t lane)
 
 void
 eng_lane_unpark(struct eng *e, uint32_t lane)
+{
+	eng_lane_ready(pool_at(&e->lanes, lane));
+	eng_lane_wake(e, lane);
+}
+
+void
+eng_lane_wake(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 
@@ -267,7 +222,7 @@ eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
 		il_push_tail(K_QUEUE(e), &d->waiting, i);
 		return i;
 	}
-	q->lane = lane_get(e, home, f->pool, f->pin);
+	q->lane = lane_get(e, home, f->pool);
 	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
 	q->oldest_us = e->now;
 	il_push_tail(K_QUEUE(e), &e->idle_queues, i);
@@ -397,7 +352,7 @@ ring_leave(struct eng *e, uint32_t qi)
 	il_remove(K_HUNGRY(e), &s->hungry, q->lane);
 	/* What is not hungry is not woken: nor may it stay parked. */
 	if (l->is_parked)
-		eng_lane_unpark(e, q->lane);
+		eng_lane_wake(e, q->lane);
 }
 
 void

@@ -31,7 +31,6 @@ static const struct ref {
 	REF_OR_NONE(rcpts, rcpt, link.next, rcpts),
 	REF_OR_NONE(rcpts, rcpt, link.prev, rcpts),
 	REF_OR_NONE(flows, flow, twin, flows),
-	REF_OR_NONE(lanes, lane, twin, lanes),
 	REF_OR_NONE(sites, site, twin, sites),
 	REF_OR_NONE(hosts, host, twin, hosts),
 	REF_OR_NONE(hosts, host, probe, sessions),
@@ -388,7 +387,8 @@ roads_are_good(const struct eng *e)
 				return false;
 	}
 	EACH(e->lanes, lane, l, i)
-	if (l->why >= ENG_WHY_N || l->in_limit > LIMITS ||
+	if (l->why >= ENG_WHY_N || l->shut >= ENG_WHY_N ||
+	    l->in_limit > LIMITS ||
 	    (l->pool != POOL_NONE && l->pool >= ENG_POOLS_MAX))
 		return false;
 	EACH(e->paths, path, p, i)
@@ -457,8 +457,12 @@ save_check_machine(const struct eng *e)
 	for (uint32_t i = 0; i < e->npools; i++) {
 		if (e->pools[i].n > ENG_POOL_SOURCES_MAX)
 			return E_CORRUPT;
+		if (!is_bool(&e->pools[i].is_weighted))
+			return E_CORRUPT;
 		for (uint32_t k = 0; k < e->pools[i].n; k++)
-			if (e->pools[i].src[k] >= SRC_SLOTS)
+			if (e->pools[i].src[k] >= SRC_SLOTS ||
+			    e->pools[i].weight[k] == 0 ||
+			    e->pools[i].order[k] >= e->pools[i].n)
 				return E_CORRUPT;
 	}
 	return 0;

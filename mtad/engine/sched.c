@@ -14,56 +14,6 @@
  * the wire and one to chain behind it. */
 #define FILL_FIRST 2
 
-/* What the present policy makes of it: its pool, and the source that it is
- * pinned to, unless that has gone from the pool. */
-static void
-lane_bind(struct eng *e, struct lane *l)
-{
-	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
-
-	l->generation = e->generation;
-	l->pool = POOL_NONE;
-	l->pin_src = 0;
-	for (uint32_t i = 0; i < e->npools; i++)
-		if (e->pools[i].name == name)
-			l->pool = (uint16_t)i;
-	if (l->pin == 0 || l->pool == POOL_NONE)
-		return;
-	for (uint16_t i = 0; i < e->pools[l->pool].n; i++) {
-		uint16_t src = e->pools[l->pool].src[i];
-
-		if (e->srcs[src].name == l->pin)
-			l->pin_src = src;
-	}
-}
-
-/* The lane's pool in the present policy. */
-static const struct epool *
-lane_pool(struct eng *e, struct lane *l)
-{
-	if (l->generation != e->generation)
-		lane_bind(e, l);
-	return l->pool == POOL_NONE ? NULL : &e->pools[l->pool];
-}
-
-bool
-eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
-{
-	if (lane_pool(e, l) == NULL || src->conf == SRC_NONE)
-		return false;
-	if (l->pin_src != 0 && src != &e->srcs[l->pin_src])
-		return false;
-	return src->pools[l->pool / 64] >> (l->pool % 64) & 1;
-}
-
-bool
-eng_lane_has_choice(struct eng *e, struct lane *l)
-{
-	const struct epool *pool = lane_pool(e, l);
-
-	return pool != NULL && pool->n > 1 && l->pin_src == 0;
-}
-
 /* Gives the lane's next transaction to a session of one of its paths that
  * holds fewer than `below`. */
 static bool
@@ -92,8 +42,10 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			}
 			why = eng_path_gate(e, p, &until);
 			if (why == WHY_NONE) {
-				il_remove(K_OPEN(e), &s->open[v], i);
-				il_push_tail(K_OPEN(e), &s->open[v], i);
+				if (eng_turn_over(e, l, p)) {
+					il_remove(K_OPEN(e), &s->open[v], i);
+					il_push_tail(K_OPEN(e), &s->open[v], i);
+				}
 				eng_sess_assign(e, i, lane);
 				return true;
 			}
@@ -197,9 +149,10 @@ node_has_room(struct eng *e, const struct path *p, const struct host *h,
 	return e->sessions.live < e->limits.sessions_max;
 }
 
-/* Opens a session for the lane by one source; else says what stops it. */
+/* Opens a session for the lane by the source at a place of its pool; else says
+ * what stops it. */
 static bool
-open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
+open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct src *src = &e->srcs[si];
@@ -222,6 +175,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, struct stop *st)
 			eng_path_park(e, path, why, until);
 		else
 			eng_path_shut(e, p, why);
+		eng_turn_shut(l, at, why, until);
 		stopped_by(st, why, until, 0);
 		return false;
 	}
@@ -245,22 +199,24 @@ static bool
 open_one(struct eng *e, uint32_t lane, struct stop *st)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
-	const struct epool *pool = lane_pool(e, l);
+	const struct epool *pool = eng_lane_pool(e, l);
+	struct turns turns;
+	int at;
 
 	if (pool == NULL || pool->n == 0) {
 		stopped_by(st, WHY_NO_SOURCE, 0, 0);
 		return false;
 	}
-	for (uint16_t k = 0; k < pool->n && st->limit != LIMIT_NODE + 1; k++) {
-		uint32_t at = (l->cursor + k) % pool->n;
-
-		if (l->pin_src != 0 && l->pin_src != pool->src[at])
-			continue;
-		if (open_by(e, lane, pool->src[at], st)) {
-			l->cursor = (at + 1) % pool->n;
+	eng_turns_begin(l, pool, &turns);
+	while (st->limit != LIMIT_NODE + 1 &&
+	    (at = eng_turns_next(l, pool, &turns)) >= 0) {
+		if (open_by(e, lane, pool->src[at], at, st)) {
+			eng_turn_taken(l, pool, at);
 			return true;
 		}
 	}
+	if (l->shut != WHY_NONE)
+		stopped_by(st, l->shut, l->shut_until_us, 0);
 	if (st->why == WHY_NONE)
 		stopped_by(st, WHY_NO_SOURCE, 0, 0);
 	return false;
@@ -371,7 +327,7 @@ site_look_again(struct eng *e, uint32_t site)
 			eng_lane_kick(e, i);
 		else if (l->in_limit != LIMIT_NODE + 1 ||
 		    e->sessions.live < e->limits.sessions_max)
-			eng_lane_unpark(e, i);
+			eng_lane_wake(e, i);
 		i = next;
 	}
 }
@@ -389,6 +345,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 	enum eng_why why;
 
 	eng_path_reopen(e, p);
+	eng_path_ready(e, p);
 	if (e->is_disk_full)
 		return;
 	while (left > 0 && s->hungry.n != 0 && eng_path_has_room(e, p) &&
@@ -443,7 +400,7 @@ eng_limit_wake(struct eng *e)
 		used = limit_used(e, k);
 		max = limit_max(e, k);
 		for (; used < max && e->limit[k].n != 0; used++)
-			eng_lane_unpark(e, e->limit[k].head);
+			eng_lane_wake(e, e->limit[k].head);
 	}
 	waiting = e->limit[LIMIT_NODE].n;
 	while (e->idle_sessions.n != 0 && e->nclosing < waiting && may_close(e))

@@ -367,9 +367,10 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 			eng_path_failed(e, path, x->opened_us);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */
+	eng_path_ready(e, p);
 	sess_free(e, ev->session.index);
 	eng_path_idle(e, path);
-	eng_site_wake(e, site);
+	eng_site_look(e, site);
 	eng_limit_wake(e);
 	eng_site_drop(e, site);
 }

@@ -233,8 +233,6 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 		return WHY_CONN;
 	if (is_crowded(e, p, until_us))
 		return WHY_CONN;
-	if (p->ramp != 0 && p->nsess >= p->ramp)
-		return WHY_BACKOFF;
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;
@@ -305,7 +303,6 @@ eng_path_works(struct path *p, int64_t began_us)
 		return;
 	p->fails = 0;
 	p->shun = 0;
-	p->nvague = 0;
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */
@@ -325,7 +322,9 @@ eng_path_relist(struct eng *e, uint32_t path)
 		return;
 	if (p->level != LEVEL_NONE)
 		il_remove(K_OPEN(e), &s->open[p->level], path);
-	if (level != LEVEL_NONE)
+	if (level != LEVEL_NONE && p->turn != 0)
+		il_push_head(K_OPEN(e), &s->open[level], path);
+	else if (level != LEVEL_NONE)
 		il_push_tail(K_OPEN(e), &s->open[level], path);
 	p->level = level;
 }
@@ -371,7 +370,8 @@ remembers(struct eng *e, struct path *p)
 		return true;
 	if (p->crowd != 0 && !is_past(e, p->crowd_us, p->crowd_until_us))
 		return true;
-	return p->backoff_until_us > e->now ||
+	/* Somebody may count on its timer. */
+	return p->backoff_until_us > e->now || heap_has(&p->timer.node) ||
 	    (is_rated(p) && p->credit < credit_max(p));
 }
 
@@ -383,7 +383,8 @@ path_free(struct eng *e, uint32_t i)
 	uint32_t site = p->site;
 
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
-	eng_timer_cancel(e, &p->timer);
+	ASSERT(!heap_has(&p->timer.node));
+	eng_path_ready(e, p);
 	eng_path_unshut(e, p);
 	eng_form_drop(e, p->shape);
 	map_del(&e->path_map, path_key(p->site, p->src));

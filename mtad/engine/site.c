@@ -74,7 +74,7 @@ eng_host_wake(struct eng *e, uint32_t host)
 	struct host *x = pool_at(&e->hosts, host);
 
 	while (x->waiters.n != 0)
-		eng_lane_unpark(e, x->waiters.head);
+		eng_lane_wake(e, x->waiters.head);
 }
 
 void
@@ -356,12 +356,26 @@ eng_site_wake(struct eng *e, uint32_t site)
 {
 	struct site *s = pool_at(&e->sites, site);
 
+	for (uint32_t i = s->lanes.head; i != 0;) {
+		struct lane *l = pool_at(&e->lanes, i);
+
+		eng_lane_ready(l);
+		i = l->link.next;
+	}
+	eng_site_look(e, site);
+}
+
+void
+eng_site_look(struct eng *e, uint32_t site)
+{
+	struct site *s = pool_at(&e->sites, site);
+
 	for (uint32_t i = s->hungry.head; i != 0;) {
 		struct lane *l = pool_at(&e->lanes, i);
 		uint32_t next = l->hungry.next;
 
 		if (l->is_parked)
-			eng_lane_unpark(e, i);
+			eng_lane_wake(e, i);
 		else
 			eng_lane_kick(e, i);
 		i = next;

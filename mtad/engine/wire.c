@@ -264,7 +264,7 @@ wire_target(struct wire *w, enum wire_mode mode, struct eng_target *x)
 /* ---- the policy ------------------------------------------------------------- */
 
 SIZE_IS(struct eng_source_conf, 8);
-SIZE_IS(struct eng_pool_conf, 6 + 2 * ENG_POOL_SOURCES_MAX + 2);
+SIZE_IS(struct eng_pool_conf, 6 + 4 * ENG_POOL_SOURCES_MAX + 2);
 WIRE
 wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 {
@@ -281,8 +281,10 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 
 		NUM(name);
 		BELOW(nsources, ENG_POOL_SOURCES_MAX + 1);
-		for (uint32_t k = 0; k < x->nsources && !w->bad; k++)
+		for (uint32_t k = 0; k < x->nsources && !w->bad; k++) {
 			BELOW(sources[k], ENG_SOURCES_MAX);
+			BELOW(weights[k], ENG_WEIGHT_MAX + 1);
+		}
 	}
 }
 

@@ -33,8 +33,10 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 		out->name = core_tag(c, in->name);
 		out->nsources =
 		    (uint16_t)MIN(in->nsources, ARRAY_LEN(out->sources));
-		for (uint32_t k = 0; k < out->nsources; k++)
+		for (uint32_t k = 0; k < out->nsources; k++) {
 			out->sources[k] = in->sources[k];
+			out->weights[k] = in->weights[k];
+		}
 	}
 	p->default_pool = core_tag(c, conf->default_pool);
 }

@@ -47,6 +47,7 @@ grow(struct scen *s, struct conf_pool *pool, uint32_t n)
 			name.n);
 		buf_free(&name);
 		pool->sources[i] = (uint16_t)(had + i);
+		pool->weights[i] = 1;
 	}
 	pool->nsources = n;
 	c->sources = all;

@@ -117,8 +117,11 @@ static const struct mistake values[] = {
 	    "f.yml:3:9: banner, expected printable ASCII "
 	    "on one line, got \"a\\x0ab\"\n" },
 	{ "pool: { default: { sources: nobody } }\n",
-	    "f.yml:3:29: pool.default.sources, expected the name of a source, "
-	    "got \"nobody\"\n" },
+	    "f.yml:3:29: pool.default.sources, expected the name of a source, or "
+	    "{NAME: WEIGHT}, got \"nobody\"\n" },
+	{ "pool: { default: { sources: [{ system: 0 }] } }\n",
+	    "f.yml:3:30: pool.default.sources, expected the name of a source, or "
+	    "{NAME: WEIGHT}, got \"a map\"\n" },
 	{ "default_pool: nobody\n",
 	    "f.yml:3:15: default_pool, expected the "
 	    "name of a pool, got \"nobody\"\n" },
@@ -156,8 +159,8 @@ static const struct mistake shapes[] = {
 	    "f.yml:4:29: pool.default.sources, expected at least one item, "
 	    "got nothing\n" },
 	{ "pool: { default: {} }\n",
-	    "f.yml:3:18: pool.default.sources, expected the name of a source, "
-	    "got nothing\n" },
+	    "f.yml:3:18: pool.default.sources, expected the name of a source, or "
+	    "{NAME: WEIGHT}, got nothing\n" },
 	{ "dns: { servers: [1.0.0.1, 1.0.0.2, 1.0.0.3, 1.0.0.4, 1.0.0.5,\n"
 	  "  1.0.0.6, 1.0.0.7, 1.0.0.8, 1.0.0.9] }\n",
 	    "f.yml:4:30: dns.servers, expected at most 8 items, got "

@@ -227,6 +227,17 @@ source_and_pool_may_be_left_out(void **state)
 	assert_int_equal(c->pools[0].sources[1], 1);
 	assert_ip(&c->sources[1].address, "2001:db8::1");
 	conf_free(c);
+	c = accepted(
+	    "hostname: mx.example\n"
+	    "source: { a: { address: 10.0.0.1 },"
+	    " b: { address: 10.0.0.2 }, c: { address: 10.0.0.3 } }\n"
+	    "pool: { default: { sources: [{ c: 7 }, a, \"b:3\"] } }\n");
+	assert_int_equal(c->pools[0].nsources, 3);
+	assert_int_equal(c->pools[0].sources[0], 2);
+	assert_int_equal(c->pools[0].weights[0], 7);
+	assert_int_equal(c->pools[0].weights[1], 1);
+	assert_int_equal(c->pools[0].weights[2], 3);
+	conf_free(c);
 }
 
 static void
