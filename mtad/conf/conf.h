@@ -25,6 +25,8 @@
 #define CONF_HOSTS_MAX 16
 #define CONF_RULES_MAX 16
 #define CONF_ZONES_MAX ENG_ZONES_MAX
+#define CONF_SHAPING_MAX 16
+#define CONF_SUFFIXES_MAX 32
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
 
 struct conf_tls {
@@ -70,10 +72,52 @@ struct conf_zone {
 	struct tzone zone;
 };
 
-struct conf_shape {
-	struct slice pattern; /* glob over the recipient's domain */
-	struct eng_shape shape;
+/* Where something was written: a file of conf.files; line 0: nowhere. */
+struct conf_origin {
+	uint32_t line;
+	uint16_t file;
 };
+
+/* What one place says about the limits of paths (a layer; conf/shaping.h): bits
+ * 1 << ENG_SHAPE_BIT(x), and one for the roll-up. */
+#define CONF_ROLLUP_BIT ENG_SHAPE_BITS
+struct conf_shape {
+	struct slice pattern; /* glob over domains or hosts, or a name */
+	struct eng_shape shape;
+	bool rollup;           /* domains with the same hosts are one site */
+	uint32_t sets, unsets; /* said; set back to the default, by ~ */
+	struct conf_origin at[ENG_SHAPE_BITS + 1];
+};
+
+struct conf_provider {
+	struct slice name;
+	uint32_t nmx, ndomains, nhosts;
+	struct slice mx[CONF_SUFFIXES_MAX];
+	struct slice domains[CONF_SUFFIXES_MAX];
+	struct slice hosts[CONF_SUFFIXES_MAX];
+	struct conf_shape limits;
+	uint32_t nsources;
+	struct conf_shape *sources; /* for one source; pattern: its name */
+	struct conf_origin at;
+};
+
+/* What a shaping file says. */
+struct conf_shaping {
+	struct conf_shape dflt;
+	uint32_t nproviders, nsites, ndomains, nsources;
+	struct conf_provider *providers;
+	struct conf_shape *sites, *domains, *sources;
+};
+
+/* Finds the entry for a name; conf/shaping.c. */
+struct conf_index {
+	uint32_t nkeys, nglobs;
+	struct conf_key *keys;
+	struct conf_glob *globs;
+};
+
+/* What a provider was known by. */
+enum conf_by { CONF_BY_HOST, CONF_BY_MX, CONF_BY_DOMAIN, CONF_BY_N };
 
 struct conf {
 	struct slice file;
@@ -95,9 +139,22 @@ struct conf {
 	struct conf_route *routes; /* first match wins, in file order */
 	bool routes_steer;         /* one gives a tenant, campaign or pool */
 	uint32_t nshapes;
-	/* [0] is the default ("*"), for domains that match no other; the others
-	 * stand in file order, and the first match wins. At least 1. */
+	/* [0] is the default ("*"), for domains that match no other; of the
+	 * others the first match wins. At least 1. What an entry does not say
+	 * is in .shape as in the default. */
 	struct conf_shape *shapes;
+	/* Shaping files merged: what is said about providers ([0] is none),
+	 * sites (over the best host's name; [0] is none) and sources. */
+	uint32_t nproviders, nsites;
+	struct conf_provider *providers;
+	struct conf_shape *sites, *source_shapes; /* those: one a source */
+	struct conf_index by_domain, by_site, provider_by[CONF_BY_N];
+	struct conf_shaping own; /* as in this file */
+	bool shaping_shipped;
+	uint32_t nshaping;
+	struct slice shaping[CONF_SHAPING_MAX];
+	uint16_t nfiles;
+	struct slice files[CONF_SHAPING_MAX + 2]; /* [0] is this one */
 
 	struct {
 		uint32_t nservers;
@@ -147,9 +204,19 @@ struct conf_errors {
 
 /* Reads a file. NULL with at least one error reported. Free with conf_free. */
 struct conf *conf_load(const char *path, struct conf_errors *errs);
-/* The same from memory; `name` stands for the file in errors. */
+/* The same from memory; `name` stands for the file in errors. It reads no other
+ * file, and knows none of the shipped limits. */
 struct conf *conf_parse(const char *name, struct slice text,
     struct conf_errors *errs);
+/* Beside it the texts of shaping files; those that it names are not read. */
+struct conf_shaping_in {
+	bool reads_files; /* those that it names, and the shipped one */
+	uint32_t n;
+	const char *const *names;
+	const struct slice *texts;
+};
+struct conf *conf_parse_with(const char *name, struct slice text,
+    const struct conf_shaping_in *in, struct conf_errors *errs);
 void conf_free(struct conf *c);
 /* The route of a domain: the first whose pattern matches, or NULL. */
 const struct conf_route *conf_route_find(const struct conf *c,

@@ -130,6 +130,10 @@ struct opt;
 struct opt_group {
 	const struct opt *opts;
 	uint32_t n;
+	/* What it fills has a struct conf_shape there, that is told which of
+	 * its limits were set. */
+	bool has_shape;
+	uint32_t shape_at;
 };
 
 /* One option. Offsets count from the structure that its group fills. */
@@ -158,7 +162,7 @@ struct opt {
 	const char *help;
 };
 
-extern const struct opt_group conf_options;
+extern const struct opt_group conf_options, shaping_options, layer_options;
 
 /* ---- values (value.c) ---------------------------------------------------- */
 
@@ -173,6 +177,37 @@ void opt_expects(const struct opt *o, char *dst, size_t cap);
 /* A bound of the option's range as text; dst of 32 bytes. */
 void opt_format_bound(const struct opt *o, int64_t v, char *dst);
 bool name_is_valid(struct slice s);
+
+/* Reads a map of options into base; the file is one of conf.files. */
+void conf_read_group(struct conf *conf, const struct opt_group *g, void *base,
+    const struct yaml_node *map, uint16_t file, struct complaints *c);
+
+/* ---- patterns (index.c) -------------------------------------------------- */
+
+/* Entries are numbered from 1 and added in their order. is_suffix: a pattern
+ * without a star stands for what is below it too. */
+void index_begin(struct conf_index *x, struct arena *arena, uint32_t patterns);
+void index_add(struct conf_index *x, struct arena *arena, struct slice pattern,
+    uint32_t entry, bool is_suffix);
+void index_end(struct conf_index *x);
+/* The entry that comes first of those that match, or 0. */
+uint32_t index_first(const struct conf_index *x, struct slice name);
+/* The entry with the longest name; those with other stars come last. */
+uint32_t index_longest(const struct conf_index *x, struct slice name);
+
+/* ---- shaping files (shaping.c) ------------------------------------------- */
+
+/* The bits of struct conf_shape that the option sets: a limit, or two. */
+uint32_t shape_bits(const struct opt_group *g, const struct opt *o);
+/* Which limits of s the map sets or sets back, and where. */
+void shape_mark(const struct opt_group *g, struct conf_shape *s,
+    const struct yaml_node *map, uint16_t file);
+/* Merges all that is said about limits: the shipped file (when path is not
+ * NULL), the files that the configuration names unless it is in memory, and the
+ * configuration itself, whose tree is root. Complaints about it go to c. */
+void shaping_read(struct conf *conf, const struct yaml_node *root,
+    const struct conf_shaping_in *in, struct complaints *c,
+    struct conf_errors *errs);
 
 /* ---- judging the whole (check.c) ----------------------------------------- */
 

@@ -14,7 +14,7 @@
 
 #define ROWS(v)                                                                \
 	{                                                                      \
-		v, ARRAY_LEN(v)                                                \
+		.opts = v, .n = ARRAY_LEN(v)                                   \
 	}
 #define S US_PER_S
 #define MIN_US (60 * S)
@@ -29,7 +29,6 @@
 #define AT(field) .at = offsetof(struct conf, field)
 #define LISTEN_AT(fld) .at = offsetof(struct conf_listen, fld)
 #define SRV_AT(field) .at = offsetof(struct smtp_srv_conf, field)
-#define SHAPE_AT(field) .at = offsetof(struct conf_shape, shape.field)
 #define COUNT(T, field, n)                                                     \
 	.count_at = offsetof(T, field),                                        \
 	.count_bytes = sizeof(((T *)0)->field), .list_max = (n)
@@ -214,45 +213,143 @@ static const struct opt route[] = {
 };
 static const struct opt_group route_group = ROWS(route);
 
-static const struct opt limits[] = {
-	{ "connections", OPT_U32, SHAPE_AT(conns_max), "20", RANGE(0, 100000),
-	    .help = "Connections at once; 0 = no limit." },
-	{ "messages_per_connection", OPT_U32, SHAPE_AT(msgs_per_conn), "100",
-	    RANGE(0, 1000000),
-	    .help = "Transactions of one connection; 0 = no limit. A host that "
-		    "closes sooner, with 421 to the next, is remembered for an "
-		    "hour and given no more than it took." },
-	{ "recipients_per_transaction", OPT_U32, SHAPE_AT(rcpts_per_txn), "100",
-	    RANGE(1, ENG_TXN_RCPTS_MAX),
-	    .help = "Recipients of one message that share a transaction." },
-	{ "rate", OPT_RATE, SHAPE_AT(rate_count), "none",
-	    .also = offsetof(struct conf_shape, shape.rate_period_us),
-	    RANGE(1, 1000000000),
-	    .help =
-		"Transactions in a period of time. At a start on a spool that was in use, all that it "
-		"allows counts as spent." },
-	{ "burst", OPT_U32, SHAPE_AT(rate_burst), "1", RANGE(1, 1000000),
-	    .help = "Transactions that may go at once when the rate was not "
-		    "used before." },
-	{ "assign_ahead", OPT_U32, SHAPE_AT(assign_ahead), "4", RANGE(1, 64),
-	    .help = "Transactions handed to a connection before the first of "
-		    "them is done." },
-	{ "backoff_min", OPT_DURATION, SHAPE_AT(backoff_min_us), "1m",
-	    RANGE(S / 100, DAY_US),
-	    .help = "Pause of the path after its first refusal; it doubles "
-		    "with each one in a row. When only one connection more is "
-		    "refused, those that stand go on, and the next is tried "
-		    "after that pause." },
-	{ "backoff_max", OPT_DURATION, SHAPE_AT(backoff_max_us), "1h",
-	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that pause." },
-};
-static const struct opt_group limits_group = ROWS(limits);
+/*
+ * The limits of a path: T holds a struct conf_shape at `prefix`; D gives the
+ * default or takes it away.
+ */
+#define SHAPE_AT(T, prefix, field) .at = offsetof(T, prefix shape.field)
+#define LIMITS(T, prefix, D, A)                                                \
+	{ "connections", OPT_U32, SHAPE_AT(T, prefix, conns_max),              \
+		.dflt = D("20"), .absent = A, RANGE(0, 100000),                \
+		.help = "Connections at once; 0 = no limit." },                \
+	    { "messages_per_connection", OPT_U32,                              \
+		    SHAPE_AT(T, prefix, msgs_per_conn), .dflt = D("100"),      \
+		    .absent = A, RANGE(0, 1000000),                            \
+		    .help =                                                    \
+			"Transactions of one connection; 0 = no limit. A "     \
+			"host that closes sooner, with 421 to the next, is "   \
+			"remembered for an hour and given no more than it "    \
+			"took." },                                             \
+	    { "recipients_per_transaction", OPT_U32,                           \
+		    SHAPE_AT(T, prefix, rcpts_per_txn), .dflt = D("100"),      \
+		    .absent = A, RANGE(1, ENG_TXN_RCPTS_MAX),                  \
+		    .help = "Recipients of one message that share a "          \
+			    "transaction." },                                  \
+	    { "rate", OPT_RATE, SHAPE_AT(T, prefix, rate_count),               \
+		    .also = offsetof(T, prefix shape.rate_period_us),          \
+		    .dflt = D("none"), .absent = A, RANGE(1, 1000000000),      \
+		    .help = "Transactions in a period of time. At a start on " \
+			    "a spool that was in use, all that it allows "     \
+			    "counts as spent." },                              \
+	    { "burst", OPT_U32, SHAPE_AT(T, prefix, rate_burst),               \
+		    .dflt = D("1"), .absent = A, RANGE(1, 1000000),            \
+		    .help = "Transactions that may go at once when the rate "  \
+			    "was not used before." },                          \
+	    { "assign_ahead", OPT_U32, SHAPE_AT(T, prefix, assign_ahead),      \
+		    .dflt = D("4"), .absent = A, RANGE(1, 64),                 \
+		    .help = "Transactions handed to a connection before the "  \
+			    "first of them is done." },                        \
+	    { "backoff_min", OPT_DURATION,                                     \
+		    SHAPE_AT(T, prefix, backoff_min_us), .dflt = D("1m"),      \
+		    .absent = A, RANGE(S / 100, DAY_US),                       \
+		    .help = "Pause of the path after its first refusal; it "   \
+			    "doubles with each one in a row. When only one "   \
+			    "connection more is refused, those that stand go " \
+			    "on, and the next is tried after that pause." },   \
+	    { "backoff_max", OPT_DURATION,                                     \
+		    SHAPE_AT(T, prefix, backoff_max_us), .dflt = D("1h"),      \
+		    .absent = A, RANGE(S / 100, 7 * DAY_US),                   \
+		    .help = "Ceiling of that pause." },                        \
+	{                                                                      \
+		"rollup", OPT_BOOL,                                            \
+		    .at = offsetof(T, prefix rollup), .dflt = D("true"),       \
+		    .absent = A,                                               \
+		    .help = "Domains with the same mail hosts are one site, "  \
+			    "which the limits are for; where entries for "     \
+			    "domains differ, that of the domain looked up "    \
+			    "last holds. `false`: each of the domains is a "   \
+			    "site of its own."                                 \
+	}
+
+#define SHAPE_GROUP(v, shape)                                                  \
+	{                                                                      \
+		.opts = v, .n = ARRAY_LEN(v), .has_shape = true,               \
+		.shape_at = (shape)                                            \
+	}
+#define BELOW "what the layers below say (see shaping.md)"
+
+static const struct opt limits[] = { LIMITS(struct conf_shape, , TEXT, NULL) };
+static const struct opt_group limits_group = SHAPE_GROUP(limits, 0);
+static const struct opt layer[] = { LIMITS(struct conf_shape, , INHERITS,
+    BELOW) };
+const struct opt_group layer_options = SHAPE_GROUP(layer, 0);
 
 static void
 limits_begin(const struct conf *c, void *entry)
 {
-	*(struct conf_shape *)entry = c->shapes[0];
+	*(struct conf_shape *)entry = (struct conf_shape){
+		.shape = c->shapes[0].shape,
+		.rollup = c->shapes[0].rollup,
+	};
 }
+
+#define ENTRIES_OF(T, array, count, max)                                       \
+	.at = offsetof(T, array), .entry_bytes = sizeof(*((T *)0)->array),     \
+	COUNT(T, count, max)
+#define SUFFIXES(field, count)                                                 \
+	OPT_GLOB, .at = offsetof(struct conf_provider, field),                 \
+		  COUNT(struct conf_provider, count, CONF_SUFFIXES_MAX)
+
+static const struct opt provider[] = {
+	{ "mx", SUFFIXES(mx, nmx),
+	    .help = "The mail hosts it has: `google.com` is that name and all "
+		    "below it, `*.google.com` only those. A site belongs to it "
+		    "by its hosts of the best preference; the longest name "
+		    "counts." },
+	{ "domains", SUFFIXES(domains, ndomains),
+	    .help = "The same of recipient domains, for sites whose hosts say "
+		    "nothing." },
+	{ "hosts", SUFFIXES(hosts, nhosts),
+	    .help = "Single mail hosts; they count before `mx`." },
+	LIMITS(struct conf_provider, limits., INHERITS, BELOW),
+	{ "source", OPT_MAP, .group = &layer_options, .key_type = OPT_NAME,
+	    ENTRIES_OF(struct conf_provider, sources, nsources,
+		ENG_SOURCES_MAX),
+	    .help = "The same for one source, under its name." },
+};
+static const struct opt_group provider_group =
+    SHAPE_GROUP(provider, offsetof(struct conf_provider, limits));
+
+#define PROVIDERS(T, prefix)                                                   \
+	{                                                                      \
+		"provider", OPT_MAP,                                           \
+		    .group = &provider_group, .key_type = OPT_NAME,            \
+		    ENTRIES_OF(T, prefix providers, prefix nproviders,         \
+			ENG_PROVIDERS_MAX - 1),                                \
+		    .help = "Who runs mail hosts, each under a name: which "   \
+			    "sites are theirs, and how mail is sent there. A " \
+			    "key set to `~` falls back to the default, a "     \
+			    "provider set to `~` is none."                     \
+	}
+
+static const struct opt shaping[] = {
+	{ "default", OPT_GROUP, .at = offsetof(struct conf_shaping, dflt),
+	    .group = &layer_options, .help = "For every path." },
+	PROVIDERS(struct conf_shaping, ),
+	{ "site", OPT_MAP, .group = &layer_options, .key_type = OPT_GLOB,
+	    ENTRIES_OF(struct conf_shaping, sites, nsites, ENG_DESTS_MAX - 1),
+	    .help = "For sites, each under a pattern of the names of their "
+		    "best hosts; the first that matches counts." },
+	{ "domain", OPT_MAP, .group = &layer_options, .key_type = OPT_GLOB,
+	    ENTRIES_OF(struct conf_shaping, domains, ndomains,
+		ENG_DESTS_MAX - 1),
+	    .help = "For recipient domains, each under a pattern; the first "
+		    "that matches counts." },
+	{ "source", OPT_MAP, .group = &layer_options, .key_type = OPT_NAME,
+	    ENTRIES_OF(struct conf_shaping, sources, nsources, ENG_SOURCES_MAX),
+	    .help = "For sources, each under its name." },
+};
+const struct opt_group shaping_options = ROWS(shaping);
 
 static const struct opt retry[] = {
 	{ "first", OPT_DURATION, AT(retry.first_us), "10m",
@@ -431,12 +528,23 @@ static const struct opt top[] = {
 		    "`*.x.example` is every domain below x.example, `*` every "
 		    "domain. The first that matches counts." },
 	{ "limits", OPT_MAP, .group = &limits_group, .key_type = OPT_GLOB,
-	    ENTRIES(struct conf_shape, shapes, nshapes, ENG_SHAPES_MAX),
+	    ENTRIES(struct conf_shape, shapes, nshapes, ENG_DESTS_MAX),
 	    .begin = limits_begin, .first = "default",
 	    .help = "How mail is sent from one source to one destination, "
 		    "each under a pattern of domains as in `route`. The first "
 		    "that matches counts, else `default`; what an entry does "
-		    "not say is as in `default`." },
+		    "not say is as its provider's entry says, and then as in "
+		    "`default`." },
+	PROVIDERS(struct conf, own.),
+	{ "shaping", OPT_PATH, AT(shaping),
+	    COUNT(struct conf, nshaping, CONF_SHAPING_MAX),
+	    .absent = "the shipped one only",
+	    .help = "Files of limits by provider, site, domain and source (see "
+		    "shaping.md). A later one wins, and this file over all; "
+		    "`mtad explain path` shows what holds, and why." },
+	{ "shaping_shipped", OPT_BOOL, AT(shaping_shipped), "true",
+	    .help = "Begin with the shipped shaping file, "
+		    "`rules/shaping.yml`." },
 	{ "retry", OPT_GROUP, .group = &retry_group,
 	    .help = "When a recipient is tried again." },
 	{ "expire", OPT_DURATION, AT(expire_us), "5d", RANGE(S, 365 * DAY_US),

@@ -16,6 +16,7 @@
 struct reader {
 	struct conf *conf;
 	struct complaints *c;
+	uint16_t file; /* of conf->files */
 	size_t path_n;
 	char path[CONF_WHAT_MAX]; /* "listen.in.bind": where the walk is */
 };
@@ -334,6 +335,19 @@ read_group(struct reader *r, const struct opt_group *g, void *base,
 		else if (o->is_required)
 			complain_missing(r, o, map);
 	}
+	if (g->has_shape)
+		shape_mark(g, (void *)((char *)base + g->shape_at), map,
+		    r->file);
+}
+
+void
+conf_read_group(struct conf *conf, const struct opt_group *g, void *base,
+    const struct yaml_node *map, uint16_t file, struct complaints *c)
+{
+	struct reader r = { .conf = conf, .c = c, .file = file };
+
+	if (!map->is_null)
+		read_group(&r, g, base, map);
 }
 
 /* ---- defaults ------------------------------------------------------------ */
@@ -393,6 +407,8 @@ conf_new(const char *name)
 	arena_init(&conf->arena, 16384, ARENA_MAX);
 	conf->file.p = arena_str(&conf->arena, name, strlen(name));
 	conf->file.n = strlen(name);
+	conf->files[0] = conf->file;
+	conf->nfiles = 1;
 	smtp_srv_conf_default(&conf->listen_default.smtp);
 	smtp_cli_conf_default(&conf->client);
 	conf->zones[0] = arena_get(&conf->arena, sizeof(*conf->zones[0]));
@@ -444,50 +460,53 @@ conf_has_pool(const struct conf *c, struct slice name)
 	return false;
 }
 
-static void
-read_document(struct conf *conf, const struct yaml_node *root,
-    struct complaints *c)
-{
-	struct reader r = { .conf = conf, .c = c };
-
-	if (!root->is_null)
-		read_group(&r, &conf_options, conf, root);
-	conf_check(conf, root, c);
-}
-
 /* Gives the configuration, or NULL with errors in c. */
 static struct conf *
-parse(const char *name, struct slice text, struct complaints *c)
+parse(const char *name, struct slice text, const struct conf_shaping_in *in,
+    struct complaints *c, struct conf_errors *errs)
 {
 	struct yaml_doc *doc = yaml_read(name, text, c);
+	uint32_t before = errs->n;
 	struct conf *conf;
 
 	if (doc == NULL)
 		return NULL;
 	conf = conf_new(name);
-	read_document(conf, yaml_root(doc), c);
+	conf_read_group(conf, &conf_options, conf, yaml_root(doc), 0, c);
+	conf_check(conf, yaml_root(doc), c);
+	shaping_read(conf, yaml_root(doc), in, c, errs);
 	yaml_doc_free(doc);
-	if (c->nerrors == 0)
+	if (c->nerrors == 0 && errs->n == before)
 		return conf;
 	conf_free(conf);
 	return NULL;
 }
 
 struct conf *
-conf_parse(const char *name, struct slice text, struct conf_errors *errs)
+conf_parse_with(const char *name, struct slice text,
+    const struct conf_shaping_in *in, struct conf_errors *errs)
 {
 	struct complaints c;
 	struct conf *conf;
 
 	complaints_init(&c, name);
-	conf = parse(name, text, &c);
+	conf = parse(name, text, in, &c, errs);
 	complaints_flush(&c, errs);
 	return conf;
 }
 
 struct conf *
+conf_parse(const char *name, struct slice text, struct conf_errors *errs)
+{
+	const struct conf_shaping_in none = { .n = 0 };
+
+	return conf_parse_with(name, text, &none, errs);
+}
+
+struct conf *
 conf_load(const char *path, struct conf_errors *errs)
 {
+	const struct conf_shaping_in in = { .reads_files = true };
 	struct complaints c;
 	struct conf *conf = NULL;
 	struct buf text;
@@ -495,7 +514,7 @@ conf_load(const char *path, struct conf_errors *errs)
 	buf_init(&text, YAML_BYTES_MAX + 1);
 	complaints_init(&c, path);
 	if (file_read(path, &text, &c))
-		conf = parse(path, buf_slice(&text), &c);
+		conf = parse(path, buf_slice(&text), &in, &c, errs);
 	complaints_flush(&c, errs);
 	buf_free(&text);
 	return conf;

@@ -33,10 +33,10 @@ struct eng;
 #define ENG_ZONES_MAX 256
 #define ENG_POOL_SOURCES_MAX 256
 #define ENG_WEIGHT_MAX 1000
-#define ENG_SHAPES_MAX 4096
+#define ENG_SHAPES_MAX 8192
 #define ENG_PROVIDERS_MAX 256
 #define ENG_DESTS_MAX 4096
-#define ENG_PAIRS_MAX 16384
+#define ENG_PAIRS_MAX 4096
 
 /* ---- policy ---------------------------------------------------------------- */
 

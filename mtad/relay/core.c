@@ -6,6 +6,7 @@
  * about the job, session or look-up that the call was about; core->job and its
  * neighbours hold that context while the commands run.
  */
+#include "conf/shaping.h"
 #include "relay/core_i.h"
 
 /* The engine's wall clock may be off by so much. */
@@ -135,22 +136,14 @@ core_mono(const struct core *c, int64_t wall_us)
 	return wall_us - c->wall_us + c->now_us;
 }
 
-uint16_t
-core_dest(const struct core *c, struct slice domain)
-{
-	uint32_t n = MIN(c->conf->nshapes, ENG_DESTS_MAX);
-
-	for (uint32_t i = 1; i < n; i++)
-		if (slice_glob(c->conf->shapes[i].pattern, domain))
-			return (uint16_t)i;
-	return 0;
-}
-
 void
 core_blocked(const struct core *c, struct slice domain,
     struct eng_blocked out[ENG_WHY_N])
 {
-	eng_blocked(c->eng, core_dest(c, domain), c->now_us, out);
+	struct conf_place place;
+
+	conf_place(c->conf, domain, NULL, 0, &place);
+	eng_blocked(c->eng, (uint16_t)place.domain, c->now_us, out);
 }
 
 int
@@ -372,8 +365,7 @@ more(struct core *c, struct eng_event *ev)
 	if (c->shapes.n) {
 		*ev = (struct eng_event){ .kind = EV_SHAPE };
 		ev->shape.domain = c->shapes.v[--c->shapes.n];
-		ev->shape.where.dest =
-		    core_dest(c, names_text(&c->names, ev->shape.domain));
+		core_where(c, ev->shape.domain, &ev->shape.where);
 		return true;
 	}
 	if (c->kept_at_once) {

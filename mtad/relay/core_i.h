@@ -76,6 +76,7 @@ struct core {
 	bool is_disk_full;
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
+	uint32_t sites_at;     /* conf.sites[1] in the policy's shapes */
 	struct core_job jobs[CORE_JOBS_MAX];
 
 	/* What the commands of the present step are about. */
@@ -122,8 +123,6 @@ int core_read_envelope(struct core *c, const struct core_msg *m,
 /* Wall-clock time of a driver's monotonic time. TIME_NEVER and 0 stay. */
 int64_t core_wall(const struct core *c, int64_t mono_us);
 int64_t core_mono(const struct core *c, int64_t wall_us);
-/* The index of the policy's dest for a domain. */
-uint16_t core_dest(const struct core *c, struct slice domain);
 
 /* core_names.c */
 enum core_name_kind { NAME_TAG = 1, NAME_DOMAIN = 2 };
@@ -146,6 +145,8 @@ void core_routes_init(struct core *c, uint64_t seed);
 void core_routes_free(struct core *c);
 /* Has the hosts of a domain looked up; core_resolved tells the engine. */
 void core_resolve(struct core *c, uint32_t domain);
+/* Where a domain leads whose hosts the engine knows. */
+void core_where(const struct core *c, uint32_t domain, struct eng_where *out);
 
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,

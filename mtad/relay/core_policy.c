@@ -2,6 +2,7 @@
  * relay/core_policy.c - configuration to the engine's policy: texts become
  * names, the rest is copied.
  */
+#include "conf/shaping.h"
 #include "relay/core_i.h"
 
 static void
@@ -51,6 +52,77 @@ compile_zones(struct core *c, const struct conf *conf, struct eng_policy *p)
 	}
 }
 
+/* ---- layers of limits -------------------------------------------------------- */
+
+/* A configuration with more of them than fit is refused. */
+static uint16_t
+layer_add(const struct conf *conf, const struct conf_shape *s,
+    struct eng_policy *p)
+{
+	uint32_t i = p->nshapes;
+
+	if (i == ENG_SHAPES_MAX)
+		return 0;
+	p->sets[i] = conf_layer_sets(conf, s, &p->shapes[i]);
+	return (uint16_t)p->nshapes++;
+}
+
+/* Where a layer stands in the policy; 0: it says nothing. */
+static uint16_t
+layer(const struct conf *conf, const struct conf_shape *s, struct eng_policy *p)
+{
+	return s->sets | s->unsets ? layer_add(conf, s, p) : 0;
+}
+
+static void
+compile_pair(const struct conf *conf, uint32_t provider, uint32_t source,
+    struct eng_policy *p)
+{
+	const struct conf_provider *in = &conf->providers[provider];
+
+	for (uint32_t k = 0; k < in->nsources; k++)
+		if (slice_eq(in->sources[k].pattern,
+			conf->sources[source].name) &&
+		    p->npairs < ENG_PAIRS_MAX)
+			p->pairs[p->npairs++] =
+			    (struct eng_pair_conf){ (uint16_t)provider,
+				    (uint16_t)source,
+				    layer(conf, &in->sources[k], p) };
+}
+
+static void
+compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->nproviders = MIN(conf->nproviders, ENG_PROVIDERS_MAX);
+	for (uint32_t i = 1; i < p->nproviders; i++) {
+		p->providers[i] = (struct eng_provider_conf){
+			.name = core_tag(c, conf->providers[i].name),
+			.shape = layer(conf, &conf->providers[i].limits, p),
+		};
+		if (conf->providers[i].nsources == 0)
+			continue;
+		for (uint32_t k = 0; k < p->nsources; k++)
+			compile_pair(conf, i, k, p);
+	}
+}
+
+static void
+compile_layers(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->nshapes = 1;
+	p->shapes[0] = conf->shapes[0].shape;
+	compile_providers(c, conf, p);
+	p->ndests = MIN(conf->nshapes, ENG_DESTS_MAX);
+	for (uint32_t i = 1; i < p->ndests; i++)
+		p->dests[i].shape = layer(conf, &conf->shapes[i], p);
+	/* These are named by their index there, and stand in a row. */
+	c->sites_at = p->nshapes;
+	for (uint32_t i = 1; i < conf->nsites; i++)
+		(void)layer_add(conf, &conf->sites[i], p);
+	for (uint32_t i = 0; i < p->nsources; i++)
+		p->sources[i].shape = layer(conf, &conf->source_shapes[i], p);
+}
+
 struct eng_policy *
 core_policy_compile(struct core *c, const struct conf *conf)
 {
@@ -63,14 +135,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	compile_sources(c, conf, p);
 	compile_pools(c, conf, p);
 	compile_zones(c, conf, p);
-	p->nshapes = MIN(conf->nshapes, ENG_SHAPES_MAX);
-	for (uint32_t i = 0; i < p->nshapes; i++)
-		p->shapes[i] = conf->shapes[i].shape;
-	p->ndests = MIN(p->nshapes, ENG_DESTS_MAX);
-	for (uint32_t i = 1; i < p->ndests; i++) {
-		p->dests[i].shape = (uint16_t)i;
-		p->sets[i] = ENG_SETS_ALL;
-	}
+	compile_layers(c, conf, p);
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

@@ -8,6 +8,7 @@
  * the list as preference. A name that cannot be looked up is left out as long as
  * another host is known. After a reload a walk begins anew.
  */
+#include "conf/shaping.h"
 #include "relay/core_i.h"
 
 #define WALKS_MAX (1u << 20)
@@ -137,6 +138,51 @@ conclude(struct core *c, struct walk *w, const struct conf_route *r,
 	}
 }
 
+/* ---- where it leads ------------------------------------------------------------ */
+
+static void
+where_of(const struct core *c, const struct conf_place *p,
+    struct eng_where *out)
+{
+	out->dest = (uint16_t)p->domain;
+	out->provider = (uint16_t)p->provider;
+	out->shape = p->site != 0 ? (uint16_t)(c->sites_at + p->site - 1) : 0;
+}
+
+void
+core_where(const struct core *c, uint32_t domain, struct eng_where *out)
+{
+	uint32_t hosts[ENG_TARGETS_MAX], n;
+	struct slice text[ENG_TARGETS_MAX];
+	struct conf_place p;
+
+	(void)eng_domain_hosts(c->eng, domain, hosts, &n);
+	for (uint32_t i = 0; i < n; i++)
+		text[i] = names_text(&c->names, hosts[i]);
+	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
+	where_of(c, &p, out);
+}
+
+/* What the configuration says about the place that an answer leads to. */
+static void
+put_place(struct core *c, struct slice domain, struct ev_resolved *v)
+{
+	struct slice text[ENG_TARGETS_MAX];
+	struct conf_place p;
+	uint16_t best = UINT16_MAX;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < v->ntargets; i++)
+		best = MIN(best, v->target[i].pref);
+	for (uint32_t i = 0; i < v->ntargets; i++)
+		if (v->target[i].pref == best)
+			text[n++] = names_text(&c->names, v->target[i].host);
+	conf_place(c->conf, domain, text, n, &p);
+	where_of(c, &p, &v->where);
+	if (v->status == ENG_DNS_OK && !p.rollup)
+		v->rollup = core_host(c, domain);
+}
+
 /* The answer about one host of a route; true: v is whole. Without a walk it is
  * no such answer: the route came with a reload, or there was no memory. Then
  * the domain is looked up again soon. */
@@ -198,7 +244,6 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 		}
 	}
 	v->domain = domain;
-	v->where.dest = core_dest(c, name);
 	v->is_route = r != NULL;
 	if (r) {
 		if (!route_answer(c, r, a, v))
@@ -214,6 +259,7 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 				.port = c->conf->smtp_port,
 			};
 	}
+	put_place(c, name, v);
 	walk_end(c, domain);
 	c->dns_why = a->why;
 	core_step(c, &ev);

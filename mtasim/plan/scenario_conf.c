@@ -3,8 +3,9 @@
  * file, read by mtad's own reader. The scenario may give a pool another number
  * of sources.
  */
-#include "world/keys.h"
+#include "conf/shaping.h"
 #include "plan/scenario.h"
+#include "world/keys.h"
 
 #define CONFIG_PATH_MAX 8192
 
@@ -246,10 +247,10 @@ split_limits(struct scen *s, const struct yaml_node *config,
 	for (uint32_t p = 0; p < s->nproviders; p++)
 		total += s->providers[p].nspecs;
 	all = arena_get(&s->arena, total * sizeof(*all));
-	if (total > ENG_SHAPES_MAX || all == NULL) {
+	if (total > ENG_DESTS_MAX || all == NULL) {
 		yaml_error(s->doc, config, errs,
 		    "limits and domains, expected at most %d in all, got %u",
-		    ENG_SHAPES_MAX, total);
+		    ENG_DESTS_MAX, total);
 		return;
 	}
 	all[0] = c->shapes[0];
@@ -269,12 +270,15 @@ split_limits(struct scen *s, const struct yaml_node *config,
 				    "of the configuration, got several",
 				    SLF(p->specs[i].text));
 			all[n] = c->shapes[from];
+			if (from == 0) /* nothing of its own is said */
+				all[n].sets = all[n].unsets = 0;
 			all[n++].pattern = pattern_of(s, e, p->specs[i].text);
 		}
 	}
 	memcpy(&all[n], &c->shapes[1], (c->nshapes - 1) * sizeof(*all));
 	c->shapes = all;
 	c->nshapes = total;
+	conf_shapes_index(c);
 }
 
 bool

@@ -580,10 +580,60 @@ what_rates_allow_counts_as_spent_after_a_start(void **state)
 	world_free(w);
 }
 
+/* ---- layers -------------------------------------------------------------------- */
+
+static void
+assert_conns(const struct eng_policy *p, struct eng_where to, uint32_t source,
+    uint32_t conns)
+{
+	struct eng_shape s;
+
+	eng_policy_shape(p, &to, source, &s);
+	assert_int_equal(s.conns_max, conns);
+	assert_int_equal(s.msgs_per_conn, source == 1 ? 7 : 100);
+}
+
+static void
+a_later_layer_wins_limit_by_limit(void **state)
+{
+	struct eng_policy *p = calloc(1, sizeof(*p));
+
+	(void)state;
+	eng_policy_default(p);
+	p->nshapes = 7;
+	for (uint32_t i = 0; i < p->nshapes; i++) {
+		p->shapes[i].conns_max = 10 + i;
+		p->shapes[i].msgs_per_conn = i == 0 ? 100 : 7;
+		p->sets[i] = 1u << ENG_SHAPE_BIT(conns_max);
+	}
+	p->nsources = p->nproviders = 3;
+	p->ndests = 2;
+	p->providers[1].shape = 1;
+	p->npairs = 3;
+	p->pairs[0] = (struct eng_pair_conf){ 1, 0, 2 };
+	p->pairs[1] = (struct eng_pair_conf){ 1, 2, 3 };
+	p->pairs[2] = (struct eng_pair_conf){ 2, 0, 4 };
+	p->dests[1].shape = 5;
+	p->sources[1].shape = 6;
+	p->sets[6] = 1u << ENG_SHAPE_BIT(msgs_per_conn);
+	assert_conns(p, (struct eng_where){ 0, 0, 0 }, 0, 10);
+	assert_conns(p, (struct eng_where){ 0, 1, 0 }, 9, 11);
+	assert_conns(p, (struct eng_where){ 0, 1, 0 }, 0, 12);
+	assert_conns(p, (struct eng_where){ 0, 1, 0 }, 1, 11);
+	assert_conns(p, (struct eng_where){ 0, 1, 0 }, 2, 13);
+	assert_conns(p, (struct eng_where){ 0, 2, 0 }, 0, 14);
+	assert_conns(p, (struct eng_where){ 0, 2, 0 }, 2, 10);
+	assert_conns(p, (struct eng_where){ 0, 1, 4 }, 0, 14);
+	assert_conns(p, (struct eng_where){ 1, 1, 4 }, 0, 15);
+	assert_conns(p, (struct eng_where){ 1, 1, 4 }, 1, 15);
+	free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_later_layer_wins_limit_by_limit),
 		cmocka_unit_test(hosts_that_say_nothing_leave_room_for_others),
 		cmocka_unit_test(a_peer_that_counts_connections_gets_no_more),
 		cmocka_unit_test(a_peer_that_lets_nobody_in_shuts_the_path),

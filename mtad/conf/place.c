@@ -1,0 +1,198 @@
+/*
+ * conf/place.c - which entries speak about a path, and what they come to.
+ */
+#include <stdio.h>
+
+#include "conf/conf_i.h"
+#include "conf/shaping.h"
+
+#define TEXT(name, text) text,
+static const char *const layer_names[] = { CONF_LAYER_TABLE(TEXT) };
+
+const char *
+conf_layer_name(enum conf_layer l)
+{
+	return (unsigned)l < LAYER_N ? layer_names[l] : "?";
+}
+
+const char *
+conf_by_name(enum conf_by by)
+{
+	static const char *const names[] = { "host", "mx", "domain" };
+
+	return (unsigned)by < CONF_BY_N ? names[by] : "?";
+}
+
+static void
+find_provider(const struct conf *c, struct slice domain,
+    const struct slice *hosts, uint32_t n, struct conf_place *out)
+{
+	for (uint32_t by = CONF_BY_HOST; by <= CONF_BY_DOMAIN; by++) {
+		bool is_host = by != CONF_BY_DOMAIN;
+
+		for (uint32_t k = 0; k < (is_host ? n : 1); k++) {
+			struct slice name = is_host ? hosts[k] : domain;
+
+			out->provider =
+			    index_longest(&c->provider_by[by], name);
+			out->by = (enum conf_by)by;
+			out->what = name;
+			if (out->provider != 0)
+				return;
+		}
+	}
+}
+
+void
+conf_place(const struct conf *c, struct slice domain, const struct slice *hosts,
+    uint32_t n, struct conf_place *out)
+{
+	struct conf_limits l;
+	uint32_t site = 0;
+
+	*out = (struct conf_place){ .site = 0 };
+	find_provider(c, domain, hosts, n, out);
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t at = index_first(&c->by_site, hosts[k]);
+
+		if (at != 0 && (site == 0 || at < site))
+			site = at;
+	}
+	out->site = site;
+	out->domain = index_first(&c->by_domain, domain);
+	conf_limits(c, out, UINT32_MAX, &l);
+	out->rollup = l.rollup;
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+static void
+copy_value(struct conf_limits *to, const struct eng_shape *shape, bool rollup,
+    uint32_t bit)
+{
+	if (bit == CONF_ROLLUP_BIT)
+		to->rollup = rollup;
+#define X(name, type, dflt)                                                    \
+	if (bit == ENG_SHAPE_BIT(name))                                        \
+		to->shape.name = shape->name;
+	ENG_SHAPE_TABLE(X)
+#undef X
+}
+
+static void
+lay(const struct conf *c, struct conf_limits *to, const struct conf_shape *s,
+    enum conf_layer layer)
+{
+	const struct conf_shape *dflt = &c->shapes[0];
+
+	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+		bool is_unset = s->unsets & (1u << k);
+		const struct conf_shape *from = is_unset ? dflt : s;
+
+		if (!((s->sets | s->unsets) & (1u << k)))
+			continue;
+		copy_value(to, &from->shape, from->rollup, k);
+		to->from[k] = (struct conf_value){ layer, is_unset, s->at[k] };
+	}
+}
+
+static const struct conf_shape *
+for_source(const struct conf_provider *p, struct slice source)
+{
+	for (uint32_t i = 0; i < p->nsources; i++)
+		if (slice_eq(p->sources[i].pattern, source))
+			return &p->sources[i];
+	return NULL;
+}
+
+void
+conf_limits(const struct conf *c, const struct conf_place *p, uint32_t source,
+    struct conf_limits *out)
+{
+	const struct conf_provider *provider = &c->providers[p->provider];
+	const struct conf_shape *s = NULL;
+
+	*out = (struct conf_limits){ .shape = c->shapes[0].shape,
+		.rollup = c->shapes[0].rollup };
+	lay(c, out, &c->shapes[0], LAYER_DEFAULT);
+	lay(c, out, &provider->limits, LAYER_PROVIDER);
+	if (source < c->nsources)
+		s = for_source(provider, c->sources[source].name);
+	if (s != NULL)
+		lay(c, out, s, LAYER_PROVIDER_SOURCE);
+	lay(c, out, &c->sites[p->site], LAYER_SITE);
+	if (p->domain != 0)
+		lay(c, out, &c->shapes[p->domain], LAYER_DOMAIN);
+	if (source < c->nsources)
+		lay(c, out, &c->source_shapes[source], LAYER_SOURCE);
+}
+
+uint32_t
+conf_layer_sets(const struct conf *c, const struct conf_shape *s,
+    struct eng_shape *out)
+{
+	uint32_t sets = s->sets | s->unsets;
+	struct conf_limits l = { .shape = c->shapes[0].shape };
+
+	lay(c, &l, s, LAYER_DEFAULT);
+	*out = l.shape;
+	return sets & ENG_SETS_ALL;
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+static const struct opt *
+option_of(uint32_t bit)
+{
+	const struct opt_group *g = &layer_options;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		uint32_t bits = shape_bits(g, &g->opts[i]);
+
+		if (bits != 0 && (uint32_t)__builtin_ctz(bits) == bit)
+			return &g->opts[i];
+	}
+	return NULL;
+}
+
+const char *
+conf_limit_name(uint32_t bit)
+{
+	const struct opt *o = option_of(bit);
+
+	return o != NULL ? o->name : NULL;
+}
+
+static void
+rate_text(uint32_t count, int64_t period_us, char *dst)
+{
+	char period[32];
+
+	fmt_duration_exact(period, period_us);
+	if (count == 0)
+		snprintf(dst, 64, "none");
+	else if (period_us == US_PER_S)
+		snprintf(dst, 64, "%u/s", count);
+	else
+		snprintf(dst, 64, "%u/%s", count, period);
+}
+
+void
+conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst)
+{
+	struct conf_shape s = { .shape = l->shape, .rollup = l->rollup };
+	const struct opt *o = option_of(bit);
+	const char *base = (const char *)&s;
+
+	ASSERT(o != NULL);
+	if (o->type == OPT_RATE)
+		rate_text(*(const uint32_t *)(base + o->at),
+		    *(const int64_t *)(base + o->also), dst);
+	else if (o->type == OPT_DURATION)
+		fmt_duration_exact(dst, *(const int64_t *)(base + o->at));
+	else if (o->type == OPT_BOOL)
+		snprintf(dst, 64, "%s",
+		    *(const bool *)(base + o->at) ? "true" : "false");
+	else
+		snprintf(dst, 64, "%u", *(const uint32_t *)(base + o->at));
+}
