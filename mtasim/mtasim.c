@@ -22,6 +22,8 @@ static const struct command {
 	{ "fuzz", cmd_fuzz,
 	    "the daemon's own code in made-up worlds, with faults" },
 	{ "plan", cmd_plan, "predicts queue, delays and limits of a scenario" },
+	{ "scenario", cmd_scenario,
+	    "scenarios in prose: what a sender does, minute by minute" },
 	{ "calibrate", cmd_calibrate,
 	    "measures how far plans are off on this machine" },
 	{ "replay", cmd_replay,

@@ -161,7 +161,9 @@ part_over(void *ctx, enum trial_part part, uint64_t depth)
 static struct outlook *
 run_counted(struct plan *p, const struct scen *s, uint64_t seed)
 {
-	struct trial_watch watch = { p->tells ? tell : NULL, part_over, p };
+	struct trial_watch watch = { .tell = p->tells ? tell : NULL,
+		.part = part_over,
+		.ctx = p };
 
 	p->cost = (struct cost){ .rss_before = resident_bytes() };
 	p->part_us = processor_us();
@@ -173,7 +175,7 @@ run_counted(struct plan *p, const struct scen *s, uint64_t seed)
 static struct forecast *
 foresee(struct plan *p, const struct scen *s)
 {
-	struct trial_watch watch = { tell, NULL, p };
+	struct trial_watch watch = { .tell = tell, .ctx = p };
 	uint64_t seed = p->seed ? p->seed : s->seed;
 	struct forecast *f = forecast_new(s, seed, (uint32_t)p->seeds);
 

@@ -306,6 +306,8 @@ scen_conf_load(struct scen *s, const char *path, const struct yaml_node *config,
 		return;
 	else if (scen_beside(path, s->config, full, sizeof(full)))
 		s->conf = conf_load(full, errs);
+	if (s->conf == NULL && s->policy.p != NULL)
+		return; /* it has said what is wrong with it */
 	if (s->conf == NULL) {
 		keys_wrong(&k, config, "config",
 		    "a configuration of mtad beside the scenario");

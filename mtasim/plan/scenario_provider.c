@@ -365,8 +365,8 @@ model_load(struct scen *s, struct slice name, struct conf_errors *errs)
 		    access(full, R_OK) == 0)
 			return yaml_load(full, errs);
 	}
-	snprintf(full, sizeof(full), "%s/receivers/%.*s.yml", mta_datadir(),
-	    SLF(name));
+	snprintf(beside, sizeof(beside), "../receivers/%.*s.yml", SLF(name));
+	(void)conf_shipped(beside, full, sizeof(full));
 	return yaml_load(full, errs);
 }
 

@@ -48,8 +48,7 @@ static void
 op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
     const struct spool_rcpt *r)
 {
-	(void)rcpt;
-	mail_outcome(ctx, slot, r);
+	mail_outcome(ctx, slot, rcpt, r);
 }
 
 static void
@@ -293,6 +292,53 @@ trial_part(struct trial *t, enum trial_part part)
 		part_end(t, part);
 }
 
+/* ---- who watches --------------------------------------------------------------- */
+
+void
+trial_tell(struct trial *t, enum trial_deed what, const struct peer *p,
+    const struct trial_event *of)
+{
+	struct trial_event ev = { .source = UINT16_MAX };
+
+	if (t->watch == NULL || t->watch->event == NULL)
+		return;
+	if (of != NULL)
+		ev = *of;
+	ev.what = (uint8_t)what;
+	ev.at_us = t->now - START_US;
+	if (p != NULL) {
+		ev.provider = p->provider;
+		ev.source = p->source;
+		ev.connection = p->number;
+		ev.nth = p->ndone + 1;
+		ev.verdict = p->verdict;
+		ev.stage = p->stage;
+	}
+	t->watch->event(t->watch->ctx, &ev);
+}
+
+static void provider_blocked(struct trial *t, uint32_t provider,
+    struct eng_blocked sum[ENG_WHY_N]);
+
+/* The ends of times that lie before `at`. */
+static void
+tell_samples(struct trial *t, int64_t at)
+{
+	if (t->watch == NULL || t->watch->sample == NULL)
+		return;
+	for (; t->sample_us <= at; t->sample_us += t->watch->every_us) {
+		t->now = t->sample_us;
+		core_clock(t->core, t->now, t->now - START_US + WALL_US);
+		for (uint32_t i = 0; i < t->out->n; i++) {
+			struct eng_blocked b[ENG_WHY_N] = { 0 };
+
+			provider_blocked(t, i, b);
+			t->watch->sample(t->watch->ctx, t->now - START_US, i,
+			    tally_of(t, i)->depth, b);
+		}
+	}
+}
+
 static void
 happens(struct trial *t, struct happen *h)
 {
@@ -359,6 +405,7 @@ turn(struct trial *t, int64_t until)
 		at = t->now;
 	if (at >= until || is_over(t))
 		return false;
+	tell_samples(t, at - 1);
 	/* Buckets end before what happens behind their end. */
 	t->now = at;
 	(void)trial_bucket(t);
@@ -409,6 +456,8 @@ trial_make(struct trial *t, uint64_t seed)
 	for (uint32_t i = 0; i <= o->n; i++)
 		o->tallies[i].counted_us = START_US;
 	t->now = START_US;
+	if (t->watch)
+		t->sample_us = START_US + t->watch->every_us;
 	t->disk.ops = &no_disk;
 	atomic_store(&t->gate.rcpts_free, (int64_t)s->conf->rcpts_max);
 	heap_init(&t->heap, HAPPEN_MAX);
@@ -447,21 +496,27 @@ blocked_add(struct eng_blocked *to, const struct eng_blocked *from)
 
 /* Each range of a provider's domains has a limit of its own. */
 static void
+provider_blocked(struct trial *t, uint32_t provider,
+    struct eng_blocked sum[ENG_WHY_N])
+{
+	const struct scen_provider *p = &t->s->providers[provider];
+
+	for (uint32_t k = 0; k < p->nspecs; k++) {
+		struct eng_blocked b[ENG_WHY_N];
+
+		buf_reset(&t->address);
+		scen_domain(p, k ? p->specs[k - 1].up_to : 0, &t->address);
+		core_blocked(t->core, buf_slice(&t->address), b);
+		blocked_add(sum, b);
+	}
+}
+
+static void
 blocked_take(struct trial *t)
 {
 	for (uint32_t i = 0; i < t->out->n; i++) {
-		const struct scen_provider *p = &t->s->providers[i];
-
-		for (uint32_t k = 0; k < p->nspecs; k++) {
-			struct eng_blocked b[ENG_WHY_N];
-
-			buf_reset(&t->address);
-			scen_domain(p, k ? p->specs[k - 1].up_to : 0,
-			    &t->address);
-			core_blocked(t->core, buf_slice(&t->address), b);
-			blocked_add(tally_of(t, i)->blocked, b);
-			blocked_add(tally_all(t)->blocked, b);
-		}
+		provider_blocked(t, i, tally_of(t, i)->blocked);
+		blocked_add(tally_all(t)->blocked, tally_of(t, i)->blocked);
 	}
 }
 

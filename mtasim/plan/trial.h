@@ -77,12 +77,49 @@ struct outlook {
 	struct tally *tallies;
 };
 
+/* What happens in a trial, for who wants to see all of it. */
+#define TRIAL_DEEDS(X)                                                         \
+	X(DEED_ARRIVE, "arrive")                                               \
+	/* a recipient came */ X(DEED_OPEN,                                    \
+	    "open") /* a connection is asked for */ X(DEED_REFUSED,            \
+	    "refused") /* it did not come up: verdict */ X(DEED_UP,            \
+	    "up") /* it did */ X(DEED_DOWN,                                    \
+	    "down") /* the end of one that was up */ X(DEED_ATTEMPT,           \
+	    "attempt") /* a message begins on a connection */ X(DEED_ANSWER,   \
+	    "answer") /* what became of a recipient of it */ X(DEED_FINAL,     \
+	    "final") /* a recipient left the queue: klass */
+#define X(name, text) name,
+enum trial_deed { TRIAL_DEEDS(X) DEED_N };
+#undef X
+
+struct trial_event {
+	uint8_t what;  /* enum trial_deed */
+	uint8_t klass; /* enum outcome_class, of answers and ends */
+	uint8_t stage; /* enum sim_stage of the verdict */
+	uint16_t provider, source;
+	int64_t at_us;       /* from the start of the scenario */
+	int64_t assigned_us; /* of an attempt: handed to the connection */
+	uint64_t connection;
+	uint64_t rcpt; /* the recipient; of an attempt the first */
+	uint32_t n;    /* of an attempt: recipients */
+	uint32_t nth;  /* message on its connection, from 1 */
+	const struct verdict *verdict; /* that refused it, or NULL */
+	uint32_t mailbox; /* same number and provider, same mailbox */
+	uint8_t feed;     /* workload */
+};
+
 /* Called now and then with the simulated time, and when a part is over with the
  * depth of the queue; each may be NULL. */
 struct trial_watch {
 	void (*tell)(void *ctx, int64_t at_us, uint64_t done, uint64_t depth);
 	void (*part)(void *ctx, enum trial_part over, uint64_t depth);
 	void *ctx;
+	/* Each thing that happens; and at each end of a time of every_us what
+	 * waiting has cost so far, by provider. Both may be NULL. */
+	void (*event)(void *ctx, const struct trial_event *ev);
+	void (*sample)(void *ctx, int64_t at_us, uint32_t provider,
+	    uint64_t depth, const struct eng_blocked blocked[ENG_WHY_N]);
+	int64_t every_us;
 };
 
 /* What came, in place of what a workload says would: its messages by time. */

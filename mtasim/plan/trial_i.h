@@ -92,6 +92,7 @@ struct trial {
 	const struct trial_watch *watch; /* or NULL */
 	struct work work;                /* before the present part */
 	uint8_t part;                    /* enum trial_part */
+	int64_t sample_us;               /* the next */
 	struct core *core;
 	struct gate gate;
 	struct disk disk;
@@ -134,14 +135,20 @@ struct mail *trial_mail(struct trial *t, const struct job *j);
 void mail_address(const struct trial *t, const struct mail *m, uint32_t i,
     struct buf *out);
 struct bucket *trial_bucket(struct trial *t);
+/* Tells who watches; `of` may be NULL. */
+void trial_tell(struct trial *t, enum trial_deed what, const struct peer *p,
+    const struct trial_event *of);
 /* A closed workload comes to a part: the trial does, if it is before it. */
 void trial_part(struct trial *t, enum trial_part part);
 
 /* ---- trial_mail.c ---- */
 void feeds_make(struct trial *t, uint64_t seed, const struct demand *demand);
 void feed_arrive(struct trial *t, struct feed *f);
-void mail_outcome(struct trial *t, struct handle slot,
+void mail_outcome(struct trial *t, struct handle slot, uint16_t rcpt,
     const struct spool_rcpt *r);
+/* What there is to tell of a recipient of it. */
+struct trial_event mail_event(const struct trial *t, const struct mail *m,
+    uint32_t rcpt);
 void mail_drop(struct trial *t, struct handle slot);
 
 /* ---- trial_peer.c ---- */

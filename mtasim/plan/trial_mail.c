@@ -195,6 +195,30 @@ count_arrival(struct trial *t, struct feed *f, const struct mail *m)
 	b->depth_max = MAX(b->depth_max, tally_all(t)->depth);
 }
 
+/* The recipients of a workload are numbered; no two share a number. */
+struct trial_event
+mail_event(const struct trial *t, const struct mail *m, uint32_t rcpt)
+{
+	uint64_t all = t->feeds[m->feed].w->mailboxes;
+	uint32_t box = m->box + rcpt;
+
+	return (struct trial_event){ .provider = m->provider,
+		.source = UINT16_MAX,
+		.feed = m->feed,
+		.rcpt = (uint64_t)m->feed << 32 | box,
+		.mailbox = all ? (uint32_t)(box % all) : box };
+}
+
+static void
+tell_arrival(struct trial *t, const struct mail *m, uint32_t n)
+{
+	for (uint32_t i = 0; t->watch && t->watch->event && i < n; i++) {
+		struct trial_event ev = mail_event(t, m, i);
+
+		trial_tell(t, DEED_ARRIVE, NULL, &ev);
+	}
+}
+
 static void
 submit(struct trial *t, struct feed *f)
 {
@@ -227,6 +251,7 @@ submit(struct trial *t, struct feed *f)
 	made.bytes = RECORD_BYTES + ref.env_bytes + ref.body_bytes;
 	*m = made;
 	count_arrival(t, f, m);
+	tell_arrival(t, m, n);
 	core_submit_known(t->core, slot, &ref, &env, t->rcpts);
 }
 
@@ -278,12 +303,17 @@ feed_left(struct trial *t, struct feed *f)
 }
 
 void
-mail_outcome(struct trial *t, struct handle slot, const struct spool_rcpt *r)
+mail_outcome(struct trial *t, struct handle slot, uint16_t rcpt,
+    const struct spool_rcpt *r)
 {
 	struct mail *m = pool_at(&t->mails, slot.index);
+	struct trial_event ev;
 	uint64_t wait;
 
 	if (r->is_final) {
+		ev = mail_event(t, m, rcpt);
+		ev.klass = r->outcome.klass;
+		trial_tell(t, DEED_FINAL, NULL, &ev);
 		trial_count(t, m->provider);
 		tally_final(t, tally_of(t, m->provider), m, &r->outcome);
 		tally_final(t, tally_all(t), m, &r->outcome);

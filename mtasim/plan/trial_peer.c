@@ -129,6 +129,21 @@ young_now(struct trial *t, uint16_t source, uint32_t *most)
 	return y;
 }
 
+/* One recipient of a message is not taken. */
+static void
+refuse_rcpt(struct trial *t, struct peer *p, uint16_t i,
+    const struct verdict *v)
+{
+	struct job_rcpt *r = &p->job->rcpt[i];
+	struct trial_event ev = mail_event(t, trial_mail(t, p->job), r->number);
+
+	r->outcome = outcome_of(t, v, AT_RCPT);
+	ev.klass = r->outcome.klass;
+	p->verdict = v;
+	trial_tell(t, DEED_ANSWER, p, &ev);
+	p->verdict = NULL;
+}
+
 /* What its memory says of a message at a stage; of each recipient at RCPT, where
  * those it does not take have their outcome then. */
 static const struct verdict *
@@ -150,7 +165,7 @@ judge_guards(struct trial *t, struct peer *p, struct guard_ask *a)
 		if (v != NULL && (v->kind != VERDICT_REPLY || v->code == 421))
 			return v;
 		if (v != NULL)
-			p->job->rcpt[i].outcome = outcome_of(t, v, AT_RCPT);
+			refuse_rcpt(t, p, i, v);
 		taken += v == NULL;
 		last = v ? v : last;
 	}
@@ -256,6 +271,33 @@ count_attempt(struct trial *t, const struct peer *p)
 }
 
 static void
+tell_attempt(struct trial *t, const struct peer *p, const struct mail *m)
+{
+	struct trial_event ev = mail_event(t, m, p->job->rcpt[0].number);
+
+	ev.n = p->job->n;
+	ev.assigned_us = p->job->began_us - START_US;
+	trial_tell(t, DEED_ATTEMPT, p, &ev);
+}
+
+/* What became of each recipient that was not told before. */
+static void
+tell_answers(struct trial *t, const struct peer *p, const struct job *j,
+    const struct outcome *o)
+{
+	if (t->watch == NULL || t->watch->event == NULL)
+		return;
+	for (uint16_t i = 0; i < j->n; i++) {
+		struct trial_event ev =
+		    mail_event(t, trial_mail(t, j), j->rcpt[i].number);
+
+		ev.klass = o->klass;
+		if (j->rcpt[i].outcome.klass == OUTCOME_NONE)
+			trial_tell(t, DEED_ANSWER, p, &ev);
+	}
+}
+
+static void
 begin(struct trial *t, struct peer *p)
 {
 	struct provider_state *ps = provider_of(t, p);
@@ -271,6 +313,8 @@ begin(struct trial *t, struct peer *p)
 		one->waited += m->arrival_us != t->now;
 		tally_all(t)->waited += m->arrival_us != t->now;
 	}
+	p->verdict = NULL;
+	tell_attempt(t, p, m);
 	p->verdict = judge_message(t, p);
 	if (is_silent(p->verdict)) {
 		takes = patience(t, p->stage);
@@ -321,6 +365,8 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 	struct job *j;
 
 	p->is_over = true;
+	if (p->is_counted)
+		trial_tell(t, DEED_DOWN, p, NULL);
 	while ((j = job_shift(&p->waiting)) != NULL) {
 		give_back(t, j, &unsent, went);
 		went = false;
@@ -362,6 +408,7 @@ message_done(struct trial *t, struct peer *p)
 	if (v != NULL && v->kind == VERDICT_CLOSE && p->stage == AT_MAIL &&
 	    p->ndone > 0)
 		o = (struct outcome){ .klass = OUTCOME_UNSENT };
+	tell_answers(t, p, j, &o);
 	p->ndone++;
 	if (!is_silent(v))
 		count_attempt(t, p);
@@ -426,6 +473,7 @@ peer_open(struct trial *t, const struct core_open *o)
 	    (uint16_t)(nameset_find(&t->s->domains, o->domain, NULL) - 1);
 	ps = provider_of(t, p);
 	remember(t, p);
+	trial_tell(t, DEED_OPEN, p, NULL);
 	p->verdict = judge_connection(t, p);
 	if (p->verdict == NULL) {
 		p->is_counted = true;
@@ -478,6 +526,7 @@ opened(struct trial *t, struct peer *p)
 	if (p->verdict != NULL) {
 		one->refused++;
 		tally_all(t)->refused++;
+		trial_tell(t, DEED_REFUSED, p, NULL);
 		o = outcome_of(t, p->verdict, AT_CONNECT);
 		end(t, p, &o);
 		return;
@@ -485,6 +534,7 @@ opened(struct trial *t, struct peer *p)
 	one->sessions++;
 	tally_all(t)->sessions++;
 	p->state = PEER_IDLE;
+	trial_tell(t, DEED_UP, p, NULL);
 	core_session_up(t->core, p->session, CAP_ESMTP | CAP_PIPELINING, false);
 	if (p->state == PEER_IDLE)
 		rest(t, p);
