@@ -18,7 +18,7 @@ conf_layer_name(enum conf_layer l)
 const char *
 conf_by_name(enum conf_by by)
 {
-	static const char *const names[] = { "host", "mx", "domain" };
+	static const char *const names[] = { "hosts", "mx", "domains" };
 
 	return (unsigned)by < CONF_BY_N ? names[by] : "?";
 }

@@ -132,6 +132,8 @@ read_text(struct parts *p, struct slice name, struct slice text,
 	x->root = yaml_root(x->doc);
 	conf_read_group(p->conf, &shaping_options, &x->says, x->root,
 	    (uint16_t)(p->conf->nfiles - 1), c);
+	for (uint32_t i = 0; i < x->says.nproviders; i++)
+		x->says.providers[i].at.file = (uint16_t)(p->conf->nfiles - 1);
 	check_part(p->conf, x->root, c);
 	p->n++;
 }

@@ -536,10 +536,9 @@ some_source_is_v6(const struct conf *c)
 	return c->is_ipv6 && c->nsources == 0;
 }
 
-static struct dns *
-make_dns(struct worker *w)
+struct dns *
+corehost_dns(const struct conf *c, struct loop *l)
 {
-	const struct conf *c = w->conf;
 	struct dns_conf dc = {
 		.nservers = c->dns.nservers,
 		.trust_anchor =
@@ -558,7 +557,7 @@ make_dns(struct worker *w)
 
 	for (uint32_t i = 0; i < dc.nservers; i++)
 		dc.servers[i] = c->dns.servers[i];
-	d = dns_new(w->loop, &dc, why, sizeof(why));
+	d = dns_new(l, &dc, why, sizeof(why));
 	if (!d)
 		log_event(LOG_ERROR, "dns", "what", why, NULL);
 	return d;
@@ -570,7 +569,7 @@ corehost_open(struct worker *w)
 	struct spool_stats spool;
 	int64_t now = clock_mono_us(), wall = clock_wall_us();
 
-	w->dns = make_dns(w);
+	w->dns = corehost_dns(w->conf, w->loop);
 	if (!w->dns)
 		return E_IO;
 	w->core = core_new(w->conf, w->d->disk, &w->d->gate, (uint64_t)wall,
@@ -610,7 +609,8 @@ same_dns(const struct conf *a, const struct conf *b)
 void
 corehost_reload(struct worker *w, const struct conf *old)
 {
-	struct dns *fresh = same_dns(old, w->conf) ? NULL : make_dns(w);
+	struct dns *fresh =
+	    same_dns(old, w->conf) ? NULL : corehost_dns(w->conf, w->loop);
 	struct dns *stale = w->dns;
 
 	if (fresh) {

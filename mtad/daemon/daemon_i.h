@@ -449,6 +449,8 @@ void outbound_stop(struct worker *w, bool now);
 void outbound_close(struct worker *w);
 
 /* corehost.c */
+/* The resolver that the configuration asks for; NULL after a word in the log. */
+struct dns *corehost_dns(const struct conf *c, struct loop *l);
 int corehost_open(struct worker *w) MUST_CHECK;
 void corehost_post(struct worker *w, struct post *p); /* from its thread */
 void corehost_turn(struct worker *w);

@@ -34,6 +34,9 @@ static const struct kind {
 	    explain_ask, show_domain },
 	{ "source", "NAME", "where a source may send now, and where not",
 	    explain_ask, show_source },
+	{ "path", "DOMAIN [SOURCE]",
+	    "its limits by the configuration, and who says so",
+	    verb_explain_path, NULL },
 };
 
 static const struct kind *
@@ -52,7 +55,7 @@ print_help(void)
 	       "Why mail waits: each gate before it, open or shut, until when "
 	       "and because of what.\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		printf("  %-9s %-8s %s\n", kinds[i].name, kinds[i].arg,
+		printf("  %-9s %-15s %s\n", kinds[i].name, kinds[i].arg,
 		    kinds[i].help);
 	printf("\n"
 	       "  --cursor C  go on where an answer ended\n"

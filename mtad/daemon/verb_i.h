@@ -36,6 +36,9 @@ void verb_print(const struct buf *answer);
 /* "try: mtad VERB --help"; returns VERB_USAGE. */
 int verb_usage(const char *verb, const char *what, const char *text);
 
+/* `mtad explain path`; verb_path.c. */
+int verb_explain_path(int argc, char **argv);
+
 /* Members of an answer; what is not there reads as 0, "" or NULL. */
 uint64_t verb_u64(const json_t *o, const char *key);
 double verb_num(const json_t *o, const char *key);
