@@ -41,6 +41,9 @@ eng_lane_count(struct eng *e, struct lane *l)
 {
 	int64_t passed = e->now - l->counted_us;
 
+	if (passed != 0 && l->nready != 0 && l->is_parked &&
+	    l->why == WHY_CAP && l->generation == e->generation)
+		e->cap_blocked[l->by].rcpt_us += (uint64_t)passed * l->nready;
 	if (passed != 0 && l->nready != 0)
 		row_of(e, l->site, lane_gate(e, l))->rcpt_us +=
 		    (uint64_t)passed * l->nready;
@@ -51,9 +54,11 @@ void
 eng_park_count(struct eng *e, struct park *k)
 {
 	const struct queue *q = pool_at(&e->queues, k->queue);
+	uint64_t us = (uint64_t)(e->now - k->counted_us) * q->fifo.n;
 
-	row_of(e, q->home, k->why)->rcpt_us +=
-	    (uint64_t)(e->now - k->counted_us) * q->fifo.n;
+	row_of(e, q->home, k->why)->rcpt_us += us;
+	if (k->why == WHY_CAP && q->waiter != 0)
+		eng_waiter_count(e, q->waiter, us);
 	k->counted_us = e->now;
 }
 
@@ -82,6 +87,12 @@ eng_path_reopen(struct eng *e, struct path *p)
 
 	if (p->shut == WHY_NONE)
 		return;
+	if (p->shut == WHY_CAP) {
+		path_count(e, p);
+		if (p->waiter == 0 || eng_waiter_is_told(e, p->waiter))
+			p->shut = WHY_NONE;
+		return;
+	}
 	why = p->shut == WHY_CONN ? eng_path_open_gate(e, p, &until) :
 				    eng_path_gate(e, p, &until);
 	path_count(e, p);

@@ -81,12 +81,12 @@ check_lane(const struct eng *e, const struct lane *l)
 	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
-	    e->is_disk_full;
+	    e->is_disk_full || l->waiter != 0;
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
 
-		wakes = heap_has(&p->timer.node);
+		wakes = heap_has(&p->timer.node) || p->waiter != 0;
 		i = p->link.next;
 	}
 	for (uint32_t i = l->ring.head; i != 0;) {
@@ -124,6 +124,41 @@ check_sess(const struct eng *e, const struct sess *x)
 	ASSERT((x->lane != 0) == (x->state == SESS_OPENING));
 }
 
+/* Who waits for a limit is woken by it: at a time, by what is given back, or by
+ * word that its entry is durable. What is promised or held is held by somebody. */
+static void
+check_meter(const struct eng *e, const struct meter *m, uint32_t waiters)
+{
+	ASSERT(m->line[LINE_SEND].n + m->line[LINE_OPEN].n +
+		m->line[LINE_SEND].told.n + m->line[LINE_OPEN].told.n ==
+	    waiters);
+	for (int k = 0; k < LINES; k++) {
+		const struct line *ln = &m->line[k];
+
+		ASSERT((ln->n == 0) == (ln->shares.n == 0));
+		ASSERT(ln->n == 0 || heap_has(&m->timer.node) ||
+		    ln->told.n != 0 || m->conns != 0 || m->is_asking ||
+		    e->conf_waiter != 0);
+		ASSERT(ln->told.n == 0 || heap_has(&m->timer.node));
+	}
+	ASSERT(m->nrefs != 0 || heap_has(&m->timer.node));
+}
+
+static void
+check_meters(const struct eng *e)
+{
+	uint32_t *n = mem_get(((size_t)e->meters.next_new + 1) * sizeof(*n));
+
+	for (uint32_t i = 1; i < e->waiters.next_new; i++)
+		if (pool_is_live(&e->waiters, i))
+			n[((const struct waiter *)pool_at(&e->waiters, i))
+				->meter]++;
+	for (uint32_t i = 1; i < e->meters.next_new; i++)
+		if (pool_is_live(&e->meters, i))
+			check_meter(e, eng_meter(e, i), n[i]);
+	mem_free(n);
+}
+
 /* Without a domain, a site and a message there is nothing else. */
 static void
 check_base(const struct eng *e)
@@ -134,7 +169,8 @@ check_base(const struct eng *e)
 	ASSERT(e->queues.live == 0 && e->lanes.live == 0);
 	ASSERT(e->paths.live == 0 && e->sessions.live == 0);
 	ASSERT(e->txns.live == 0 && e->marks.live == 0);
-	ASSERT(heap_peek(&e->timers) == NULL);
+	ASSERT(e->charges.live == 0 && e->waiters.live == 0);
+	ASSERT(e->meters.live != 0 || heap_peek(&e->timers) == NULL);
 	ASSERT(wheel_next(&e->wheel) == TIME_NEVER);
 	ASSERT(e->nstrangers == 0 && e->nclosing == 0);
 }
@@ -168,6 +204,7 @@ eng_check(const struct eng *e)
 		t.strangers += x->is_stranger;
 		ASSERT(!x->is_stranger || x->ndone == 0);
 	}
+	check_meters(e);
 	ASSERT(t.opening == e->opening.n && t.strangers == e->nstrangers);
 	check_base(e);
 }

@@ -39,12 +39,14 @@ sources_set(struct eng *e, const struct eng_policy *p)
 		e->srcs[i].conf = (uint16_t)k;
 		e->srcs[i].has_v4 = p->sources[k].has_v4;
 		e->srcs[i].has_v6 = p->sources[k].has_v6;
+		e->srcs[i].netblock = p->sources[k].netblock;
 	}
 }
 
 void
 eng_conf_set(struct eng *e, const struct eng_policy *p)
 {
+	eng_caps_begin(e, p);
 	e->policy = p;
 	e->generation++;
 	eng_tolls_begin(e);
@@ -85,6 +87,7 @@ eng_on_conf(struct eng *e, const struct eng_policy *p)
 			.conf == SRC_NONE)
 			eng_sess_close(e, i);
 	}
+	eng_caps_rebind(e);
 	e->conf_lane = 1;
 	e->conf_dom = 1;
 	eng_conf_run(e);
@@ -108,6 +111,7 @@ eng_on_disk(struct eng *e, bool is_full)
 void
 eng_conf_run(struct eng *e)
 {
+	eng_caps_run(e);
 	for (int left = SLICE; left > 0 && e->conf_lane != 0; left--) {
 		uint32_t i = e->conf_lane++;
 

@@ -132,6 +132,11 @@ eng_pools_init(struct eng *e)
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
 	pool_init(&e->marks, sizeof(struct mark), many);
 	pool_init(&e->parks, sizeof(struct park), many);
+	pool_init(&e->meters, sizeof(struct meter), many);
+	pool_init(&e->windows, sizeof(struct window), many);
+	pool_init(&e->charges, sizeof(struct charge), many);
+	pool_init(&e->waiters, sizeof(struct waiter), many);
+	pool_init(&e->shares, sizeof(struct share), many);
 	pool_init(&e->forms, sizeof(struct form), many);
 	pool_init(&e->tolls, sizeof(struct toll), ENG_DESTS_MAX + 1);
 }
@@ -141,7 +146,7 @@ maps_init(struct eng *e)
 {
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -171,10 +176,11 @@ eng_free(struct eng *e)
 {
 	struct pool *pools[] = { &e->rcpts, &e->doms, &e->hosts, &e->flows,
 		&e->queues, &e->lanes, &e->paths, &e->sessions, &e->txns,
-		&e->marks, &e->sites, &e->forms, &e->tolls, &e->parks };
+		&e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
+		&e->meters, &e->windows, &e->charges, &e->waiters, &e->shares };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -201,10 +207,11 @@ eng_memory(const struct eng *e)
 	const struct pool *pools[] = { &e->rcpts, &e->doms, &e->sites,
 		&e->hosts, &e->flows, &e->queues, &e->lanes, &e->paths,
 		&e->sessions, &e->txns, &e->marks, &e->forms, &e->tolls,
-		&e->parks };
+		&e->parks, &e->meters, &e->windows, &e->charges, &e->waiters,
+		&e->shares };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -266,6 +273,9 @@ timers_run(struct eng *e)
 			    ((struct park *)pool_at(&e->parks, t->index))
 				->queue);
 			break;
+		case TIMER_METER:
+			eng_meter_timer(e, t->index);
+			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);
 			break;
@@ -291,6 +301,7 @@ has_more(const struct eng *e)
 {
 	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
 	    e->moving.n != 0 || e->njobs != 0 || e->conf_lane != 0 ||
+	    e->conf_waiter != 0 || (e->woken.n != 0 && !e->is_disk_full) ||
 	    e->conf_dom != 0;
 }
 

@@ -61,6 +61,7 @@ struct eng_shape {
 struct eng_source_conf {
 	uint32_t name;
 	bool has_v4, has_v6; /* which targets it can reach */
+	uint32_t netblock;   /* name; 0 = unknown */
 	uint16_t shape;      /* what is said about it; 0 = nothing */
 };
 
@@ -256,6 +257,7 @@ struct ev_message {
 	uint64_t size;
 	bool is_null_sender; /* no notices */
 	uint8_t klass;
+	uint32_t signing_domain; /* name; 0 = not signed */
 };
 struct ev_recipient {
 	uint32_t msg;

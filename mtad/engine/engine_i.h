@@ -110,10 +110,17 @@ il_remove(struct ikind k, struct ilist *l, uint32_t i)
 
 /* ---- the parts ------------------------------------------------------------- */
 
-enum timer_kind { TIMER_DOM = 1, TIMER_PATH, TIMER_LANE, TIMER_QUEUE };
+enum timer_kind {
+	TIMER_DOM = 1,
+	TIMER_PATH,
+	TIMER_LANE,
+	TIMER_QUEUE,
+	TIMER_METER
+};
 struct timer {
 	struct heap_node node;
-	uint32_t index; /* of the dom, path, lane or park that holds it */
+	uint32_t
+	    index; /* of the dom, path, lane, park or meter that holds it */
 	enum timer_kind kind;
 };
 
@@ -145,7 +152,11 @@ struct rcpt {
 /* 32 bytes. It is dropped when nothing is left in any of the four counts
  * nexpect, nlive, nassigned (part of nlive) and nowed. */
 struct msg {
-	int64_t arrival_us, expires_us;
+	/* Times that are never (their bits hold 285 years) and a size in KiB. */
+	int64_t arrival_us : 54;
+	uint64_t size_hi : 10;
+	int64_t expires_us : 54;
+	uint64_t size_lo : 10;
 	uint32_t head;         /* chain of its recipients, by sib */
 	uint32_t flow;         /* of recipients that say nothing else */
 	uint16_t nexpect : 14; /* EV_RECIPIENTs still to come */
@@ -157,12 +168,23 @@ struct msg {
 };
 _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
-/* pool x tenant x campaign x class, counted by messages and queues. */
+/* pool x tenant x campaign x class, counted by messages and queues. The domains
+ * are 0 unless some limit speaks of them. */
 struct flow {
 	uint32_t pool, tenant, campaign;
+	uint32_t sender_domain, signing_domain;
 	uint32_t twin; /* next with the same hash */
 	uint32_t nrefs;
 	uint8_t klass;
+};
+
+/* The meters of what a path or a queue belongs to, found again when the policy
+ * is another. */
+struct meters {
+	uint32_t head;       /* chain of charges that are none, 0 = none */
+	uint32_t provider;   /* of the site, then */
+	bool is_metered;     /* one of them counts what is sent */
+	uint64_t generation; /* of e */
 };
 
 /* Counts that decay with a time constant of about a minute. */
@@ -188,6 +210,8 @@ struct queue {
 	struct pace pace;
 	uint64_t delivered, transient, bounced;
 	int64_t oldest_us; /* arrival; with depth 0: idle since */
+	uint32_t waiter;   /* at a limit of its own: it is out of the ring */
+	struct meters meters;
 };
 #define HOME_DOM (1u << 31)
 
@@ -305,6 +329,9 @@ struct lane {
 	int64_t until_us;
 	int64_t counted_us; /* blocked time is counted up to here */
 	uint32_t wait_host;
+	uint32_t waiter; /* for a session that a limit allows its mail */
+	/* With why and shut WHY_CAP: of the policy's caps. */
+	uint16_t by, shut_by;
 	struct ilist ring; /* queues */
 	/* Sources of the pool, by their place in it, whose path has not refused
 	 * since the lane looked: only these are asked. */
@@ -320,7 +347,9 @@ struct lane {
 
 struct path {
 	uint32_t site, src;
-	uint32_t shape;    /* a form */
+	uint32_t shape;  /* a form */
+	uint32_t waiter; /* at a limit */
+	struct meters meters;
 	uint32_t nsess;    /* in any state */
 	uint32_t nopening; /* of them, not up yet */
 	uint32_t nproven;  /* of them, with a reply about a recipient */
@@ -366,6 +395,7 @@ struct sess {
 	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
 	int64_t opened_us, assigned_us;
+	uint32_t charges; /* sessions at once: to give back */
 	struct ilist txns;
 	struct link link, room;
 	struct link idle; /* of idle_sessions; of opening until it is up */
@@ -373,6 +403,9 @@ struct sess {
 
 struct txn {
 	uint32_t sess, msg, queue;
+	uint32_t charges; /* what it has spent */
+	uint32_t bytes;   /* then; and recipients */
+	uint16_t nspent;
 	struct ilist rcpts;
 	struct link link;
 	int64_t assigned_us;
@@ -386,12 +419,17 @@ struct txn {
  */
 enum limit_kind { LIMIT_NODE, LIMIT_STRANGERS, LIMIT_SUSPECTS, LIMITS };
 
+/* What a cap's tuple speaks of: a path or a queue alone, which are then parked
+ * on it; both of them; a host, and with it perhaps the others. */
+enum cap_level { CAP_PATH, CAP_QUEUE, CAP_BOTH, CAP_HOST, CAP_LEVELS };
+
 /* A source, by name; its slot outlives policies while paths use it. */
 struct src {
 	uint32_t name;
 	uint16_t conf; /* index in the policy, SRC_NONE = removed */
 	bool has_v4, has_v6;
 	uint32_t npaths, nsess;
+	uint32_t netblock;                  /* name */
 	uint64_t pools[ENG_POOLS_MAX / 64]; /* that have it */
 	struct pace pace;
 	uint64_t delivered, transient, bounced;
@@ -432,8 +470,10 @@ struct eng {
 	struct pages msgs; /* by the driver's numbers */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks;
+	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map;
+	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
 	struct epool pools[ENG_POOLS_MAX];
@@ -453,6 +493,17 @@ struct eng {
 	struct ilist opening;       /* sessions, oldest first */
 	uint32_t nstrangers;
 	uint32_t nclosing;
+	/* The policy's caps: when their meanings came, 0 = before all that is
+	 * known; what the levels are that they speak of. */
+	int64_t cap_since[ENG_CAPS_MAX];
+	uint8_t cap_level[ENG_CAPS_MAX];
+	uint32_t caps_at[CAP_LEVELS]; /* how many of each level */
+	uint32_t cap_dims;            /* that they look at */
+	struct eng_blocked cap_blocked[ENG_CAPS_MAX];
+	struct ilist woken;   /* waiters whose turn it is */
+	struct ilist roused;  /* those of them that have been told */
+	struct ilist asking;  /* meters whose entry is not durable yet */
+	uint32_t conf_waiter; /* as the two below */
 	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
 	struct job *jobs;
 	uint32_t njobs, jobs_cap;
@@ -485,6 +536,14 @@ static inline bool
 eng_msg_has_one(const struct msg *m)
 {
 	return m->nlive == 1 && m->nexpect == 0;
+}
+/* Rounded up to whole KiB. */
+static inline uint32_t
+eng_msg_bytes(const struct msg *m)
+{
+	uint64_t kib = (uint64_t)m->size_hi << 10 | m->size_lo;
+
+	return (uint32_t)MIN(kib << 10, (uint64_t)UINT32_MAX);
 }
 void eng_on_message(struct eng *e, const struct ev_message *ev);
 void eng_on_recipient(struct eng *e, const struct ev_recipient *ev);
@@ -547,8 +606,8 @@ int64_t eng_retry_delay(const struct eng_retry *r, uint32_t attempts,
 int64_t eng_doubled(int64_t min_us, int64_t max_us, uint32_t fails);
 
 /* ---- queue.c ---- */
-uint32_t eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant,
-    uint32_t campaign, uint8_t klass);
+/* One like f, held once more. */
+uint32_t eng_flow_take(struct eng *e, const struct flow *f);
 void eng_flow_drop(struct eng *e, uint32_t flow);
 /* The queue of a flow at a home, made when there is none. */
 uint32_t eng_queue_get(struct eng *e, uint32_t home, uint32_t flow);
@@ -595,6 +654,9 @@ void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);
 struct outcome eng_dns_outcome(enum eng_dns status);
+
+struct asker;
+struct refusal;
 
 /* ---- site.c ---- */
 uint32_t eng_site_take(struct eng *e, const struct ev_resolved *ev);
@@ -664,6 +726,9 @@ enum eng_why eng_path_open_gate(struct eng *e, struct path *p,
     int64_t *until_us);
 void eng_path_park(struct eng *e, uint32_t path, enum eng_why why,
     int64_t until_us);
+/* A limit of the policy refuses it: it waits there. */
+void eng_path_wait(struct eng *e, uint32_t path, const struct refusal *r,
+    const struct asker *a);
 void eng_path_spend(struct eng *e, struct path *p);
 void eng_path_unspend(struct eng *e, struct path *p);
 /* A refusal of what began at began_us. */
@@ -687,6 +752,8 @@ eng_path_shape(const struct eng *e, const struct path *p)
 }
 /* Its limits are what its site and its source say in the present policy. */
 void eng_path_reshape(struct eng *e, uint32_t path);
+/* It belongs to another provider. */
+void eng_path_recount(struct eng *e, uint32_t path);
 
 /* ---- form.c ---- */
 /* The form with these limits, held once more. */
@@ -804,5 +871,11 @@ uint32_t eng_pace_defer_milli(const struct pace *p, int64_t now_us);
 #define K_ROOM(e) IKIND((e)->sessions, sess, room)
 #define K_SESSIDLE(e) IKIND((e)->sessions, sess, idle)
 #define K_TXN(e) IKIND((e)->txns, txn, link)
+#define K_WAIT(e) IKIND((e)->waiters, waiter, link)
+#define K_WAKE(e) IKIND((e)->waiters, waiter, wake)
+#define K_SHARE(e) IKIND((e)->shares, share, link)
+#define K_ASKING(e) IKIND((e)->meters, meter, asking)
+
+#include "engine/meter_i.h"
 
 #endif

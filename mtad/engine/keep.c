@@ -29,14 +29,16 @@ eng_on_kept(struct eng *e, uint64_t serial)
 {
 	ASSERT(serial <= e->keep_serial);
 	e->kept_serial = MAX(e->kept_serial, serial);
+	eng_meters_kept(e);
 }
 
 void
 eng_on_recall(struct eng *e, const struct eng_entry *en)
 {
-	(void)e;
 	switch ((enum kept_book)en->book) {
 	case BOOK_QUOTA:
+		eng_meter_recall(e, en);
+		return;
 	case BOOK_STANDING:
 	case BOOK_ADAPT:
 	case BOOK_WARMUP:

@@ -10,6 +10,8 @@
  */
 #include "engine/engine_i.h"
 
+#define MSG_TIME_MAX ((INT64_C(1) << 53) - 1)
+
 struct msg *
 eng_msg(const struct eng *e, uint32_t msg)
 {
@@ -21,6 +23,11 @@ eng_msg(const struct eng *e, uint32_t msg)
 void
 eng_on_message(struct eng *e, const struct ev_message *ev)
 {
+	uint64_t kib = MIN((ev->size + 1023) >> 10, UINT64_C(0xfffff));
+	struct flow f = { .pool = ev->pool,
+		.tenant = ev->tenant,
+		.campaign = ev->campaign,
+		.klass = ev->klass };
 	struct msg *m;
 
 	ASSERT(ev->msg != 0);
@@ -29,11 +36,16 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 	ASSERT(pages_make(&e->msgs, ev->msg >> PAGE_SHIFT) != NULL);
 	m = pages_at(&e->msgs, ev->msg);
 	ASSERT(!m->is_used);
+	if (e->cap_dims >> DIM_SENDER_DOMAIN & 1)
+		f.sender_domain = ev->sender_domain;
+	if (e->cap_dims >> DIM_SIGNING_DOMAIN & 1)
+		f.signing_domain = ev->signing_domain;
 	*m = (struct msg){
-		.arrival_us = ev->arrival_us,
-		.expires_us = ev->expires_us,
-		.flow = eng_flow_take(e, ev->pool, ev->tenant, ev->campaign,
-		    ev->klass),
+		.arrival_us = MIN(ev->arrival_us, MSG_TIME_MAX),
+		.expires_us = MIN(ev->expires_us, MSG_TIME_MAX),
+		.size_hi = kib >> 10,
+		.size_lo = kib & 0x3ff,
+		.flow = eng_flow_take(e, &f),
 		.nexpect = (uint16_t)ev->nrcpt,
 		.is_used = true,
 		.is_null_sender = ev->is_null_sender,
@@ -131,15 +143,17 @@ rcpt_new(struct eng *e, struct msg *m, const struct ev_recipient *ev)
 static uint32_t
 flow_of(struct eng *e, const struct msg *m, const struct ev_recipient *ev)
 {
-	struct flow *f = pool_at(&e->flows, m->flow);
+	struct flow *f = pool_at(&e->flows, m->flow), own;
 
 	if ((ev->pool | ev->tenant | ev->campaign) == 0) {
 		f->nrefs++;
 		return m->flow;
 	}
-	return eng_flow_take(e, ev->pool ? ev->pool : f->pool,
-	    ev->tenant ? ev->tenant : f->tenant,
-	    ev->campaign ? ev->campaign : f->campaign, f->klass);
+	own = *f;
+	own.pool = ev->pool ? ev->pool : f->pool;
+	own.tenant = ev->tenant ? ev->tenant : f->tenant;
+	own.campaign = ev->campaign ? ev->campaign : f->campaign;
+	return eng_flow_take(e, &own);
 }
 
 void

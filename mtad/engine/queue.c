@@ -17,36 +17,44 @@
 /* ---- flows ------------------------------------------------------------------ */
 
 static uint64_t
-flow_hash(uint32_t pool, uint32_t tenant, uint32_t campaign, uint8_t klass)
+flow_hash(const struct flow *f)
 {
-	uint64_t h = hash_u64(((uint64_t)pool << 32) | tenant);
+	uint64_t h = hash_u64(((uint64_t)f->pool << 32) | f->tenant);
 
-	return hash_u64(h ^ (((uint64_t)campaign << 8) | klass));
+	h = hash_u64(h ^ (((uint64_t)f->campaign << 8) | f->klass));
+	if ((f->sender_domain | f->signing_domain) == 0)
+		return h;
+	return hash_u64(
+	    h ^ (((uint64_t)f->sender_domain << 32) | f->signing_domain));
+}
+
+static bool
+flow_is(const struct flow *a, const struct flow *b)
+{
+	return a->pool == b->pool && a->tenant == b->tenant &&
+	    a->campaign == b->campaign && a->klass == b->klass &&
+	    a->sender_domain == b->sender_domain &&
+	    a->signing_domain == b->signing_domain;
 }
 
 uint32_t
-eng_flow_take(struct eng *e, uint32_t pool, uint32_t tenant, uint32_t campaign,
-    uint8_t klass)
+eng_flow_take(struct eng *e, const struct flow *like)
 {
-	uint64_t h = flow_hash(pool, tenant, campaign, klass);
+	uint64_t h = flow_hash(like);
 	uint32_t first = map_get(&e->flow_map, h), i;
 	struct flow *f;
 
 	for (i = first; i != 0; i = f->twin) {
 		f = pool_at(&e->flows, i);
-		if (f->pool == pool && f->tenant == tenant &&
-		    f->campaign == campaign && f->klass == klass) {
+		if (flow_is(f, like)) {
 			f->nrefs++;
 			return i;
 		}
 	}
 	f = eng_slot(&e->flows, &i);
-	*f = (struct flow){ .pool = pool,
-		.tenant = tenant,
-		.campaign = campaign,
-		.klass = klass,
-		.twin = first,
-		.nrefs = 1 };
+	*f = *like;
+	f->twin = first;
+	f->nrefs = 1;
 	ASSERT(map_put(&e->flow_map, h, i) == 0);
 	return i;
 }
@@ -56,7 +64,7 @@ static void
 flow_unchain(struct eng *e, uint32_t i)
 {
 	struct flow *f = pool_at(&e->flows, i), *p;
-	uint64_t h = flow_hash(f->pool, f->tenant, f->campaign, f->klass);
+	uint64_t h = flow_hash(f);
 	uint32_t at = map_get(&e->flow_map, h);
 
 	if (at == i && f->twin == 0) {
@@ -123,6 +131,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 		return;
 	ASSERT(l->ngroups == 0 && l->ring.n == 0);
 	eng_lane_unwait(e, lane);
+	eng_unwait(e, &l->waiter);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
 	map_del(&e->lane_map, pair(l->site, l->pool_name));
@@ -238,6 +247,8 @@ queue_free(struct eng *e, uint32_t i)
 
 	ASSERT(q->depth == 0 && q->fifo.n == 0 && q->ngroups == 0);
 	ASSERT(q->park == 0);
+	eng_unwait(e, &q->waiter);
+	eng_meters_drop(e, &q->meters);
 	map_del(&e->queue_map, pair(q->home, q->flow));
 	eng_flow_drop(e, q->flow);
 	pool_give(&e->queues, i);

@@ -138,6 +138,7 @@ txn_free(struct eng *e, uint32_t ti)
 	ASSERT(t->rcpts.n == 0);
 	il_remove(K_TXN(e), &x->txns, ti);
 	p->inflight--;
+	eng_caps_end(e, ti);
 	pool_give(&e->txns, ti);
 	eng_sess_relist(e, sess);
 }
@@ -150,6 +151,7 @@ eng_txn_return(struct eng *e, uint32_t ti)
 	struct outcome o = { .klass = OUTCOME_UNSENT };
 
 	eng_path_unspend(e, pool_at(&e->paths, x->path));
+	eng_caps_unspend(e, ti);
 	while (t->rcpts.n != 0)
 		settle(e, txn_pop(e, t), &o, LEVEL_AGAIN, 0, 0);
 	txn_free(e, ti);
@@ -220,8 +222,10 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		settle(e, txn_pop(e, t), o, level, src, luck);
 	}
 	eng_next_ask(e, path, NEXT_MSG);
-	if (unsent && !ev->is_sent)
+	if (unsent && !ev->is_sent) {
 		eng_path_unspend(e, p);
+		eng_caps_unspend(e, ev->txn.index);
+	}
 	x->has_delivered |= works;
 	if (bye)
 		eng_sess_close(e, ev->session.index);

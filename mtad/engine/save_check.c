@@ -42,6 +42,20 @@ static const struct ref {
 	REF(paths, path, shape, forms),
 	REF_OR_NONE(forms, form, twin, forms),
 	REF_OR_NONE(queues, queue, park, parks),
+	REF_OR_NONE(queues, queue, waiter, waiters),
+	REF_OR_NONE(queues, queue, meters.head, charges),
+	REF_OR_NONE(paths, path, waiter, waiters),
+	REF_OR_NONE(paths, path, meters.head, charges),
+	REF_OR_NONE(lanes, lane, waiter, waiters),
+	REF_OR_NONE(sessions, sess, charges, charges),
+	REF_OR_NONE(txns, txn, charges, charges),
+	REF_OR_NONE(charges, charge, next, charges),
+	REF(charges, charge, meter, meters),
+	REF_OR_NONE(meters, meter, twin, meters),
+	REF_OR_NONE(meters, meter, window, windows),
+	REF(waiters, waiter, meter, meters),
+	REF_OR_NONE(waiters, waiter, share, shares),
+	REF(shares, share, meter, meters),
 	REF(parks, park, queue, queues),
 	REF(lanes, lane, site, sites),
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
@@ -84,6 +98,14 @@ static const struct list_at {
 	LIST(paths, path, room, sessions, sess, room),
 	LIST(sessions, sess, txns, txns, txn, link),
 	LIST(txns, txn, rcpts, rcpts, rcpt, link),
+	LIST(shares, share, waiters, waiters, waiter, link),
+	LIST(meters, meter, line[LINE_SEND].shares, shares, share, link),
+	LIST(meters, meter, line[LINE_OPEN].shares, shares, share, link),
+	LIST(meters, meter, line[LINE_SEND].told, waiters, waiter, link),
+	LIST(meters, meter, line[LINE_OPEN].told, waiters, waiter, link),
+	LIST_OF_ENG(woken, waiters, waiter, wake),
+	LIST_OF_ENG(roused, waiters, waiter, wake),
+	LIST_OF_ENG(asking, meters, meter, asking),
 	LIST_OF_ENG(kicks, lanes, lane, kick),
 	LIST_OF_ENG(moving, doms, dom, moving),
 	LIST_OF_ENG(limit, lanes, lane, limit),
@@ -103,6 +125,7 @@ static const struct {
 	{ IN_ENG(lanes), AT(lane, timer), TIMER_LANE },
 	{ IN_ENG(paths), AT(path, timer), TIMER_PATH },
 	{ IN_ENG(parks), AT(park, timer), TIMER_QUEUE },
+	{ IN_ENG(meters), AT(meter, timer), TIMER_METER },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -120,6 +143,13 @@ static const struct {
 	BOOL(lanes, lane, is_parked),
 	BOOL(paths, path, is_idle),
 	BOOL(paths, path, is_known),
+	BOOL(paths, path, meters.is_metered),
+	BOOL(queues, queue, meters.is_metered),
+	BOOL(charges, charge, is_held),
+	BOOL(charges, charge, is_spent),
+	BOOL(meters, meter, has_entry),
+	BOOL(meters, meter, is_asking),
+	BOOL(waiters, waiter, is_told),
 	BOOL(sessions, sess, is_closing),
 	BOOL(sessions, sess, is_stranger),
 	BOOL(sessions, sess, has_delivered),
@@ -223,7 +253,8 @@ heap_build(struct eng *e)
 	uint32_t n = h->n, found = 0;
 
 	h->n = 0;
-	if (n > e->doms.live + e->lanes.live + (uint64_t)e->paths.live)
+	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
+		(uint64_t)e->paths.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
@@ -424,6 +455,58 @@ chains_hold(const struct eng *e)
 	return true;
 }
 
+/* Chains end, and what a meter says it counts is counted by a row that there
+ * is. */
+static bool
+chain_ends(const struct eng *e, uint32_t i)
+{
+	uint32_t left = e->charges.live;
+
+	for (; i != 0; left--) {
+		if (left == 0 || !pool_is_live(&e->charges, i))
+			return false;
+		i = ((const struct charge *)pool_at(&e->charges, i))->next;
+	}
+	return true;
+}
+
+static bool
+meters_are_good(const struct eng *e)
+{
+	EACH(e->meters, meter, m, i)
+	if (m->generation == e->generation && m->cap != CAP_NONE &&
+	    m->cap >= e->policy->ncaps)
+		return false;
+	EACH(e->waiters, waiter, w, i)
+	if (w->kind > WAITER_LANE || w->line >= LINES ||
+	    w->list > LIST_ROUSED ||
+	    !is_slot(w->kind == WAITER_PATH ? &e->paths :
+		    w->kind == WAITER_QUEUE ? &e->queues :
+					      &e->lanes,
+		w->index) ||
+	    (w->share == 0) != w->is_told)
+		return false;
+	EACH(e->shares, share, s, i)
+	if (s->line >= LINES)
+		return false;
+	EACH(e->paths, path, p, i)
+	if (!chain_ends(e, p->meters.head))
+		return false;
+	EACH(e->queues, queue, q, i)
+	if (!chain_ends(e, q->meters.head))
+		return false;
+	EACH(e->sessions, sess, x, i)
+	if (!chain_ends(e, x->charges))
+		return false;
+	EACH(e->txns, txn, t, i)
+	if (!chain_ends(e, t->charges))
+		return false;
+	for (uint32_t k = 0; k < e->policy->ncaps; k++)
+		if (e->cap_level[k] >= CAP_LEVELS)
+			return false;
+	return true;
+}
+
 static bool
 jobs_hold(const struct eng *e)
 {
@@ -492,7 +575,7 @@ save_check(struct eng *e, const char **what)
 		return E_CORRUPT;
 	*what = "a field";
 	return mail_is_good(e) && roads_are_good(e) && chains_hold(e) &&
-		jobs_hold(e) ?
+		meters_are_good(e) && jobs_hold(e) ?
 	    0 :
 	    E_CORRUPT;
 }

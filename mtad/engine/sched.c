@@ -32,15 +32,20 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			int64_t until;
 
 			e->totals.decisions_total++;
-			if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
-				i = next;
-				continue;
-			}
-			if (!eng_path_has_room(e, p)) {
+			if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
+			    !eng_path_has_room(e, p) ||
+			    eng_path_at_limit(e, p)) {
 				i = next;
 				continue;
 			}
 			why = eng_path_gate(e, p, &until);
+			if (why == WHY_NONE &&
+			    eng_lane_offer(e, lane, i) == 0) {
+				if (l->ring.n == 0)
+					return true; /* all are parked */
+				i = next;
+				continue;
+			}
 			if (why == WHY_NONE) {
 				if (eng_turn_over(e, l, p)) {
 					il_remove(K_OPEN(e), &s->open[v], i);
@@ -62,7 +67,10 @@ struct stop {
 	int64_t until_us;
 	int64_t wake_us; /* the first of them that no path's timer stands for */
 	uint32_t host;
-	uint8_t limit; /* enum limit_kind + 1 */
+	uint8_t limit;      /* enum limit_kind + 1 */
+	struct refusal cap; /* that the lane waits for itself */
+	struct asker asker;
+	uint16_t by; /* with why WHY_CAP: of the policy's caps */
 };
 
 static void
@@ -87,6 +95,50 @@ stopped_until(struct stop *st, enum eng_why why, int64_t until_us,
 	stopped_by(st, why, until_us, host);
 	if (until_us != 0 && (st->wake_us == 0 || until_us < st->wake_us))
 		st->wake_us = until_us;
+}
+
+/* By a limit of the policy; when it is not the path's affair alone, the lane
+ * waits. */
+static void
+stopped_by_cap(struct eng *e, struct stop *st, const struct refusal *r,
+    const struct asker *a)
+{
+	int64_t until = r->until_us == TIME_NEVER ? 0 : r->until_us;
+
+	stopped_by(st, WHY_CAP, until, 0);
+	if (st->why == WHY_CAP && st->until_us == until)
+		st->by = (uint16_t)eng_meter(e, r->meter)->cap;
+	if (r->level == CAP_PATH)
+		return;
+	if (st->cap.meter == 0 || r->until_us < st->cap.until_us) {
+		st->cap = *r;
+		st->asker = *a;
+	}
+}
+
+/* May the path open a session for the lane, by the policy's limits? */
+static bool
+caps_let_open(struct eng *e, uint32_t lane, uint32_t path, int at,
+    struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct refusal r;
+	struct asker a;
+
+	if (!eng_has_caps(e))
+		return true;
+	a = eng_asker(e, lane, eng_lane_next(e, l), path);
+	if (eng_caps_allow(e, &a, LINE_OPEN, &r))
+		return true;
+	if (r.level == CAP_PATH) {
+		eng_path_wait(e, path, &r, &a);
+		if (at >= 0)
+			eng_turn_shut(l, at, WHY_CAP,
+			    r.until_us == TIME_NEVER ? 0 : r.until_us);
+		l->shut_by = (uint16_t)eng_meter(e, r.meter)->cap;
+	}
+	stopped_by_cap(e, st, &r, &a);
+	return false;
 }
 
 static uint32_t
@@ -149,7 +201,35 @@ node_has_room(struct eng *e, const struct path *p, const struct host *h,
 	return e->sessions.live < e->limits.sessions_max;
 }
 
-/* Opens a session for the lane by the source at a place of its pool; else says
+/* The target, if its host may have a session more by the policy's limits, or
+ * another one; -2 when none may. */
+static int
+host_allows(struct eng *e, uint32_t lane, uint32_t path, int target,
+    struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	const struct site *s = pool_at(&e->sites, l->site);
+	struct asker a = eng_asker(e, lane, eng_lane_next(e, l), path);
+	const struct src *src = &e->srcs[a.src];
+	struct refusal r;
+
+	for (int n = 0; n < s->ntargets; n++) {
+		int k = (target + n) % s->ntargets;
+		const struct host *h = pool_at(&e->hosts, s->targets[k].host);
+
+		if (n > 0 &&
+		    (h->fails != 0 ||
+			(h->ip.family == 6 ? !src->has_v6 : !src->has_v4)))
+			continue;
+		a.host = s->targets[k].host;
+		if (eng_caps_allow(e, &a, LINE_OPEN, &r))
+			return k;
+		stopped_by_cap(e, st, &r, &a);
+	}
+	return -2;
+}
+
+/* Opens a session for the lane by a source, at that place of its pool or -1; else says
  * what stops it. */
 static bool
 open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
@@ -175,12 +255,19 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 			eng_path_park(e, path, why, until);
 		else
 			eng_path_shut(e, p, why);
-		eng_turn_shut(l, at, why, until);
+		if (at >= 0)
+			eng_turn_shut(l, at, why, until);
 		stopped_by(st, why, until, 0);
 		return false;
 	}
+	if (!caps_let_open(e, lane, path, at, st))
+		return false;
 	s = pool_at(&e->sites, l->site);
 	target = eng_site_pick(e, s, src, p->shun, &why, &until, &host);
+	if (target >= 0 && e->caps_at[CAP_HOST] != 0)
+		target = host_allows(e, lane, path, target, st);
+	if (target == -2)
+		return false;
 	if (target < 0) {
 		stopped_until(st, why, until, host);
 		return false;
@@ -217,6 +304,9 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 	}
 	if (l->shut != WHY_NONE)
 		stopped_by(st, l->shut, l->shut_until_us, 0);
+	if (st->why == WHY_CAP && st->why == l->shut &&
+	    st->until_us == l->shut_until_us)
+		st->by = l->shut_by;
 	if (st->why == WHY_NONE)
 		stopped_by(st, WHY_NO_SOURCE, 0, 0);
 	return false;
@@ -235,6 +325,9 @@ park(struct eng *e, uint32_t lane, const struct stop *st)
 	l->is_parked = true;
 	l->why = (uint8_t)st->why;
 	l->until_us = st->until_us;
+	l->by = st->by;
+	if (st->cap.meter != 0)
+		eng_wait(e, WAITER_LANE, lane, &st->cap, &st->asker);
 	if (st->wake_us > e->now)
 		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->wake_us);
 	if (st->host != 0 && l->wait_host == 0) {
@@ -262,6 +355,8 @@ lane_pump(struct eng *e, uint32_t lane)
 		}
 		e->budget--;
 		e->totals.decisions_total++;
+		if (!eng_lane_admits(e, lane))
+			return;
 		if (assign_below(e, lane, FILL_FIRST))
 			continue;
 		if (l->pending >= l->ngroups)
@@ -283,6 +378,7 @@ eng_kicks_run(struct eng *e)
 	if (e->is_disk_full)
 		return; /* they keep */
 	do {
+		eng_woken_run(e);
 		while (e->kicks.n != 0 && e->budget != 0) {
 			uint32_t i = e->kicks.head;
 			struct lane *l = pool_at(&e->lanes, i);
@@ -293,7 +389,9 @@ eng_kicks_run(struct eng *e)
 		}
 		if (e->kicks.n == 0)
 			eng_limit_wake(e);
-	} while (e->kicks.n != 0 && e->budget != 0);
+		if (e->kicks.n == 0)
+			eng_roused_run(e);
+	} while ((e->kicks.n != 0 || e->woken.n != 0) && e->budget != 0);
 }
 
 /* A lane that is parked says what a path of its has met, once what it knew is
@@ -332,6 +430,29 @@ site_look_again(struct eng *e, uint32_t site)
 	}
 }
 
+/* What a limit keeps for the path no other can use: it opens a session itself.
+ * False when that is not so, or does not go. */
+static bool
+told_opens(struct eng *e, uint32_t path)
+{
+	struct path *p = pool_at(&e->paths, path);
+	const struct site *s = pool_at(&e->sites, p->site);
+	struct stop st = { .why = WHY_NONE };
+	struct lane *l;
+	uint32_t lane = s->hungry.head;
+
+	if (!eng_waiter_is_told(e, p->waiter) || e->budget == 0)
+		return false;
+	l = pool_at(&e->lanes, lane);
+	if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
+	    !eng_lane_admits(e, lane))
+		return false;
+	if (p->nopening != 0 && l->pending >= l->ngroups)
+		return true; /* it is on its way */
+	e->budget--;
+	return open_by(e, lane, p->src, -1, &st);
+}
+
 /* Something about the path changed for the better, or its time has come: fills
  * its sessions, then lets lanes that were parked look again. A lane that it does
  * not serve keeps its place: it is not its turn that has passed. */
@@ -345,6 +466,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 	enum eng_why why;
 
 	eng_path_reopen(e, p);
+	if (eng_path_at_limit(e, p))
+		return;
 	eng_path_ready(e, p);
 	if (e->is_disk_full)
 		return;
@@ -368,11 +491,18 @@ eng_path_pump(struct eng *e, uint32_t path)
 			lane_tell(e, lane, p, why, until);
 			return;
 		}
+		if (eng_lane_offer(e, lane, path) == 0) {
+			if (eng_path_at_limit(e, p))
+				return;
+			left--;
+			served = 0;
+			continue;
+		}
 		e->budget--;
 		eng_sess_assign(e, path, lane);
 		left = s->hungry.n;
 	}
-	if (s->hungry.n == 0)
+	if (s->hungry.n == 0 || told_opens(e, path))
 		return;
 	why = e->budget == 0 ? WHY_NONE : eng_path_open_gate(e, p, &until);
 	if (why == WHY_NONE) {

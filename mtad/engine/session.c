@@ -102,6 +102,15 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	il_push_tail(K_SESS(e), &p->sessions, i);
 	eng_path_busy(e, path);
 	e->totals.sessions_total++;
+	if (eng_has_caps(e)) {
+		struct asker a = { .path = path,
+			.queue = eng_lane_next(e, l),
+			.lane = lane,
+			.src = p->src,
+			.host = t->host };
+
+		eng_caps_open(e, &a, i);
+	}
 	c = eng_emit(e, CMD_OPEN);
 	c->open.session = pool_handle(&e->sessions, i);
 	c->open.source = e->srcs[p->src].conf;
@@ -192,6 +201,25 @@ txn_fill(struct eng *e, uint32_t ti, uint32_t qi, uint32_t max)
 	} while (t->rcpts.n < max && goes_along(e, i, msg, dom));
 }
 
+/* The same, spent at the policy's limits. */
+static void
+capped_fill(struct eng *e, uint32_t path, uint32_t lane, uint32_t ti,
+    uint32_t max)
+{
+	struct txn *t = pool_at(&e->txns, ti);
+	const struct sess *x = pool_at(&e->sessions, t->sess);
+	struct asker a = { .path = path,
+		.queue = t->queue,
+		.lane = lane,
+		.src = ((struct path *)pool_at(&e->paths, path))->src,
+		.host = x->host,
+		.bytes = eng_msg_bytes(eng_msg(e, t->msg)) };
+
+	eng_caps_take(e, &a, LINE_SEND);
+	txn_fill(e, ti, t->queue, eng_caps_rcpts(e, &a, max));
+	eng_caps_spend(e, &a, ti);
+}
+
 void
 eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 {
@@ -216,8 +244,11 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	t->msg = eng_rcpt(e, i)->msg;
 	t->queue = qi;
 	t->assigned_us = x->assigned_us = e->now;
-	txn_fill(e, ti, qi,
-	    MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX));
+	max = MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX);
+	if (eng_has_caps(e))
+		capped_fill(e, path, lane, ti, max);
+	else
+		txn_fill(e, ti, qi, max);
 	il_push_tail(K_TXN(e), &x->txns, ti);
 	x->nassigned++;
 	p->inflight++;
@@ -330,6 +361,7 @@ sess_free(struct eng *e, uint32_t i)
 		il_remove(K_SESSIDLE(e), &e->opening, i);
 	}
 	eng_stranger_leave(e, x);
+	eng_caps_close(e, i);
 	p->nproven -= x->ndone != 0;
 	s->nsess--;
 	e->srcs[p->src].nsess--;

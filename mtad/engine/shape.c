@@ -172,8 +172,10 @@ eng_path_has_room(const struct eng *e, const struct path *p)
 {
 	const struct eng_shape *s = eng_path_shape(e, p);
 
-	if (p->level == LEVEL_NONE || p->level == 0 || !is_rated(p))
+	if (p->level == LEVEL_NONE || p->level == 0)
 		return p->level != LEVEL_NONE;
+	if (!is_rated(p) && !p->meters.is_metered)
+		return true;
 	return s->conns_max && p->nsess >= s->conns_max;
 }
 
@@ -254,6 +256,18 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 	eng_path_shut(e, p, why);
 	if (until_us > e->now)
 		eng_timer_set(e, &p->timer, TIMER_PATH, path, until_us);
+}
+
+void
+eng_path_wait(struct eng *e, uint32_t path, const struct refusal *r,
+    const struct asker *a)
+{
+	struct path *p = pool_at(&e->paths, path);
+
+	eng_wait(e, WAITER_PATH, path, r, a);
+	p->why = WHY_CAP;
+	if (p->shut != WHY_CAP)
+		eng_path_shut(e, p, WHY_CAP);
 }
 
 void
@@ -372,7 +386,7 @@ remembers(struct eng *e, struct path *p)
 		return true;
 	/* Somebody may count on its timer. */
 	return p->backoff_until_us > e->now || heap_has(&p->timer.node) ||
-	    (is_rated(p) && p->credit < credit_max(p));
+	    p->waiter != 0 || (is_rated(p) && p->credit < credit_max(p));
 }
 
 static void
@@ -385,6 +399,8 @@ path_free(struct eng *e, uint32_t i)
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
 	ASSERT(!heap_has(&p->timer.node));
 	eng_path_ready(e, p);
+	eng_unwait(e, &p->waiter);
+	eng_meters_drop(e, &p->meters);
 	eng_path_unshut(e, p);
 	eng_form_drop(e, p->shape);
 	map_del(&e->path_map, path_key(p->site, p->src));
@@ -412,6 +428,19 @@ eng_paths_idle_run(struct eng *e)
 		}
 		p->is_idle = false;
 		path_free(e, i);
+	}
+}
+
+void
+eng_path_recount(struct eng *e, uint32_t path)
+{
+	const struct path *p = pool_at(&e->paths, path);
+
+	for (uint32_t k = p->sessions.head; k != 0;) {
+		const struct sess *x = pool_at(&e->sessions, k);
+
+		eng_session_rebind(e, k);
+		k = x->link.next;
 	}
 }
 

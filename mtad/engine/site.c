@@ -294,7 +294,7 @@ eng_site_shape(struct eng *e, uint32_t site, const struct eng_where *to)
 	struct site *s = pool_at(&e->sites, site);
 	struct eng_where in = where_in(e->policy, to);
 	struct eng_shape shape;
-	uint32_t old = s->shape;
+	uint32_t old = s->shape, was = s->provider;
 
 	if (memcmp(&s->where, &in, sizeof(in)) == 0 &&
 	    s->generation == e->generation)
@@ -312,6 +312,8 @@ eng_site_shape(struct eng *e, uint32_t site, const struct eng_where *to)
 		    ((struct path *)pool_at(&e->paths, i))->link.next;
 
 		eng_path_reshape(e, i);
+		if (was != s->provider)
+			eng_path_recount(e, i);
 		i = next;
 	}
 	eng_site_wake(e, site);

@@ -263,7 +263,7 @@ wire_target(struct wire *w, enum wire_mode mode, struct eng_target *x)
 
 /* ---- the policy ------------------------------------------------------------- */
 
-SIZE_IS(struct eng_source_conf, 8);
+SIZE_IS(struct eng_source_conf, 16);
 SIZE_IS(struct eng_pool_conf, 6 + 4 * ENG_POOL_SOURCES_MAX + 2);
 WIRE
 wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
@@ -274,6 +274,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		NUM(name);
 		NUM(has_v4);
 		NUM(has_v6);
+		NUM(netblock);
 		BELOW(shape, p->nshapes);
 	}
 	for (uint32_t i = 0; i < p->npools && !w->bad; i++) {
@@ -465,6 +466,7 @@ wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 	NUM(size);
 	NUM(is_null_sender);
 	NUM(klass);
+	NUM(signing_domain);
 }
 
 SIZE_IS(struct ev_recipient, 40);

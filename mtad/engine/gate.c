@@ -1,0 +1,784 @@
+/*
+ * engine/gate.c - may it go now, by every limit of the policy; who may not waits
+ * at the limit that refused it, and is woken when a unit is free.
+ *
+ * A meter has two lines of waiters: to send, and to open a session. When a unit
+ * is free one waiter is told and the unit is kept for it, for a while: it may
+ * still have to open a session, or find that it has no use for it any more. Whose
+ * turn it is: tenants share a line by their weights, and of one tenant the first
+ * comes first. Who was not told may not pass those who wait. But who was told at
+ * one meter is held up at another only when nothing is left there: if it had to
+ * wait in line again, two limits with the same waiters could send them to and
+ * fro without end.
+ */
+#include "engine/engine_i.h"
+
+/* So long a unit is kept for a waiter that opens a session for it. */
+#define TOLD_MIN_US (2 * US_PER_S)
+
+static struct waiter *
+waiter_at(const struct eng *e, uint32_t i)
+{
+	return pool_at(&e->waiters, i);
+}
+
+/* The field that points to it. */
+static uint32_t *
+slot_of(const struct eng *e, const struct waiter *w)
+{
+	switch ((enum waiter_kind)w->kind) {
+	case WAITER_PATH:
+		return &((struct path *)pool_at(&e->paths, w->index))->waiter;
+	case WAITER_QUEUE:
+		return &((struct queue *)pool_at(&e->queues, w->index))->waiter;
+	case WAITER_LANE:
+		break;
+	}
+	return &((struct lane *)pool_at(&e->lanes, w->index))->waiter;
+}
+
+/* Of a share of a line. */
+static uint32_t
+tenant_weight(const struct eng *e, uint32_t tenant)
+{
+	(void)e;
+	(void)tenant;
+	return 1;
+}
+
+/* ---- shares of a line -------------------------------------------------------------- */
+
+static uint64_t
+share_key(uint32_t meter, uint8_t line, uint32_t tenant)
+{
+	return ((uint64_t)meter << 1 | line) << 32 | tenant;
+}
+
+static uint32_t
+share_get(struct eng *e, uint32_t meter, uint8_t line, uint32_t tenant)
+{
+	uint64_t key = share_key(meter, line, tenant);
+	uint32_t i = map_get(&e->share_map, key);
+	struct share *s;
+
+	if (i != 0)
+		return i;
+	s = eng_slot(&e->shares, &i);
+	s->meter = meter;
+	s->line = line;
+	s->tenant = tenant;
+	s->left = tenant_weight(e, tenant);
+	ASSERT(map_put(&e->share_map, key, i) == 0);
+	il_push_tail(K_SHARE(e), &eng_meter(e, meter)->line[line].shares, i);
+	return i;
+}
+
+static void
+share_leave(struct eng *e, uint32_t wi)
+{
+	struct waiter *w = waiter_at(e, wi);
+	struct share *s = pool_at(&e->shares, w->share);
+	struct line *ln = &eng_meter(e, w->meter)->line[w->line];
+
+	il_remove(K_WAIT(e), &s->waiters, wi);
+	ln->n--;
+	if (s->waiters.n == 0) {
+		il_remove(K_SHARE(e), &ln->shares, w->share);
+		map_del(&e->share_map, share_key(s->meter, s->line, s->tenant));
+		pool_give(&e->shares, w->share);
+	}
+	w->share = 0;
+}
+
+/* Its tenant has had a turn. */
+static void
+share_turn(struct eng *e, struct line *ln)
+{
+	uint32_t i = ln->shares.head;
+	struct share *s = pool_at(&e->shares, i);
+
+	if (s->left > 1 || ln->shares.n == 1) {
+		s->left -= s->left > 1;
+		return;
+	}
+	s->left = tenant_weight(e, s->tenant);
+	il_remove(K_SHARE(e), &ln->shares, i);
+	il_push_tail(K_SHARE(e), &ln->shares, i);
+}
+
+/* ---- waiters ------------------------------------------------------------------------- */
+
+static struct ilist *
+list_of(struct eng *e, uint8_t list)
+{
+	return list == LIST_WOKEN ? &e->woken : &e->roused;
+}
+
+static void
+list_leave(struct eng *e, uint32_t wi)
+{
+	struct waiter *w = waiter_at(e, wi);
+
+	if (w->list != LIST_NONE)
+		il_remove(K_WAKE(e), list_of(e, w->list), wi);
+	w->list = LIST_NONE;
+}
+
+static void
+list_enter(struct eng *e, uint32_t wi, enum waiter_list list)
+{
+	list_leave(e, wi);
+	waiter_at(e, wi)->list = (uint8_t)list;
+	il_push_tail(K_WAKE(e), list_of(e, (uint8_t)list), wi);
+}
+
+void
+eng_waiter_count(struct eng *e, uint32_t wi, uint64_t rcpt_us)
+{
+	struct waiter *w = waiter_at(e, wi);
+	struct meter *m = eng_meter(e, w->meter);
+	uint64_t passed = (uint64_t)(e->now - w->since_us);
+
+	w->since_us = e->now;
+	if (w->is_told || eng_meter_cap(e, m) == NULL)
+		return;
+	if (w->kind == WAITER_PATH)
+		e->cap_blocked[m->cap].path_us += passed;
+	e->cap_blocked[m->cap].rcpt_us += rcpt_us;
+}
+
+static void
+waiter_free(struct eng *e, uint32_t wi)
+{
+	struct waiter *w = waiter_at(e, wi);
+	struct meter *m = eng_meter(e, w->meter);
+	uint32_t meter = w->meter;
+
+	eng_waiter_count(e, wi, 0);
+	list_leave(e, wi);
+	if (w->is_told)
+		il_remove(K_WAIT(e), &m->line[w->line].told, wi);
+	else
+		share_leave(e, wi);
+	*slot_of(e, w) = 0;
+	pool_give(&e->waiters, wi);
+	eng_meter_drop(e, meter);
+}
+
+static uint32_t
+waiter_new(struct eng *e, enum waiter_kind kind, uint32_t index, uint32_t meter,
+    uint8_t line)
+{
+	uint32_t wi;
+	struct waiter *w = eng_slot(&e->waiters, &wi);
+
+	w->meter = meter;
+	w->line = line;
+	w->kind = (uint8_t)kind;
+	w->index = index;
+	w->since_us = e->now;
+	*slot_of(e, w) = wi;
+	eng_meter(e, meter)->nrefs++;
+	return wi;
+}
+
+void
+eng_unwait(struct eng *e, uint32_t *waiter)
+{
+	uint32_t wi = *waiter, meter;
+
+	if (wi == 0)
+		return;
+	meter = waiter_at(e, wi)->meter;
+	eng_meter(e, meter)->nrefs++;
+	waiter_free(e, wi);
+	eng_meter_run(e, meter);
+	eng_meter_drop(e, meter);
+}
+
+/* The tenant that waits: of a path or lane, of the mail that is first in line. */
+static uint32_t
+tenant_of(const struct eng *e, enum waiter_kind kind, uint32_t index,
+    uint32_t queue)
+{
+	const struct queue *q;
+
+	if (kind == WAITER_QUEUE)
+		queue = index;
+	if (queue == 0)
+		return 0;
+	q = pool_at(&e->queues, queue);
+	return ((const struct flow *)pool_at(&e->flows, q->flow))->tenant;
+}
+
+/* Out of the ring; its meter knows when it comes back. */
+static void
+queue_park(struct eng *e, uint32_t i, uint32_t meter)
+{
+	eng_queue_park(e, i, WHY_CAP, 0, eng_meter(e, meter)->cap + 1);
+}
+
+void
+eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
+    const struct refusal *r, const struct asker *a)
+{
+	const struct waiter probe = { .kind = (uint8_t)kind, .index = index };
+	uint32_t *slot = slot_of(e, &probe), wi = *slot;
+	struct meter *m = eng_meter(e, r->meter);
+	struct waiter *w;
+
+	e->totals.parks_total++;
+	if (m->cap != CAP_NONE)
+		e->cap_blocked[m->cap].refusals++;
+	if (wi != 0) {
+		w = waiter_at(e, wi);
+		if (w->meter == r->meter && w->line == r->line && !w->is_told) {
+			if (kind == WAITER_QUEUE)
+				queue_park(e, index, r->meter);
+			return; /* its place stays its own */
+		}
+		eng_unwait(e, slot);
+	}
+	wi = waiter_new(e, kind, index, r->meter, r->line);
+	w = waiter_at(e, wi);
+	w->bytes = a->bytes;
+	w->share = share_get(e, r->meter, r->line,
+	    tenant_of(e, kind, index, a->queue));
+	il_push_tail(K_WAIT(e),
+	    &((struct share *)pool_at(&e->shares, w->share))->waiters, wi);
+	m->line[r->line].n++;
+	if (kind == WAITER_QUEUE)
+		queue_park(e, index, r->meter);
+	eng_meter_run(e, r->meter);
+}
+
+/* ---- a unit is free ------------------------------------------------------------------ */
+
+static void
+tell(struct eng *e, struct line *ln, uint32_t wi)
+{
+	struct waiter *w = waiter_at(e, wi);
+
+	eng_waiter_count(e, wi, 0);
+	share_turn(e, ln);
+	share_leave(e, wi);
+	w->is_told = true;
+	w->told_us = e->now;
+	il_push_tail(K_WAIT(e), &ln->told, wi);
+	list_enter(e, wi, LIST_WOKEN);
+}
+
+/* Opening a session may take longer for some. */
+static int64_t
+told_until_us(const struct eng *e, const struct waiter *w)
+{
+	int64_t us = TOLD_MIN_US;
+	const struct path *p;
+
+	if (w->kind == WAITER_PATH) {
+		p = pool_at(&e->paths, w->index);
+		us += 2 * p->setup_us;
+	}
+	return w->told_us + us;
+}
+
+/* One at a time where what one takes is not known before. */
+static bool
+is_serial(const struct eng_limit_conf *c, enum line_kind k)
+{
+	return k == LINE_SEND && (c->bytes.count | c->rcpts.count) != 0;
+}
+
+/* Returns when to look again. */
+static int64_t
+line_run(struct eng *e, uint32_t meter, enum line_kind k)
+{
+	struct meter *m = eng_meter(e, meter);
+	const struct eng_limit_conf *c = eng_meter_cap(e, m);
+	struct line *ln = &m->line[k];
+	int64_t at = TIME_NEVER, until;
+
+	while (ln->told.n != 0 &&
+	    told_until_us(e, waiter_at(e, ln->told.head)) <= e->now)
+		waiter_free(e, ln->told.head);
+	while (ln->n != 0) {
+		const struct share *s = pool_at(&e->shares, ln->shares.head);
+		const struct waiter *w = waiter_at(e, s->waiters.head);
+
+		if (c != NULL && is_serial(c, k) && ln->told.n != 0)
+			break;
+		if (!eng_meter_allows(e, meter, k, ln->told.n, w->bytes,
+			&until)) {
+			at = until;
+			break;
+		}
+		tell(e, ln, s->waiters.head);
+	}
+	if (ln->told.n != 0)
+		at = MIN(at, told_until_us(e, waiter_at(e, ln->told.head)));
+	return at;
+}
+
+void
+eng_meter_run(struct eng *e, uint32_t meter)
+{
+	struct meter *m = eng_meter(e, meter);
+	int64_t at;
+
+	m->nrefs++; /* until all is said */
+	at = line_run(e, meter, LINE_SEND);
+	at = MIN(at, line_run(e, meter, LINE_OPEN));
+	if (at == TIME_NEVER)
+		eng_timer_cancel(e, &m->timer);
+	else
+		eng_timer_set(e, &m->timer, TIMER_METER, meter, at);
+	eng_meter_drop(e, meter);
+}
+
+void
+eng_told_return(struct eng *e, uint32_t *waiter)
+{
+	if (*waiter != 0 && waiter_at(e, *waiter)->is_told)
+		eng_unwait(e, waiter);
+}
+
+/* One that something else may have brought back, or that has run empty. */
+static void
+queue_wake(struct eng *e, uint32_t i)
+{
+	const struct queue *q = pool_at(&e->queues, i);
+
+	if (q->park != 0)
+		eng_queue_unpark(e, i);
+}
+
+/* It looks again, as a new policy wants it. */
+void
+eng_waiter_release(struct eng *e, uint32_t wi)
+{
+	const struct waiter *w = waiter_at(e, wi);
+	uint8_t kind = w->kind;
+	uint32_t index = w->index;
+
+	eng_unwait(e, slot_of(e, w));
+	if (kind == WAITER_PATH)
+		eng_path_pump(e, index);
+	else if (kind == WAITER_QUEUE)
+		queue_wake(e, index);
+	else
+		eng_lane_unpark(e, index);
+}
+
+void
+eng_woken_run(struct eng *e)
+{
+	while (e->woken.n != 0 && e->budget != 0) {
+		uint32_t wi = e->woken.head;
+		struct waiter *w = waiter_at(e, wi);
+		uint32_t index = w->index;
+
+		e->budget--;
+		list_enter(e, wi, LIST_ROUSED);
+		switch ((enum waiter_kind)w->kind) {
+		case WAITER_PATH:
+			eng_path_pump(e, index);
+			break;
+		case WAITER_QUEUE:
+			queue_wake(e, index);
+			break;
+		case WAITER_LANE:
+			eng_lane_unpark(e, index);
+			break;
+		}
+	}
+}
+
+/* Does it still look for a way to use what is kept for it? */
+static bool
+is_on_its_way(const struct eng *e, const struct waiter *w)
+{
+	const struct queue *q;
+	uint32_t lane = w->index;
+
+	if (w->kind == WAITER_PATH)
+		return ((const struct path *)pool_at(&e->paths, w->index))
+			   ->nopening != 0;
+	if (w->kind == WAITER_QUEUE) {
+		q = pool_at(&e->queues, w->index);
+		lane = q->lane;
+	}
+	return ((const struct lane *)pool_at(&e->lanes, lane))->pending != 0;
+}
+
+/* Everybody has looked: who did not need what was kept for it gives it back. */
+void
+eng_roused_run(struct eng *e)
+{
+	while (e->roused.n != 0) {
+		uint32_t wi = e->roused.head;
+		struct waiter *w = waiter_at(e, wi);
+
+		list_leave(e, wi);
+		if (!is_on_its_way(e, w))
+			eng_unwait(e, slot_of(e, w));
+	}
+}
+
+/* ---- the gate ------------------------------------------------------------------------ */
+
+bool
+eng_waiter_is_told(const struct eng *e, uint32_t waiter)
+{
+	return waiter != 0 && waiter_at(e, waiter)->is_told;
+}
+
+/* Something is kept for it at some meter. */
+static bool
+asker_is_told(const struct eng *e, const struct asker *a)
+{
+	if (a->path != 0 &&
+	    eng_waiter_is_told(e,
+		((struct path *)pool_at(&e->paths, a->path))->waiter))
+		return true;
+	if (a->queue != 0 &&
+	    eng_waiter_is_told(e,
+		((struct queue *)pool_at(&e->queues, a->queue))->waiter))
+		return true;
+	return a->lane != 0 &&
+	    eng_waiter_is_told(e,
+		((struct lane *)pool_at(&e->lanes, a->lane))->waiter);
+}
+
+struct asking {
+	const struct asker *a;
+	enum line_kind line;
+	bool is_told;
+	struct refusal *r;
+};
+
+/* The one that opens last is the one to wait for. */
+static void
+ask(struct eng *e, const struct asking *k, uint32_t meter, uint8_t level,
+    enum line_kind line)
+{
+	struct meter *m = eng_meter(e, meter);
+	const struct line *ln = &m->line[line];
+	int64_t until;
+
+	if (eng_meter_cap(e, m) == NULL)
+		return;
+	if (eng_meter_allows(e, meter, line, k->is_told ? 0 : ln->told.n,
+		k->a->bytes, &until)) {
+		if (k->is_told || ln->n == 0)
+			return;
+		until = heap_has(&m->timer.node) ? m->timer.node.key : e->now;
+	}
+	if (k->r->meter != 0 && k->r->until_us >= until)
+		return;
+	*k->r = (struct refusal){ meter, (uint8_t)line, level, until };
+}
+
+static void
+ask_both(struct eng *e, const struct asking *k, uint32_t meter, uint8_t level)
+{
+	ask(e, k, meter, level, LINE_SEND);
+	if (k->line == LINE_OPEN)
+		ask(e, k, meter, level, LINE_OPEN);
+}
+
+static void
+ask_meters(struct eng *e, const struct asking *k, const struct meters *m,
+    uint8_t level)
+{
+	for (uint32_t i = m->head; i != 0;) {
+		const struct charge *c = pool_at(&e->charges, i);
+
+		ask_both(e, k, c->meter, level);
+		i = c->next;
+	}
+}
+
+/* Those that speak of more than a path or a queue. */
+static void
+ask_level(struct eng *e, const struct asking *k, uint8_t level)
+{
+	uint32_t meter;
+
+	if (e->caps_at[level] == 0)
+		return;
+	for (uint32_t i = 0; i < e->policy->ncaps; i++) {
+		if (e->cap_level[i] != level)
+			continue;
+		meter = eng_meter_of(e, i, k->a);
+		if (meter != 0)
+			ask_both(e, k, meter, level);
+	}
+}
+
+bool
+eng_caps_allow(struct eng *e, const struct asker *a, enum line_kind line,
+    struct refusal *r)
+{
+	struct asking k = { a, line, asker_is_told(e, a), r };
+
+	*r = (struct refusal){ .meter = 0 };
+	e->totals.decisions_total++;
+	if (a->path != 0)
+		ask_meters(e, &k,
+		    eng_path_meters(e, pool_at(&e->paths, a->path)), CAP_PATH);
+	if (r->meter == 0 && a->queue != 0)
+		ask_meters(e, &k,
+		    eng_queue_meters(e, pool_at(&e->queues, a->queue)),
+		    CAP_QUEUE);
+	if (r->meter == 0 && a->src != 0)
+		ask_level(e, &k, CAP_BOTH);
+	if (r->meter == 0 && a->host != 0)
+		ask_level(e, &k, CAP_HOST);
+	return r->meter == 0;
+}
+
+/* ---- spending ------------------------------------------------------------------------ */
+
+/* What an asker belongs to, meter by meter. */
+static void
+each_meter(struct eng *e, const struct asker *a,
+    void (*f)(struct eng *e, void *ctx, uint32_t meter), void *ctx)
+{
+	const struct meters *of[2] = { NULL, NULL };
+
+	if (a->path != 0)
+		of[0] = eng_path_meters(e, pool_at(&e->paths, a->path));
+	if (a->queue != 0)
+		of[1] = eng_queue_meters(e, pool_at(&e->queues, a->queue));
+	for (int k = 0; k < 2; k++)
+		for (uint32_t i = of[k] ? of[k]->head : 0; i != 0;) {
+			const struct charge *c = pool_at(&e->charges, i);
+
+			f(e, ctx, c->meter);
+			i = c->next;
+		}
+	if (e->caps_at[CAP_BOTH] + e->caps_at[CAP_HOST] == 0)
+		return;
+	for (uint32_t i = 0; i < e->policy->ncaps; i++) {
+		uint32_t meter = 0;
+
+		if (e->cap_level[i] == CAP_BOTH || e->cap_level[i] == CAP_HOST)
+			meter = eng_meter_of(e, i, a);
+		if (meter != 0)
+			f(e, ctx, meter);
+	}
+}
+
+static void
+count_rcpts(struct eng *e, void *ctx, uint32_t meter)
+{
+	uint32_t *max = ctx;
+
+	*max = MIN(*max, eng_meter_rcpts(e, eng_meter(e, meter)));
+}
+
+uint32_t
+eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max)
+{
+	each_meter(e, a, count_rcpts, &max);
+	return max;
+}
+
+/* What was kept for it is used. */
+static void
+take(struct eng *e, uint32_t *waiter, enum line_kind line)
+{
+	if (eng_waiter_is_told(e, *waiter) &&
+	    waiter_at(e, *waiter)->line == line)
+		waiter_free(e, *waiter);
+}
+
+void
+eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line)
+{
+	take(e, &((struct path *)pool_at(&e->paths, a->path))->waiter, line);
+	take(e, &((struct queue *)pool_at(&e->queues, a->queue))->waiter, line);
+	take(e, &((struct lane *)pool_at(&e->lanes, a->lane))->waiter, line);
+}
+
+struct spending {
+	struct txn *t;
+	uint32_t bytes;
+};
+
+static void
+spend(struct eng *e, void *ctx, uint32_t meter)
+{
+	struct spending *s = ctx;
+	struct meter *m = eng_meter(e, meter);
+	const struct eng_limit_conf *c = eng_meter_cap(e, m);
+	struct charge *k;
+
+	if (c == NULL)
+		return;
+	k = eng_charge_add(e, &s->t->charges, meter);
+	k->is_spent = true;
+	if (eng_cap_counts_txns(c)) {
+		k->is_held = true;
+		eng_meter_hold(e, m);
+	}
+	eng_meter_spend(e, meter, s->t->rcpts.n, s->bytes);
+}
+
+void
+eng_caps_spend(struct eng *e, const struct asker *a, uint32_t txn)
+{
+	struct spending s = { pool_at(&e->txns, txn), a->bytes };
+
+	s.t->bytes = a->bytes;
+	s.t->nspent = (uint16_t)s.t->rcpts.n;
+	each_meter(e, a, spend, &s);
+}
+
+void
+eng_caps_unspend(struct eng *e, uint32_t txn)
+{
+	struct txn *t = pool_at(&e->txns, txn);
+
+	for (uint32_t i = t->charges; i != 0;) {
+		struct charge *c = pool_at(&e->charges, i);
+
+		if (c->is_spent)
+			eng_meter_unspend(e, c->meter, t->assigned_us,
+			    t->nspent, t->bytes);
+		c->is_spent = false;
+		i = c->next;
+	}
+}
+
+/* Gives back what is held, and wakes who waits for it. */
+static void
+charges_end(struct eng *e, uint32_t *head)
+{
+	while (*head != 0) {
+		uint32_t i = *head;
+		struct charge c = *(struct charge *)pool_at(&e->charges, i);
+		struct meter *m = eng_meter(e, c.meter);
+
+		*head = c.next;
+		pool_give(&e->charges, i);
+		m->conns -= c.is_held;
+		if (m->line[LINE_SEND].n + m->line[LINE_OPEN].n != 0)
+			eng_meter_run(e, c.meter);
+		eng_meter_drop(e, c.meter);
+	}
+}
+
+void
+eng_caps_end(struct eng *e, uint32_t txn)
+{
+	charges_end(e, &((struct txn *)pool_at(&e->txns, txn))->charges);
+}
+
+/* ---- sessions ------------------------------------------------------------------------ */
+
+static void
+hold(struct eng *e, void *ctx, uint32_t meter)
+{
+	struct sess *x = ctx;
+	struct meter *m = eng_meter(e, meter);
+	const struct eng_limit_conf *c = eng_meter_cap(e, m);
+
+	if (c == NULL || eng_cap_counts_txns(c))
+		return;
+	eng_charge_add(e, &x->charges, meter)->is_held = true;
+	eng_meter_hold(e, m);
+}
+
+void
+eng_caps_hold(struct eng *e, const struct asker *a, uint32_t sess)
+{
+	each_meter(e, a, hold, pool_at(&e->sessions, sess));
+}
+
+static void
+open_spend(struct eng *e, void *ctx, uint32_t meter)
+{
+	(void)ctx;
+	if (eng_meter_cap(e, eng_meter(e, meter)) != NULL)
+		eng_meter_open(e, meter);
+}
+
+/* Many lanes could open a session for one unit: while the first does, it is kept
+ * for it. */
+static void
+promise(struct eng *e, uint32_t path)
+{
+	struct path *p = pool_at(&e->paths, path);
+	uint32_t wi, i = p->waiter == 0 ? p->meters.head : 0;
+
+	while (i != 0) {
+		const struct charge *c = pool_at(&e->charges, i);
+		struct meter *m = eng_meter(e, c->meter);
+		const struct eng_limit_conf *k = eng_meter_cap(e, m);
+
+		i = c->next;
+		if (k == NULL || !eng_cap_is_sent(k))
+			continue;
+		wi = waiter_new(e, WAITER_PATH, path, c->meter, LINE_SEND);
+		waiter_at(e, wi)->is_told = true;
+		waiter_at(e, wi)->told_us = e->now;
+		il_push_tail(K_WAIT(e), &m->line[LINE_SEND].told, wi);
+		eng_meter_run(e, c->meter);
+		return;
+	}
+}
+
+void
+eng_caps_open(struct eng *e, const struct asker *a, uint32_t sess)
+{
+	eng_caps_take(e, a, LINE_OPEN);
+	each_meter(e, a, open_spend, NULL);
+	eng_caps_hold(e, a, sess);
+	promise(e, a->path);
+}
+
+void
+eng_caps_close(struct eng *e, uint32_t sess)
+{
+	charges_end(e, &((struct sess *)pool_at(&e->sessions, sess))->charges);
+}
+
+/* ---- another policy ------------------------------------------------------------------ */
+
+static void
+recount(struct eng *e, void *ctx, uint32_t meter)
+{
+	struct txn *t = ctx;
+	struct meter *m = eng_meter(e, meter);
+	const struct eng_limit_conf *c = eng_meter_cap(e, m);
+	struct charge *k = NULL;
+
+	if (c == NULL || !eng_cap_counts_txns(c))
+		return;
+	for (uint32_t i = t->charges; i != 0 && k == NULL;) {
+		struct charge *at = pool_at(&e->charges, i);
+
+		k = at->meter == meter ? at : NULL;
+		i = at->next;
+	}
+	if (k == NULL)
+		k = eng_charge_add(e, &t->charges, meter);
+	k->is_held = true;
+	eng_meter_hold(e, m);
+}
+
+void
+eng_caps_recount(struct eng *e, const struct asker *a, uint32_t txn)
+{
+	struct txn *t = pool_at(&e->txns, txn);
+
+	for (uint32_t i = t->charges; i != 0;) {
+		struct charge *c = pool_at(&e->charges, i);
+
+		eng_meter(e, c->meter)->conns -= c->is_held;
+		c->is_held = false;
+		i = c->next;
+	}
+	each_meter(e, a, recount, t);
+}
