@@ -24,6 +24,7 @@ static const struct command {
 	{ "plan", cmd_plan, "predicts queue, delays and limits of a scenario" },
 	{ "scenario", cmd_scenario,
 	    "scenarios in prose: what a sender does, minute by minute" },
+	{ "eta", cmd_eta, "how honest the engine's ETA is in a scenario" },
 	{ "calibrate", cmd_calibrate,
 	    "measures how far plans are off on this machine" },
 	{ "replay", cmd_replay,

@@ -25,6 +25,7 @@ int cmd_load(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_fuzz(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_eta(int argc, char **argv);
 int cmd_calibrate(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_scenario(int argc, char **argv);

@@ -258,6 +258,26 @@ show_verdict(const json_t *row)
 	printf(".\n");
 }
 
+/* "Gone in 12m (10m to 15m)." */
+static void
+show_eta(const json_t *row, const char *what)
+{
+	const json_t *eta = json_object_get(row, "eta");
+	char low[24], at[24], high[24];
+
+	if (slice_eq(verb_str(eta, "is"), SL("grows")))
+		printf("  It grows: more comes than leaves.\n");
+	if (slice_eq(verb_str(eta, "is"), SL("unknown"))) {
+		printf("  Nobody can tell when it is %s (", what);
+		print_text(eta, "why");
+		printf(").\n");
+	}
+	if (duration_of(eta, "low_s", low) && duration_of(eta, "at_s", at) &&
+	    duration_of(eta, "high_s", high))
+		printf("  Expected to be %s in %s (%s to %s).\n", what, at, low,
+		    high);
+}
+
 static void
 show_last(const json_t *row)
 {
@@ -305,6 +325,7 @@ show_message(const json_t *root)
 		print_text(row, "site");
 		printf("\n");
 		show_verdict(row);
+		show_eta(row, "delivered");
 		show_last(row);
 		show_gates(row);
 	}
@@ -363,6 +384,7 @@ show_domain(const json_t *root)
 		    (unsigned long long)verb_u64(row, "inflight"),
 		    verb_num(row, "rate"));
 		show_verdict(row);
+		show_eta(row, "gone");
 		show_gates(row);
 	}
 	show_more(root);

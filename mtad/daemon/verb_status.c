@@ -178,6 +178,16 @@ put_rates(struct table *t, const json_t *row)
 	table_count(t, verb_u64(row, "conns"));
 }
 
+/* When it will be gone, or the word instead. */
+static void
+put_eta(struct table *t, const json_t *eta)
+{
+	if (json_is_number(json_object_get(eta, "at_s")))
+		table_seconds(t, eta, "at_s");
+	else
+		table_cell(t, verb_str(eta, "is"));
+}
+
 static void
 print_rest(const json_t *root, size_t shown)
 {
@@ -192,7 +202,7 @@ show_queues(const json_t *root)
 {
 	static const char *const titles[] = { "DOMAIN", "SITE", "POOL",
 		"TENANT", "CAMPAIGN", ">DEPTH", ">DUE", ">OUT/S", ">DEFER%",
-		">CONNS", ">OLDEST", "WHY", ">FOR" };
+		">CONNS", ">OLDEST", "WHY", ">FOR", ">ETA" };
 	const json_t *rows = json_object_get(root, "queues"), *row;
 	struct table t;
 	size_t i;
@@ -210,6 +220,7 @@ show_queues(const json_t *root)
 		table_seconds(&t, row, "oldest_s");
 		table_cell(&t, verb_str(row, "why"));
 		table_seconds(&t, row, "until_s");
+		put_eta(&t, json_object_get(row, "eta"));
 	}
 	table_print(&t);
 	print_rest(root, json_array_size(rows));

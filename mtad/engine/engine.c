@@ -130,6 +130,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->sessions, sizeof(struct sess), sess);
 	pool_init(&e->txns, sizeof(struct txn),
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
+	pool_init(&e->studies, sizeof(struct study), many);
 	pool_init(&e->marks, sizeof(struct mark), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
@@ -174,9 +175,9 @@ eng_new(const struct eng_policy *policy, const struct eng_limits *limits,
 void
 eng_free(struct eng *e)
 {
-	struct pool *pools[] = { &e->rcpts, &e->doms, &e->hosts, &e->flows,
-		&e->queues, &e->lanes, &e->paths, &e->sessions, &e->txns,
-		&e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
+	struct pool *pools[] = { &e->studies, &e->rcpts, &e->doms, &e->hosts,
+		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
+		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->meters, &e->windows, &e->charges, &e->waiters, &e->shares };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
@@ -204,11 +205,11 @@ eng_free(struct eng *e)
 size_t
 eng_memory(const struct eng *e)
 {
-	const struct pool *pools[] = { &e->rcpts, &e->doms, &e->sites,
-		&e->hosts, &e->flows, &e->queues, &e->lanes, &e->paths,
-		&e->sessions, &e->txns, &e->marks, &e->forms, &e->tolls,
-		&e->parks, &e->meters, &e->windows, &e->charges, &e->waiters,
-		&e->shares };
+	const struct pool *pools[] = { &e->studies, &e->rcpts, &e->doms,
+		&e->sites, &e->hosts, &e->flows, &e->queues, &e->lanes,
+		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
+		&e->tolls, &e->parks, &e->meters, &e->windows, &e->charges,
+		&e->waiters, &e->shares };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };

@@ -610,6 +610,7 @@ void eng_totals(const struct eng *e, struct eng_totals *out);
 
 /* One queue: (site or unresolved domain) x pool x tenant x campaign x class. */
 struct eng_queue_row {
+	uint32_t queue;     /* its number, while it is there */
 	uint32_t domain;    /* a domain of it (the last that mail came for) */
 	uint32_t site;      /* 0 = not resolved */
 	uint32_t site_host; /* name of the site's best MX host, 0 = none */
@@ -623,6 +624,9 @@ struct eng_queue_row {
 	enum eng_why why;
 	int64_t until_us; /* when that gate opens; 0 = unknown */
 };
+/* One row; false: that queue is no more. */
+bool eng_queue_row(const struct eng *e, uint32_t queue, int64_t now_us,
+    struct eng_queue_row *row);
 /* clang-format off */
 #define ENG_SORT_TABLE(X) \
 	X(SORT_DEPTH, "depth") \
@@ -683,6 +687,29 @@ uint32_t eng_list(const struct eng *e, const struct eng_selector *sel,
 
 /* ---- the reasons why (explain.c) ------------------------------------------------------ */
 
+/* When the mail that waits now will be gone, all of it; eta.c says how it is
+ * foretold. In nine of ten cases it is between lo and hi. */
+#define ENG_ETA_TABLE(X)                                                       \
+	X(ETA_EMPTY, "empty")                                                  \
+	X(ETA_TIME, "time")                                                    \
+	X(ETA_GROWS, "grows")     /* more comes than leaves */                 \
+	X(ETA_UNKNOWN, "unknown") /* nobody could know, for that reason */
+#define X(name, text) name,
+enum eng_eta_kind { ENG_ETA_TABLE(X) ENG_ETA_N };
+#undef X
+const char *eng_eta_name(enum eng_eta_kind k);
+struct eng_eta {
+	enum eng_eta_kind kind;
+	enum eng_why why; /* what it waits for */
+	int64_t lo_us, at_us, hi_us;
+};
+/* Of a live queue. Cost: a look at each source of its pool while *budget lasts;
+ * without it the gates of sources are taken for open. */
+struct eng_eta eng_eta(struct eng *e, uint32_t queue, int64_t now_us,
+    uint32_t *budget);
+/* The queue that a recipient is in, 0 = none. */
+uint32_t eng_queue_of(const struct eng *e, uint32_t msg, uint16_t rcpt);
+
 /* The gates that a recipient passes, in this order. */
 #define ENG_GATE_TABLE(X)                                                      \
 	X(GATE_HOLD, "hold")         /* an operator's */                       \
@@ -733,6 +760,7 @@ struct eng_reasons {
 struct eng_explained {
 	struct eng_rcpt_row row;
 	struct eng_reasons why;
+	struct eng_eta eta;       /* of its delivery */
 	uint32_t site, site_host; /* host: name of its best */
 	uint32_t queue_due;       /* recipients in its line */
 };
@@ -762,9 +790,9 @@ bool eng_explain_domain(const struct eng *e, uint32_t domain, int64_t now_us,
 
 /* A queue and the gates of what stands in it first. */
 struct eng_queue_view {
-	uint32_t index;
 	struct eng_queue_row row;
 	struct eng_reasons why;
+	struct eng_eta eta;
 };
 /* Queues of a site, or of a domain that has none yet: up to n from *cursor on,
  * as eng_list. */

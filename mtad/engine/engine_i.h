@@ -212,6 +212,7 @@ struct queue {
 	int64_t oldest_us; /* arrival; with depth 0: idle since */
 	uint32_t waiter;   /* at a limit of its own: it is out of the ring */
 	struct meters meters;
+	uint32_t study; /* 0 = none: study.c */
 };
 #define HOME_DOM (1u << 31)
 
@@ -228,6 +229,28 @@ struct park {
 	int64_t counted_us; /* blocked time is counted up to here */
 	struct link link;   /* the owner's: those that wait for the same */
 	struct timer timer; /* until_us */
+};
+
+#define STUDY_STEPS 32u
+#define STUDY_STEP_US (30 * US_PER_S)
+/* What is learnt about a queue; study.c. */
+struct study {
+	uint32_t queue;
+	uint32_t at; /* the present step's number, from the clock's begin */
+	struct link link;
+	struct study_step {
+		uint32_t came, left; /* left: for good */
+		/* Attempts that were put off: first ones and others; and the
+		 * others that were not. */
+		uint32_t later, again, through;
+		uint32_t due; /* as it began */
+	} step[STUDY_STEPS];
+	struct study_tries {
+		uint32_t n, off;   /* attempts; of them, put off */
+	} tries[2];                /* first ones and others, of a long time */
+	int64_t since_us, left_us; /* it began; the last one left */
+	int64_t due_last_us;       /* of what is deferred, and its attempts */
+	uint32_t due_attempts;
 };
 
 enum dom_state {
@@ -467,7 +490,8 @@ struct eng {
 	struct rng rng;
 	uint64_t generation; /* of CONFs */
 
-	struct pages msgs; /* by the driver's numbers */
+	struct pages msgs;   /* by the driver's numbers */
+	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks;
 	struct pool meters, windows, charges, waiters, shares;
@@ -488,6 +512,7 @@ struct eng {
 	struct ilist kicks;  /* lanes to pump */
 	struct ilist moving; /* doms whose waiting recipients can go on */
 	struct ilist limit[LIMITS]; /* lanes that it stopped */
+	struct ilist studied; /* by when something happened, oldest first */
 	struct ilist idle_doms, idle_queues, idle_paths;
 	struct ilist idle_sessions; /* least recently used first */
 	struct ilist opening;       /* sessions, oldest first */
@@ -841,6 +866,25 @@ void eng_path_reopen(struct eng *e, struct path *p);
 /* It is given up. */
 void eng_path_unshut(struct eng *e, struct path *p);
 
+/* ---- study.c ---- */
+/* A recipient has come into a queue, left it for good (after so many attempts of
+ * its own, 0: without one), or is deferred after an attempt. The last two are
+ * for queues that have a study. */
+void eng_study_came(struct eng *e, uint32_t queue);
+void eng_study_left(struct eng *e, uint32_t queue, uint32_t attempts);
+void eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts,
+    int64_t due_us);
+void eng_study_end(struct eng *e, uint32_t queue);
+
+/* ---- explain.c, eta.c ---- */
+void eng_queue_reasons(struct eng *e, uint32_t queue, int64_t now_us,
+    uint32_t *budget, struct eng_reasons *out);
+struct eng_eta eng_eta_queue(const struct eng *e, uint32_t queue,
+    const struct eng_reasons *r, int64_t now_us);
+struct eng_eta eng_eta_rcpt(const struct eng *e, uint32_t rcpt,
+    const struct eng_reasons *r, int64_t due_us, int64_t now_us);
+#define ENG_AHEAD_LOOK 256u /* recipients before one that are counted */
+
 /* ---- view.c ---- */
 void eng_view_rcpt(const struct eng *e, uint32_t i, struct eng_rcpt_row *o);
 void eng_view_queue(const struct eng *e, uint32_t i, int64_t now_us,
@@ -870,6 +914,7 @@ uint32_t eng_pace_defer_milli(const struct pace *p, int64_t now_us);
 #define K_SESS(e) IKIND((e)->sessions, sess, link)
 #define K_ROOM(e) IKIND((e)->sessions, sess, room)
 #define K_SESSIDLE(e) IKIND((e)->sessions, sess, idle)
+#define K_STUDY(e) IKIND((e)->studies, study, link)
 #define K_TXN(e) IKIND((e)->txns, txn, link)
 #define K_WAIT(e) IKIND((e)->waiters, waiter, link)
 #define K_WAKE(e) IKIND((e)->waiters, waiter, wake)

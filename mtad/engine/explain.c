@@ -8,8 +8,6 @@
  */
 #include "engine/engine_i.h"
 
-#define AHEAD_LOOK 256 /* recipients before one that are counted */
-
 static const char *const gate_names[ENG_GATE_N] = {
 #define X(name, text) [name] = text,
 	ENG_GATE_TABLE(X)
@@ -20,6 +18,18 @@ const char *
 eng_gate_name(enum eng_gate_kind k)
 {
 	return gate_names[k];
+}
+
+static const char *const eta_names[ENG_ETA_N] = {
+#define X(name, text) [name] = text,
+	ENG_ETA_TABLE(X)
+#undef X
+};
+
+const char *
+eng_eta_name(enum eng_eta_kind k)
+{
+	return eta_names[k];
 }
 
 /* At which gate stands what waits for that? */
@@ -268,13 +278,22 @@ queue_gates(struct eng *e, const struct queue *q, int64_t now_us,
 	lane_gates(e, l, now_us, budget, r->gate);
 }
 
+void
+eng_queue_reasons(struct eng *e, uint32_t queue, int64_t now_us,
+    uint32_t *budget, struct eng_reasons *out)
+{
+	memset(out, 0, sizeof(*out));
+	queue_gates(e, pool_at(&e->queues, queue), now_us, budget, out);
+	conclude(out, now_us);
+}
+
 /* Those that stand before it in line, as far as it is worth counting. */
 static uint32_t
 ahead_of(const struct eng *e, const struct rcpt *r)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = r->link.prev; i != 0 && n < AHEAD_LOOK; n++)
+	for (uint32_t i = r->link.prev; i != 0 && n < ENG_AHEAD_LOOK; n++)
 		i = eng_rcpt(e, i)->link.prev;
 	return n;
 }
@@ -322,6 +341,8 @@ eng_explain_message(struct eng *e, uint32_t msg, uint16_t from, int64_t now_us,
 		v[have] = (struct eng_explained){ .queue_due = q->fifo.n };
 		eng_view_rcpt(e, i, &v[have].row);
 		rcpt_gates(e, i, &v[have].row, now_us, budget, &v[have].why);
+		v[have].eta = eng_eta_rcpt(e, i, &v[have].why,
+		    v[have].row.due_us, now_us);
 		if (!(q->home & HOME_DOM)) {
 			s = pool_at(&e->sites, q->home);
 			v[have].site = q->home;
@@ -414,10 +435,9 @@ eng_explain_queues(struct eng *e, uint32_t domain, uint32_t *cursor,
 		    !((site != 0 && q->home == site) ||
 			q->home == (dom | HOME_DOM)))
 			continue;
-		v[have] = (struct eng_queue_view){ .index = i };
 		eng_view_queue(e, i, now_us, &v[have].row);
-		queue_gates(e, q, now_us, budget, &v[have].why);
-		conclude(&v[have].why, now_us);
+		eng_queue_reasons(e, i, now_us, budget, &v[have].why);
+		v[have].eta = eng_eta_queue(e, i, &v[have].why, now_us);
 		have++;
 	}
 	*cursor = i < e->queues.next_new ? i : 0;
@@ -442,7 +462,7 @@ view_path(struct eng *e, const struct path *p, int64_t now_us,
 		.why = o.why,
 		.until_us = o.until_us,
 		.since_us = o.since_us };
-	for (uint32_t i = s->hungry.head, n = 0; i != 0 && n < AHEAD_LOOK;
+	for (uint32_t i = s->hungry.head, n = 0; i != 0 && n < ENG_AHEAD_LOOK;
 	     n++) {
 		const struct lane *l = pool_at(&e->lanes, i);
 		const struct epool *pool = pool_of(e, l);

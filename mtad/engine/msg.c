@@ -97,8 +97,11 @@ rcpt_end(struct eng *e, uint32_t i, struct msg *m)
 	wheel_cancel(&e->wheel, i);
 	if (r->is_marked)
 		eng_mark_forget(e, i);
-	if (r->queue != 0) /* 0: it never came as far as a queue */
+	if (r->queue != 0) { /* 0: it never came as far as a queue */
+		if (((struct queue *)pool_at(&e->queues, r->queue))->study)
+			eng_study_left(e, r->queue, r->attempts);
 		eng_queue_depth_sub(e, r->queue);
+	}
 	eng_dom_drop(e, r->dom);
 	r->state = R_DONE;
 	e->nstate[R_DONE]++;

@@ -249,6 +249,7 @@ queue_free(struct eng *e, uint32_t i)
 	ASSERT(q->park == 0);
 	eng_unwait(e, &q->waiter);
 	eng_meters_drop(e, &q->meters);
+	eng_study_end(e, i);
 	map_del(&e->queue_map, pair(q->home, q->flow));
 	eng_flow_drop(e, q->flow);
 	pool_give(&e->queues, i);
@@ -268,6 +269,8 @@ eng_queue_depth_add(struct eng *e, uint32_t i)
 		q->oldest_us = 0;
 	}
 	q->depth++;
+	if (q->study != 0 || q->depth > 1)
+		eng_study_came(e, i);
 }
 
 void

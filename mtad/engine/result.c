@@ -70,6 +70,8 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
 	due = e->now + eng_retry_delay(&e->policy->retry, r->attempts, luck);
 	eng_persist(e, i, o, false, false, due);
 	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);
+	if (((struct queue *)pool_at(&e->queues, r->queue))->study != 0)
+		eng_study_later(e, r->queue, r->attempts, due);
 	if (!eng_mark_apply(e, i))
 		eng_rcpt_rest(e, i, R_DEFERRED, due);
 }

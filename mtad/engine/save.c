@@ -16,13 +16,13 @@
 	{                                                                      \
 		offsetof(struct eng, member), sizeof(struct type), #member     \
 	}
-const struct save_pool save_pools[] = { POOL(rcpts, rcpt), POOL(doms, dom),
-	POOL(sites, site), POOL(hosts, host), POOL(flows, flow),
-	POOL(queues, queue), POOL(lanes, lane), POOL(paths, path),
-	POOL(sessions, sess), POOL(txns, txn), POOL(marks, mark),
-	POOL(forms, form), POOL(tolls, toll), POOL(parks, park),
-	POOL(meters, meter), POOL(windows, window), POOL(charges, charge),
-	POOL(waiters, waiter), POOL(shares, share) };
+const struct save_pool save_pools[] = { POOL(studies, study), POOL(rcpts, rcpt),
+	POOL(doms, dom), POOL(sites, site), POOL(hosts, host),
+	POOL(flows, flow), POOL(queues, queue), POOL(lanes, lane),
+	POOL(paths, path), POOL(sessions, sess), POOL(txns, txn),
+	POOL(marks, mark), POOL(forms, form), POOL(tolls, toll),
+	POOL(parks, park), POOL(meters, meter), POOL(windows, window),
+	POOL(charges, charge), POOL(waiters, waiter), POOL(shares, share) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -45,18 +45,19 @@ static const struct {
 #define POOL_HOLES(member) HOLE(member.chunks), HOLE(member.gens)
 static const struct hole {
 	size_t at, n;
-} holes[] = { HOLE(policy), HOLE(cmds), HOLE(msgs), POOL_HOLES(rcpts),
-	POOL_HOLES(doms), POOL_HOLES(sites), POOL_HOLES(hosts),
-	POOL_HOLES(flows), POOL_HOLES(queues), POOL_HOLES(lanes),
-	POOL_HOLES(paths), POOL_HOLES(sessions), POOL_HOLES(txns),
-	POOL_HOLES(marks), POOL_HOLES(forms), POOL_HOLES(tolls),
-	POOL_HOLES(parks), POOL_HOLES(meters), POOL_HOLES(windows),
-	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
-	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
-	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
-	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
-	HOLE(meter_map.slots), HOLE(share_map.slots), HOLE(wheel.link),
-	HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs), HOLE(notices) };
+} holes[] = { HOLE(policy), HOLE(cmds), HOLE(msgs), POOL_HOLES(studies),
+	POOL_HOLES(rcpts), POOL_HOLES(doms), POOL_HOLES(sites),
+	POOL_HOLES(hosts), POOL_HOLES(flows), POOL_HOLES(queues),
+	POOL_HOLES(lanes), POOL_HOLES(paths), POOL_HOLES(sessions),
+	POOL_HOLES(txns), POOL_HOLES(marks), POOL_HOLES(forms),
+	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(meters),
+	POOL_HOLES(windows), POOL_HOLES(charges), POOL_HOLES(waiters),
+	POOL_HOLES(shares), HOLE(dom_map.slots), HOLE(site_map.slots),
+	HOLE(host_map.slots), HOLE(flow_map.slots), HOLE(queue_map.slots),
+	HOLE(lane_map.slots), HOLE(path_map.slots), HOLE(mark_map.slots),
+	HOLE(form_map.slots), HOLE(meter_map.slots), HOLE(share_map.slots),
+	HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs),
+	HOLE(notices) };
 
 /* The pointers of a site stand together. */
 #define SITE_HOLE offsetof(struct site, ids)

@@ -86,7 +86,8 @@ eng_view_queue(const struct eng *e, uint32_t i, int64_t now,
 	const struct flow *f = pool_at(&e->flows, q->flow);
 	const struct site *s = NULL;
 
-	*r = (struct eng_queue_row){ .pool = f->pool,
+	*r = (struct eng_queue_row){ .queue = i,
+		.pool = f->pool,
 		.tenant = f->tenant,
 		.campaign = f->campaign,
 		.depth = q->depth,
@@ -115,6 +116,17 @@ eng_view_queue(const struct eng *e, uint32_t i, int64_t now,
 				->name;
 	}
 	r->why = queue_why(e, q, &r->until_us);
+}
+
+bool
+eng_queue_row(const struct eng *e, uint32_t queue, int64_t now_us,
+    struct eng_queue_row *row)
+{
+	if (queue == 0 || queue >= e->queues.next_new ||
+	    !pool_is_live(&e->queues, queue))
+		return false;
+	eng_view_queue(e, queue, now_us, row);
+	return true;
 }
 
 static uint64_t

@@ -169,6 +169,13 @@ int core_view_message(struct core *c, struct slice id,
 void core_blocked(const struct core *c, struct slice domain,
     struct eng_blocked out[ENG_WHY_N]);
 
+/* A queue as it is, and when what waits in it will be gone; queue 0: the deepest.
+ * false: there is none. */
+bool core_ask(struct core *c, uint32_t queue, struct eng_queue_row *row,
+    struct eng_eta *eta);
+/* The queue that a message's first recipient is in, 0 = none. */
+uint32_t core_queue_of(const struct core *c, struct handle slot);
+
 /* Text form of a selector, as control requests and verbs give it. */
 struct core_selector {
 	struct slice id, domain, tenant, campaign, pool;

@@ -122,10 +122,12 @@ view_queue_members(const struct core *c, struct jsonw *w,
 }
 
 static void
-view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q)
+view_queue(const struct core *c, struct jsonw *w, const struct eng_queue_row *q,
+    const struct eng_eta *eta)
 {
 	jw_open(w, '{');
 	view_queue_members(c, w, q);
+	view_eta(c, w, eta);
 	jw_close(w, '}');
 }
 
@@ -150,6 +152,7 @@ core_view_queues(struct core *c, struct slice key, uint32_t n, struct buf *out)
 #undef X
 	};
 	int sort = sort_key(key, names, ENG_SORT_N);
+	uint32_t looks = VIEW_ETA_LOOKS;
 	struct eng_queue_row *rows;
 	struct eng_totals t;
 	struct jsonw w;
@@ -168,8 +171,12 @@ core_view_queues(struct core *c, struct slice key, uint32_t n, struct buf *out)
 	jw_ku64(&w, "total", t.queues);
 	jw_key(&w, "queues");
 	jw_open(&w, '[');
-	for (uint32_t i = 0; i < n; i++)
-		view_queue(c, &w, &rows[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		struct eng_eta eta =
+		    eng_eta(c->eng, rows[i].queue, c->now_us, &looks);
+
+		view_queue(c, &w, &rows[i], &eta);
+	}
 	jw_close(&w, ']');
 	jw_close(&w, '}');
 	mem_free(rows);

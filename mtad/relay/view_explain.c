@@ -61,6 +61,23 @@ view_reasons(const struct core *c, struct jsonw *w, const struct eng_reasons *r)
 	jw_close(w, ']');
 }
 
+/* "eta": when it will be gone, or a word why that is not to be told. */
+void
+view_eta(const struct core *c, struct jsonw *w, const struct eng_eta *e)
+{
+	jw_key(w, "eta");
+	jw_open(w, '{');
+	jw_kstr(w, "is", slice_str(eng_eta_name(e->kind)));
+	if (e->why != WHY_NONE)
+		jw_kstr(w, "why", slice_str(eng_why_name(e->why)));
+	if (e->kind == ETA_TIME) {
+		view_moment(c, w, "low", "low_s", e->lo_us, true);
+		view_moment(c, w, "at", "at_s", e->at_us, true);
+		view_moment(c, w, "high", "high_s", e->hi_us, true);
+	}
+	jw_close(w, '}');
+}
+
 static void
 view_cursor(struct jsonw *w, uint64_t cursor)
 {
@@ -99,6 +116,7 @@ view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
 			view_steer(c, w, &x->row);
 			view_waiting(c, w, &x->row);
 			jw_ku64(w, "queue_due", x->queue_due);
+			view_eta(c, w, &x->eta);
 			view_reasons(c, w, &x->why);
 		}
 		jw_close(w, '}');
@@ -195,6 +213,7 @@ view_queues(const struct core *c, struct jsonw *w,
 	for (uint32_t i = 0; i < n; i++) {
 		jw_open(w, '{');
 		view_queue_members(c, w, &v[i].row);
+		view_eta(c, w, &v[i].eta);
 		view_reasons(c, w, &v[i].why);
 		jw_close(w, '}');
 	}
@@ -293,4 +312,26 @@ core_explain(struct core *c, const struct core_question *q, struct buf *out)
 	if (slice_eq(q->what, SL("source")))
 		return explain_source(c, q, out);
 	return E_RANGE;
+}
+
+bool
+core_ask(struct core *c, uint32_t queue, struct eng_queue_row *row,
+    struct eng_eta *eta)
+{
+	uint32_t looks = VIEW_ETA_LOOKS;
+
+	if (queue != 0) {
+		if (!eng_queue_row(c->eng, queue, c->now_us, row))
+			return false;
+	} else if (eng_top_queues(c->eng, SORT_DEPTH, c->now_us, row, 1) == 0 ||
+	    row->depth == 0)
+		return false;
+	*eta = eng_eta(c->eng, row->queue, c->now_us, &looks);
+	return true;
+}
+
+uint32_t
+core_queue_of(const struct core *c, struct handle slot)
+{
+	return eng_queue_of(c->eng, slot.index, 0);
 }

@@ -14,6 +14,9 @@
 #define VIEW_LIST_BUDGET 4096u
 #define VIEW_LIST_SLICES 16
 
+/* Sources that are looked at for the ETAs of one answer: a millisecond. */
+#define VIEW_ETA_LOOKS 4096u
+
 /* Queues and sources that have metrics of their own. */
 #define VIEW_METRIC_QUEUES 100u
 #define VIEW_METRIC_SOURCES 100u
@@ -28,6 +31,7 @@ void view_moment(const struct core *c, struct jsonw *w, const char *key,
  */
 void view_steer(const struct core *c, struct jsonw *w,
     const struct eng_rcpt_row *r);
+void view_eta(const struct core *c, struct jsonw *w, const struct eng_eta *e);
 void view_outcome(struct jsonw *w, const struct outcome *o);
 /* What a recipient waits for: members of the object that is open. */
 void view_waiting(const struct core *c, struct jsonw *w,

@@ -357,7 +357,8 @@ happens(struct trial *t, struct happen *h)
 static bool
 is_over(const struct trial *t)
 {
-	return t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0;
+	return (t->nfeeds_left == 0 && t->out->tallies[t->out->n].depth == 0) ||
+	    asks_are_over(t);
 }
 
 /* Asks for what the first in the heap will touch, if nothing comes between. */
@@ -403,6 +404,8 @@ turn(struct trial *t, int64_t until)
 	at = n ? MIN(n->key, core_at) : core_at;
 	if (!list_is_empty(&t->line))
 		at = t->now;
+	if (t->watch && t->watch->nasks)
+		asks_due(t, at);
 	if (at >= until || is_over(t))
 		return false;
 	tell_samples(t, at - 1);

@@ -107,6 +107,19 @@ struct trial_event {
 	uint32_t mailbox; /* same number and provider, same mailbox */
 	uint8_t feed;     /* workload */
 };
+/* A question to the engine at a moment, and what came of it; trial_ask.c. */
+#define TRIAL_ASKS_MAX 8
+#define TRIAL_LATER_US (900 * US_PER_S)
+struct trial_ask {
+	int64_t at_us;            /* given: from the start of the scenario */
+	bool is_asked, is_over;   /* it was; and TRIAL_LATER_US after it */
+	struct eng_queue_row row; /* of the deepest queue, as it was then */
+	struct eng_eta eta;   /* in the engine's clock: see TRIAL_START_US */
+	uint64_t n, left;     /* messages in it then; of them, still there */
+	int64_t gone_us;      /* when the last of them was over */
+	uint64_t depth_later; /* of the queue, TRIAL_LATER_US later */
+};
+#define TRIAL_START_US (1000 * US_PER_S) /* the engine's clock at the start */
 
 /* Called now and then with the simulated time, and when a part is over with the
  * depth of the queue; each may be NULL. */
@@ -120,6 +133,8 @@ struct trial_watch {
 	void (*sample)(void *ctx, int64_t at_us, uint32_t provider,
 	    uint64_t depth, const struct eng_blocked blocked[ENG_WHY_N]);
 	int64_t every_us;
+	struct trial_ask *asks; /* the trial ends when all are over */
+	uint32_t nasks;
 };
 
 /* What came, in place of what a workload says would: its messages by time. */

@@ -9,7 +9,7 @@
 #include "world/guard.h"
 
 /* The engine's clock at the scenario's start; 0 has a meaning of its own. */
-#define START_US (1000 * US_PER_S)
+#define START_US TRIAL_START_US
 #define WALL_US (INT64_C(1767225600) * US_PER_S) /* at that time */
 
 enum happen_kind { HAPPEN_ARRIVAL, HAPPEN_ANSWER, HAPPEN_PEER };
@@ -27,6 +27,7 @@ struct mail {
 	uint32_t bytes;
 	uint8_t provider, feed;
 	bool is_begun;
+	uint8_t asked;   /* bits: which questions are about it */
 	uint32_t domain; /* in scen.domains */
 	uint32_t box;    /* number of its first mailbox */
 };
@@ -150,6 +151,12 @@ void mail_outcome(struct trial *t, struct handle slot, uint16_t rcpt,
 struct trial_event mail_event(const struct trial *t, const struct mail *m,
     uint32_t rcpt);
 void mail_drop(struct trial *t, struct handle slot);
+
+/* ---- trial_ask.c ---- */
+/* Asks what is to be asked before a moment of the engine's clock. */
+void asks_due(struct trial *t, int64_t at);
+void ask_left(struct trial *t, const struct mail *m);
+bool asks_are_over(const struct trial *t);
 
 /* ---- trial_peer.c ---- */
 void peer_open(struct trial *t, const struct core_open *o);

@@ -334,6 +334,7 @@ mail_drop(struct trial *t, struct handle slot)
 {
 	struct mail *m = pool_at(&t->mails, slot.index);
 
+	ask_left(t, m);
 	tally_of(t, m->provider)->bytes -= m->bytes;
 	tally_all(t)->bytes -= m->bytes;
 	pool_give(&t->mails, slot.index);

@@ -220,18 +220,20 @@ queues_are_a_table_with_columns_in_line(void **state)
 	    "{\"domain\":\"a.example\",\"site\":\"mx\",\"pool\":\"p\","
 	    "\"tenant\":\"\",\"campaign\":\"c\",\"depth\":123456,\"due\":1,"
 	    "\"rate\":1.25,\"deferral_share\":0.5,\"conns\":2,"
-	    "\"oldest_s\":90,\"why\":\"rate\",\"until_s\":0.25},"
+	    "\"oldest_s\":90,\"why\":\"rate\",\"until_s\":0.25,"
+	    "\"eta\":{\"is\":\"time\",\"at_s\":7200}},"
 	    "{\"domain\":\"long-name.example\",\"why\":\"held\","
+	    "\"eta\":{\"is\":\"unknown\"},"
 	    "\"until\":null}]}";
 	assert_int_equal(run(s, verb_queues, "queues|-s|due|-n|2"), 0);
 	assert_string_equal(s->request, "GET /v1/queues sort=due n=2");
 	has(s->out,
 	    "DOMAIN             SITE  POOL  TENANT  CAMPAIGN   DEPTH  DUE  "
-	    "OUT/S  DEFER%  CONNS  OLDEST  WHY     FOR\n"
+	    "OUT/S  DEFER%  CONNS  OLDEST  WHY     FOR      ETA\n"
 	    "a.example          mx    p     -       c         123456    1  "
-	    "  1.2      50      2      1m  rate  250ms\n"
+	    "  1.2      50      2      1m  rate  250ms    2h00m\n"
 	    "long-name.example  -     -     -       -              0    0  "
-	    "  0.0       0      0       -  held      -\n"
+	    "  0.0       0      0       -  held      -  unknown\n"
 	    "(3 more)\n");
 }
 
@@ -440,7 +442,8 @@ an_explanation_is_a_table_of_gates(void **state)
 	    "{\"what\":\"message\",\"id\":\"X1\",\"sender\":\"s@x\","
 	    "\"recipients\":[{\"rcpt\":0,\"address\":\"r@\\u001bx\","
 	    "\"state\":\"queued\",\"site\":\"mx\",\"attempts\":2,"
-	    "\"shut_by\":\"rate\",\"next_s\":90,\"last\":{\"code\":450,"
+	    "\"shut_by\":\"rate\",\"next_s\":90,\"eta\":{\"is\":\"time\","
+	    "\"low_s\":60,\"at_s\":120,\"high_s\":300},\"last\":{\"code\":450,"
 	    "\"enhanced\":\"4.2.1\",\"stage\":\"rcpt\"},\"gates\":["
 	    "{\"gate\":\"hold\",\"state\":\"open\"},"
 	    "{\"gate\":\"rate\",\"state\":\"shut\",\"why\":\"rate\","
@@ -451,6 +454,7 @@ an_explanation_is_a_table_of_gates(void **state)
 	has(s->out, "message X1 from <s@x>");
 	has(s->out, "to <r@\\x1bx> by mx");
 	has(s->out, "Shut by rate; next attempt in 1m.");
+	has(s->out, "Expected to be delivered in 2m (1m to 5m).");
 	has(s->out, "Last reply 450 4.2.1 at rcpt, after 2 attempts.");
 	has(s->out,
 	    "  GATE  STATE  FOR  BECAUSE\n"
