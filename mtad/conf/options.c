@@ -260,6 +260,12 @@ static const struct opt_group route_group = ROWS(route);
 		    SHAPE_AT(T, prefix, backoff_max_us), .dflt = D("1h"),      \
 		    .absent = A, RANGE(S / 100, 7 * DAY_US),                   \
 		    .help = "Ceiling of that pause." },                        \
+	    { "block_pause", OPT_DURATION, SHAPE_AT(T, prefix, block_us),      \
+		    .dflt = D("10m"), .absent = A, RANGE(S / 100, 7 * DAY_US), \
+		    .help = "Pause of the path after it was blocked for its "  \
+			    "reputation, or for what its address has sent. "   \
+			    "Then one connection is tried, and as long as "    \
+			    "that goes well there is one more each minute." }, \
 	{                                                                      \
 		"rollup", OPT_BOOL,                                            \
 		    .at = offsetof(T, prefix rollup), .dflt = D("true"),       \

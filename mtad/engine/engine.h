@@ -50,7 +50,8 @@ struct eng;
 	X(rate_burst, uint32_t, 1)                                             \
 	X(assign_ahead, uint32_t, 4) /* transactions held by a session */      \
 	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
-	X(backoff_max_us, int64_t, 3600 * US_PER_S)
+	X(backoff_max_us, int64_t, 3600 * US_PER_S)                            \
+	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */
 
 struct eng_shape {
 #define X(name, type, dflt) type name;
@@ -615,6 +616,7 @@ struct eng_queue_row {
 	uint32_t site;      /* 0 = not resolved */
 	uint32_t site_host; /* name of the site's best MX host, 0 = none */
 	uint32_t pool, tenant, campaign;
+	uint32_t pin; /* the source that alone may send it, 0 = any */
 	uint32_t depth, due, deferred, held, inflight;
 	uint32_t conns;                         /* of the site */
 	uint64_t delivered, transient, bounced; /* since it exists */

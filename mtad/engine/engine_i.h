@@ -10,7 +10,8 @@
  *	         its transaction (ASSIGNED); on the wheel unless ASSIGNED
  *	dom   -> site, once resolved
  *	queue -> flow, and its home: a dom (unresolved) or a site
- *	lane  =  site x pool: the ring of its queues that are ready
+ *	lane  =  site x pool (x source, if pinned): the ring of its queues that are
+ *	         ready
  *	path  =  site x source: connections, rate, back-off
  *	sess  -> path, host; txn -> sess
  *
@@ -37,6 +38,7 @@
 #define SRC_NONE UINT16_MAX
 #define POOL_NONE UINT16_MAX
 #define ATTEMPTS_MAX 4095
+#define RAMP_MAX 20 /* sessions, where no other ceiling is given */
 #define TTL_MIN_US US_PER_S
 #define TTL_MAX_US (86400 * US_PER_S)
 
@@ -168,11 +170,14 @@ struct msg {
 };
 _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
-/* pool x tenant x campaign x class, counted by messages and queues. The domains
- * are 0 unless some limit speaks of them. */
+/* pool x tenant x campaign x class, counted by messages and queues. Recipients
+ * that shall go on by the address that they have been seen from have a flow of
+ * their own, pinned to that source. The domains are 0 unless some limit speaks
+ * of them. */
 struct flow {
 	uint32_t pool, tenant, campaign;
 	uint32_t sender_domain, signing_domain;
+	uint32_t pin;  /* name of the source, 0 = none */
 	uint32_t twin; /* next with the same hash */
 	uint32_t nrefs;
 	uint8_t klass;
@@ -336,6 +341,8 @@ struct host {
 struct lane {
 	uint32_t site;
 	uint32_t pool_name; /* 0 = the default pool */
+	uint32_t pin;       /* name of the one source that serves it, or 0 */
+	uint32_t twin;      /* next with the same hash */
 	uint32_t cursor;    /* whose turn it is to open a session: pick.c */
 	uint32_t nqueues;
 	uint32_t ngroups; /* transactions ready, about */
@@ -343,6 +350,7 @@ struct lane {
 	uint32_t pending; /* room in the sessions it has asked for */
 	uint64_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
+	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
 	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* No source of the pool will open a session; a wake is registered for
@@ -379,10 +387,12 @@ struct path {
 	uint32_t inflight; /* transactions */
 	uint32_t fails;    /* refusals in a row */
 	uint32_t shun;     /* host that refused the last session */
-	uint8_t level;     /* list of site->open it is in, or LEVEL_NONE */
-	uint16_t turn; /* transactions left of its turn, where pools weigh */
-	uint8_t why;   /* the gate that shut last */
-	uint8_t shut;  /* the gate that is shut, for blocked time */
+	uint32_t ramp;  /* sessions that it may have since a block; 0 = any */
+	uint8_t level;  /* list of site->open it is in, or LEVEL_NONE */
+	uint16_t turn;  /* transactions left of its turn, where pools weigh */
+	uint8_t why;    /* the gate that shut last */
+	uint8_t shut;   /* the gate that is shut, for blocked time */
+	uint8_t nvague; /* refusals in a row that nobody understands */
 	bool is_idle;
 	bool is_known;       /* the peer has spoken about a recipient */
 	int64_t shut_us;     /* since when, if it is */
@@ -392,6 +402,7 @@ struct path {
 	uint32_t rate_count, rate_burst;
 	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
+	int64_t ramp_us; /* of the last step */
 	/* Sessions that the peer lets stand, as far as it has said; 0: it has
 	 * not. Refusals of one more in a row, the last, the next try. */
 	uint32_t crowd, crowd_fails;
@@ -606,6 +617,8 @@ void eng_rcpt_place(struct eng *e, uint32_t i, bool at_head);
 /* From R_NONE to wait or be held: in the queue of what is known so far. */
 void eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state,
     int64_t due_us);
+/* In R_NONE: only that source takes it from now on. */
+void eng_rcpt_pin(struct eng *e, uint32_t i, uint32_t src);
 /* From R_NONE to its end: PERSIST, LOG and what follows from them. */
 void eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
     const struct outcome *o, uint32_t src, uint32_t job);
@@ -634,6 +647,8 @@ int64_t eng_doubled(int64_t min_us, int64_t max_us, uint32_t fails);
 /* One like f, held once more. */
 uint32_t eng_flow_take(struct eng *e, const struct flow *f);
 void eng_flow_drop(struct eng *e, uint32_t flow);
+/* The same flow, but pinned to a source of that name. */
+uint32_t eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source);
 /* The queue of a flow at a home, made when there is none. */
 uint32_t eng_queue_get(struct eng *e, uint32_t home, uint32_t flow);
 void eng_queue_depth_add(struct eng *e, uint32_t q);
@@ -800,6 +815,8 @@ enum next_step { NEXT_QUEUE, NEXT_RCPT, NEXT_MSG };
 void eng_next_ask(const struct eng *e, uint32_t path, enum next_step step);
 /* The session counts as a stranger's no more. */
 void eng_stranger_leave(struct eng *e, struct sess *x);
+/* Is there more than one source that might? */
+bool eng_lane_has_choice(struct eng *e, struct lane *l);
 
 /* ---- session.c ---- */
 void eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target);
@@ -808,6 +825,27 @@ void eng_sess_close(struct eng *e, uint32_t sess);
 void eng_sess_relist(struct eng *e, uint32_t sess);
 void eng_on_up(struct eng *e, const struct ev_session_up *ev);
 void eng_on_down(struct eng *e, const struct ev_session_down *ev);
+
+/* ---- react.c ---- */
+/* Whom a refusal is about. Of the path: its recipients wait in their line, and no
+ * attempt of theirs is burned. */
+enum level {
+	LEVEL_RCPT,
+	LEVEL_GREY, /* the recipient, seen from that source */
+	LEVEL_PATH,
+	LEVEL_BLOCK, /* the path, and not only its pace */
+	LEVEL_AGAIN, /* nobody: it was not tried */
+	LEVEL_LOCAL  /* a fault of ours */
+};
+enum level eng_level_of(const struct ev_result *ev, const struct outcome *o);
+/* A refusal that does not say what it is about. */
+bool eng_is_vague(const struct outcome *o);
+/* One more of these for a path; true: they are about it. */
+bool eng_path_vague(struct path *p, uint32_t host);
+/* The receiver will not have the path for a while. */
+void eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us);
+/* Something went well: it may get one more session. */
+void eng_path_ramp_up(struct eng *e, struct path *p);
 
 /* ---- result.c ---- */
 void eng_on_result(struct eng *e, const struct ev_result *ev);

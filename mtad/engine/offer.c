@@ -30,13 +30,14 @@ eng_asker(const struct eng *e, uint32_t lane, uint32_t queue, uint32_t path)
 static bool
 is_for_another(struct eng *e, uint32_t lane, struct asker a, struct refusal *r)
 {
-	const struct epool *pool = eng_lane_pool(e, pool_at(&e->lanes, lane));
+	struct lane *l = pool_at(&e->lanes, lane);
+	const struct epool *pool = eng_lane_pool(e, l);
 	struct refusal k;
 
 	a.path = 0;
 	for (uint16_t i = 0; pool != NULL && i < pool->n; i++) {
 		if (pool->src[i] == a.src ||
-		    e->srcs[pool->src[i]].conf == SRC_NONE)
+		    !eng_lane_serves(e, l, &e->srcs[pool->src[i]]))
 			continue;
 		a.src = pool->src[i];
 		if (eng_caps_allow(e, &a, LINE_SEND, &k))

@@ -15,19 +15,35 @@
 
 #define GOLDEN UINT32_C(2654435769) /* 2^32 over the golden ratio */
 
-const struct epool *
-eng_lane_pool(struct eng *e, struct lane *l)
+/* What the present policy makes of it: its pool, and the source that it is
+ * pinned to, unless that has gone from the pool. */
+static void
+lane_bind(struct eng *e, struct lane *l)
 {
 	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
 
-	if (l->generation != e->generation) {
-		l->generation = e->generation;
-		l->pool = POOL_NONE;
-		for (uint32_t i = 0; i < e->npools; i++)
-			if (e->pools[i].name == name)
-				l->pool = (uint16_t)i;
-		eng_lane_ready(l);
+	l->generation = e->generation;
+	l->pool = POOL_NONE;
+	l->pin_src = 0;
+	for (uint32_t i = 0; i < e->npools; i++)
+		if (e->pools[i].name == name)
+			l->pool = (uint16_t)i;
+	eng_lane_ready(l);
+	if (l->pin == 0 || l->pool == POOL_NONE)
+		return;
+	for (uint16_t i = 0; i < e->pools[l->pool].n; i++) {
+		uint16_t src = e->pools[l->pool].src[i];
+
+		if (e->srcs[src].name == l->pin)
+			l->pin_src = src;
 	}
+}
+
+const struct epool *
+eng_lane_pool(struct eng *e, struct lane *l)
+{
+	if (l->generation != e->generation)
+		lane_bind(e, l);
 	return l->pool == POOL_NONE ? NULL : &e->pools[l->pool];
 }
 
@@ -36,7 +52,17 @@ eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
 {
 	if (eng_lane_pool(e, l) == NULL || src->conf == SRC_NONE)
 		return false;
+	if (l->pin_src != 0 && src != &e->srcs[l->pin_src])
+		return false;
 	return src->pools[l->pool / 64] >> (l->pool % 64) & 1;
+}
+
+bool
+eng_lane_has_choice(struct eng *e, struct lane *l)
+{
+	const struct epool *pool = eng_lane_pool(e, l);
+
+	return pool != NULL && pool->n > 1 && l->pin_src == 0;
 }
 
 void
@@ -72,6 +98,15 @@ place_of(const struct epool *p, uint32_t src)
 
 /* ---- sessions ----------------------------------------------------------------- */
 
+static void
+keep_only(struct turns *t, int place)
+{
+	for (uint32_t w = 0; w < ARRAY_LEN(t->left); w++)
+		t->left[w] &= place >= 0 && (uint32_t)place / 64 == w ?
+		    UINT64_C(1) << (place % 64) :
+		    0;
+}
+
 void
 eng_turns_begin(const struct lane *l, const struct epool *p, struct turns *t)
 {
@@ -82,6 +117,8 @@ eng_turns_begin(const struct lane *l, const struct epool *p, struct turns *t)
 
 		t->left[w] = l->ready[w] & all;
 	}
+	if (l->pin_src != 0)
+		keep_only(t, place_of(p, l->pin_src));
 }
 
 /* The first place from `from` on that is left, or -1. */

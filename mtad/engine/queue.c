@@ -22,10 +22,10 @@ flow_hash(const struct flow *f)
 	uint64_t h = hash_u64(((uint64_t)f->pool << 32) | f->tenant);
 
 	h = hash_u64(h ^ (((uint64_t)f->campaign << 8) | f->klass));
-	if ((f->sender_domain | f->signing_domain) == 0)
-		return h;
-	return hash_u64(
-	    h ^ (((uint64_t)f->sender_domain << 32) | f->signing_domain));
+	if ((f->sender_domain | f->signing_domain) != 0)
+		h = hash_u64(h ^
+		    (((uint64_t)f->sender_domain << 32) | f->signing_domain));
+	return f->pin == 0 ? h : hash_u64(h ^ f->pin);
 }
 
 static bool
@@ -34,7 +34,7 @@ flow_is(const struct flow *a, const struct flow *b)
 	return a->pool == b->pool && a->tenant == b->tenant &&
 	    a->campaign == b->campaign && a->klass == b->klass &&
 	    a->sender_domain == b->sender_domain &&
-	    a->signing_domain == b->signing_domain;
+	    a->signing_domain == b->signing_domain && a->pin == b->pin;
 }
 
 uint32_t
@@ -57,6 +57,15 @@ eng_flow_take(struct eng *e, const struct flow *like)
 	f->nrefs = 1;
 	ASSERT(map_put(&e->flow_map, h, i) == 0);
 	return i;
+}
+
+uint32_t
+eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source)
+{
+	struct flow f = *(const struct flow *)pool_at(&e->flows, flow);
+
+	f.pin = source;
+	return eng_flow_take(e, &f);
 }
 
 /* Takes flow i out of the chain of its hash. */
@@ -97,27 +106,61 @@ pair(uint32_t a, uint32_t b)
 	return ((uint64_t)a << 32) | b;
 }
 
-static uint32_t
-lane_get(struct eng *e, uint32_t site, uint32_t pool_name)
+static uint64_t
+lane_key(uint32_t site, uint32_t pool_name, uint32_t pin)
 {
-	uint32_t i = map_get(&e->lane_map, pair(site, pool_name));
+	uint64_t key = pair(site, pool_name);
+
+	return pin == 0 ? key : key ^ hash_u64(pin);
+}
+
+static uint32_t
+lane_get(struct eng *e, uint32_t site, uint32_t pool_name, uint32_t pin)
+{
+	uint64_t key = lane_key(site, pool_name, pin);
+	uint32_t first = map_get(&e->lane_map, key), i;
 	struct site *s = pool_at(&e->sites, site);
 	struct lane *l;
 
-	if (i != 0)
-		return i;
+	for (i = first; i != 0; i = l->twin) {
+		l = pool_at(&e->lanes, i);
+		if (l->site == site && l->pool_name == pool_name &&
+		    l->pin == pin)
+			return i;
+	}
 	l = eng_slot(&e->lanes, &i);
 	l->site = site;
 	l->pool_name = pool_name;
+	l->pin = pin;
+	l->twin = first;
 	l->counted_us = e->now;
 	/* Sources take turns also for a site that is seen now and then, whose
 	 * lane is new each time. */
 	l->cursor = (uint32_t)hash_u64(e->totals.sessions_total);
 	eng_lane_ready(l);
-	ASSERT(map_put(&e->lane_map, pair(site, pool_name), i) == 0);
+	ASSERT(map_put(&e->lane_map, key, i) == 0);
 	il_push_tail(K_LANE(e), &s->lanes, i);
 	eng_site_hold(e, site);
 	return i;
+}
+
+/* Takes the lane out of the chain of its key. */
+static void
+lane_unchain(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane), *p;
+	uint64_t key = lane_key(l->site, l->pool_name, l->pin);
+	uint32_t at = map_get(&e->lane_map, key);
+
+	if (at == lane && l->twin == 0) {
+		map_del(&e->lane_map, key);
+	} else if (at == lane) {
+		ASSERT(map_put(&e->lane_map, key, l->twin) == 0);
+	} else {
+		for (p = pool_at(&e->lanes, at); p->twin != lane;)
+			p = pool_at(&e->lanes, p->twin);
+		p->twin = l->twin;
+	}
 }
 
 void
@@ -134,7 +177,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 	eng_unwait(e, &l->waiter);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
-	map_del(&e->lane_map, pair(l->site, l->pool_name));
+	lane_unchain(e, lane);
 	il_remove(K_LANE(e), &s->lanes, lane);
 	pool_give(&e->lanes, lane);
 	eng_site_drop(e, site);
@@ -231,7 +274,7 @@ eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
 		il_push_tail(K_QUEUE(e), &d->waiting, i);
 		return i;
 	}
-	q->lane = lane_get(e, home, f->pool);
+	q->lane = lane_get(e, home, f->pool, f->pin);
 	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
 	q->oldest_us = e->now;
 	il_push_tail(K_QUEUE(e), &e->idle_queues, i);

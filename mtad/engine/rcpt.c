@@ -102,6 +102,18 @@ eng_rcpt_enter(struct eng *e, uint32_t i, uint32_t q, enum rcpt_state state,
 		wheel_set(&e->wheel, i, wake_us);
 }
 
+void
+eng_rcpt_pin(struct eng *e, uint32_t i, uint32_t src)
+{
+	struct rcpt *r = eng_rcpt(e, i);
+	const struct queue *q = pool_at(&e->queues, r->queue);
+	uint32_t home = q->home;
+	uint32_t flow = eng_flow_pin(e, q->flow, e->srcs[src].name);
+
+	rcpt_rebind(e, r, eng_queue_get(e, home, flow));
+	eng_flow_drop(e, flow);
+}
+
 /* The home of a domain's mail by what is known now. */
 static uint32_t
 dom_home(const struct dom *d, uint32_t index)

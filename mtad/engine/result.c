@@ -1,9 +1,8 @@
 /*
  * engine/result.c - what became of a transaction.
  *
- * Trouble is kept at its own level. A 4xx to RCPT, DATA or the final dot delays
- * that recipient by its schedule. A refusal before, any 421, and a connection
- * that broke before the message was sent delay the path; the recipients go
+ * Trouble is kept at its own level (react.c). What is about a recipient delays
+ * it by its schedule. What is about the path delays the path; the recipients go
  * back to the head of their line and no attempt of theirs is burned. What the
  * peer never saw goes back at once, and so does what a 421 met that only ends
  * a connection which has carried enough.
@@ -11,25 +10,6 @@
 #include "engine/engine_i.h"
 
 #define LOCAL_DELAY_US (10 * US_PER_S) /* a fault of ours: memory, disk */
-
-enum level { LEVEL_RCPT, LEVEL_PATH, LEVEL_AGAIN, LEVEL_LOCAL };
-
-static enum level
-level_of(const struct ev_result *ev, const struct outcome *o)
-{
-	if (o->klass == OUTCOME_UNSENT)
-		return o->stage == STAGE_LOCAL ? LEVEL_LOCAL : LEVEL_AGAIN;
-	if (o->klass != OUTCOME_TRANSIENT)
-		return LEVEL_RCPT;
-	if (o->stage == STAGE_LOCAL)
-		return LEVEL_LOCAL;
-	if (o->code == 421 || (o->code != 0 && o->stage <= STAGE_MAIL))
-		return LEVEL_PATH;
-	if (o->code == 0 && !ev->in_doubt &&
-	    (!ev->is_sent || o->stage < STAGE_DATA))
-		return LEVEL_PATH;
-	return LEVEL_RCPT;
-}
 
 static void
 count(struct eng *e, struct txn *t, uint32_t src, const struct outcome *o)
@@ -60,7 +40,7 @@ again(struct eng *e, uint32_t i)
 
 static void
 retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
-    uint32_t luck)
+    uint32_t luck, bool stays)
 {
 	struct rcpt *r = eng_rcpt(e, i);
 	int64_t due;
@@ -72,6 +52,8 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
 	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);
 	if (((struct queue *)pool_at(&e->queues, r->queue))->study != 0)
 		eng_study_later(e, r->queue, r->attempts, due);
+	if (stays)
+		eng_rcpt_pin(e, i, src);
 	if (!eng_mark_apply(e, i))
 		eng_rcpt_rest(e, i, R_DEFERRED, due);
 }
@@ -87,13 +69,46 @@ finish(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src)
 	    o, src, 0);
 }
 
+/* Who has been refused so shall be seen from the same address again; where there
+ * is but one, it will be. */
+static bool
+keeps_source(struct eng *e, const struct rcpt *r)
+{
+	const struct queue *q = pool_at(&e->queues, r->queue);
+
+	return q->lane != 0 &&
+	    eng_lane_has_choice(e, pool_at(&e->lanes, q->lane));
+}
+
+/* For what its path is. Where that is not only what the first in line meets, it
+ * lets others go first the second time. */
+static void
+wait_for_path(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
+    bool stays)
+{
+	struct rcpt *r = eng_rcpt(e, i);
+	bool was_here = o->stage > STAGE_MAIL && r->last_code == o->code &&
+	    r->last_stage == o->stage;
+
+	eng_rcpt_remember(r, o);
+	eng_log_shared(e, i, o, src, 0);
+	if (stays)
+		eng_rcpt_pin(e, i, src);
+	if (!eng_mark_apply(e, i))
+		eng_rcpt_place(e, i, !was_here);
+}
+
 /* One recipient, out of its transaction, in R_NONE. */
 static void
 settle(struct eng *e, uint32_t i, const struct outcome *o, enum level level,
     uint32_t src, uint32_t luck)
 {
-	struct msg *m = eng_msg(e, eng_rcpt(e, i)->msg);
+	struct rcpt *r = eng_rcpt(e, i);
+	struct msg *m = eng_msg(e, r->msg);
+	bool stays = false;
 
+	if (level == LEVEL_GREY || level == LEVEL_BLOCK)
+		stays = keeps_source(e, r);
 	if (m->is_damaged) {
 		eng_rcpt_free(e, i);
 		return;
@@ -106,13 +121,13 @@ settle(struct eng *e, uint32_t i, const struct outcome *o, enum level level,
 		eng_rcpt_rest(e, i, R_DEFERRED, e->now + LOCAL_DELAY_US);
 		return;
 	case LEVEL_PATH:
-		eng_rcpt_remember(eng_rcpt(e, i), o);
-		eng_log_shared(e, i, o, src, 0);
-		again(e, i);
+	case LEVEL_BLOCK:
+		wait_for_path(e, i, o, src, stays);
 		return;
 	case LEVEL_RCPT:
+	case LEVEL_GREY:
 		if (o->klass == OUTCOME_TRANSIENT)
-			retry_later(e, i, o, src, luck);
+			retry_later(e, i, o, src, luck, stays);
 		else
 			finish(e, i, o, src);
 	}
@@ -170,7 +185,7 @@ says_bye(struct eng *e, struct sess *x, const struct ev_result *ev)
 	while (k + 1 < ev->n && o[k].klass == OUTCOME_BOUNCED)
 		k++; /* an address that cannot be sent */
 	if (o[k].klass != OUTCOME_TRANSIENT || o[k].code != 421 ||
-	    o[k].stage != STAGE_MAIL)
+	    o[k].stage != STAGE_MAIL || eng_level_of(ev, &o[k]) != LEVEL_PATH)
 		return false;
 	return eng_host_said_bye(e, x->host, x->has_delivered ? x->ndone : 0);
 }
@@ -196,8 +211,9 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 {
 	struct sess *x = pool_get(&e->sessions, ev->session);
 	struct txn *t = pool_get(&e->txns, ev->txn);
-	bool works = false, fails = false, unsent = false, bye;
-	uint32_t path, src, luck, n;
+	bool works = false, fails = false, unsent = false, vague = false;
+	bool blocked = false, bye;
+	uint32_t path, host, src, luck, n;
 	int64_t began;
 	struct path *p;
 
@@ -205,6 +221,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		return;
 	ASSERT(ev->n == t->rcpts.n);
 	path = x->path;
+	host = x->host;
 	p = pool_at(&e->paths, path);
 	src = p->src;
 	eng_next_ask(e, path, NEXT_RCPT);
@@ -214,10 +231,12 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	for (n = ev->n; n-- > 0;) {
 		const struct outcome *o = &ev->rcpt[n];
 		bool is_bye = bye && o->klass == OUTCOME_TRANSIENT;
-		enum level level = is_bye ? LEVEL_AGAIN : level_of(ev, o);
+		enum level level = is_bye ? LEVEL_AGAIN : eng_level_of(ev, o);
 
 		works |= o->klass == OUTCOME_DELIVERED;
 		fails |= level == LEVEL_PATH;
+		blocked |= level == LEVEL_BLOCK;
+		vague |= level == LEVEL_RCPT && eng_is_vague(o);
 		unsent |= level == LEVEL_AGAIN;
 		if (o->klass != OUTCOME_UNSENT && !is_bye)
 			count(e, t, src, o);
@@ -237,9 +256,13 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		eng_stranger_leave(e, x);
 	}
 	txn_free(e, ev->txn.index);
-	if (works)
+	if (works) {
 		eng_path_works(p, began);
-	if (fails)
+		eng_path_ramp_up(e, p);
+	}
+	if (blocked)
+		eng_path_blocked(e, path, began);
+	else if (fails || (vague && !works && eng_path_vague(p, host)))
 		eng_path_failed(e, path, began);
 	eng_path_pump(e, path);
 }

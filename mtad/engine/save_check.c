@@ -31,6 +31,7 @@ static const struct ref {
 	REF_OR_NONE(rcpts, rcpt, link.next, rcpts),
 	REF_OR_NONE(rcpts, rcpt, link.prev, rcpts),
 	REF_OR_NONE(flows, flow, twin, flows),
+	REF_OR_NONE(lanes, lane, twin, lanes),
 	REF_OR_NONE(sites, site, twin, sites),
 	REF_OR_NONE(hosts, host, twin, hosts),
 	REF_OR_NONE(hosts, host, probe, sessions),

@@ -235,6 +235,8 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 		return WHY_CONN;
 	if (is_crowded(e, p, until_us))
 		return WHY_CONN;
+	if (p->ramp != 0 && p->nsess >= p->ramp)
+		return WHY_BACKOFF;
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;
@@ -317,6 +319,7 @@ eng_path_works(struct path *p, int64_t began_us)
 		return;
 	p->fails = 0;
 	p->shun = 0;
+	p->nvague = 0;
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */

@@ -106,6 +106,8 @@ view_queue_members(const struct core *c, struct jsonw *w,
 	view_name(c, w, "pool", q->pool);
 	view_name(c, w, "tenant", q->tenant);
 	view_name(c, w, "campaign", q->campaign);
+	if (q->pin != 0)
+		view_name(c, w, "pinned_to", q->pin);
 	jw_ku64(w, "depth", q->depth);
 	jw_ku64(w, "due", q->due);
 	jw_ku64(w, "deferred", q->deferred);

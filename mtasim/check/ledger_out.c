@@ -82,6 +82,16 @@ led_assigned(struct ledger *l, const struct job *j)
 	led_share_served(l, in, rcpt_at(in, j->rcpt[0].number));
 }
 
+/* A refusal after which it shall be seen from the same address again. */
+static bool
+pins(const struct outcome *o)
+{
+	return o->is_judged && o->klass == OUTCOME_TRANSIENT &&
+	    (o->judged.kind == KIND_GREYLIST || o->judged.scope == SCOPE_PATH ||
+		o->judged.scope == SCOPE_SOURCE ||
+		o->judged.scope == SCOPE_NETBLOCK);
+}
+
 /* The flight is over; may a receiver have taken it? */
 static void
 landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
@@ -91,6 +101,7 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 
 	c->is_flying = false;
 	c->told_us = l->now_us;
+	c->is_pinned |= pins(o);
 	/* A fault of ours: the engine gives it a rest and writes nothing. */
 	if (o->stage == STAGE_LOCAL)
 		c->told_us += LOCAL_REST_US;

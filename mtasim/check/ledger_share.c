@@ -39,7 +39,8 @@ void
 led_share_served(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c)
 {
-	l->lane_served[lane_of(in, c)]++;
+	/* Who waits for one source stands in a line of its own. */
+	l->lane_served[lane_of(in, c)] += !c->is_pinned;
 	l->queue_served[queue_of(in, c)] = true;
 }
 
@@ -84,7 +85,7 @@ is_ready(const struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c)
 {
 	return c->klass == OUTCOME_NONE && !c->is_flying && !c->is_held &&
-	    !c->is_waived && !in->is_aside &&
+	    !c->is_waived && !c->is_pinned && !in->is_aside &&
 	    c->due_us + WHEEL_US <= l->looked_us &&
 	    in->submitted_us <= l->looked_us && c->told_us <= l->looked_us &&
 	    l->known_us[c->site % LED_SITES * LED_DOMAINS + c->number] <=

@@ -45,7 +45,8 @@ write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
 		put(s, b, "burst: %u, ", 1, 20);
 	}
 	put(s, b, "backoff_min: %us, ", 1, 20);
-	put(s, b, "backoff_max: %us }\n", 20, 120);
+	put(s, b, "backoff_max: %us, ", 20, 120);
+	put(s, b, "block_pause: %us }\n", 2, 120);
 }
 
 static void
@@ -182,7 +183,7 @@ bound(const struct sim *s)
 
 		for (uint32_t k = 0; k < c->nshapes; k++) {
 			const struct eng_shape *h = &c->shapes[k].shape;
-			int64_t more = 2 * h->backoff_max_us;
+			int64_t more = 2 * MAX(h->backoff_max_us, h->block_us);
 
 			if (h->rate_count)
 				more += h->rate_period_us / h->rate_count *

@@ -452,6 +452,11 @@ result(struct world *w, const struct due *d)
 				      0;
 		if (o->klass == OUTCOME_TRANSIENT && dice >= 85)
 			o->stage = dice < 90 ? STAGE_MAIL : STAGE_RCPT;
+		if (o->code >= 400 && rng_below(&w->rng, 2)) {
+			o->is_judged = true;
+			o->judged.kind = (uint8_t)rng_below(&w->rng, KIND_N);
+			o->judged.scope = (uint8_t)rng_below(&w->rng, SCOPE_N);
+		}
 	}
 	step(w, &ev);
 	if (!w->healed && rng_below(&w->rng, 20) == 0)
