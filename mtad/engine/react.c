@@ -112,10 +112,9 @@ eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us)
 	p->fails = began_us < p->fail_us ? MAX(p->fails, 1) : p->fails + 1;
 	p->fail_us = e->now;
 	p->ramp = 1;
-	p->ramp_us = e->now;
 	pause = eng_doubled(s->block_us, MAX(s->block_us, s->backoff_max_us),
 	    (p->fails + BLOCKS_ALIKE - 1) / BLOCKS_ALIKE);
-	p->backoff_until_us = e->now + pause;
+	p->backoff_until_us = p->ramp_us = e->now + pause;
 	eng_path_park(e, path, WHY_BACKOFF, p->backoff_until_us);
 }
 
