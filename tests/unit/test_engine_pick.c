@@ -26,7 +26,7 @@ struct world {
 	int64_t now;
 	uint32_t nmsg;
 	bool refuses[ENG_SOURCES_MAX]; /* 421 to whom comes from there */
-	bool defers;                   /* 450 to every first attempt */
+	bool defers; /* 450, mailbox full, to every first attempt */
 	bool is_shy; /* every session ends behind its message */
 	uint32_t opened[ENG_SOURCES_MAX], sent[ENG_SOURCES_MAX];
 	uint32_t elsewhere;            /* retries that left by another source */
@@ -82,7 +82,10 @@ on_assign(struct world *w, const struct eng_cmd *c)
 		w->first_by[c->assign.msg] = s;
 		o = (struct outcome){ .klass = OUTCOME_TRANSIENT,
 			.stage = STAGE_RCPT,
-			.code = 450 };
+			.code = 450,
+			.is_judged = true,
+			.judged = { .kind = KIND_MAILBOX_FULL,
+			    .scope = SCOPE_RECIPIENT } };
 	} else {
 		w->sent[s]++;
 		w->elsewhere += w->defers && w->first_by[c->assign.msg] != s;
