@@ -89,12 +89,20 @@ struct conf_shape {
 	struct conf_origin at[ENG_SHAPE_BITS + 1];
 };
 
+/* All that goes to a provider together, or from one source. 0 = no limit. */
+struct conf_cap {
+	uint32_t conns_max, rate_count;
+	int64_t rate_period_us;
+	struct conf_origin conns_at, rate_at;
+};
+
 struct conf_provider {
 	struct slice name;
 	uint32_t nmx, ndomains, nhosts;
 	struct slice mx[CONF_SUFFIXES_MAX];
 	struct slice domains[CONF_SUFFIXES_MAX];
 	struct slice hosts[CONF_SUFFIXES_MAX];
+	struct conf_cap total, source; /* of all sources; of each */
 	struct conf_shape limits;
 	uint32_t nsources;
 	struct conf_shape *sources; /* for one source; pattern: its name */

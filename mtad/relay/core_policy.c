@@ -2,6 +2,8 @@
  * relay/core_policy.c - configuration to the engine's policy: texts become
  * names, the rest is copied.
  */
+#include <stdio.h>
+
 #include "conf/shaping.h"
 #include "relay/core_i.h"
 
@@ -90,6 +92,31 @@ compile_pair(const struct conf *conf, uint32_t provider, uint32_t source,
 				    layer(conf, &in->sources[k], p) };
 }
 
+/* All that goes to a provider together is a limit on a tuple. */
+static void
+compile_cap(struct core *c, const struct conf_provider *in,
+    const struct conf_cap *cap, uint32_t dims, struct eng_policy *p)
+{
+	struct eng_limit_conf *out = &p->caps[p->ncaps];
+	char name[MAILBOX_MAX + 1];
+	int n;
+
+	if ((cap->conns_max == 0 && cap->rate_count == 0) ||
+	    p->ncaps == ENG_CAPS_MAX)
+		return;
+	n = snprintf(name, sizeof(name), "provider %.*s%s", SLF(in->name),
+	    dims != 0 ? ", each source" : "");
+	p->ncaps++;
+	out->name = core_tag(c, slice_of(name, (size_t)n));
+	out->dims = (uint16_t)dims;
+	out->where[DIM_PROVIDER] = core_tag(c, in->name);
+	out->conns_max = cap->conns_max;
+	if (cap->rate_count != 0)
+		out->msgs = (struct eng_rate){ .count = cap->rate_count,
+			.burst = 1,
+			.period_us = cap->rate_period_us };
+}
+
 static void
 compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 {
@@ -99,6 +126,10 @@ compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.name = core_tag(c, conf->providers[i].name),
 			.shape = layer(conf, &conf->providers[i].limits, p),
 		};
+		compile_cap(c, &conf->providers[i], &conf->providers[i].source,
+		    1u << DIM_SOURCE, p);
+		compile_cap(c, &conf->providers[i], &conf->providers[i].total,
+		    0, p);
 		if (conf->providers[i].nsources == 0)
 			continue;
 		for (uint32_t k = 0; k < p->nsources; k++)
