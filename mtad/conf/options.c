@@ -374,6 +374,16 @@ static const struct opt shaping[] = {
 };
 const struct opt_group shaping_options = ROWS(shaping);
 
+static void
+limit_begin(const struct conf *c, void *entry)
+{
+	(void)c;
+	*(struct conf_limit *)entry = (struct conf_limit){ .conn_burst = 1,
+		.ramp_start = 1,
+		.burst = 1,
+		.rcpt_burst = ENG_TXN_RCPTS_MAX };
+}
+
 static const struct opt retry[] = {
 	{ "first", OPT_DURATION, AT(retry.first_us), "10m",
 	    RANGE(S / 100, 7 * DAY_US),
@@ -558,6 +568,15 @@ static const struct opt top[] = {
 		    "that matches counts, else `default`; what an entry does "
 		    "not say is as its provider's entry says, and then as in "
 		    "`default`." },
+	{ "limit", OPT_MAP, .group = &conf_limit_options, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_limit, caps, ncaps, ENG_CAPS_MAX),
+	    .begin = limit_begin,
+	    .help = "Limits beyond those of one path, each under a name: on "
+		    "all mail that matches `where`, apart for each value, or "
+		    "combination of values, of what `per` names. All that "
+		    "apply must agree; mail without a value that `per` "
+		    "names is not limited. `mtad limits` shows what they have "
+		    "used and who waits for them (see limits.md)." },
 	PROVIDERS(struct conf, own.),
 	{ "shaping", OPT_PATH, AT(shaping),
 	    COUNT(struct conf, nshaping, CONF_SHAPING_MAX),
