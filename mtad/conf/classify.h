@@ -55,7 +55,8 @@ void class_desk_free(struct class_desk *d);
 
 void classify(const struct classifier *k, struct class_desk *d,
     const struct class_query *q, struct class_answer *out);
-/* Puts what a refusal means into it; anything else stays as it is. */
+/* Puts what a refusal means into it: where trying again can help a 5xx is no
+ * bounce. Anything else stays as it is. */
 void class_judge(const struct classifier *k, struct class_desk *d,
     struct slice provider, struct slice text, struct outcome *o);
 

@@ -232,7 +232,7 @@ static const struct {
 	{ STEP_GIVEN, "the settings", give_settings },
 	{ STEP_GIVEN, "the seed <n>", give_seed },
 	{ STEP_WHEN,
-	    "<n> messages for <w> (arrive|arrive_at_once) [ in <d> ] "
+	    "<n> messages for <w> (arrive_at_once|arrive) [ in <d> ] "
 	    "[ after <d> ] [ from <w> ] [ of tenant <w> ] "
 	    "[ to <n> mailboxes ] [ with <n> recipients each ]",
 	    when_mail },

@@ -4,6 +4,7 @@
 #include "world/guard.h"
 
 #define DAY_US (86400 * US_PER_S)
+#define TRUST_EVERY_US (3600 * US_PER_S) /* [PGY]; see share/receivers */
 
 void
 guard_memory_init(struct guard_memory *m, uint64_t seed)
@@ -47,36 +48,37 @@ netblock_of(const struct ip *ip, uint8_t bits)
 
 static uint64_t
 key_of(const struct behave *b, const struct guard_memory *m,
-    const struct guard *g, const struct guard_ask *a)
+    const struct guard *g, uint16_t by, const struct guard_ask *a)
 {
-	uint64_t h = hash_u64(m->seed + (uint64_t)(g - b->guards) + 1);
+	uint64_t h =
+	    hash_u64(m->seed + ((uint64_t)(g - b->guards) << 16) + by + 1);
 	struct ip net;
 
-	if (g->by & BY_SOURCE)
+	if (by & BY_SOURCE)
 		h = hash_u64(h ^ ip_hash(&a->ip));
-	if (g->by & BY_NETBLOCK) {
+	if (by & BY_NETBLOCK) {
 		net = netblock_of(&a->ip, g->mask);
 		h = hash_u64(h ^ ip_hash(&net));
 	}
-	if (g->by & BY_SENDER)
+	if (by & BY_SENDER)
 		h = mix(h ^ BY_SENDER, a->sender);
-	if (g->by & BY_RECIPIENT)
+	if (by & BY_RECIPIENT)
 		h = mix(h ^ BY_RECIPIENT, a->rcpt);
-	if (g->by & BY_DOMAIN)
+	if (by & BY_DOMAIN)
 		h = mix(h ^ BY_DOMAIN, a->domain);
-	if (g->by & BY_CONNECTION)
+	if (by & BY_CONNECTION)
 		h = hash_u64(h ^ a->connection);
-	if (g->by & BY_TRANSACTION)
+	if (by & BY_TRANSACTION)
 		h = hash_u64(h ^ BY_TRANSACTION ^ a->transaction << 8);
 	return h;
 }
 
 /* The cell of a key; NULL when there are too many. */
 static struct guard_cell *
-cell_of(const struct behave *b, struct guard_memory *m, const struct guard *g,
-    const struct guard_ask *a)
+cell_by(const struct behave *b, struct guard_memory *m, const struct guard *g,
+    uint16_t by, const struct guard_ask *a)
 {
-	uint64_t key = key_of(b, m, g, a);
+	uint64_t key = key_of(b, m, g, by, a);
 	uint32_t at = map_get(&m->at, key);
 	struct guard_cell *grown;
 
@@ -94,6 +96,13 @@ cell_of(const struct behave *b, struct guard_memory *m, const struct guard *g,
 		return NULL;
 	m->cells[m->ncells] = (struct guard_cell){ .n = 0 };
 	return &m->cells[m->ncells++];
+}
+
+static struct guard_cell *
+cell_of(const struct behave *b, struct guard_memory *m, const struct guard *g,
+    const struct guard_ask *a)
+{
+	return cell_by(b, m, g, g->by, a);
 }
 
 static uint32_t *
@@ -195,28 +204,43 @@ days_has(const struct guard *g, struct guard_cell *c, const struct guard_ask *a,
 	return takes ? c->n <= g->days[day] : c->n < g->days[day];
 }
 
+/* The client as a whole, which has a cell of its own beside those of its
+ * triplets; NULL where nobody keeps it. */
+static struct guard_cell *
+client_of(const struct behave *b, struct guard_memory *m, const struct guard *g,
+    const struct guard_ask *a)
+{
+	if (g->trusts_after == 0)
+		return NULL;
+	return cell_by(b, m, g, g->by & (BY_SOURCE | BY_NETBLOCK), a);
+}
+
+/* One more that came back as it should; one an hour counts at most. */
+static void
+trust(struct guard_cell *client, int64_t now)
+{
+	if (client == NULL ||
+	    (client->n > 0 && now - client->from_us < TRUST_EVERY_US))
+		return;
+	client->from_us = now;
+	client->n++;
+}
+
 /* A triplet: first seen, then let in if it comes back neither too early nor too
  * late. */
 static bool
 greylist_has(const struct behave *b, struct guard_memory *m,
     const struct guard *g, uint32_t index, const struct guard_ask *a)
 {
-	struct guard client = *g;
-	struct guard_cell *c = &m->cells[index], *whole;
+	struct guard_cell *client = client_of(b, m, g, a);
+	struct guard_cell *c = &m->cells[index];
 	int64_t passed = a->now_us - c->from_us;
-	bool known = c->is_seen && c->n > 0 && passed <= g->known_us;
 
-	/* The client as a whole has a cell of its own, beside those of its
-	 * triplets. */
-	client.by &= BY_SOURCE | BY_NETBLOCK;
-	if (g->trusts_after > 0) {
-		whole = cell_of(b, m, &client, a);
-		if (whole && whole->n >= g->trusts_after)
-			return true;
-		c = &m->cells[index];
-	}
-	if (known) {
+	if (client && client->n >= g->trusts_after)
+		return true;
+	if (c->is_seen && c->n > 0 && passed <= g->known_us) {
 		c->from_us = a->now_us;
+		trust(client, a->now_us);
 		return true;
 	}
 	if (!c->is_seen || c->n > 0 || passed > g->within_us) {
@@ -228,8 +252,7 @@ greylist_has(const struct behave *b, struct guard_memory *m,
 		return false;
 	c->from_us = a->now_us;
 	c->n = 1;
-	if (g->trusts_after > 0 && (whole = cell_of(b, m, &client, a)) != NULL)
-		whole->n++;
+	trust(client, a->now_us);
 	return true;
 }
 

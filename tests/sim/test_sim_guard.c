@@ -298,8 +298,33 @@ a_greylist_knows_triplets(void **state)
 	from(&r, "192.0.2.77");
 	assert_true(!asks(&r, AT_RCPT, 127 * m)); /* too late: begins anew */
 	assert_true(asks(&r, AT_RCPT, 133 * m));
-	r.a.rcpt = SL("w@r.example"); /* two triplets: the client is known */
+	/* Two triplets, more than an hour apart: the client is known. */
+	r.a.rcpt = SL("w@r.example");
 	assert_true(asks(&r, AT_RCPT, 134 * m));
+	from(&r, "192.0.3.77");
+	assert_true(!asks(&r, AT_RCPT, 134 * m));
+	rig_free(&r);
+}
+
+static void
+trust_is_counted_once_an_hour(void **state)
+{
+	struct rig r =
+	    rig_make("v: { at: rcpt, greylist: 5m, trusts_after: 2 }");
+	static const char *const rcpts[] = { "a@r", "b@r", "c@r" };
+	int64_t m = 60 * US_PER_S;
+
+	(void)state;
+	for (int64_t t = 0; t <= 5; t += 5)
+		for (size_t i = 0; i < ARRAY_LEN(rcpts); i++) {
+			r.a.rcpt = slice_str(rcpts[i]);
+			assert_true(asks(&r, AT_RCPT, t * m) == (t == 5));
+		}
+	r.a.rcpt = SL("d@r");
+	assert_true(!asks(&r, AT_RCPT, 6 * m));
+	assert_true(asks(&r, AT_RCPT, 66 * m));
+	r.a.rcpt = SL("e@r");
+	assert_true(asks(&r, AT_RCPT, 67 * m));
 	rig_free(&r);
 }
 
@@ -384,6 +409,7 @@ main(void)
 		cmocka_unit_test(a_guard_may_open_again_slowly),
 		cmocka_unit_test(a_young_source_has_so_much_a_day),
 		cmocka_unit_test(a_greylist_knows_triplets),
+		cmocka_unit_test(trust_is_counted_once_an_hour),
 		cmocka_unit_test(a_recipient_has_a_rate_of_its_own),
 		cmocka_unit_test(time_that_begins_anew_forgets),
 		cmocka_unit_test(some_sources_only),

@@ -378,6 +378,44 @@ folding_makes_texts_alike(void **state)
 	}
 }
 
+/* Where trying again can help it is tried again, whatever the code. */
+static void
+a_soft_5xx_is_no_bounce(void **state)
+{
+	static const struct {
+		const char *text;
+		uint16_t code;
+		uint8_t klass, wants;
+	} cases[] = {
+		{ "limited", 550, OUTCOME_BOUNCED, OUTCOME_TRANSIENT },
+		{ "unknown", 550, OUTCOME_BOUNCED, OUTCOME_BOUNCED },
+		{ "anything", 550, OUTCOME_BOUNCED, OUTCOME_BOUNCED },
+		{ "unknown", 450, OUTCOME_TRANSIENT, OUTCOME_TRANSIENT },
+		{ "limited", 550, OUTCOME_UNSENT, OUTCOME_UNSENT },
+	};
+	struct classifier *k =
+	    make("rules:\n- { text: [limited], category: "
+		 "PolicyRelated, kind: throttle, hard: false "
+		 "}\n- { text: [unknown], category: "
+		 "InvalidRecipient, kind: unknown_user }\n");
+	struct class_desk *d;
+
+	(void)state;
+	if (k == NULL)
+		fail_msg("%s", said);
+	d = class_desk_new(k);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct outcome o = { .klass = cases[i].klass,
+			.code = cases[i].code };
+
+		class_judge(k, d, SL(""), slice_str(cases[i].text), &o);
+		assert_true(o.is_judged);
+		assert_int_equal(o.klass, cases[i].wants);
+	}
+	class_desk_free(d);
+	classifier_free(k);
+}
+
 int
 main(void)
 {
@@ -390,6 +428,7 @@ main(void)
 		cmocka_unit_test(replies_are_cut_where_they_end),
 		cmocka_unit_test(a_long_text_is_cut_and_no_more),
 		cmocka_unit_test(folding_makes_texts_alike),
+		cmocka_unit_test(a_soft_5xx_is_no_bounce),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
