@@ -2,7 +2,7 @@
  * engine/check.c - the full audit: every count against what it counts, every
  * waiting recipient against its wake. For tests; walks everything.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 struct tally {
 	uint64_t state[R_STATES];
@@ -65,6 +65,8 @@ check_ready(const struct eng *e, const struct lane *l)
 
 		if (l->ready[k / 64] >> (k % 64) & 1)
 			continue;
+		if (e->srcs[p->src[k]].plan != 0 && l->wait_warm != 0)
+			continue;
 		ASSERT(path != 0);
 		ASSERT(((struct path *)pool_at(&e->paths, path))->shut !=
 		    WHY_NONE);
@@ -81,7 +83,7 @@ check_lane(const struct eng *e, const struct lane *l)
 	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
-	    e->is_disk_full || l->waiter != 0;
+	    l->wait_warm != 0 || e->is_disk_full || l->waiter != 0;
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
@@ -175,6 +177,20 @@ check_base(const struct eng *e)
 	ASSERT(e->nstrangers == 0 && e->nclosing == 0);
 }
 
+/* Who waits for a young source has a wake: the word that more is kept, its next
+ * hour or day, a session that is to come up, or it looks now. */
+static void
+check_warm(const struct eng *e, const struct warm *w)
+{
+	bool wakes = w->is_pending || w->is_hot || w->nopening != 0 ||
+	    heap_has(&w->timer.node);
+
+	ASSERT(w->sent <= w->granted && w->granted <= w->asked);
+	ASSERT(w->lanes.n == 0 || wakes);
+	ASSERT(w->paths.n == 0 || w->is_pending || w->is_hot);
+	ASSERT(w->plan <= e->policy->nwarmups);
+}
+
 #define EACH(pool, i)                                                          \
 	for (uint32_t i = 1; i < (pool).next_new; i++)                         \
 		if (pool_is_live(&(pool), i))
@@ -205,6 +221,8 @@ eng_check(const struct eng *e)
 		ASSERT(!x->is_stranger || x->ndone == 0);
 	}
 	check_meters(e);
+	EACH(e->warms, i)
+	check_warm(e, pool_at(&e->warms, i));
 	ASSERT(t.opening == e->opening.n && t.strangers == e->nstrangers);
 	check_base(e);
 }

@@ -2,7 +2,7 @@
  * engine/conf.c - a new policy: sources and pools by name, and everything that
  * is bound to the old one is made to look again, in slices.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 static uint32_t
 src_of(struct eng *e, uint32_t name)
@@ -29,6 +29,7 @@ sources_set(struct eng *e, const struct eng_policy *p)
 {
 	for (uint32_t i = 1; i < e->nsrcs; i++) {
 		e->srcs[i].conf = SRC_NONE;
+		e->srcs[i].plan = 0;
 		memset(e->srcs[i].pools, 0, sizeof(e->srcs[i].pools));
 	}
 	for (uint32_t k = 0; k < p->nsources; k++) {
@@ -37,9 +38,31 @@ sources_set(struct eng *e, const struct eng_policy *p)
 		if (i == 0)
 			continue;
 		e->srcs[i].conf = (uint16_t)k;
+		e->srcs[i].plan = p->sources[k].warmup;
 		e->srcs[i].has_v4 = p->sources[k].has_v4;
 		e->srcs[i].has_v6 = p->sources[k].has_v6;
 		e->srcs[i].netblock = p->sources[k].netblock;
+	}
+}
+
+/* Sources of the policy's pool `from` that the pool has not yet. */
+static void
+pool_fill(struct eng *e, const struct eng_policy *p, uint32_t pool,
+    uint32_t from)
+{
+	const struct eng_pool_conf *in = &p->pools[from];
+	struct epool *out = &e->pools[pool];
+
+	for (uint32_t j = 0; j < in->nsources; j++) {
+		uint32_t at = in->sources[j], i, k = 0;
+
+		i = at < p->nsources ? src_of(e, p->sources[at].name) : 0;
+		while (k < out->n && out->src[k] != i)
+			k++;
+		if (i == 0 || k < out->n || k == ENG_POOL_SOURCES_MAX)
+			continue;
+		out->weight[k] = MAX(in->weights[j], 1);
+		out->src[out->n++] = (uint16_t)i;
 	}
 }
 
@@ -53,24 +76,22 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 	sources_set(e, p);
 	e->npools = p->npools;
 	for (uint32_t k = 0; k < p->npools; k++) {
-		struct epool *out = &e->pools[k];
-
-		out->name = p->pools[k].name;
-		out->n = 0;
-		for (uint32_t j = 0; j < p->pools[k].nsources; j++) {
-			uint32_t at = p->pools[k].sources[j], i;
-
-			if (at >= p->nsources)
-				continue;
-			i = src_of(e, p->sources[at].name);
-			if (i == 0)
-				continue;
-			out->weight[out->n] = MAX(p->pools[k].weights[j], 1);
-			out->src[out->n++] = (uint16_t)i;
-			e->srcs[i].pools[k / 64] |= UINT64_C(1) << (k % 64);
+		e->pools[k].name = p->pools[k].name;
+		e->pools[k].n = 0;
+		pool_fill(e, p, k, k);
+		e->pools[k].nown = e->pools[k].n;
+		for (uint32_t j = 0; j < e->pools[k].n; j++)
+			e->srcs[e->pools[k].src[j]].pools[k / 64] |= UINT64_C(1)
+			    << (k % 64);
+		e->pools[k].over = POOL_NONE;
+		if (p->pools[k].overflow != 0 &&
+		    p->pools[k].overflow <= p->npools) {
+			e->pools[k].over = p->pools[k].overflow - 1;
+			pool_fill(e, p, k, e->pools[k].over);
 		}
-		eng_pool_order(out);
+		eng_pool_order(&e->pools[k]);
 	}
+	eng_warm_conf(e);
 }
 
 void

@@ -7,7 +7,7 @@
  * on, an operator's job, timers after a pause) is put on a list and done in
  * slices by EV_TICK; while any such list holds something the deadline is now.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 #define TEXT(name, text) text,
 static const char *const why_names[] = { ENG_WHY_TABLE(TEXT) };
@@ -132,6 +132,7 @@ eng_pools_init(struct eng *e)
 	    MIN((uint64_t)sess * AHEAD_MAX, many));
 	pool_init(&e->studies, sizeof(struct study), many);
 	pool_init(&e->marks, sizeof(struct mark), many);
+	pool_init(&e->warms, sizeof(struct warm), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -147,7 +148,8 @@ maps_init(struct eng *e)
 {
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
+		&e->warm_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -178,10 +180,12 @@ eng_free(struct eng *e)
 	struct pool *pools[] = { &e->studies, &e->rcpts, &e->doms, &e->hosts,
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
-		&e->meters, &e->windows, &e->charges, &e->waiters, &e->shares };
+		&e->meters, &e->windows, &e->charges, &e->waiters, &e->shares,
+		&e->warms };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
+		&e->warm_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -209,10 +213,11 @@ eng_memory(const struct eng *e)
 		&e->sites, &e->hosts, &e->flows, &e->queues, &e->lanes,
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->meters, &e->windows, &e->charges,
-		&e->waiters, &e->shares };
+		&e->waiters, &e->shares, &e->warms };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map };
+		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
+		&e->warm_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -277,6 +282,9 @@ timers_run(struct eng *e)
 		case TIMER_METER:
 			eng_meter_timer(e, t->index);
 			break;
+		case TIMER_WARM:
+			eng_warm_timer(e, t->index);
+			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);
 			break;
@@ -301,9 +309,9 @@ static bool
 has_more(const struct eng *e)
 {
 	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
-	    e->moving.n != 0 || e->njobs != 0 || e->conf_lane != 0 ||
-	    e->conf_waiter != 0 || (e->woken.n != 0 && !e->is_disk_full) ||
-	    e->conf_dom != 0;
+	    (e->warm_hot.n != 0 && !e->is_disk_full) || e->moving.n != 0 ||
+	    e->njobs != 0 || e->conf_lane != 0 || e->conf_waiter != 0 ||
+	    (e->woken.n != 0 && !e->is_disk_full) || e->conf_dom != 0;
 }
 
 int64_t
@@ -345,6 +353,7 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_CLOCK:
 		e->wall_off_us = ev->wall_us - e->now;
+		eng_warm_clock(e);
 		return;
 	case EV_MESSAGE:
 		eng_on_message(e, &ev->message);
@@ -387,6 +396,10 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_RECALL:
 		eng_on_recall(e, &ev->recall);
+		return;
+	case EV_FEEDBACK:
+		eng_warm_feedback(e, ev->feedback.source,
+		    ev->feedback.provider);
 		return;
 	case ENG_EVENT_N:
 		break;

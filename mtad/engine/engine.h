@@ -33,6 +33,8 @@ struct eng;
 #define ENG_ZONES_MAX 256
 #define ENG_POOL_SOURCES_MAX 256
 #define ENG_WEIGHT_MAX 1000
+#define ENG_WARMUPS_MAX 32
+#define ENG_WARM_STAGES_MAX 128
 #define ENG_SHAPES_MAX 8192
 #define ENG_PROVIDERS_MAX 256
 #define ENG_DESTS_MAX 4096
@@ -64,6 +66,10 @@ struct eng_source_conf {
 	bool has_v4, has_v6; /* which targets it can reach */
 	uint32_t netblock;   /* name; 0 = unknown */
 	uint16_t shape;      /* what is said about it; 0 = nothing */
+	/* While it is young: the plan (its index + 1; 0: it is not), the stage
+	 * that it begins with, from 0, and when, by the wall clock. */
+	uint16_t warmup, warm_stage;
+	int64_t warm_from_us;
 };
 
 /*
@@ -105,7 +111,32 @@ struct eng_pool_conf {
 	/* Among those that may, sessions are opened in these proportions; 0 is
 	 * as 1. */
 	uint16_t weights[ENG_POOL_SOURCES_MAX];
+	/* Pool (its index + 1) whose sources carry what its own young ones may
+	 * not; 0 = none. */
+	uint16_t overflow;
 };
+
+/*
+ * How a young source comes to carry more, with each provider apart. Stage k may
+ * carry most[k] recipients on a day; the next begins behind a day on which more
+ * than advance_ppm of that were delivered and no ratio was over its limit. On
+ * days without mail nothing changes. Past the last stage there is no limit.
+ */
+struct eng_warmup_conf {
+	uint32_t name;
+	uint16_t zone; /* in which days and hours are counted */
+	uint16_t nstages;
+	bool steps_back; /* where a ratio is over its limit; else it stays */
+	bool prefers_engaged;
+	uint32_t idle_days;   /* after so many it begins again; 0: never */
+	uint32_t hour_ppm;    /* of the day's share that an hour may have */
+	uint32_t advance_ppm; /* parts per million, all of these */
+	uint32_t defer_ppm, bounce_ppm; /* of attempts */
+	uint32_t complaint_ppm;         /* of what was delivered */
+	uint32_t attempts_min;          /* below that ratios say nothing */
+	uint32_t most[ENG_WARM_STAGES_MAX];
+};
+#define ENG_PPM UINT32_C(1000000)
 
 /* What a transaction belongs to. A value is a name, 0 = none; that of a site is
  * the name of its best MX host, and the node has only one. */
@@ -186,6 +217,8 @@ struct eng_policy {
 	struct eng_limit_conf caps[ENG_CAPS_MAX];
 	uint32_t nzones;
 	struct eng_zone_conf zones[ENG_ZONES_MAX];
+	uint32_t nwarmups;
+	struct eng_warmup_conf warmups[ENG_WARMUPS_MAX];
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
@@ -227,7 +260,8 @@ struct eng_limits {
 	X(EV_SHAPE, "shape") \
 	X(EV_DISK, "disk") \
 	X(EV_KEPT, "kept") \
-	X(EV_RECALL, "recall")
+	X(EV_RECALL, "recall") \
+	X(EV_FEEDBACK, "feedback")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -346,6 +380,9 @@ struct ev_admin {
 	struct eng_selector sel;
 };
 
+/* What receivers report afterwards. */
+enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_N };
+
 struct eng_event {
 	enum eng_event_kind kind;
 	union {
@@ -374,6 +411,10 @@ struct eng_event {
 		bool is_disk_full;
 		uint64_t kept; /* KEPT: serials up to this are durable */
 		struct eng_entry recall;
+		struct {
+			uint32_t source, provider; /* names; 0 = none */
+			uint8_t kind;              /* enum eng_feedback */
+		} feedback;
 	};
 };
 
@@ -395,7 +436,8 @@ struct eng_event {
 	X(CMD_ADMIN_DONE, "admin_done") \
 	X(CMD_SHAPE, "shape") \
 	X(CMD_KEEP, "keep") \
-	X(CMD_KEEP_VALUES, "keep_values")
+	X(CMD_KEEP_VALUES, "keep_values") \
+	X(CMD_WARM_DAY, "warm_day")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
@@ -415,6 +457,41 @@ enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
 #define X(name, text) name,
 enum eng_log_kind { ENG_LOG_TABLE(X) ENG_LOG_N };
 #undef X
+
+#define ENG_WARM_TABLE(X)                                                      \
+	X(WARM_NEW, "new")         /* no day is over yet */                    \
+	X(WARM_ADVANCE, "advance") /* to the next stage */                     \
+	X(WARM_HOLD, "hold")                                                   \
+	X(WARM_BACK, "step back")                                              \
+	X(WARM_AGAIN, "begin again") /* it was idle for too long */            \
+	X(WARM_DONE, "done")
+#define X(name, text) name,
+enum eng_warm_verdict { ENG_WARM_TABLE(X) ENG_WARM_N };
+#undef X
+const char *eng_warm_name(enum eng_warm_verdict v);
+#define ENG_WARM_WHY_TABLE(X)                                                  \
+	X(WARM_WHY_NONE, "")                                                   \
+	X(WARM_WHY_CLEAN, "it carried its share, and ratios were good")        \
+	X(WARM_WHY_SHARE, "it did not carry its share")                        \
+	X(WARM_WHY_DEFERRALS, "too much was deferred")                         \
+	X(WARM_WHY_BOUNCES, "too much was refused")                            \
+	X(WARM_WHY_COMPLAINTS, "too many complaints")                          \
+	X(WARM_WHY_IDLE, "it sent nothing for too long")
+#define X(name, text) name,
+enum eng_warm_why { ENG_WARM_WHY_TABLE(X) ENG_WARM_WHY_N };
+#undef X
+const char *eng_warm_why_name(enum eng_warm_why w);
+
+/* A sending day of a young source at a provider that is over. */
+struct eng_warm_day {
+	uint32_t source, provider; /* names; provider 0: all without one */
+	uint32_t plan;             /* its name */
+	int32_t day;               /* from 1970-01-01, in the plan's zone */
+	uint16_t stage, next;      /* of that day, of the next; from 0 */
+	uint8_t verdict, why;      /* enum eng_warm_verdict, eng_warm_why */
+	uint32_t most;             /* that it might carry */
+	uint32_t sent, ok, deferred, bounced, complained;
+};
 
 struct eng_cmd {
 	enum eng_cmd_kind kind;
@@ -486,6 +563,7 @@ struct eng_cmd {
 		struct {
 			int64_t v[KEPT_VALUES_MAX];
 		} keep_values;
+		struct eng_warm_day warm_day;
 	};
 };
 
@@ -541,6 +619,7 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
 	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */            \
 	X(WHY_DISK, "disk")        /* outcomes could not be kept */            \
+	X(WHY_WARMUP, "warm-up")   /* the day's share of a young source */     \
 	X(WHY_CAP, "limit")        /* one of the policy's caps */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
@@ -814,5 +893,18 @@ struct eng_path_view {
 bool eng_explain_source(struct eng *e, uint32_t source, uint32_t *cursor,
     uint32_t looks, int64_t now_us, struct eng_source_row *row,
     struct eng_path_view *v, uint32_t cap, uint32_t *n);
+
+/* A young source at a provider. */
+struct eng_warm_row {
+	struct eng_warm_day today; /* so far, and what it would come to now */
+	uint32_t nstages;
+	uint64_t hour_most, hour_sent;
+	int64_t until_us;     /* when it may send again, 0: it may */
+	uint8_t verdict, why; /* of its last sending day */
+	uint32_t days;        /* sending days at this stage before this one */
+};
+/* Up to n rows by source and provider (as names); returns how many there are. */
+uint32_t eng_warm_rows(const struct eng *e, struct eng_warm_row *rows,
+    uint32_t n);
 
 #endif

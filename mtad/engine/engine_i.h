@@ -117,12 +117,12 @@ enum timer_kind {
 	TIMER_PATH,
 	TIMER_LANE,
 	TIMER_QUEUE,
-	TIMER_METER
+	TIMER_METER,
+	TIMER_WARM
 };
 struct timer {
 	struct heap_node node;
-	uint32_t
-	    index; /* of the dom, path, lane, park or meter that holds it */
+	uint32_t index; /* of the slot that holds it */
 	enum timer_kind kind;
 };
 
@@ -369,6 +369,11 @@ struct lane {
 	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
 	uint8_t shut; /* why the others are not: of these, the first to open */
 	int64_t shut_until_us;
+	/* One of these is young and has had its share; then, where none of
+	 * the pool may, the overflow pool's carry its mail. */
+	bool is_cold, is_over;
+	uint32_t wait_warm; /* the young source that it waits for */
+	struct link warm;
 	struct link link; /* of site->lanes */
 	struct link hungry, kick, limit, host;
 	struct timer timer; /* the first dead host may be tried again */
@@ -413,6 +418,8 @@ struct path {
 	struct link link;             /* of site->paths */
 	struct link open, idle;
 	struct timer timer;
+	uint32_t wait_warm; /* until more of its share is kept */
+	struct link warm;
 };
 
 enum sess_state { SESS_OPENING, SESS_UP };
@@ -462,6 +469,7 @@ struct src {
 	uint32_t name;
 	uint16_t conf; /* index in the policy, SRC_NONE = removed */
 	bool has_v4, has_v6;
+	uint16_t plan; /* while it is young: its index in the policy + 1 */
 	uint32_t npaths, nsess;
 	uint32_t netblock;                  /* name */
 	uint64_t pools[ENG_POOLS_MAX / 64]; /* that have it */
@@ -471,7 +479,9 @@ struct src {
 
 struct epool {
 	uint32_t name;
-	uint16_t n;
+	uint16_t n; /* its own, then those of its overflow */
+	uint16_t nown;
+	uint16_t over;    /* the overflow's index, or POOL_NONE */
 	bool is_weighted; /* not all weigh the same */
 	uint16_t src[ENG_POOL_SOURCES_MAX];
 	uint16_t weight[ENG_POOL_SOURCES_MAX];
@@ -504,10 +514,10 @@ struct eng {
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls, parks;
+	    sessions, txns, marks, forms, tolls, parks, warms;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
-	    path_map, mark_map, form_map;
+	    path_map, mark_map, form_map, warm_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -526,7 +536,8 @@ struct eng {
 	struct ilist studied; /* by when something happened, oldest first */
 	struct ilist idle_doms, idle_queues, idle_paths;
 	struct ilist idle_sessions; /* least recently used first */
-	struct ilist opening;       /* sessions, oldest first */
+	struct ilist warm_pending, warm_hot;
+	struct ilist opening; /* sessions, oldest first */
 	uint32_t nstrangers;
 	uint32_t nclosing;
 	/* The policy's caps: when their meanings came, 0 = before all that is
@@ -731,9 +742,11 @@ void eng_pool_order(struct epool *p);
 /* Which sources a lane has not asked yet, in the order of their turns. */
 struct turns {
 	uint64_t left[ENG_POOL_SOURCES_MAX / 64];
-	uint32_t point; /* where weights differ: a fraction of 2^32 */
+	uint32_t point;    /* where weights differ: a fraction of 2^32 */
+	uint16_t from, to; /* places */
 };
-void eng_turns_begin(const struct lane *l, const struct epool *p,
+/* Of the pool's own, or of its overflow. */
+void eng_turns_begin(const struct lane *l, const struct epool *p, bool is_over,
     struct turns *t);
 /* The place in the pool of the next one, which is then no longer left; or -1. */
 int eng_turns_next(const struct lane *l, const struct epool *p,

@@ -5,7 +5,7 @@
  * Each book has one owner, which knows what its numbers mean. An owner that
  * waits for its entry to be durable looks at eng_is_kept when the word comes.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 uint64_t
 eng_keep(struct eng *e, const struct eng_entry *en, bool is_gone)
@@ -30,6 +30,7 @@ eng_on_kept(struct eng *e, uint64_t serial)
 	ASSERT(serial <= e->keep_serial);
 	e->kept_serial = MAX(e->kept_serial, serial);
 	eng_meters_kept(e);
+	eng_warm_kept(e);
 }
 
 void
@@ -41,8 +42,10 @@ eng_on_recall(struct eng *e, const struct eng_entry *en)
 		return;
 	case BOOK_STANDING:
 	case BOOK_ADAPT:
-	case BOOK_WARMUP:
 	case KEPT_BOOKS_END:
 		return; /* a book whose owner this program has not */
+	case BOOK_WARMUP:
+		eng_warm_recall(e, en);
+		return;
 	}
 }

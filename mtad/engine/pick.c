@@ -50,11 +50,16 @@ eng_lane_pool(struct eng *e, struct lane *l)
 bool
 eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
 {
-	if (eng_lane_pool(e, l) == NULL || src->conf == SRC_NONE)
+	const struct epool *p = eng_lane_pool(e, l);
+
+	if (p == NULL || src->conf == SRC_NONE)
 		return false;
 	if (l->pin_src != 0 && src != &e->srcs[l->pin_src])
 		return false;
-	return src->pools[l->pool / 64] >> (l->pool % 64) & 1;
+	if (src->pools[l->pool / 64] >> (l->pool % 64) & 1)
+		return true;
+	return l->is_over && p->over != POOL_NONE &&
+	    (src->pools[p->over / 64] >> (p->over % 64) & 1);
 }
 
 bool
@@ -107,13 +112,24 @@ keep_only(struct turns *t, int place)
 		    0;
 }
 
-void
-eng_turns_begin(const struct lane *l, const struct epool *p, struct turns *t)
+/* All below n, of the 64 from `from` on. */
+static uint64_t
+below(uint32_t n, uint32_t from)
 {
+	if (n <= from)
+		return 0;
+	return n - from >= 64 ? UINT64_MAX : (UINT64_C(1) << (n - from)) - 1;
+}
+
+void
+eng_turns_begin(const struct lane *l, const struct epool *p, bool is_over,
+    struct turns *t)
+{
+	t->from = is_over ? p->nown : 0;
+	t->to = is_over ? p->n : p->nown;
 	t->point = l->cursor * GOLDEN;
 	for (uint32_t w = 0; w < ARRAY_LEN(t->left); w++) {
-		uint32_t n = p->n > w * 64 ? p->n - w * 64 : 0;
-		uint64_t all = n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+		uint64_t all = below(t->to, w * 64) & ~below(t->from, w * 64);
 
 		t->left[w] = l->ready[w] & all;
 	}
@@ -137,9 +153,10 @@ next_from(const struct turns *t, uint32_t from)
 }
 
 static int
-next_equal(const struct lane *l, const struct epool *p, const struct turns *t)
+next_equal(const struct lane *l, const struct turns *t)
 {
-	int at = next_from(t, l->cursor % p->n);
+	uint32_t n = (uint32_t)(t->to - t->from);
+	int at = n == 0 ? -1 : next_from(t, t->from + l->cursor % n);
 
 	return at >= 0 ? at : next_from(t, 0);
 }
@@ -170,7 +187,7 @@ next_by_weight(const struct epool *p, struct turns *t)
 int
 eng_turns_next(const struct lane *l, const struct epool *p, struct turns *t)
 {
-	int at = p->is_weighted ? next_by_weight(p, t) : next_equal(l, p, t);
+	int at = p->is_weighted ? next_by_weight(p, t) : next_equal(l, t);
 
 	if (at >= 0)
 		t->left[at / 64] &= ~(UINT64_C(1) << (at % 64));
@@ -180,7 +197,14 @@ eng_turns_next(const struct lane *l, const struct epool *p, struct turns *t)
 void
 eng_turn_taken(struct lane *l, const struct epool *p, int at)
 {
-	l->cursor = p->is_weighted ? l->cursor + 1 : ((uint32_t)at + 1) % p->n;
+	if (p->is_weighted)
+		l->cursor++;
+	else if ((uint32_t)at < p->nown)
+		l->cursor = ((uint32_t)at + 1) % p->nown;
+	else
+		l->cursor = (uint32_t)at - p->nown + 1;
+	if ((uint32_t)at < p->nown)
+		l->is_over = false;
 }
 
 /* ---- who may be asked ---------------------------------------------------------- */
@@ -204,6 +228,7 @@ eng_lane_ready(struct lane *l)
 	memset(l->ready, 0xff, sizeof(l->ready));
 	l->shut = WHY_NONE;
 	l->shut_until_us = 0;
+	l->is_cold = l->is_over = false;
 }
 
 void

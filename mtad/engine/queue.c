@@ -12,7 +12,7 @@
  * transactions are ready. What is added or removed changes only the
  * comparison with its neighbours.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 /* ---- flows ------------------------------------------------------------------ */
 
@@ -175,6 +175,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 	ASSERT(l->ngroups == 0 && l->ring.n == 0);
 	eng_lane_unwait(e, lane);
 	eng_unwait(e, &l->waiter);
+	eng_lane_warm_unwait(e, l, lane);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
 	lane_unchain(e, lane);

@@ -7,15 +7,16 @@
  * peer never saw goes back at once, and so does what a 421 met that only ends
  * a connection which has carried enough.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 #define LOCAL_DELAY_US (10 * US_PER_S) /* a fault of ours: memory, disk */
 
 static void
-count(struct eng *e, struct txn *t, uint32_t src, const struct outcome *o)
+count(struct eng *e, struct txn *t, const struct path *p,
+    const struct outcome *o)
 {
 	struct queue *q = pool_at(&e->queues, t->queue);
-	struct src *s = &e->srcs[src];
+	struct src *s = &e->srcs[p->src];
 	bool ok = o->klass == OUTCOME_DELIVERED;
 	bool later = o->klass == OUTCOME_TRANSIENT;
 
@@ -28,6 +29,8 @@ count(struct eng *e, struct txn *t, uint32_t src, const struct outcome *o)
 	q->bounced += !ok && !later;
 	s->bounced += !ok && !later;
 	e->totals.transient_total += later;
+	if (eng_path_is_young(e, p))
+		eng_warm_count(e, p, o);
 }
 
 /* Back to the head of its line, unless an operator wanted otherwise. */
@@ -165,10 +168,13 @@ eng_txn_return(struct eng *e, uint32_t ti)
 {
 	struct txn *t = pool_at(&e->txns, ti);
 	struct sess *x = pool_at(&e->sessions, t->sess);
+	struct path *p = pool_at(&e->paths, x->path);
 	struct outcome o = { .klass = OUTCOME_UNSENT };
 
-	eng_path_unspend(e, pool_at(&e->paths, x->path));
+	eng_path_unspend(e, p);
 	eng_caps_unspend(e, ti);
+	if (eng_path_is_young(e, p))
+		eng_warm_unspend(e, p, t->rcpts.n, t->assigned_us);
 	while (t->rcpts.n != 0)
 		settle(e, txn_pop(e, t), &o, LEVEL_AGAIN, 0, 0);
 	txn_free(e, ti);
@@ -213,7 +219,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	struct txn *t = pool_get(&e->txns, ev->txn);
 	bool works = false, fails = false, unsent = false, vague = false;
 	bool blocked = false, bye;
-	uint32_t path, host, src, luck, n;
+	uint32_t path, host, src, luck, n, nunsent = 0;
 	int64_t began;
 	struct path *p;
 
@@ -238,8 +244,9 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		blocked |= level == LEVEL_BLOCK;
 		vague |= level == LEVEL_RCPT && eng_is_vague(o);
 		unsent |= level == LEVEL_AGAIN;
+		nunsent += o->klass == OUTCOME_UNSENT;
 		if (o->klass != OUTCOME_UNSENT && !is_bye)
-			count(e, t, src, o);
+			count(e, t, p, o);
 		settle(e, txn_pop(e, t), o, level, src, luck);
 	}
 	eng_next_ask(e, path, NEXT_MSG);
@@ -247,6 +254,8 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		eng_path_unspend(e, p);
 		eng_caps_unspend(e, ev->txn.index);
 	}
+	if (nunsent != 0 && !ev->is_sent && eng_path_is_young(e, p))
+		eng_warm_unspend(e, p, nunsent, began);
 	x->has_delivered |= works;
 	if (bye)
 		eng_sess_close(e, ev->session.index);

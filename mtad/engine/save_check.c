@@ -8,6 +8,7 @@
  * that do not fit each other are left to its assertions.
  */
 #include "engine/save_i.h"
+#include "engine/warm_i.h"
 
 #define AT(type, member) offsetof(struct type, member)
 #define IN_ENG(member) offsetof(struct eng, member)
@@ -60,6 +61,8 @@ static const struct ref {
 	REF_OR_NONE(waiters, waiter, share, shares),
 	REF(shares, share, meter, meters),
 	REF(parks, park, queue, queues),
+	REF_OR_NONE(lanes, lane, wait_warm, warms),
+	REF_OR_NONE(paths, path, wait_warm, warms),
 	REF(lanes, lane, site, sites),
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
 	REF(paths, path, site, sites),
@@ -109,6 +112,10 @@ static const struct list_at {
 	LIST_OF_ENG(woken, waiters, waiter, wake),
 	LIST_OF_ENG(roused, waiters, waiter, wake),
 	LIST_OF_ENG(asking, meters, meter, asking),
+	LIST(warms, warm, lanes, lanes, lane, warm),
+	LIST(warms, warm, paths, paths, path, warm),
+	LIST_OF_ENG(warm_pending, warms, warm, pending),
+	LIST_OF_ENG(warm_hot, warms, warm, hot),
 	LIST_OF_ENG(kicks, lanes, lane, kick),
 	LIST_OF_ENG(moving, doms, dom, moving),
 	LIST_OF_ENG(limit, lanes, lane, limit),
@@ -130,6 +137,7 @@ static const struct {
 	{ IN_ENG(paths), AT(path, timer), TIMER_PATH },
 	{ IN_ENG(parks), AT(park, timer), TIMER_QUEUE },
 	{ IN_ENG(meters), AT(meter, timer), TIMER_METER },
+	{ IN_ENG(warms), AT(warm, timer), TIMER_WARM },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -154,6 +162,10 @@ static const struct {
 	BOOL(meters, meter, has_entry),
 	BOOL(meters, meter, is_asking),
 	BOOL(waiters, waiter, is_told),
+	BOOL(warms, warm, is_pending),
+	BOOL(warms, warm, is_hot),
+	BOOL(lanes, lane, is_cold),
+	BOOL(lanes, lane, is_over),
 	BOOL(sessions, sess, is_closing),
 	BOOL(sessions, sess, is_stranger),
 	BOOL(sessions, sess, has_delivered),
@@ -258,7 +270,7 @@ heap_build(struct eng *e)
 
 	h->n = 0;
 	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
-		(uint64_t)e->paths.live)
+		(uint64_t)e->paths.live + e->warms.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
@@ -408,6 +420,26 @@ mail_is_good(const struct eng *e)
 }
 
 static bool
+is_sane(int64_t v)
+{
+	return v >= -INT64_MAX / 8 && v <= INT64_MAX / 8;
+}
+
+static bool
+warms_are_good(const struct eng *e)
+{
+	EACH(e->warms, warm, w, i)
+	if (w->plan > e->policy->nwarmups || w->stage > ENG_WARM_STAGES_MAX ||
+	    w->verdict >= ENG_WARM_N || w->why >= ENG_WARM_WHY_N ||
+	    !is_sane(w->from_us) || !is_sane(w->day) ||
+	    !is_sane(w->day_end_us) || !is_sane(w->hour_end_us) ||
+	    w->asked > INT64_MAX / 8 || w->sent > w->granted ||
+	    w->granted > w->asked)
+		return false;
+	return true;
+}
+
+static bool
 roads_are_good(const struct eng *e)
 {
 	EACH(e->sites, site, s, i)
@@ -539,12 +571,16 @@ save_check_machine(const struct eng *e)
 		if ((e->srcs[i].conf != SRC_NONE &&
 			e->srcs[i].conf >= ENG_SOURCES_MAX) ||
 		    !is_bool(&e->srcs[i].has_v4) ||
-		    !is_bool(&e->srcs[i].has_v6))
+		    !is_bool(&e->srcs[i].has_v6) ||
+		    e->srcs[i].plan > e->policy->nwarmups)
 			return E_CORRUPT;
 	for (uint32_t i = 0; i < e->npools; i++) {
 		if (e->pools[i].n > ENG_POOL_SOURCES_MAX)
 			return E_CORRUPT;
-		if (!is_bool(&e->pools[i].is_weighted))
+		if (!is_bool(&e->pools[i].is_weighted) ||
+		    e->pools[i].nown > e->pools[i].n ||
+		    (e->pools[i].over != POOL_NONE &&
+			e->pools[i].over >= ENG_POOLS_MAX))
 			return E_CORRUPT;
 		for (uint32_t k = 0; k < e->pools[i].n; k++)
 			if (e->pools[i].src[k] >= SRC_SLOTS ||
@@ -578,8 +614,8 @@ save_check(struct eng *e, const char **what)
 	if (!heap_holds(&e->timers) || !wheel_holds(e))
 		return E_CORRUPT;
 	*what = "a field";
-	return mail_is_good(e) && roads_are_good(e) && chains_hold(e) &&
-		meters_are_good(e) && jobs_hold(e) ?
+	return mail_is_good(e) && warms_are_good(e) && roads_are_good(e) &&
+		chains_hold(e) && meters_are_good(e) && jobs_hold(e) ?
 	    0 :
 	    E_CORRUPT;
 }

@@ -8,7 +8,7 @@
  * none may, sessions that hold more are filled. A lane for which nothing can
  * be done is parked: every gate that stopped it has a wake registered.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 /* Transactions that a session takes before another session is opened: one on
  * the wire and one to chain behind it. */
@@ -247,6 +247,13 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	e->totals.decisions_total++;
 	if (src->conf == SRC_NONE)
 		return false;
+	if (src->plan != 0 &&
+	    (why = eng_warm_open_gate(e, lane, si, &until)) != WHY_NONE) {
+		if (at >= 0)
+			eng_turn_shut(l, at, why, until);
+		stopped_by(st, why, until, 0);
+		return false;
+	}
 	path = eng_path_get(e, l->site, si);
 	p = pool_at(&e->paths, path);
 	why = eng_path_open_gate(e, p, &until);
@@ -282,25 +289,42 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	return true;
 }
 
+/* By one of the pool's own sources, or of its overflow's. */
 static bool
-open_one(struct eng *e, uint32_t lane, struct stop *st)
+open_of(struct eng *e, uint32_t lane, const struct epool *pool, bool is_over,
+    struct stop *st)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
-	const struct epool *pool = eng_lane_pool(e, l);
 	struct turns turns;
 	int at;
 
-	if (pool == NULL || pool->n == 0) {
-		stopped_by(st, WHY_NO_SOURCE, 0, 0);
-		return false;
-	}
-	eng_turns_begin(l, pool, &turns);
+	eng_turns_begin(l, pool, is_over, &turns);
 	while (st->limit != LIMIT_NODE + 1 &&
 	    (at = eng_turns_next(l, pool, &turns)) >= 0) {
 		if (open_by(e, lane, pool->src[at], at, st)) {
 			eng_turn_taken(l, pool, at);
 			return true;
 		}
+	}
+	return false;
+}
+
+static bool
+open_one(struct eng *e, uint32_t lane, struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	const struct epool *pool = eng_lane_pool(e, l);
+
+	if (pool == NULL || pool->n == 0) {
+		stopped_by(st, WHY_NO_SOURCE, 0, 0);
+		return false;
+	}
+	if (open_of(e, lane, pool, false, st))
+		return true;
+	if (l->is_cold && pool->n > pool->nown) {
+		l->is_over = true;
+		if (open_of(e, lane, pool, true, st))
+			return true;
 	}
 	if (l->shut != WHY_NONE)
 		stopped_by(st, l->shut, l->shut_until_us, 0);
@@ -391,6 +415,8 @@ eng_kicks_run(struct eng *e)
 			eng_limit_wake(e);
 		if (e->kicks.n == 0)
 			eng_roused_run(e);
+		if (e->warm_hot.n != 0)
+			eng_warm_wake(e);
 	} while ((e->kicks.n != 0 || e->woken.n != 0) && e->budget != 0);
 }
 

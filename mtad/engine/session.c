@@ -6,7 +6,7 @@
  * Room that an opening session promises is counted as pending in the lane that
  * asked for it, so that a burst opens no more sessions than it can use.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 static void
 relist_out(struct eng *e, uint32_t i, struct sess *x)
@@ -94,6 +94,8 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 		h->probe = i;
 	p->nsess++;
 	p->nopening++;
+	if (eng_path_is_young(e, p))
+		eng_warm_opening(e, p, 1);
 	s->nsess++;
 	x->is_stranger = !p->is_known;
 	e->nstrangers += x->is_stranger;
@@ -228,6 +230,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	uint32_t si = p->room[p->level].head, qi = eng_lane_next(e, l), ti, i;
 	const struct eng_shape *shape = eng_path_shape(e, p);
 	uint32_t max = shape->rcpts_per_txn;
+	bool is_young = eng_path_is_young(e, p);
 	struct queue *q = pool_at(&e->queues, qi);
 	struct sess *x = pool_at(&e->sessions, si);
 	struct txn *t;
@@ -245,10 +248,14 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	t->queue = qi;
 	t->assigned_us = x->assigned_us = e->now;
 	max = MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX);
+	if (is_young)
+		max = MIN(max, eng_warm_room(e, p));
 	if (eng_has_caps(e))
 		capped_fill(e, path, lane, ti, max);
 	else
 		txn_fill(e, ti, qi, max);
+	if (is_young)
+		eng_warm_spend(e, p, t->rcpts.n);
 	il_push_tail(K_TXN(e), &x->txns, ti);
 	x->nassigned++;
 	p->inflight++;
@@ -283,6 +290,8 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	path = x->path;
 	p = pool_at(&e->paths, path);
 	p->nopening--;
+	if (eng_path_is_young(e, p))
+		eng_warm_opening(e, p, -1);
 	p->setup_us = MIN(e->now - x->opened_us, SETUP_MAX_US);
 	eng_host_up(e, x->host);
 	eng_path_uncrowd(p, x->opened_us);
@@ -358,6 +367,8 @@ sess_free(struct eng *e, uint32_t i)
 	p->nsess--;
 	if (x->state == SESS_OPENING) {
 		p->nopening--;
+		if (eng_path_is_young(e, p))
+			eng_warm_opening(e, p, -1);
 		il_remove(K_SESSIDLE(e), &e->opening, i);
 	}
 	eng_stranger_leave(e, x);

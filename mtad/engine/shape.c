@@ -7,7 +7,7 @@
  * burst + count * W / period transactions start. A path that a limit refuses
  * has a timer for the time that the limit opens; nothing is polled.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 static void refill(struct eng *e, struct path *p);
 
@@ -161,7 +161,8 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 	}
 	refill(e, p);
 	if (!is_rated(p) || p->credit >= p->rate_period)
-		return WHY_NONE;
+		return eng_path_is_young(e, p) ? eng_warm_gate(e, p, until_us) :
+						 WHY_NONE;
 	missing = p->rate_period - p->credit;
 	*until_us = e->now + (missing + p->rate_count - 1) / p->rate_count;
 	return WHY_RATE;
@@ -251,6 +252,8 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 	struct path *p = pool_at(&e->paths, path);
 
 	e->totals.parks_total++;
+	if (why == WHY_WARMUP && until_us == 0)
+		eng_warm_wait(e, path);
 	if (p->shut == why && heap_has(&p->timer.node) &&
 	    p->timer.node.key == until_us)
 		return; /* as it is */
@@ -389,7 +392,8 @@ remembers(struct eng *e, struct path *p)
 		return true;
 	/* Somebody may count on its timer. */
 	return p->backoff_until_us > e->now || heap_has(&p->timer.node) ||
-	    p->waiter != 0 || (is_rated(p) && p->credit < credit_max(p));
+	    p->waiter != 0 || p->wait_warm != 0 ||
+	    (is_rated(p) && p->credit < credit_max(p));
 }
 
 static void

@@ -263,8 +263,8 @@ wire_target(struct wire *w, enum wire_mode mode, struct eng_target *x)
 
 /* ---- the policy ------------------------------------------------------------- */
 
-SIZE_IS(struct eng_source_conf, 16);
-SIZE_IS(struct eng_pool_conf, 6 + 4 * ENG_POOL_SOURCES_MAX + 2);
+SIZE_IS(struct eng_source_conf, 32);
+SIZE_IS(struct eng_pool_conf, 8 + 4 * ENG_POOL_SOURCES_MAX);
 WIRE
 wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 {
@@ -276,6 +276,9 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		NUM(has_v6);
 		NUM(netblock);
 		BELOW(shape, p->nshapes);
+		BELOW(warmup, ENG_WARMUPS_MAX + 1);
+		BELOW(warm_stage, ENG_WARM_STAGES_MAX);
+		SPAN(warm_from_us);
 	}
 	for (uint32_t i = 0; i < p->npools && !w->bad; i++) {
 		struct eng_pool_conf *x = &p->pools[i];
@@ -286,6 +289,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 			BELOW(sources[k], ENG_SOURCES_MAX);
 			BELOW(weights[k], ENG_WEIGHT_MAX + 1);
 		}
+		BELOW(overflow, ENG_POOLS_MAX + 1);
 	}
 }
 
@@ -326,6 +330,26 @@ wire_dests(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 
 		BELOW(shape, p->nshapes);
 	}
+}
+
+SIZE_IS(struct eng_warmup_conf, 40 + 4 * ENG_WARM_STAGES_MAX);
+WIRE
+wire_warmup(struct wire *w, enum wire_mode mode, struct eng_warmup_conf *x)
+{
+	NUM(name);
+	BELOW(zone, ENG_ZONES_MAX);
+	BELOW(nstages, ENG_WARM_STAGES_MAX + 1);
+	NUM(steps_back);
+	NUM(prefers_engaged);
+	NUM(idle_days);
+	NUM(hour_ppm);
+	NUM(advance_ppm);
+	NUM(defer_ppm);
+	NUM(bounce_ppm);
+	NUM(complaint_ppm);
+	NUM(attempts_min);
+	for (uint32_t i = 0; i < x->nstages && !w->bad; i++)
+		NUM(most[i]);
 }
 
 SIZE_IS(struct eng_rate, 24);
@@ -380,7 +404,8 @@ SIZE_IS(struct eng_policy,
 	ENG_PAIRS_MAX * sizeof(struct eng_pair_conf) +
 	ENG_SHAPES_MAX * sizeof(uint32_t) +
 	ENG_CAPS_MAX * sizeof(struct eng_limit_conf) + 8 + 8 +
-	ENG_ZONES_MAX * sizeof(struct eng_zone_conf) +
+	ENG_ZONES_MAX * sizeof(struct eng_zone_conf) + 8 +
+	ENG_WARMUPS_MAX * sizeof(struct eng_warmup_conf) +
 	sizeof(struct eng_retry) + 8 + 5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
@@ -411,6 +436,9 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 		wire_cap(w, mode, &x->caps[i]);
 	for (uint32_t i = 0; i < x->nzones && !w->bad; i++)
 		wire_zone(w, mode, &x->zones[i]);
+	BELOW(nwarmups, ENG_WARMUPS_MAX + 1);
+	for (uint32_t i = 0; i < x->nwarmups && !w->bad; i++)
+		wire_warmup(w, mode, &x->warmups[i]);
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
 	SPAN(dns_retry_min_us);
@@ -608,6 +636,11 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 	case EV_RECALL:
 		wire_entry(w, mode, &x->recall);
 		return;
+	case EV_FEEDBACK:
+		NUM(feedback.source);
+		NUM(feedback.provider);
+		BELOW(feedback.kind, FEEDBACK_N);
+		return;
 	case EV_CONF:
 	case EV_TICK:
 	case ENG_EVENT_N:
@@ -754,6 +787,28 @@ wire_keep_values(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 		SPAN(v[i]);
 }
 
+WIRE
+wire_warm_day(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
+{
+	struct eng_warm_day *x = &c->warm_day;
+
+	SIZE_IS(struct eng_warm_day, 48);
+	NUM(source);
+	NUM(provider);
+	NUM(plan);
+	SPAN(day);
+	NUM(stage);
+	NUM(next);
+	BELOW(verdict, ENG_WARM_N);
+	BELOW(why, ENG_WARM_WHY_N);
+	NUM(most);
+	NUM(sent);
+	NUM(ok);
+	NUM(deferred);
+	NUM(bounced);
+	NUM(complained);
+}
+
 SIZE_IS(struct eng_cmd, 72);
 WIRE
 wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
@@ -799,6 +854,9 @@ wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 		return;
 	case CMD_KEEP_VALUES:
 		wire_keep_values(w, mode, x);
+		return;
+	case CMD_WARM_DAY:
+		wire_warm_day(w, mode, x);
 		return;
 	case ENG_CMD_N:
 		return;

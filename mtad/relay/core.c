@@ -335,6 +335,9 @@ carry_out(struct core *c, uint32_t *i)
 	case CMD_KEEP:
 		core_do_keep(c, i);
 		return;
+	case CMD_WARM_DAY:
+		core_warm_day(c, cmd);
+		return;
 	case CMD_ASSIGN_RCPT:
 	case CMD_KEEP_VALUES:
 	case ENG_CMD_N:
@@ -496,10 +499,6 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.is_null_sender = m->is_null_sender,
 		.klass = env->klass,
 	};
-	/* The names of senders' domains are kept only where they count. */
-	if (c->cap_dims >> DIM_SENDER_DOMAIN & 1)
-		ev.message.sender_domain =
-		    core_tag_lower(c, mailbox_domain(env->sender));
 	core_step(c, &ev);
 	return true;
 }

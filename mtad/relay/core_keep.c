@@ -52,3 +52,21 @@ core_kept(struct core *c, uint64_t serial)
 	ev.kept = serial;
 	core_step(c, &ev);
 }
+
+void
+core_warm_day(struct core *c, const struct eng_cmd *cmd)
+{
+	const struct eng_warm_day *d = &cmd->warm_day;
+	char source[NAME_MAX_BYTES + 1], provider[DOMAIN_MAX + 1], sent[64],
+	    stage[32];
+
+	slice_copy(names_text(&c->names, d->source), source, sizeof(source));
+	slice_copy(d->provider ? names_text(&c->names, d->provider) : SL("-"),
+	    provider, sizeof(provider));
+	snprintf(sent, sizeof(sent), "%u of %u", d->sent, d->most);
+	snprintf(stage, sizeof(stage), "%u", d->stage + 1);
+	log_event(LOG_INFO, "warmup", "source", source, "provider", provider,
+	    "stage", stage, "sent", sent, "verdict",
+	    eng_warm_name((enum eng_warm_verdict)d->verdict), "because",
+	    eng_warm_why_name((enum eng_warm_why)d->why), NULL);
+}

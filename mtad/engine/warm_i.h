@@ -1,0 +1,81 @@
+/*
+ * engine/warm_i.h - young sources, for the files of this room that ask them:
+ * warm.c has the whole.
+ */
+#ifndef ENGINE_WARM_I_H
+#define ENGINE_WARM_I_H
+
+#include "engine/engine_i.h"
+
+/*
+ * A young source at a provider. What it may send, and what has come of it, of the
+ * present day in its plan's zone. Only what is kept (granted) is sent, so that
+ * a crash makes it less, never more.
+ */
+struct warm {
+	uint32_t source, provider; /* names; provider 0: all sites without */
+	uint16_t plan;             /* index in the policy + 1; 0: none now */
+	uint16_t stage;
+	uint8_t verdict, why; /* of the last sending day */
+	bool is_pending;      /* what was asked for is not kept yet */
+	bool is_hot;          /* in e->warm_hot */
+	uint32_t days;        /* sending days at this stage */
+	int64_t from_us;      /* wall clock: nothing before */
+	int64_t day;          /* number; that of the last mail */
+	int64_t day_end_us, hour_end_us;     /* wall clock */
+	int64_t day_began_us, hour_began_us; /* ours; when we looked */
+	uint64_t sent, asked, granted, hour_sent;
+	uint64_t ok, deferred, bounced, complained;
+	uint64_t told; /* results that the last entry had */
+	uint64_t serial;
+	uint32_t nopening;   /* sessions that are to come up */
+	struct ilist lanes;  /* that may use it when it opens */
+	struct ilist paths;  /* with sessions, that wait for a grant */
+	struct link pending; /* in e->warm_pending, by serial */
+	struct link hot;
+	struct timer timer;
+};
+
+/* Of a new policy: which plan each young source has. */
+void eng_warm_conf(struct eng *e);
+/* The wall clock has been set: what waits looks again. */
+void eng_warm_clock(struct eng *e);
+/* May a session of the source be opened for the lane, as far as its youth goes?
+ * Else the lane is told when that is over. */
+enum eng_why eng_warm_open_gate(struct eng *e, uint32_t lane, uint32_t src,
+    int64_t *until_us);
+/* May a path of a young source start a transaction? Changes nothing. */
+enum eng_why eng_warm_gate(const struct eng *e, const struct path *p,
+    int64_t *until_us);
+/* It may not, until what it asks for now is kept. */
+void eng_warm_wait(struct eng *e, uint32_t path);
+void eng_warm_unwait(struct eng *e, struct path *p, uint32_t path);
+void eng_lane_warm_unwait(struct eng *e, struct lane *l, uint32_t lane);
+/* Recipients that a transaction of the path may have. */
+uint32_t eng_warm_room(const struct eng *e, const struct path *p);
+void eng_warm_spend(struct eng *e, const struct path *p, uint32_t n);
+/* n of a transaction that was assigned then were not sent. */
+void eng_warm_unspend(struct eng *e, const struct path *p, uint32_t n,
+    int64_t assigned_us);
+/* One more session of the path is on its way (by 1), or no longer (-1). */
+void eng_warm_opening(struct eng *e, const struct path *p, int by);
+void eng_warm_count(struct eng *e, const struct path *p,
+    const struct outcome *o);
+void eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider);
+void eng_warm_recall(struct eng *e, const struct eng_entry *en);
+void eng_warm_kept(struct eng *e);
+void eng_warm_timer(struct eng *e, uint32_t i);
+/* Lets lanes and paths look that wait for what is open now. */
+void eng_warm_wake(struct eng *e);
+static inline bool
+eng_path_is_young(const struct eng *e, const struct path *p)
+{
+	return e->srcs[p->src].plan != 0;
+}
+
+#define K_WARMLANE(e) IKIND((e)->lanes, lane, warm)
+#define K_WARMPATH(e) IKIND((e)->paths, path, warm)
+#define K_PENDING(e) IKIND((e)->warms, warm, pending)
+#define K_HOT(e) IKIND((e)->warms, warm, hot)
+
+#endif
