@@ -429,6 +429,86 @@ check_routes(const struct check *k)
 	}
 }
 
+/* ---- limits on tuples ---- */
+
+static bool
+has_source(const struct conf *c, struct slice name)
+{
+	for (uint32_t i = 0; i < c->nsources; i++)
+		if (slice_eq(c->sources[i].name, name))
+			return true;
+	return false;
+}
+
+static bool
+has_provider(const struct conf *c, struct slice name)
+{
+	for (uint32_t i = 1; i < c->nproviders; i++)
+		if (slice_eq(c->providers[i].name, name))
+			return true;
+	return false;
+}
+
+/* Credit is counted in microseconds x count, in 62 bits. */
+static void
+check_byte_burst(const struct check *k, const struct conf_limit *l)
+{
+	uint64_t a = l->byte_rate, b = (uint64_t)l->byte_period_us;
+	unsigned __int128 most;
+
+	while (b != 0) {
+		uint64_t r = a % b;
+
+		a = b;
+		b = r;
+	}
+	most = (unsigned __int128)((uint64_t)l->byte_period_us / MAX(a, 1u)) *
+	    MAX(l->byte_burst, l->byte_rate);
+	if (l->byte_rate != 0 && most >> 61 != 0)
+		wrong(k, SPOT(k, SL("limit"), l->name, SL("byte_rate")),
+		    "a shorter period, or a rounder number", SL("this"));
+}
+
+static void
+check_cap(const struct check *k, const struct conf_limit *l)
+{
+	const struct slice *w = l->where;
+	struct slice in = SL("limit"), where = SL("where");
+	uint32_t dims = 0;
+
+	for (uint32_t i = 0; i < l->nper; i++) {
+		if (dims >> l->per[i] & 1)
+			wrong(k, SPOT(k, in, l->name, SL("per")),
+			    "each of them once",
+			    slice_str(eng_dim_name(l->per[i])));
+		dims |= 1u << l->per[i];
+	}
+	if (w[DIM_SOURCE].n && !has_source(k->conf, w[DIM_SOURCE]))
+		wrong(k, SPOT(k, in, l->name, where, SL("source")),
+		    "the name of a source", w[DIM_SOURCE]);
+	if (w[DIM_PROVIDER].n && !has_provider(k->conf, w[DIM_PROVIDER]))
+		wrong(k, SPOT(k, in, l->name, where, SL("provider")),
+		    "the name of a provider", w[DIM_PROVIDER]);
+	if (l->quota && dims >> DIM_HOST & 1)
+		wrong(k, SPOT(k, in, l->name, SL("per")),
+		    "no host, as its quota could not be kept", SL("host"));
+	if (l->quota && l->nper > KEPT_KEYS_MAX - 1)
+		wrong(k, SPOT(k, in, l->name, SL("per")),
+		    "at most five of them with a quota", slice_str(NULL));
+	if (!l->conns_max && !l->conn_rate && !l->ramp && !l->rate &&
+	    !l->rcpt_rate && !l->byte_rate && !l->quota)
+		odd(k, SPOT(k, in, l->name), "something that it limits",
+		    slice_str(NULL));
+	check_byte_burst(k, l);
+}
+
+static void
+check_caps(const struct check *k)
+{
+	for (uint32_t i = 0; i < k->conf->ncaps; i++)
+		check_cap(k, &k->conf->caps[i]);
+}
+
 static void
 check_spool_max(const struct check *k)
 {
@@ -458,6 +538,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_retry(&k);
 	check_limits(&k);
 	check_routes(&k);
+	check_caps(&k);
 	check_books(&k);
 	check_spool_max(&k);
 	conf->client.wants_tls = conf->tls_out;

@@ -67,6 +67,23 @@ struct conf_route {
 	struct slice tenant, campaign, pool;
 };
 
+/* A limit on a tuple: struct eng_limit_conf as it is written. */
+struct conf_limit {
+	struct slice name;
+	uint32_t nper;
+	uint16_t per[DIM_N]; /* enum eng_dim */
+	struct slice where[DIM_N];
+	uint32_t conns_max;
+	uint32_t conn_rate, conn_burst, ramp, ramp_start;
+	uint32_t rate, burst, rcpt_rate, rcpt_burst;
+	uint64_t byte_rate, byte_burst;
+	int64_t conn_period_us, ramp_period_us, period_us, rcpt_period_us;
+	int64_t byte_period_us;
+	uint32_t quota;
+	int64_t quota_us; /* 0: a calendar day of the zone */
+	uint16_t zone;
+};
+
 struct conf_zone {
 	struct slice name;
 	struct tzone zone;
@@ -89,12 +106,20 @@ struct conf_shape {
 	struct conf_origin at[ENG_SHAPE_BITS + 1];
 };
 
+/* All that goes to a provider together, or from one source. 0 = no limit. */
+struct conf_cap {
+	uint32_t conns_max, rate_count;
+	int64_t rate_period_us;
+	struct conf_origin conns_at, rate_at;
+};
+
 struct conf_provider {
 	struct slice name;
 	uint32_t nmx, ndomains, nhosts;
 	struct slice mx[CONF_SUFFIXES_MAX];
 	struct slice domains[CONF_SUFFIXES_MAX];
 	struct slice hosts[CONF_SUFFIXES_MAX];
+	struct conf_cap total, source; /* of all sources; of each */
 	struct conf_shape limits;
 	uint32_t nsources;
 	struct conf_shape *sources; /* for one source; pattern: its name */
@@ -165,6 +190,8 @@ struct conf {
 		uint64_t cache_bytes;
 	} dns;
 
+	uint32_t ncaps;
+	struct conf_limit *caps;
 	uint32_t nzones; /* that are named anywhere; 0 is UTC */
 	struct conf_zone *zones[CONF_ZONES_MAX];
 

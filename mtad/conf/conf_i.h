@@ -97,6 +97,12 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_FACTOR, uint32_t, factor, "a factor such as 2 or 1.5")           \
 	X(OPT_PERCENT, uint32_t, percent, "a share such as 10%")               \
 	X(OPT_RATE, uint32_t, rate, "a rate such as 100/s, 6000/10m, or none") \
+	X(OPT_BYTES, uint64_t, bytes, "a rate such as 10M/s, or none")         \
+	X(OPT_QUOTA, uint32_t, quota,                                          \
+	    "a quota such as 10000/day, 500/hour or 20000/7d, or none")        \
+	X(OPT_DIM, uint16_t, dim,                                              \
+	    "tenant, campaign, sender_domain, source, netblock, pool, site, "  \
+	    "provider, host or node")                                          \
 	X(OPT_IP, struct ip, ip, "an IP address")                              \
 	X(OPT_ENDPOINT, struct endpoint, endpoint,                             \
 	    "an address and port such as 127.0.0.1:25 or \"[::1]:25\"")        \
@@ -163,6 +169,8 @@ struct opt {
 };
 
 extern const struct opt_group conf_options, shaping_options, layer_options;
+/* options_limit.c */
+extern const struct opt_group conf_limit_options;
 
 /* ---- values (value.c) ---------------------------------------------------- */
 

@@ -302,6 +302,7 @@ limits_begin(const struct conf *c, void *entry)
 #define ENTRIES_OF(T, array, count, max)                                       \
 	.at = offsetof(T, array), .entry_bytes = sizeof(*((T *)0)->array),     \
 	COUNT(T, count, max)
+#define PROVIDER_AT(field) .at = offsetof(struct conf_provider, field)
 #define SUFFIXES(field, count)                                                 \
 	OPT_GLOB, .at = offsetof(struct conf_provider, field),                 \
 		  COUNT(struct conf_provider, count, CONF_SUFFIXES_MAX)
@@ -317,6 +318,22 @@ static const struct opt provider[] = {
 		    "nothing." },
 	{ "hosts", SUFFIXES(hosts, nhosts),
 	    .help = "Single mail hosts; they count before `mx`." },
+	{ "source_connections", OPT_U32, PROVIDER_AT(source.conns_max),
+	    .absent = "no limit", RANGE(0, 1000000),
+	    .help = "Connections at once from one source to all sites of the "
+		    "provider; 0 = no limit." },
+	{ "source_rate", OPT_RATE, PROVIDER_AT(source.rate_count),
+	    .also = offsetof(struct conf_provider, source.rate_period_us),
+	    .absent = "no limit", RANGE(1, 1000000000),
+	    .help = "The same of transactions in a period of time." },
+	{ "total_connections", OPT_U32, PROVIDER_AT(total.conns_max),
+	    .absent = "no limit", RANGE(0, 1000000),
+	    .help = "Connections at once from all sources to all sites of the "
+		    "provider; 0 = no limit." },
+	{ "total_rate", OPT_RATE, PROVIDER_AT(total.rate_count),
+	    .also = offsetof(struct conf_provider, total.rate_period_us),
+	    .absent = "no limit", RANGE(1, 1000000000),
+	    .help = "The same of transactions in a period of time." },
 	LIMITS(struct conf_provider, limits., INHERITS, BELOW),
 	{ "source", OPT_MAP, .group = &layer_options, .key_type = OPT_NAME,
 	    ENTRIES_OF(struct conf_provider, sources, nsources,
@@ -356,6 +373,16 @@ static const struct opt shaping[] = {
 	    .help = "For sources, each under its name." },
 };
 const struct opt_group shaping_options = ROWS(shaping);
+
+static void
+limit_begin(const struct conf *c, void *entry)
+{
+	(void)c;
+	*(struct conf_limit *)entry = (struct conf_limit){ .conn_burst = 1,
+		.ramp_start = 1,
+		.burst = 1,
+		.rcpt_burst = ENG_TXN_RCPTS_MAX };
+}
 
 static const struct opt retry[] = {
 	{ "first", OPT_DURATION, AT(retry.first_us), "10m",
@@ -541,6 +568,15 @@ static const struct opt top[] = {
 		    "that matches counts, else `default`; what an entry does "
 		    "not say is as its provider's entry says, and then as in "
 		    "`default`." },
+	{ "limit", OPT_MAP, .group = &conf_limit_options, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_limit, caps, ncaps, ENG_CAPS_MAX),
+	    .begin = limit_begin,
+	    .help = "Limits beyond those of one path, each under a name: on "
+		    "all mail that matches `where`, apart for each value, or "
+		    "combination of values, of what `per` names. All that "
+		    "apply must agree; mail without a value that `per` "
+		    "names is not limited. `mtad limits` shows what they have "
+		    "used and who waits for them (see limits.md)." },
 	PROVIDERS(struct conf, own.),
 	{ "shaping", OPT_PATH, AT(shaping),
 	    COUNT(struct conf, nshaping, CONF_SHAPING_MAX),

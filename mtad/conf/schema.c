@@ -40,6 +40,13 @@ pattern(enum opt_type t)
 		return "^([0-9]+(d|h|m|s|ms|us)?)+$";
 	case OPT_RATE:
 		return "^(none|[0-9]+/[0-9]*(d|h|m|s))$";
+	case OPT_BYTES:
+		return "^(none|[0-9]+([KMGT](i?B)?)?/[0-9]*(d|h|m|s))$";
+	case OPT_QUOTA:
+		return "^(none|[0-9]+/(day|hour|[0-9]*(d|h|m|s)))$";
+	case OPT_DIM:
+		return "^(tenant|campaign|sender_domain|source|netblock|pool|"
+		       "site|provider|host|node)$";
 	case OPT_NAME:
 	case OPT_POOL:
 		return "^[A-Za-z0-9._-]{1,64}$";

@@ -305,6 +305,41 @@ suffixes_lay(struct slice *to, uint32_t *nto, const struct slice *by,
 	*nto = nby;
 }
 
+/* The limits of providers as a whole: key, and where it stands in a cap. */
+static const struct {
+	const char *name;
+	size_t cap;
+	bool is_rate;
+} cap_keys[] = {
+	{ "source_connections", offsetof(struct conf_provider, source), false },
+	{ "source_rate", offsetof(struct conf_provider, source), true },
+	{ "total_connections", offsetof(struct conf_provider, total), false },
+	{ "total_rate", offsetof(struct conf_provider, total), true },
+};
+
+static void
+cap_lay(struct conf_provider *provider, const struct conf_provider *says,
+    const struct yaml_node *map, size_t i)
+{
+	struct conf_cap *to = (void *)((char *)provider + cap_keys[i].cap);
+	const struct conf_cap *by =
+	    (const void *)((const char *)says + cap_keys[i].cap);
+	uint32_t key = yaml_find(map, slice_str(cap_keys[i].name));
+	struct conf_origin at = { .file = says->at.file };
+
+	if (key == map->n)
+		return;
+	at.line = map->key_lines[key];
+	if (cap_keys[i].is_rate) {
+		to->rate_count = by->rate_count;
+		to->rate_period_us = by->rate_period_us;
+		to->rate_at = at;
+	} else {
+		to->conns_max = by->conns_max;
+		to->conns_at = at;
+	}
+}
+
 static void
 provider_lay(struct conf *conf, struct conf_provider *to,
     const struct conf_provider *by, const struct yaml_node *map)
@@ -317,6 +352,8 @@ provider_lay(struct conf *conf, struct conf_provider *to,
 	    yaml_get(map, "domains"));
 	suffixes_lay(to->hosts, &to->nhosts, by->hosts, by->nhosts,
 	    yaml_get(map, "hosts"));
+	for (size_t i = 0; i < ARRAY_LEN(cap_keys); i++)
+		cap_lay(to, by, map, i);
 	lay_over(&to->limits, &by->limits);
 	entries_merge(conf, &sources, by->sources, by->nsources,
 	    yaml_get(map, "source"));
@@ -419,11 +456,17 @@ put_domains(struct parts *p, const struct entries *l)
 	too_many(p, "limits", ENG_DESTS_MAX - 1, l->n);
 }
 
+static uint32_t
+caps_of(const struct conf_cap *c)
+{
+	return c->conns_max != 0 || c->rate_count != 0;
+}
+
 static void
 put_providers(struct parts *p, const struct providers *l)
 {
 	struct conf *conf = p->conf;
-	uint32_t npairs = 0;
+	uint32_t npairs = 0, ncaps = 0;
 
 	conf->providers =
 	    arena_get(&conf->arena, (l->n + 1) * sizeof(*conf->providers));
@@ -432,10 +475,13 @@ put_providers(struct parts *p, const struct providers *l)
 	if (l->n > 0)
 		memcpy(&conf->providers[1], l->v, l->n * sizeof(*l->v));
 	conf->nproviders = l->n + 1;
-	for (uint32_t i = 0; i < l->n; i++)
+	for (uint32_t i = 0; i < l->n; i++) {
 		npairs += l->v[i].nsources;
+		ncaps += caps_of(&l->v[i].source) + caps_of(&l->v[i].total);
+	}
 	too_many(p, "provider", ENG_PROVIDERS_MAX - 1, l->n);
 	too_many(p, "sources of providers", ENG_PAIRS_MAX, npairs);
+	too_many(p, "limits of whole providers", ENG_CAPS_MAX, ncaps);
 }
 
 static void

@@ -13,6 +13,7 @@
 
 #define PATH_MAX_BYTES 4095
 #define TEXT_MAX_BYTES 200
+#define DAY_US (86400 * US_PER_S)
 
 #define X(id, field, reader, expects) { sizeof(field), expects },
 static const struct {
@@ -163,6 +164,64 @@ read_rate(const struct value *v)
 		return true;
 	}
 	return parse_rate(v->text, &n, period_us) == 0 && store(v, n);
+}
+
+static bool
+read_bytes(const struct value *v)
+{
+	int64_t *period_us = (void *)((char *)v->base + v->o->also);
+	struct slice rest = v->text;
+	struct slice size = slice_cut(&rest, '/');
+	char one[32];
+	uint64_t n;
+
+	*period_us = 0;
+	*(uint64_t *)v->at = 0;
+	if (slice_ieq(v->text, SL("none")))
+		return true;
+	if (rest.n == 0 || rest.n > sizeof(one) - 3)
+		return false;
+	snprintf(one, sizeof(one), "1/%.*s", (int)rest.n, rest.p);
+	return parse_rate(slice_str(one), &n, period_us) == 0 &&
+	    parse_size(size, &n) == 0 && store(v, n);
+}
+
+/* A day is one of the calendar; any other period is a window that moves. */
+static bool
+read_quota(const struct value *v)
+{
+	int64_t *period_us = (void *)((char *)v->base + v->o->also);
+	struct slice rest = v->text;
+	struct slice count = slice_cut(&rest, '/');
+	uint64_t n;
+
+	*period_us = 0;
+	*(uint32_t *)v->at = 0;
+	if (slice_ieq(v->text, SL("none")))
+		return true;
+	if (slice_u64(count, UINT32_MAX, &n) != 0 || !store(v, n))
+		return false;
+	if (slice_ieq(rest, SL("day")))
+		return true;
+	if (slice_ieq(rest, SL("hour"))) {
+		*period_us = 3600 * US_PER_S;
+		return true;
+	}
+	return parse_rate(v->text, &n, period_us) == 0 &&
+	    *period_us >= 60 * US_PER_S && *period_us <= 31 * DAY_US;
+}
+
+/* Mail is not signed here yet, so there is no domain that signs. */
+static bool
+read_dim(const struct value *v)
+{
+	for (int d = 0; d < DIM_N; d++)
+		if (d != DIM_SIGNING_DOMAIN &&
+		    slice_eq(v->text, slice_str(eng_dim_name(d)))) {
+			*(uint16_t *)v->at = (uint16_t)d;
+			return true;
+		}
+	return false;
 }
 
 /* ---- addresses ----------------------------------------------------------- */
@@ -431,7 +490,8 @@ opt_expects(const struct opt *o, char *dst, size_t cap)
 
 	if (o->type == OPT_CHOICE) {
 		snprintf(dst, cap, "%s or %s", o->words[0], o->words[1]);
-	} else if (o->max == 0 || o->type == OPT_RATE) {
+	} else if (o->max == 0 || o->type == OPT_RATE || o->type == OPT_BYTES ||
+	    o->type == OPT_QUOTA) {
 		snprintf(dst, cap, "%s", types[o->type].expects);
 	} else {
 		opt_format_bound(o, o->min, lo);

@@ -499,6 +499,10 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.is_null_sender = m->is_null_sender,
 		.klass = env->klass,
 	};
+	/* The names of senders' domains are kept only where they count. */
+	if (c->cap_dims >> DIM_SENDER_DOMAIN & 1)
+		ev.message.sender_domain =
+		    core_tag_lower(c, mailbox_domain(env->sender));
 	core_step(c, &ev);
 	return true;
 }

@@ -76,6 +76,7 @@ struct core {
 	bool is_disk_full;
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
+	uint32_t cap_dims;     /* 1 << enum eng_dim that some limit looks at */
 	uint32_t sites_at;     /* conf.sites[1] in the policy's shapes */
 	struct core_job jobs[CORE_JOBS_MAX];
 
@@ -133,6 +134,8 @@ core_tag(struct core *c, struct slice tag)
 {
 	return core_name(c, tag, NAME_TAG);
 }
+/* The same of a domain, in small letters. */
+uint32_t core_tag_lower(struct core *c, struct slice domain);
 /* Holds the name of an id for ever, as a tag. */
 void core_name_pin(struct core *c, uint32_t id);
 void core_domain_forget(struct core *c, uint32_t id);

@@ -63,6 +63,17 @@ core_name_pin(struct core *c, uint32_t id)
 	c->ntags++;
 }
 
+uint32_t
+core_tag_lower(struct core *c, struct slice domain)
+{
+	char lower[DOMAIN_MAX + 1];
+
+	domain.n = MIN(domain.n, (size_t)DOMAIN_MAX);
+	for (size_t i = 0; i < domain.n; i++)
+		lower[i] = ascii_lower(domain.p[i]);
+	return core_tag(c, slice_of(lower, domain.n));
+}
+
 void
 core_domain_forget(struct core *c, uint32_t id)
 {

@@ -2,8 +2,24 @@
  * relay/core_policy.c - configuration to the engine's policy: texts become
  * names, the rest is copied.
  */
+#include <stdio.h>
+
 #include "conf/shaping.h"
 #include "relay/core_i.h"
+
+/* The part of the net that a source's neighbours are taken for. */
+static uint32_t
+netblock(struct core *c, const struct ip *ip)
+{
+	struct cidr net = { .ip = *ip, .bits = ip->family == 4 ? 24 : 64 };
+	char text[64];
+
+	if (ip->family == 0)
+		return 0;
+	for (size_t i = net.bits / 8; i < sizeof(net.ip.b); i++)
+		net.ip.b[i] = 0;
+	return core_tag(c, slice_of(text, cidr_format(text, &net)));
+}
 
 static void
 compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
@@ -19,6 +35,7 @@ compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 			    conf->is_ipv4 && (is_any || s->address.family == 4),
 			.has_v6 =
 			    conf->is_ipv6 && (is_any || s->address.family == 6),
+			.netblock = netblock(c, &s->address),
 		};
 	}
 }
@@ -90,6 +107,31 @@ compile_pair(const struct conf *conf, uint32_t provider, uint32_t source,
 				    layer(conf, &in->sources[k], p) };
 }
 
+/* All that goes to a provider together is a limit on a tuple. */
+static void
+compile_cap(struct core *c, const struct conf_provider *in,
+    const struct conf_cap *cap, uint32_t dims, struct eng_policy *p)
+{
+	struct eng_limit_conf *out = &p->caps[p->ncaps];
+	char name[MAILBOX_MAX + 1];
+	int n;
+
+	if ((cap->conns_max == 0 && cap->rate_count == 0) ||
+	    p->ncaps == ENG_CAPS_MAX)
+		return;
+	n = snprintf(name, sizeof(name), "provider %.*s%s", SLF(in->name),
+	    dims != 0 ? ", each source" : "");
+	p->ncaps++;
+	out->name = core_tag(c, slice_of(name, (size_t)n));
+	out->dims = (uint16_t)dims;
+	out->where[DIM_PROVIDER] = core_tag(c, in->name);
+	out->conns_max = cap->conns_max;
+	if (cap->rate_count != 0)
+		out->msgs = (struct eng_rate){ .count = cap->rate_count,
+			.burst = 1,
+			.period_us = cap->rate_period_us };
+}
+
 static void
 compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 {
@@ -99,6 +141,10 @@ compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.name = core_tag(c, conf->providers[i].name),
 			.shape = layer(conf, &conf->providers[i].limits, p),
 		};
+		compile_cap(c, &conf->providers[i], &conf->providers[i].source,
+		    1u << DIM_SOURCE, p);
+		compile_cap(c, &conf->providers[i], &conf->providers[i].total,
+		    0, p);
 		if (conf->providers[i].nsources == 0)
 			continue;
 		for (uint32_t k = 0; k < p->nsources; k++)
@@ -123,6 +169,70 @@ compile_layers(struct core *c, const struct conf *conf, struct eng_policy *p)
 		p->sources[i].shape = layer(conf, &conf->source_shapes[i], p);
 }
 
+/* ---- limits on tuples ---------------------------------------------------------- */
+
+static struct eng_rate
+rate(uint64_t count, int64_t period_us, uint64_t burst)
+{
+	uint64_t a = count, b = (uint64_t)period_us;
+
+	while (b != 0) {
+		uint64_t r = a % b;
+
+		a = b;
+		b = r;
+	}
+	if (count == 0)
+		return (struct eng_rate){ 0, 0, 0 };
+	return (struct eng_rate){ count / a, burst, period_us / (int64_t)a };
+}
+
+static uint64_t
+size_most(const struct conf *conf)
+{
+	uint64_t most = conf->listen_default.smtp.size_max;
+
+	for (uint32_t i = 0; i < conf->nlisten; i++)
+		most = MAX(most, conf->listen[i].smtp.size_max);
+	return most;
+}
+
+static void
+compile_caps(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->ncaps = MIN(conf->ncaps, ENG_CAPS_MAX);
+	for (uint32_t i = 0; i < p->ncaps; i++) {
+		const struct conf_limit *in = &conf->caps[i];
+		struct eng_limit_conf *out = &p->caps[i];
+
+		out->name = core_tag(c, in->name);
+		for (uint32_t k = 0; k < in->nper; k++)
+			out->dims |= (uint16_t)(1u << in->per[k]);
+		for (int d = 0; d < DIM_N; d++)
+			out->where[d] = d == DIM_TENANT || d == DIM_CAMPAIGN ||
+				d == DIM_SOURCE || d == DIM_POOL ||
+				d == DIM_PROVIDER ?
+			    core_tag(c, in->where[d]) :
+			    core_tag_lower(c, in->where[d]);
+		out->zone = in->zone;
+		out->conns_max = in->conns_max;
+		out->conns =
+		    rate(in->conn_rate, in->conn_period_us, in->conn_burst);
+		out->ramp = rate(in->ramp, in->ramp_period_us, in->ramp_start);
+		out->msgs = rate(in->rate, in->period_us, in->burst);
+		out->rcpts =
+		    rate(in->rcpt_rate, in->rcpt_period_us, in->rcpt_burst);
+		out->bytes = rate(in->byte_rate, in->byte_period_us,
+		    in->byte_burst ? in->byte_burst : size_most(conf));
+		out->quota = in->quota;
+		out->quota_us = in->quota_us;
+		c->cap_dims |= out->dims;
+		for (int d = 0; d < DIM_N; d++)
+			if (out->where[d] != 0)
+				c->cap_dims |= 1u << d;
+	}
+}
+
 struct eng_policy *
 core_policy_compile(struct core *c, const struct conf *conf)
 {
@@ -136,6 +246,8 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	compile_pools(c, conf, p);
 	compile_zones(c, conf, p);
 	compile_layers(c, conf, p);
+	c->cap_dims = 0;
+	compile_caps(c, conf, p);
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

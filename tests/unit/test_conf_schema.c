@@ -94,9 +94,10 @@ schema_is_closed(void **state)
 
 	(void)state;
 	/* The file; timeouts, listen.*, its timeouts and tls; source.*,
-	 * pool.*, route.*, limits.*, provider.*, its source.*; retry; client
+	 * pool.*, route.*, limits.*, limit.* and its where, provider.*, its
+	 * source.*; retry; client
 	 * and its timeouts; dns. */
-	assert_int_equal(count_closed(j), 15);
+	assert_int_equal(count_closed(j), 17);
 	json_decref(j);
 }
 
