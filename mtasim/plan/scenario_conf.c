@@ -297,11 +297,12 @@ void
 scen_conf_load(struct scen *s, const char *path, const struct yaml_node *config,
     const struct yaml_node *pools, struct conf_errors *errs)
 {
+	const struct conf_shaping_in files = { .reads_files = true };
 	struct keys k = { .doc = s->doc, .errs = errs };
 	char full[CONFIG_PATH_MAX];
 
 	if (s->policy.p != NULL)
-		s->conf = conf_parse(path, s->policy, errs);
+		s->conf = conf_parse_with(path, s->policy, &files, errs);
 	else if (s->config.n == 0)
 		return;
 	else if (scen_beside(path, s->config, full, sizeof(full)))
