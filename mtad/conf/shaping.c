@@ -466,7 +466,7 @@ static void
 put_providers(struct parts *p, const struct providers *l)
 {
 	struct conf *conf = p->conf;
-	uint32_t npairs = 0, ncaps = 0;
+	uint32_t npairs = 0, ncaps = conf->ncaps;
 
 	conf->providers =
 	    arena_get(&conf->arena, (l->n + 1) * sizeof(*conf->providers));
@@ -481,7 +481,8 @@ put_providers(struct parts *p, const struct providers *l)
 	}
 	too_many(p, "provider", ENG_PROVIDERS_MAX - 1, l->n);
 	too_many(p, "sources of providers", ENG_PAIRS_MAX, npairs);
-	too_many(p, "limits of whole providers", ENG_CAPS_MAX, ncaps);
+	too_many(p, "limit, and limits of whole providers", ENG_CAPS_MAX,
+	    ncaps);
 }
 
 static void

@@ -107,31 +107,6 @@ compile_pair(const struct conf *conf, uint32_t provider, uint32_t source,
 				    layer(conf, &in->sources[k], p) };
 }
 
-/* All that goes to a provider together is a limit on a tuple. */
-static void
-compile_cap(struct core *c, const struct conf_provider *in,
-    const struct conf_cap *cap, uint32_t dims, struct eng_policy *p)
-{
-	struct eng_limit_conf *out = &p->caps[p->ncaps];
-	char name[MAILBOX_MAX + 1];
-	int n;
-
-	if ((cap->conns_max == 0 && cap->rate_count == 0) ||
-	    p->ncaps == ENG_CAPS_MAX)
-		return;
-	n = snprintf(name, sizeof(name), "provider %.*s%s", SLF(in->name),
-	    dims != 0 ? ", each source" : "");
-	p->ncaps++;
-	out->name = core_tag(c, slice_of(name, (size_t)n));
-	out->dims = (uint16_t)dims;
-	out->where[DIM_PROVIDER] = core_tag(c, in->name);
-	out->conns_max = cap->conns_max;
-	if (cap->rate_count != 0)
-		out->msgs = (struct eng_rate){ .count = cap->rate_count,
-			.burst = 1,
-			.period_us = cap->rate_period_us };
-}
-
 static void
 compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 {
@@ -141,10 +116,6 @@ compile_providers(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.name = core_tag(c, conf->providers[i].name),
 			.shape = layer(conf, &conf->providers[i].limits, p),
 		};
-		compile_cap(c, &conf->providers[i], &conf->providers[i].source,
-		    1u << DIM_SOURCE, p);
-		compile_cap(c, &conf->providers[i], &conf->providers[i].total,
-		    0, p);
 		if (conf->providers[i].nsources == 0)
 			continue;
 		for (uint32_t k = 0; k < p->nsources; k++)
@@ -233,6 +204,44 @@ compile_caps(struct core *c, const struct conf *conf, struct eng_policy *p)
 	}
 }
 
+/* All that goes to a provider together is a limit on a tuple. */
+static void
+compile_cap(struct core *c, const struct conf_provider *in,
+    const struct conf_cap *cap, uint32_t dims, struct eng_policy *p)
+{
+	struct eng_limit_conf *out = &p->caps[p->ncaps];
+	char name[MAILBOX_MAX + 1];
+	int n;
+
+	if ((cap->conns_max == 0 && cap->rate_count == 0) ||
+	    p->ncaps == ENG_CAPS_MAX)
+		return;
+	n = snprintf(name, sizeof(name), "provider %.*s%s", SLF(in->name),
+	    dims != 0 ? ", each source" : "");
+	p->ncaps++;
+	c->cap_dims |= dims | 1u << DIM_PROVIDER;
+	out->name = core_tag(c, slice_of(name, (size_t)n));
+	out->dims = (uint16_t)dims;
+	out->where[DIM_PROVIDER] = core_tag(c, in->name);
+	out->conns_max = cap->conns_max;
+	if (cap->rate_count != 0)
+		out->msgs = (struct eng_rate){ .count = cap->rate_count,
+			.burst = 1,
+			.period_us = cap->rate_period_us };
+}
+
+static void
+compile_provider_caps(struct core *c, const struct conf *conf,
+    struct eng_policy *p)
+{
+	for (uint32_t i = 1; i < p->nproviders; i++) {
+		const struct conf_provider *in = &conf->providers[i];
+
+		compile_cap(c, in, &in->source, 1u << DIM_SOURCE, p);
+		compile_cap(c, in, &in->total, 0, p);
+	}
+}
+
 struct eng_policy *
 core_policy_compile(struct core *c, const struct conf *conf)
 {
@@ -248,6 +257,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	compile_layers(c, conf, p);
 	c->cap_dims = 0;
 	compile_caps(c, conf, p);
+	compile_provider_caps(c, conf, p);
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;
