@@ -210,6 +210,8 @@ struct conf {
 	uint64_t spool_segment_bytes, spool_min_free_bytes, spool_max_bytes;
 	uint64_t log_rotate_bytes;
 	uint32_t log_keep;
+	uint64_t find_size; /* of the index; 0 = none */
+	int64_t find_keep_us;
 	int64_t stop_timeout_us;
 	bool log_level_debug;
 

@@ -528,6 +528,14 @@ static const struct opt top[] = {
 		    "new one begun." },
 	{ "log_keep", OPT_U32, AT(log_keep), "10", RANGE(1, 10000),
 	    .help = "Closed files of the event log that are kept." },
+	{ "find_size", OPT_SIZE, AT(find_size), "1G", RANGE(0, TB),
+	    .help = "Largest size of the index, beside the event log, by which "
+		    "`mtad explain` finds messages and addresses; 0: none is "
+		    "kept." },
+	{ "find_keep", OPT_DURATION, AT(find_keep_us), "7d",
+	    RANGE(60 * US_PER_S, 3650 * DAY_US),
+	    .help = "How long the index knows of what is delivered or "
+		    "bounced." },
 	{ "log_level", OPT_CHOICE, AT(log_level_debug), "info",
 	    .words = { "info", "debug" },
 	    .help = "How much the program says about itself." },

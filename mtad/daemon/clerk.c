@@ -34,7 +34,7 @@ has_work(void *ctx)
 }
 
 static void
-complain(struct clerk *c, const char *what)
+complain_of(struct clerk *c, const char *what, const char *effect)
 {
 	char text[128];
 	int err = errno;
@@ -44,8 +44,14 @@ complain(struct clerk *c, const char *what)
 		return;
 	c->complained_us = now;
 	log_event(LOG_ERROR, "books", "what", what, "dir", c->conf->log.p,
-	    "error", strerror_r(err, text, sizeof(text)), "effect",
-	    "event lines are lost, mail goes on", NULL);
+	    "error", strerror_r(err, text, sizeof(text)), "effect", effect,
+	    NULL);
+}
+
+static void
+complain(struct clerk *c, const char *what)
+{
+	complain_of(c, what, "event lines are lost, mail goes on");
 }
 
 /* Does the file end within a line? A full disk or a crash cut it short. */
@@ -184,13 +190,33 @@ write_lines(struct clerk *c, struct buf *b)
 		rotate(c);
 }
 
+void
+clerk_find(struct clerk *c, struct buf *finds)
+{
+	int64_t now = clock_mono_us();
+
+	if (c->finder == NULL || finds->n == 0)
+		return;
+	if (finder_add(c->finder, buf_slice(finds)))
+		complain_of(c, "cannot write the index",
+		    "addresses are not found, mail goes on");
+	buf_reset(finds);
+	if (now < c->prune_us)
+		return;
+	c->prune_us = now + 60 * US_PER_S;
+	finder_prune(c->finder, c->conf->find_size,
+	    (clock_wall_us() - c->conf->find_keep_us) / US_PER_S);
+}
+
 static void
 take_book(struct clerk *c, struct post_book *b)
 {
-	atomic_fetch_sub(&c->queued_bytes, b->lines.n);
+	atomic_fetch_sub(&c->queued_bytes, b->lines.n + b->finds.n);
 	write_lines(c, &b->lines);
 	atomic_store(&b->from->books_written, b->number);
+	clerk_find(c, &b->finds);
 	buf_free(&b->lines);
+	buf_free(&b->finds);
 	mem_free(b);
 }
 
@@ -276,7 +302,16 @@ clerk_open(struct clerk *c, struct daemon *d)
 int
 clerk_begin(struct clerk *c, struct book_tail *t)
 {
+	char path[4096];
+
 	clerk_tail(c->conf->log.p, t);
+	if (c->conf->find_size) {
+		snprintf(path, sizeof(path), "%s/index", c->conf->log.p);
+		c->finder = finder_open(path);
+		if (c->finder == NULL)
+			complain_of(c, "cannot open the index",
+			    "addresses are not found, mail goes on");
+	}
 	return log_open(c) ? 0 : E_IO;
 }
 
@@ -302,6 +337,8 @@ clerk_stop(struct clerk *c)
 	pthread_join(c->thread, NULL);
 	control_free(c->control);
 	loop_free(c->loop);
+	if (c->finder)
+		finder_close(c->finder);
 	if (c->log_fd >= 0)
 		close(c->log_fd);
 }

@@ -229,6 +229,12 @@ op_parcel_give(void *ctx, struct parcel *p)
 }
 
 static struct buf *
+op_find(void *ctx)
+{
+	return worker_find(ctx);
+}
+
+static struct buf *
 op_book(void *ctx)
 {
 	return worker_book(ctx);
@@ -271,6 +277,7 @@ static const struct core_ops core_ops = {
 	.parcel_take = op_parcel_take,
 	.parcel_give = op_parcel_give,
 	.book = op_book,
+	.find = op_find,
 	.sequence = op_sequence,
 	.keep = op_keep,
 };

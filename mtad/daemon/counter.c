@@ -140,6 +140,13 @@ counter_handle(void *ctx, struct control_req *req, bool is_post,
 		mem_free(a);
 		return;
 	}
+	why = slice_eq(path, SL("/v1/explain")) ? counter_find(d, a) : NULL;
+	if (why) {
+		control_error(req, 503, why);
+		mem_free(a->hits);
+		mem_free(a);
+		return;
+	}
 	worker_post(d->core_worker, &a->post);
 }
 
@@ -224,10 +231,18 @@ ask_explain(struct worker *w, struct ask *a)
 {
 	struct core_question q = { .what = slice_str(a->what),
 		.name = slice_str(a->name),
+		.hits = a->hits,
+		.nhits = a->nhits,
+		.next = a->next,
 		.cursor = a->cursor,
 		.n = (uint32_t)a->n };
 	int err;
 
+	/* A long search goes on in a later turn. */
+	if (a->hits && !core_hits(w->core, a->hits, a->nhits, &a->sought)) {
+		worker_post(w, &a->post);
+		return;
+	}
 	if (slice_eq(q.what, SL("domain"))) /* as the queues have it */
 		for (size_t i = 0; i < q.name.n; i++)
 			a->name[i] = ascii_lower(a->name[i]);
@@ -238,8 +253,8 @@ ask_explain(struct worker *w, struct ask *a)
 		refuse(w, a, 404, "nothing of that name is known here");
 	else if (err == E_RANGE)
 		refuse(w, a, 400,
-		    "what: expected message, domain or source; or the cursor "
-		    "is none");
+		    "what: expected message, recipient, domain or source; or "
+		    "the cursor is none");
 	else
 		refuse(w, a, 503, err_text(err));
 }
@@ -291,8 +306,9 @@ counter_ask(struct worker *w, struct ask *a)
 void
 counter_answer(struct daemon *d, struct ask *a)
 {
-	(void)d;
+	counter_events(d, a);
 	control_answer(a->req, a->status, a->type, &a->out);
 	buf_free(&a->out);
+	mem_free(a->hits);
 	mem_free(a);
 }

@@ -22,6 +22,7 @@
 
 #include "conf/conf.h"
 #include "control/control.h"
+#include "daemon/finder.h"
 #include "daemon/mailbox.h"
 #include "daemon/recorder.h"
 #include "net/net.h"
@@ -167,8 +168,8 @@ struct worker;
 struct post_book {
 	struct post post;
 	struct worker *from;
-	uint64_t number; /* of its books, counted from 1 */
-	struct buf lines;
+	uint64_t number;         /* of its books, counted from 1 */
+	struct buf lines, finds; /* finds: records for the index */
 };
 
 /* A control request on its way clerk -> core -> clerk. */
@@ -183,6 +184,9 @@ struct ask {
 		  [NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
 	char sort[32], verb[32], reason[256];
 	char what[32], name[MAILBOX_MAX + 1]; /* to be explained */
+	struct core_hit *hits;                /* by the index; owned */
+	uint32_t nhits, sought;
+	uint64_t next;
 	uint64_t n, cursor;
 	bool dry_run;
 	int status;
@@ -275,7 +279,7 @@ struct worker {
 	int64_t keep_since_us;
 	bool is_keeping; /* one is with the keeper */
 
-	struct buf book;
+	struct buf book, finds;
 	int64_t book_since_us;
 	uint64_t books_sent;
 	_Atomic uint64_t books_begun;   /* the last that has lines */
@@ -327,6 +331,8 @@ struct clerk {
 	struct control *control;
 	const struct conf *conf;
 	int log_fd;
+	struct finder *finder; /* or NULL */
+	int64_t prune_us;      /* the index is pruned then */
 	uint64_t log_bytes;
 	bool is_torn;                  /* the log ends within a line */
 	_Atomic uint64_t queued_bytes; /* book bytes on their way */
@@ -391,6 +397,8 @@ void worker_free(struct worker *w);
 void worker_post(struct worker *w, struct post *p);
 /* This worker's book, for lines of events; NULL when there is no memory. */
 struct buf *worker_book(struct worker *w);
+/* The same for records of the index. */
+struct buf *worker_find(struct worker *w);
 
 /* inbound.c */
 void inbound_open(struct worker *w);
@@ -478,6 +486,7 @@ int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
  * started lines are given to clerk_write, afterwards as posts. */
 int clerk_begin(struct clerk *c, struct book_tail *t) MUST_CHECK;
 void clerk_write(struct clerk *c, struct buf *lines);
+void clerk_find(struct clerk *c, struct buf *finds);
 int clerk_start(struct clerk *c) MUST_CHECK;
 void clerk_stop(struct clerk *c);
 /* clerk_tail.c: the end of the event log as it stands. */
@@ -495,6 +504,11 @@ void counter_handle(void *ctx, struct control_req *req, bool is_post,
 void counter_answer(struct daemon *d, struct ask *a);
 /* The core's side of a request. */
 void counter_ask(struct worker *w, struct ask *a);
+
+/* counter_find.c: what the index knows of a question, on the clerk's thread:
+ * before the core is asked, and the events behind its answer. NULL, or why not. */
+const char *counter_find(struct daemon *d, struct ask *a);
+void counter_events(struct daemon *d, struct ask *a);
 
 /* metrics.c: what the core does not know. */
 void daemon_metrics(struct worker *w, struct buf *out);

@@ -24,6 +24,8 @@
 
 /* Bytes of event lines that a restore gathers. */
 #define BOOK_BYTES (1u << 20)
+/* The index may lack so much of what came before a crash. */
+#define FIND_WINDOW_US (60 * US_PER_S)
 
 /* Answers of one turn, to be posted when the lock is free again. */
 struct answers {
@@ -327,6 +329,16 @@ spooler_open(struct spooler *s, struct daemon *d)
 	return err;
 }
 
+/* What arrived before that is in the index; one that says to be of the future
+ * is not believed. */
+static int64_t
+index_since(const struct finder *f)
+{
+	int64_t us = finder_newest_s(f) * US_PER_S;
+
+	return us > clock_wall_us() ? 0 : us - FIND_WINDOW_US;
+}
+
 int
 spooler_restore(struct spooler *s, struct worker *w)
 {
@@ -339,6 +351,8 @@ spooler_restore(struct spooler *s, struct worker *w)
 
 	if ((got = clerk_begin(clerk, &tail)))
 		return got;
+	if (clerk->finder)
+		core_find_since(w->core, index_since(clerk->finder));
 	while ((got = spool_scan(s->spool, &f, &d)) > 0) {
 		if (got == 1) {
 			core_receive_again(w->core, &f, &tail);
@@ -348,8 +362,11 @@ spooler_restore(struct spooler *s, struct worker *w)
 			core_damage(w->core, &d);
 		if (w->book.n > BOOK_BYTES)
 			clerk_write(clerk, &w->book);
+		if (w->finds.n > BOOK_BYTES)
+			clerk_find(clerk, &w->finds);
 	}
 	clerk_write(clerk, &w->book);
+	clerk_find(clerk, &w->finds);
 	tail_free(&tail);
 	if (got == 0 && n)
 		log_msg(LOG_INFO, "spool", "%llu messages found",

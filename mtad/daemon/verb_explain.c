@@ -30,6 +30,8 @@ static const struct kind {
 } kinds[] = {
 	{ "message", "ID", "the gates before each recipient of a message",
 	    explain_ask, show_message },
+	{ "recipient", "ADDRESS", "the same of the messages to an address",
+	    explain_ask, show_message },
 	{ "domain", "NAME", "look-up, hosts and queues of a domain",
 	    explain_ask, show_domain },
 	{ "source", "NAME", "where a source may send now, and where not",
@@ -303,18 +305,65 @@ show_more(const json_t *root)
 }
 
 static void
+show_head(const json_t *root)
+{
+	if (verb_str(root, "id").n == 0) {
+		printf("messages to <");
+		print_text(root, "address");
+		printf(">: %zu\n",
+		    json_array_size(json_object_get(root, "recipients")));
+		return;
+	}
+	printf("message ");
+	print_text(root, "id");
+	if (json_is_string(json_object_get(root, "sender"))) {
+		printf(" from <");
+		print_text(root, "sender");
+		printf(">");
+	}
+	printf("\n");
+}
+
+/* What the event log has of it. */
+static void
+show_events(const json_t *root)
+{
+	static const char *const titles[] = { "TIME", "EVENT", "RECIPIENT",
+		"SOURCE", "HOST", ">CODE", "TEXT" };
+	const json_t *events = json_object_get(root, "events"), *row;
+	struct table t;
+	size_t i;
+
+	if (json_array_size(events) == 0)
+		return;
+	printf("\n");
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(events, i, row) {
+		table_cell(&t, verb_str(row, "time"));
+		table_cell(&t, verb_str(row, "type"));
+		table_cell(&t, verb_str(row, "recipient"));
+		table_cell(&t, verb_str(row, "source"));
+		table_cell(&t, verb_str(row, "mx"));
+		table_count(&t, verb_u64(row, "code"));
+		table_cell(&t, verb_str(row, "text"));
+	}
+	table_print(&t);
+}
+
+static void
 show_message(const json_t *root)
 {
 	const json_t *row;
 	size_t i;
 
-	printf("message ");
-	print_text(root, "id");
-	printf(" from <");
-	print_text(root, "sender");
-	printf(">\n");
+	show_head(root);
 	json_array_foreach(json_object_get(root, "recipients"), i, row) {
-		printf("\nto <");
+		printf("\n");
+		if (verb_str(root, "id").n == 0) {
+			print_text(row, "id");
+			printf(" ");
+		}
+		printf("to <");
 		print_text(row, "address");
 		printf("> ");
 		if (slice_eq(verb_str(row, "state"), SL("done"))) {
@@ -329,6 +378,7 @@ show_message(const json_t *root)
 		show_last(row);
 		show_gates(row);
 	}
+	show_events(root);
 	show_more(root);
 }
 

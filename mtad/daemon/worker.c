@@ -46,6 +46,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	list_init(&w->unread);
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
+	buf_init(&w->finds, 4u << 20);
 	if (roles & ROLE_OUT) {
 		w->tls_client = tls_client_new(why, sizeof(why));
 		if (!w->tls_client)
@@ -65,6 +66,7 @@ worker_free(struct worker *w)
 		tls_ctx_free(w->tls_client);
 	rules_adopt(w, NULL);
 	buf_free(&w->book);
+	buf_free(&w->finds);
 	if (w->loop)
 		loop_free(w->loop);
 }
@@ -86,13 +88,25 @@ worker_book(struct worker *w)
 	return &w->book;
 }
 
+struct buf *
+worker_find(struct worker *w)
+{
+	if (w->d->clerk.finder == NULL)
+		return NULL;
+	if (w->book_since_us == 0) {
+		w->book_since_us = loop_now(w->loop);
+		atomic_store(&w->books_begun, w->books_sent + 1);
+	}
+	return &w->finds;
+}
+
 /* Sends the book's lines to the clerk when they are many or old. */
 static void
 flush_book(struct worker *w, bool now)
 {
 	struct clerk *k = &w->d->clerk;
 	struct post_book *b;
-	size_t n = w->book.n;
+	size_t n = w->book.n + w->finds.n;
 
 	if (n == 0)
 		return;
@@ -106,13 +120,16 @@ flush_book(struct worker *w, bool now)
 	if (!b) {
 		COUNT(w, book_bytes_dropped, n);
 		buf_reset(&w->book);
+		buf_reset(&w->finds);
 		return;
 	}
 	b->post.kind = POST_BOOK;
 	b->from = w;
 	b->number = ++w->books_sent;
 	b->lines = w->book;
+	b->finds = w->finds;
 	buf_init(&w->book, 4u << 20);
+	buf_init(&w->finds, 4u << 20);
 	atomic_fetch_add(&k->queued_bytes, n);
 	clerk_post(k, &b->post);
 }
@@ -242,7 +259,7 @@ deadline(const struct worker *w)
 
 	if (w->roles & ROLE_CORE)
 		at = corehost_deadline(w);
-	if (w->book.n)
+	if (w->book.n || w->finds.n)
 		at = MIN(at, w->book_since_us + BOOK_FLUSH_US);
 	if (w->is_stopping)
 		at = MIN(at, loop_now(w->loop) + 50 * US_PER_MS);

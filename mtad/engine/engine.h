@@ -834,7 +834,7 @@ struct eng_reasons {
 
 /*
  * The recipients of a message that are not final: rows and reasons of up to n,
- * from number `from` of the envelope on. Cost: one look at each recipient, and
+ * of the numbers from `from` to before `to` in the envelope. Cost: one look at each recipient, and
  * at each source of its pool, as long as *budget lasts; what is beyond is left
  * unknown.
  */
@@ -845,8 +845,9 @@ struct eng_explained {
 	uint32_t site, site_host; /* host: name of its best */
 	uint32_t queue_due;       /* recipients in its line */
 };
-uint32_t eng_explain_message(struct eng *e, uint32_t msg, uint16_t from,
-    int64_t now_us, uint32_t *budget, struct eng_explained *v, uint32_t n);
+uint32_t eng_explain_message(struct eng *e, uint32_t msg, uint32_t from,
+    uint32_t to, int64_t now_us, uint32_t *budget, struct eng_explained *v,
+    uint32_t n);
 
 /* A domain as it stands. */
 struct eng_domain_view {

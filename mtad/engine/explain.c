@@ -323,8 +323,8 @@ rcpt_gates(struct eng *e, uint32_t i, const struct eng_rcpt_row *row,
 }
 
 uint32_t
-eng_explain_message(struct eng *e, uint32_t msg, uint16_t from, int64_t now_us,
-    uint32_t *budget, struct eng_explained *v, uint32_t n)
+eng_explain_message(struct eng *e, uint32_t msg, uint32_t from, uint32_t to,
+    int64_t now_us, uint32_t *budget, struct eng_explained *v, uint32_t n)
 {
 	const struct msg *m = eng_msg(e, msg);
 	uint32_t have = 0;
@@ -335,7 +335,8 @@ eng_explain_message(struct eng *e, uint32_t msg, uint16_t from, int64_t now_us,
 		const struct queue *q;
 		const struct site *s;
 
-		if (r->state == R_DONE || r->state == R_NONE || r->rcpt < from)
+		if (r->state == R_DONE || r->state == R_NONE ||
+		    r->rcpt < from || r->rcpt >= to)
 			continue;
 		q = pool_at(&e->queues, r->queue);
 		v[have] = (struct eng_explained){ .queue_due = q->fifo.n };

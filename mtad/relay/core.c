@@ -486,6 +486,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	m->ref = *ref;
 	m->nrcpt = (uint16_t)env->nrcpt;
 	m->is_null_sender = env->sender.n == 0;
+	core_find_message(c, env, slot.index);
 	ev.kind = EV_MESSAGE;
 	ev.message = (struct ev_message){
 		.msg = slot.index,
@@ -516,6 +517,7 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 	struct eng_event ev;
 	struct steer s = { env->tenant, env->campaign, env->pool };
 
+	core_find_rcpt(c, env, msg, rcpt, address);
 	ev.kind = EV_RECIPIENT;
 	ev.recipient = (struct ev_recipient){ .msg = msg, .rcpt = rcpt };
 	if (c->conf->routes_steer) {

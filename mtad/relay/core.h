@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "relay/books.h"
 #include "relay/courier.h"
+#include "relay/find.h"
 #include "relay/intake.h"
 #include "relay/tail.h"
 #include "spool/spool.h"
@@ -48,6 +49,8 @@ struct core_ops {
 	struct parcel *(*parcel_take)(void *ctx);
 	void (*parcel_give)(void *ctx, struct parcel *p);
 	struct buf *(*book)(void *ctx);
+	/* Where records for the index go (find.h); NULL: nobody keeps one. */
+	struct buf *(*find)(void *ctx);
 	uint64_t (*sequence)(void *ctx);
 	/* Keeps an entry beyond crashes (its texts are good during the call) and
 	 * says so with core_kept. NULL: nothing outlives this core, and all
@@ -97,6 +100,8 @@ void core_submit_known(struct core *c, struct handle slot,
     const struct env_rcpt *rcpts);
 /* One that a scan found. */
 void core_restore(struct core *c, const struct spool_found *f);
+/* Before that: what arrived earlier is in the index already. */
+void core_find_since(struct core *c, int64_t wall_us);
 /* Before that: its Receptions, if it is so young that their lines may have been
  * lost, and the log's end has them not. */
 void core_receive_again(struct core *c, const struct spool_found *f,
@@ -191,12 +196,26 @@ int core_list(struct core *c, const struct core_selector *s, uint64_t cursor,
  * mail of a domain, or what leaves by a source; in share/doc/control.md.
  * E_NOTFOUND: there is none of that name; E_RANGE: no such question.
  */
-struct core_question {
-	struct slice what; /* "message", "domain" or "source" */
-	struct slice name; /* id, domain or source */
-	uint64_t cursor;   /* of the last answer; 0 to begin */
-	uint32_t n;        /* rows at most */
+struct core_hit {
+	struct msgid id;
+	uint32_t msg; /* its slot, so far as the index knows; then: 0 = none */
+	uint16_t rcpt;
+	bool is_over; /* by the index */
+	bool is_sought;
 };
+struct core_question {
+	struct slice what; /* "message", "recipient", "domain" or "source" */
+	struct slice name; /* id, address, domain or source */
+	/* Of a message or recipient, looked for by core_hits. */
+	const struct core_hit *hits;
+	uint32_t nhits;
+	uint64_t next;   /* where the hits of the next answer begin, 0 = none */
+	uint64_t cursor; /* of the last answer; 0 to begin */
+	uint32_t n;      /* rows at most */
+};
+/* Finds the messages of hits, in slices: *at is 0 to begin. True: all are found,
+ * or are not there. */
+bool core_hits(struct core *c, struct core_hit *v, uint32_t n, uint32_t *at);
 int core_explain(struct core *c, const struct core_question *q,
     struct buf *out) MUST_CHECK;
 

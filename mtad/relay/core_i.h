@@ -73,6 +73,7 @@ struct core {
 	int64_t started_us;
 	bool is_starting; /* what the spool holds comes back; no clock yet */
 	bool is_stopping;
+	int64_t find_since_us; /* of what is found in the spool */
 	bool is_disk_full;
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
@@ -163,6 +164,12 @@ void core_do_keep(struct core *c, uint32_t *i);
 
 /* The message of an id, 0 = none that is not over. */
 uint32_t core_find(const struct core *c, struct slice id);
+
+/* A record for the index, of one of these kinds. */
+void core_find_rcpt(struct core *c, const struct envelope *env, uint32_t slot,
+    uint16_t rcpt, struct slice address);
+void core_find_message(struct core *c, const struct envelope *env,
+    uint32_t slot);
 
 /* core_log.c: the books. */
 void core_log(struct core *c, const struct eng_cmd *cmd);

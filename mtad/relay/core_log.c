@@ -141,6 +141,67 @@ is_single(const struct book_entry *e)
 	}
 }
 
+/* ---- the index ----------------------------------------------------------------- */
+
+void
+core_find_since(struct core *c, int64_t wall_us)
+{
+	c->find_since_us = wall_us;
+}
+
+static struct buf *
+find_of(struct core *c, int64_t arrival_us)
+{
+	if (c->ops->find == NULL ||
+	    (c->is_starting && arrival_us < c->find_since_us))
+		return NULL;
+	return c->ops->find(c->ctx);
+}
+
+void
+core_find_message(struct core *c, const struct envelope *env, uint32_t slot)
+{
+	struct buf *out = find_of(c, env->arrival_us);
+
+	if (out)
+		find_put(out, find_key_id(&env->id), &env->id, slot, 0,
+		    FIND_MESSAGE);
+}
+
+void
+core_find_rcpt(struct core *c, const struct envelope *env, uint32_t slot,
+    uint16_t rcpt, struct slice address)
+{
+	struct buf *out = find_of(c, env->arrival_us);
+
+	if (out)
+		find_put(out, find_key_address(address), &env->id, slot, rcpt,
+		    FIND_RCPT);
+}
+
+static void
+find_event(struct core *c, const struct eng_cmd *cmd, const struct msgid *id)
+{
+	struct buf *out = c->ops->find ? c->ops->find(c->ctx) : NULL;
+	bool is_over;
+
+	if (out == NULL)
+		return;
+	switch (cmd->log.what) {
+	case ENG_LOG_DELIVERY:
+	case ENG_LOG_BOUNCE:
+	case ENG_LOG_EXPIRATION:
+	case ENG_LOG_ADMIN_BOUNCE:
+	case ENG_LOG_ADMIN_DELETE:
+		is_over = true;
+		break;
+	default:
+		is_over = false;
+	}
+	find_put(out, find_key_id(id), id, (uint32_t)(c->wall_us / US_PER_S),
+	    cmd->log.rcpt, is_over ? FIND_OVER : FIND_EVENT);
+}
+
 void
 core_log(struct core *c, const struct eng_cmd *cmd)
 {
@@ -151,6 +212,7 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	char *record = NULL;
 
 	ASSERT(m);
+	find_event(c, cmd, &m->id);
 	if (!book) {
 		c->books_dropped++;
 		return;

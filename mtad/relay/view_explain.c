@@ -11,6 +11,7 @@
 #define EXPLAIN_ROWS_MAX 100u
 #define EXPLAIN_LOOKS 16384u
 #define EXPLAIN_SOURCES 4096u
+#define EXPLAIN_SCAN 131072u /* ids that one slice of a search compares */
 
 /* ---- gates ------------------------------------------------------------------- */
 
@@ -90,6 +91,20 @@ view_cursor(struct jsonw *w, uint64_t cursor)
 
 /* ---- a message ----------------------------------------------------------------- */
 
+/* Members of the object that is open. */
+static void
+view_explained(const struct core *c, struct jsonw *w,
+    const struct eng_explained *x)
+{
+	view_name(c, w, "domain", x->row.domain);
+	view_name(c, w, "site", x->site_host);
+	view_steer(c, w, &x->row);
+	view_waiting(c, w, &x->row);
+	jw_ku64(w, "queue_due", x->queue_due);
+	view_eta(c, w, &x->eta);
+	view_reasons(c, w, &x->why);
+}
+
 /* Their addresses are in the envelope, in order. */
 static void
 view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
@@ -110,15 +125,8 @@ view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
 		jw_ku64(w, "rcpt", i);
 		jw_kstr(w, "address", r.address);
 		jw_kstr(w, "state", x ? SL("queued") : SL("done"));
-		if (x) {
-			view_name(c, w, "domain", x->row.domain);
-			view_name(c, w, "site", x->site_host);
-			view_steer(c, w, &x->row);
-			view_waiting(c, w, &x->row);
-			jw_ku64(w, "queue_due", x->queue_due);
-			view_eta(c, w, &x->eta);
-			view_reasons(c, w, &x->why);
-		}
+		if (x)
+			view_explained(c, w, x);
 		jw_close(w, '}');
 	}
 	jw_close(w, ']');
@@ -128,7 +136,8 @@ view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
 static int
 explain_message(struct core *c, const struct core_question *q, struct buf *out)
 {
-	uint32_t budget = EXPLAIN_SOURCES, n, msg = core_find(c, q->name);
+	uint32_t budget = EXPLAIN_SOURCES, n;
+	uint32_t msg = q->nhits ? q->hits[0].msg : core_find(c, q->name);
 	const struct core_msg *m = msg ? core_msg(c, msg) : NULL;
 	struct eng_explained *v;
 	char id[MSGID_TEXT_MAX], *record = NULL;
@@ -147,8 +156,9 @@ explain_message(struct core *c, const struct core_question *q, struct buf *out)
 	err = core_read_envelope(c, m, &env, &rcpts, &record);
 	if (err != 0)
 		goto out;
-	n = eng_explain_message(c->eng, msg, (uint16_t)q->cursor, c->now_us,
-	    &budget, v, EXPLAIN_ROWS_MAX);
+	n = eng_explain_message(c->eng, msg, (uint32_t)q->cursor,
+	    (uint32_t)q->cursor + EXPLAIN_ROWS_MAX, c->now_us, &budget, v,
+	    EXPLAIN_ROWS_MAX);
 	jw_init(&w, out);
 	jw_open(&w, '{');
 	view_now(c, &w);
@@ -163,6 +173,82 @@ out:
 	mem_free(record);
 	mem_free(v);
 	return err;
+}
+
+/* ---- a recipient ---------------------------------------------------------------- */
+
+bool
+core_hits(struct core *c, struct core_hit *v, uint32_t n, uint32_t *at)
+{
+	const struct core_msg *m;
+	uint32_t end, left = 0;
+
+	for (uint32_t i = 0; i < n && *at == 0; i++) {
+		m = core_msg(c, v[i].msg);
+		v[i].is_sought =
+		    !v[i].is_over && (m == NULL || !msgid_eq(&m->id, &v[i].id));
+		if (v[i].is_sought || v[i].is_over)
+			v[i].msg = 0;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		left += v[i].is_sought;
+	end = MIN(*at + EXPLAIN_SCAN / MAX(left, 1u), c->msgs_end);
+	/* The index knew a slot of before the last start. */
+	for (uint32_t k = MAX(*at, 1u); k < end && left > 0; k++) {
+		m = core_msg(c, k);
+		for (uint32_t i = 0; m != NULL && i < n; i++) {
+			if (!v[i].is_sought || !msgid_eq(&m->id, &v[i].id))
+				continue;
+			v[i].msg = k;
+			v[i].is_sought = false;
+			left--;
+		}
+	}
+	*at = end;
+	return left == 0 || end >= c->msgs_end;
+}
+
+static void
+view_hit(struct core *c, struct jsonw *w, const struct core_question *q,
+    const struct core_hit *h, uint32_t *budget)
+{
+	struct eng_explained x;
+	char id[MSGID_TEXT_MAX];
+
+	jw_open(w, '{');
+	jw_kstr(w, "id", slice_of(id, msgid_format(id, &h->id)));
+	jw_ku64(w, "rcpt", h->rcpt);
+	jw_kstr(w, "address", q->name);
+	if (h->msg != 0 &&
+	    eng_explain_message(c->eng, h->msg, h->rcpt, h->rcpt + 1u,
+		c->now_us, budget, &x, 1) == 1) {
+		jw_kstr(w, "state", SL("queued"));
+		view_explained(c, w, &x);
+	} else
+		jw_kstr(w, "state", SL("done"));
+	jw_close(w, '}');
+}
+
+static int
+explain_recipient(struct core *c, const struct core_question *q,
+    struct buf *out)
+{
+	uint32_t budget = EXPLAIN_SOURCES;
+	struct jsonw w;
+
+	jw_init(&w, out);
+	jw_open(&w, '{');
+	view_now(c, &w);
+	jw_kstr(&w, "what", q->what);
+	jw_kstr(&w, "address", q->name);
+	jw_key(&w, "recipients");
+	jw_open(&w, '[');
+	for (uint32_t i = 0; i < MIN(q->nhits, EXPLAIN_ROWS_MAX); i++)
+		view_hit(c, &w, q, &q->hits[i], &budget);
+	jw_close(&w, ']');
+	view_cursor(&w, q->next);
+	jw_close(&w, '}');
+	return 0;
 }
 
 /* ---- a domain -------------------------------------------------------------------- */
@@ -307,6 +393,8 @@ core_explain(struct core *c, const struct core_question *q, struct buf *out)
 		return E_RANGE;
 	if (slice_eq(q->what, SL("message")))
 		return explain_message(c, q, out);
+	if (slice_eq(q->what, SL("recipient")))
+		return explain_recipient(c, q, out);
 	if (slice_eq(q->what, SL("domain")))
 		return explain_domain(c, q, out);
 	if (slice_eq(q->what, SL("source")))

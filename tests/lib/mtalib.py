@@ -157,7 +157,7 @@ class Mtad:
     def events(self, kind=None):
         """The event log, oldest first; a line cut off by a kill is none."""
         found = []
-        files = glob.glob(os.path.join(self.conf["log"], "*"))
+        files = glob.glob(os.path.join(self.conf["log"], "*.jsonl"))
         for name in sorted(files, key=os.path.getmtime):
             with open(name, errors="replace") as f:
                 for line in f:

@@ -112,7 +112,8 @@ limits: { default: { backoff_min: 1s, backoff_max: 1s } }
     tap.same(early, 0, name + ": copies are of what was in flight")
     # An outcome is durable only behind its line, so the books balance too.
     logs = os.path.join(m.dir, "log")
-    events = [w for f in os.listdir(logs) for w in ("--events",
+    events = [w for f in os.listdir(logs)
+              if f.endswith(".jsonl") for w in ("--events",
                                                    os.path.join(logs, f))]
     code, sums = run_json("verify", "--load", loads, "--sink", journal,
                           *events, "--allow-duplicates", 1 << 30)

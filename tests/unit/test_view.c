@@ -493,7 +493,9 @@ a_message_is_shown_with_its_envelope(void **state)
 static json_t *
 explain(struct house *st, const char *what, const char *name)
 {
-	struct core_question q = { slice_str(what), slice_str(name), 0, 100 };
+	struct core_question q = { .what = slice_str(what),
+		.name = slice_str(name),
+		.n = 100 };
 	struct buf out;
 
 	buf_init(&out, OUT_MAX);
@@ -590,7 +592,9 @@ static void
 what_nobody_knows_is_not_explained(void **state)
 {
 	struct house *st = *state;
-	struct core_question q = { SL("message"), SL("x"), 0, 100 };
+	struct core_question q = { .what = SL("message"),
+		.name = SL("x"),
+		.n = 100 };
 	struct buf out;
 
 	buf_init(&out, OUT_MAX);
