@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "scene/check_i.h"
+#include "world/guard.h"
 
 /* ---- words about events ------------------------------------------------------------ */
 
@@ -492,6 +493,64 @@ then_share(struct checking *k, const struct args *a)
 	    (unsigned long long)all);
 }
 
+/* What a bucket or window lets through in the time that is looked at, for all of
+ * the sources; second by second, for its rate may step. */
+static double
+allowed(const struct checking *k, const struct guard *g, int64_t to_us)
+{
+	double sum = 0;
+
+	for (int64_t at = k->from_us; at < to_us; at += US_PER_S) {
+		struct guard_step r = guard_rate(g, at);
+
+		sum += (double)r.count * (double)US_PER_S /
+		    (double)MAX(r.period_us, 1);
+	}
+	return g->by & BY_SOURCE ? sum * k->s->scen->conf->nsources : sum;
+}
+
+static const struct guard *
+find_guard(const struct checking *k, struct slice name)
+{
+	const struct scen *s = k->s->scen;
+
+	for (uint32_t p = 0; p < s->nproviders; p++) {
+		const struct behave *b = &s->providers[p].behave;
+
+		if (k->provider >= 0 && p != (uint32_t)k->provider)
+			continue;
+		for (uint32_t i = 0; i < b->nguards; i++)
+			if (slice_eq(b->guards[i].name, name))
+				return &b->guards[i];
+	}
+	return NULL;
+}
+
+static int
+then_allowed(struct checking *k, const struct args *a)
+{
+	const struct scene_log *l = &k->s->log;
+	const struct guard *g;
+	uint64_t n = 0;
+	int64_t ppm;
+	double most;
+
+	if (arg_is_set(a, 2) && !scene_provider(k, a->v[2].text, &k->provider))
+		return scene_fail(k, "there is no such provider");
+	g = find_guard(k, a->v[1].text);
+	most = g ? allowed(k, g, MIN(k->to_us, k->s->end_us)) : 0;
+	if (most <= 0)
+		return scene_fail(k, "there is no such rate");
+	for (uint32_t i = 0; i < l->n; i++)
+		n += is_noun(&l->v[i], NOUN_DELIVERED) && is_in(k, &l->v[i]);
+	ppm = (int64_t)((double)n * 1e6 / most);
+	if (ppm >= a->v[0].v)
+		return 1;
+	return scene_fail(k, "%llu were, of %.0f: %lld.%lld%%",
+	    (unsigned long long)n, most, (long long)ppm / 10000,
+	    (long long)ppm % 10000 / 1000);
+}
+
 /* ---- all of the steps ------------------------------------------------------------------ */
 
 static const struct {
@@ -513,6 +572,8 @@ static const struct {
 	    then_open },
 	{ "(at_most|at_least) <p> of attempts are " NOUNS " " WHOSE,
 	    then_share },
+	{ "at least <p> of what <w> allows is delivered [ to <w> ]",
+	    then_allowed },
 	{ "every message is delivered [ within <d> ] [ to <w> ]", then_every },
 	{ "<p> of messages are delivered within <d> [ to <w> ]", then_part },
 	{ "all mail has left within <d>", then_left },

@@ -126,9 +126,8 @@ slots_of(struct guard_memory *m, struct guard_cell *c)
 
 /* ---- how much is allowed --------------------------------------------------------- */
 
-/* Count and period at a time. */
-static struct guard_step
-rate_at(const struct guard *g, int64_t now)
+struct guard_step
+guard_rate(const struct guard *g, int64_t now)
 {
 	struct guard_step r = { 0, g->count, g->period_us };
 
@@ -140,7 +139,7 @@ rate_at(const struct guard *g, int64_t now)
 static bool
 bucket_has(const struct guard *g, struct guard_cell *c, int64_t now, bool takes)
 {
-	struct guard_step r = rate_at(g, now);
+	struct guard_step r = guard_rate(g, now);
 	int64_t now_ns = now * 1000, full = MAX(c->full_ns, now_ns);
 	int64_t step_ns = r.period_us * 1000 / (int64_t)MAX(r.count, 1u);
 	bool has = full - now_ns <= step_ns * ((int64_t)MAX(g->burst, 1u) - 1);
@@ -153,7 +152,7 @@ bucket_has(const struct guard *g, struct guard_cell *c, int64_t now, bool takes)
 static bool
 window_has(const struct guard *g, struct guard_cell *c, int64_t now, bool takes)
 {
-	struct guard_step r = rate_at(g, now);
+	struct guard_step r = guard_rate(g, now);
 	int64_t from = now - now % r.period_us;
 
 	if (c->from_us != from || !c->is_seen) {
@@ -169,7 +168,7 @@ static bool
 sliding_has(const struct guard *g, struct guard_memory *m, struct guard_cell *c,
     int64_t now, bool takes)
 {
-	struct guard_step r = rate_at(g, now);
+	struct guard_step r = guard_rate(g, now);
 	uint32_t *slots = slots_of(m, c);
 	int64_t width = r.period_us / GUARD_SLOTS, at = now / width;
 

@@ -123,6 +123,8 @@ void guard_memory_free(struct guard_memory *m);
 /* Asks the receiver's guards of a stage; NULL: go on. */
 const struct verdict *guards_ask(const struct behave *b, struct guard_memory *m,
     enum sim_stage stage, const struct guard_ask *a);
+/* Count and period of a bucket or a window at a time. */
+struct guard_step guard_rate(const struct guard *g, int64_t at_us);
 /* A connection that was let in at connect is over. */
 void guards_leave(const struct behave *b, struct guard_memory *m,
     const struct guard_ask *a);

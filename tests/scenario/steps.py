@@ -17,6 +17,7 @@ results = []
 SCENE = """Scenario: known
   Given the provider p:
       per_source: { connections: 3 }
+      guards: { pace: { at: eom, bucket: 300/m, burst: 100 } }
       setup: 100ms
       per_message: 50ms
     And source a at 192.0.2.1, b at 192.0.2.2, c at 192.0.3.1
@@ -59,6 +60,9 @@ OF_PATHS = [
      "in any 10 seconds at most 20 messages are attempted"),
     ("in any 1 hour at most 300 messages are delivered from each sender",
      "in any 1 hour at most 299 messages are delivered from each sender"),
+    ("in the first 100 seconds at least 20% of what pace allows is delivered",
+     "in the first 100 seconds at least 40% of what pace allows is delivered"),
+    (None, "at least 1% of what nothing allows is delivered"),
     ("no messages are bounced", None),
     ("no messages are expired", None),
     ("no connections are refused", "no connections are opened"),
