@@ -48,8 +48,27 @@ struct conf_listen {
 
 struct conf_source {
 	struct slice name;
-	struct ip address; /* family 0: the system chooses */
-	struct slice ehlo; /* empty: hostname */
+	struct ip address;         /* family 0: the system chooses */
+	struct slice ehlo;         /* empty: hostname */
+	struct slice warmup;       /* name of a plan; empty: it is not young */
+	uint32_t warmup_stage;     /* that it begins with, from 1 */
+	struct slice warmup_start; /* as written; empty: at once */
+	int64_t warmup_from_us;    /* the same, wall clock */
+};
+
+/* How young sources come to carry more; conf/warmup.c. */
+struct conf_warmup {
+	struct slice name, like;
+	uint32_t nmost;
+	uint32_t
+	    most[ENG_WARM_STAGES_MAX]; /* of the days, one after the other */
+	uint32_t first, last;          /* or by growth, up to the last */
+	uint32_t growth_pct;
+	uint32_t hour_ppm, advance_ppm, defer_ppm, bounce_ppm, complaint_ppm;
+	uint32_t attempts_min;
+	int64_t idle_us;
+	uint16_t zone;
+	bool steps_back;
 };
 
 struct conf_pool {
@@ -57,6 +76,7 @@ struct conf_pool {
 	uint32_t nsources;
 	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
 	uint16_t weights[CONF_POOL_SOURCES_MAX];
+	struct slice overflow; /* name of a pool; empty: none */
 };
 
 struct conf_route {
@@ -160,6 +180,8 @@ struct conf {
 	uint32_t npools; /* at least 1 */
 	struct conf_pool *pools;
 	struct slice default_pool; /* names one of pools */
+	uint32_t nwarmups;
+	struct conf_warmup *warmups; /* and shipped ones that sources name */
 	uint32_t nroutes;
 	struct conf_route *routes; /* first match wins, in file order */
 	bool routes_steer;         /* one gives a tenant, campaign or pool */

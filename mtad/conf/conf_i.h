@@ -96,6 +96,7 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_MS, int64_t, duration, "a duration such as 30s or 1h30m")        \
 	X(OPT_FACTOR, uint32_t, factor, "a factor such as 2 or 1.5")           \
 	X(OPT_PERCENT, uint32_t, percent, "a share such as 10%")               \
+	X(OPT_PART, uint32_t, part, "a share such as 10% or 0.1%")             \
 	X(OPT_RATE, uint32_t, rate, "a rate such as 100/s, 6000/10m, or none") \
 	X(OPT_BYTES, uint64_t, bytes, "a rate such as 10M/s, or none")         \
 	X(OPT_QUOTA, uint32_t, quota,                                          \
@@ -168,6 +169,7 @@ struct opt {
 	const char *help;
 };
 
+extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
 /* options_limit.c */
 extern const struct opt_group conf_limit_options;
@@ -216,6 +218,19 @@ void shape_mark(const struct opt_group *g, struct conf_shape *s,
 void shaping_read(struct conf *conf, const struct yaml_node *root,
     const struct conf_shaping_in *in, struct complaints *c,
     struct conf_errors *errs);
+
+/* ---- warm-up (warmup.c) --------------------------------------------------- */
+
+/* The shipped file of plans. */
+struct conf_warmups {
+	uint32_t n;
+	struct conf_warmup *v;
+};
+void warmup_begin(const struct conf *c, void *entry);
+/* Finds the plans that sources name, in the configuration or, if files may be
+ * read, among the shipped ones, and makes their tables. */
+void warmup_read(struct conf *conf, const struct yaml_node *root,
+    bool reads_files, struct complaints *c);
 
 /* ---- judging the whole (check.c) ----------------------------------------- */
 

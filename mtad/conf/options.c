@@ -171,6 +171,64 @@ listen_begin(const struct conf *c, void *entry)
 
 /* ---- sending ------------------------------------------------------------- */
 
+#define WARM_AT(field) .at = offsetof(struct conf_warmup, field)
+static const struct opt warmup[] = {
+	{ "like", OPT_NAME, WARM_AT(like),
+	    .help = "A shipped plan (`rules/warmup.yml`) whose days and hours "
+		    "this one has where it gives none." },
+	{ "days", OPT_U32, WARM_AT(most),
+	    COUNT(struct conf_warmup, nmost, ENG_WARM_STAGES_MAX),
+	    RANGE(1, 1000000000),
+	    .help = "Recipients that a source may have at one provider on its "
+		    "first sending day, its second, and so on." },
+	{ "first", OPT_U32, WARM_AT(first), "0", RANGE(0, 1000000000),
+	    .help = "In place of `days`, or behind them: the first day, from "
+		    "which the others grow." },
+	{ "growth", OPT_FACTOR, WARM_AT(growth_pct), "1.4", RANGE(100, 1000),
+	    .help = "Each further day has so many times the one before." },
+	{ "last", OPT_U32, WARM_AT(last), "0", RANGE(0, 1000000000),
+	    .help = "Growth ends with the day that has so much; behind the "
+		    "last day there is no limit. 0: with `days`, or after 30 "
+		    "days." },
+	{ "hour", OPT_PART, WARM_AT(hour_ppm), "100%", RANGE(1, 1000000),
+	    .help = "Share of a day that one hour may have." },
+	{ "zone", OPT_ZONE, WARM_AT(zone), .absent = "UTC",
+	    .help = "Where days and hours begin." },
+	{ "advance", OPT_PART, WARM_AT(advance_ppm), "90%", RANGE(0, 1000000),
+	    .help = "The next day of the plan begins behind one on which more "
+		    "than this part of its share was delivered. A day without "
+		    "mail changes nothing." },
+	{ "deferrals", OPT_PART, WARM_AT(defer_ppm), "20%", RANGE(0, 1000000),
+	    .help =
+		"... and no more than this part of attempts was deferred," },
+	{ "bounces", OPT_PART, WARM_AT(bounce_ppm), "3%", RANGE(0, 1000000),
+	    .help = "... no more than this part was refused," },
+	{ "complaints", OPT_PART, WARM_AT(complaint_ppm), "0.1%",
+	    RANGE(0, 1000000),
+	    .help = "... and no more than this part of what was delivered was "
+		    "complained of." },
+	{ "attempts_min", OPT_U32, WARM_AT(attempts_min), "50",
+	    RANGE(1, 1000000),
+	    .help = "With fewer attempts on a day these say nothing." },
+	{ "otherwise", OPT_CHOICE, WARM_AT(steps_back), "hold",
+	    .words = { "hold", "back" },
+	    .help = "What follows a day on which one was more: the same day "
+		    "of the plan again, or the one before." },
+	{ "idle", OPT_DURATION, WARM_AT(idle_us), "30d",
+	    RANGE(0, 3650 * DAY_US),
+	    .help = "After so long without mail the plan begins again; 0 = "
+		    "never." },
+};
+static const struct opt_group warmup_group = ROWS(warmup);
+
+static const struct opt warmup_file[] = {
+	{ "warmup", OPT_MAP, .group = &warmup_group, .key_type = OPT_NAME,
+	    .at = offsetof(struct conf_warmups, v),
+	    .entry_bytes = sizeof(struct conf_warmup), .begin = warmup_begin,
+	    COUNT(struct conf_warmups, n, ENG_WARMUPS_MAX) },
+};
+const struct opt_group warmup_file_options = ROWS(warmup_file);
+
 static const struct opt source[] = {
 	{ "address", OPT_IP, .at = offsetof(struct conf_source, address),
 	    .absent = "the system chooses",
@@ -178,6 +236,21 @@ static const struct opt source[] = {
 	{ "ehlo", OPT_DOMAIN, .at = offsetof(struct conf_source, ehlo),
 	    .absent = "`hostname`",
 	    .help = "Name to say in EHLO; its address should be this one." },
+	{ "warmup", OPT_NAME, .at = offsetof(struct conf_source, warmup),
+	    .absent = "it is warm",
+	    .help = "The plan by which this source, which is young, comes to "
+		    "carry more: one of `warmup`, or a shipped one (see "
+		    "warmup.md). What it may not carry leaves by the other "
+		    "sources of its pool." },
+	{ "warmup_stage", OPT_U32,
+	    .at = offsetof(struct conf_source, warmup_stage), "1",
+	    RANGE(1, ENG_WARM_STAGES_MAX),
+	    .help = "Day of the plan to begin with, for a source that is not "
+		    "quite new." },
+	{ "warmup_start", OPT_NAME,
+	    .at = offsetof(struct conf_source, warmup_start),
+	    .absent = "at once",
+	    .help = "Date (`2026-12-24`) before which nothing leaves by it." },
 };
 static const struct opt_group source_group = ROWS(source);
 
@@ -190,6 +263,9 @@ static const struct opt pool[] = {
 		    "WEIGHT }` opens so many times the connections of one "
 		    "that has none; shares are of those that may send just "
 		    "then." },
+	{ "overflow", OPT_NAME, .at = offsetof(struct conf_pool, overflow),
+	    .help = "Pool whose sources carry what the young ones of this one "
+		    "may not, when no other source of this one may." },
 };
 static const struct opt_group pool_group = ROWS(pool);
 
@@ -548,6 +624,13 @@ static const struct opt top[] = {
 	    ENTRIES(struct conf_pool, pools, npools, ENG_POOLS_MAX),
 	    .absent = "`default`, with every source",
 	    .help = "Groups of sources, each under a name." },
+	{ "warmup", OPT_MAP, .group = &warmup_group, .key_type = OPT_NAME,
+	    .begin = warmup_begin,
+	    ENTRIES(struct conf_warmup, warmups, nwarmups, ENG_WARMUPS_MAX),
+	    .help = "Plans by which young sources come to carry more, each "
+		    "under a name that sources give. A source has a share of "
+		    "the day at each provider, and all without a provider "
+		    "together are one." },
 	{ "default_pool", OPT_POOL, AT(default_pool),
 	    .absent = "`default`, or the only pool",
 	    .help = "Pool of mail that names none." },

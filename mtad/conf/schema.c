@@ -54,6 +54,8 @@ pattern(enum opt_type t)
 		return "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$";
 	case OPT_SHARE:
 		return "^[A-Za-z0-9._-]{1,64}(:[0-9]+)?$";
+	case OPT_PART:
+		return "^[0-9]+(\\.[0-9]{1,4})?%$";
 	case OPT_PERCENT:
 		return "^[0-9]+%?$";
 	default:

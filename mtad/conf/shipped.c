@@ -10,7 +10,8 @@
 const char *
 conf_shipped(const char *name, char *dst, size_t cap)
 {
-	static const char *const above[] = { "..", "../.." };
+	static const char *const above[] = { "..", "../..", "../../..",
+		"../../../.." };
 	char exe[PATH_MAX], path[PATH_MAX], real[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;

@@ -152,6 +152,25 @@ read_percent(const struct value *v)
 	return slice_u64(number, INT64_MAX, &n) == 0 && store(v, n);
 }
 
+/* In parts per million: up to four digits behind the point. */
+static bool
+read_part(const struct value *v)
+{
+	struct slice behind = v->text, whole;
+	uint64_t n, m = 0;
+
+	if (v->text.n == 0 || v->text.p[v->text.n - 1] != '%')
+		return false;
+	behind.n--;
+	whole = slice_cut(&behind, '.');
+	if (slice_u64(whole, 1000, &n) != 0 || behind.n > 4 ||
+	    (behind.p != NULL && slice_u64(behind, 9999, &m) != 0))
+		return false;
+	for (size_t i = behind.p != NULL ? behind.n : 4; i < 4; i++)
+		m *= 10;
+	return store(v, n * 10000 + m);
+}
+
 static bool
 read_rate(const struct value *v)
 {
@@ -478,6 +497,8 @@ opt_format_bound(const struct opt *o, int64_t n, char *dst)
 		fmt_duration_exact(dst, n);
 	else if (o->type == OPT_FACTOR)
 		snprintf(dst, 32, "%u", (unsigned)(n / 100));
+	else if (o->type == OPT_PART)
+		snprintf(dst, 32, "%g%%", (double)n / 10000);
 	else
 		snprintf(dst, 32, "%" PRId64 "%s", n,
 		    o->type == OPT_PERCENT ? "%" : "");

@@ -21,6 +21,42 @@ netblock(struct core *c, const struct ip *ip)
 	return core_tag(c, slice_of(text, cidr_format(text, &net)));
 }
 
+/* The index of a plan + 1, 0 = none. */
+static uint32_t
+warmup_of(const struct conf *conf, struct slice name)
+{
+	for (uint32_t i = 0; i < MIN(conf->nwarmups, ENG_WARMUPS_MAX); i++)
+		if (slice_eq(conf->warmups[i].name, name))
+			return i + 1;
+	return 0;
+}
+
+static void
+compile_warmups(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->nwarmups = MIN(conf->nwarmups, ENG_WARMUPS_MAX);
+	for (uint32_t i = 0; i < p->nwarmups; i++) {
+		const struct conf_warmup *in = &conf->warmups[i];
+		struct eng_warmup_conf *out = &p->warmups[i];
+
+		*out = (struct eng_warmup_conf){
+			.name = core_tag(c, in->name),
+			.zone = in->zone,
+			.nstages = (uint16_t)in->nmost,
+			.steps_back = in->steps_back,
+			.idle_days =
+			    (uint32_t)(in->idle_us / (86400 * US_PER_S)),
+			.hour_ppm = in->hour_ppm,
+			.advance_ppm = in->advance_ppm,
+			.defer_ppm = in->defer_ppm,
+			.bounce_ppm = in->bounce_ppm,
+			.complaint_ppm = in->complaint_ppm,
+			.attempts_min = in->attempts_min,
+		};
+		memcpy(out->most, in->most, sizeof(out->most));
+	}
+}
+
 static void
 compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 {
@@ -36,6 +72,9 @@ compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.has_v6 =
 			    conf->is_ipv6 && (is_any || s->address.family == 6),
 			.netblock = netblock(c, &s->address),
+			.warmup = (uint16_t)warmup_of(conf, s->warmup),
+			.warm_stage = (uint16_t)(MAX(s->warmup_stage, 1u) - 1),
+			.warm_from_us = s->warmup_from_us,
 		};
 	}
 }
@@ -55,6 +94,9 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 			out->sources[k] = in->sources[k];
 			out->weights[k] = in->weights[k];
 		}
+		for (uint32_t k = 0; k < p->npools && in->overflow.n; k++)
+			if (slice_eq(conf->pools[k].name, in->overflow))
+				out->overflow = (uint16_t)(k + 1);
 	}
 	p->default_pool = core_tag(c, conf->default_pool);
 }
@@ -254,6 +296,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	compile_sources(c, conf, p);
 	compile_pools(c, conf, p);
 	compile_zones(c, conf, p);
+	compile_warmups(c, conf, p);
 	compile_layers(c, conf, p);
 	c->cap_dims = 0;
 	compile_caps(c, conf, p);

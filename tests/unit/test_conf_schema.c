@@ -96,8 +96,8 @@ schema_is_closed(void **state)
 	/* The file; timeouts, listen.*, its timeouts and tls; source.*,
 	 * pool.*, route.*, limits.*, limit.* and its where, provider.*, its
 	 * source.*; retry; client
-	 * and its timeouts; dns. */
-	assert_int_equal(count_closed(j), 17);
+	 * and its timeouts; dns; warmup.*. */
+	assert_int_equal(count_closed(j), 18);
 	json_decref(j);
 }
 
