@@ -199,8 +199,9 @@ put_because(struct table *t, const json_t *gate)
 		    "%s%llu of %llu sources pass", n ? ": " : "",
 		    (unsigned long long)verb_u64(gate, "sources_open"),
 		    (unsigned long long)verb_u64(gate, "sources"));
-	for (int k = 0; k < 2 && n < sizeof(text); k++) {
-		const char *key = k ? "host" : "source";
+	for (int k = 0; k < 3 && n < sizeof(text); k++) {
+		static const char *const keys[] = { "limit", "source", "host" };
+		const char *key = keys[k];
 
 		if (verb_str(gate, key).n == 0)
 			continue;
@@ -404,6 +405,88 @@ show_hosts(const json_t *root)
 	table_print(&t);
 }
 
+/* "Rate: 50.0/s declared, 20.0/s open now, 18.3/s measured." */
+static void
+show_rates(const json_t *row)
+{
+	static const char *const keys[] = { "declared", "open", "connections",
+		"measured" };
+	const json_t *rates = json_object_get(row, "rates");
+	const char *comma = "  Rate: ";
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (!json_is_number(json_object_get(rates, keys[i])))
+			continue;
+		printf("%s%.1f/s %s", comma, verb_num(rates, keys[i]), keys[i]);
+		comma = ", ";
+	}
+	if (json_is_true(json_object_get(rates, "is_unreachable")))
+		printf("; its connections do not carry the declared rate");
+	printf(".\n");
+}
+
+/* "Mail like it has waited at: rate 80 %, connection 20 %." */
+static void
+show_blocked(const json_t *row)
+{
+	const json_t *all = json_object_get(row, "blocked"), *one;
+	const char *comma = "  Mail to such destinations has waited at ";
+	size_t i;
+
+	json_array_foreach(all, i, one) {
+		if (verb_num(one, "share") < 0.005)
+			continue;
+		fputs(comma, stdout);
+		print_text(one, "why");
+		printf(" %.0f %%", 100 * verb_num(one, "share"));
+		comma = ", ";
+	}
+	if (json_array_size(all) != 0)
+		printf(".\n");
+}
+
+static void
+put_sources(struct table *t, const json_t *reply)
+{
+	const json_t *all = json_object_get(reply, "sources"), *one;
+	char text[300] = "";
+	size_t i, n = 0;
+
+	json_array_foreach(all, i, one) {
+		if (n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+			    "%s%s", n ? " " : "", json_string_value(one));
+	}
+	if (n + 4 < sizeof(text) &&
+	    json_is_true(json_object_get(reply, "has_more_sources")))
+		snprintf(text + n, sizeof(text) - n, " ...");
+	table_cell(t, slice_str(text));
+}
+
+static void
+show_replies(const json_t *row)
+{
+	static const char *const titles[] = { "  TIMES", ">CODE", "STAGE",
+		">LAST", "SOURCES", "REPLY" };
+	const json_t *all = json_object_get(row, "replies"), *one;
+	struct table t;
+	size_t i;
+
+	if (json_array_size(all) == 0)
+		return;
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(all, i, one) {
+		table_cellf(&t, "  %llu",
+		    (unsigned long long)verb_u64(one, "count"));
+		table_count(&t, verb_u64(one, "code"));
+		table_cell(&t, verb_str(one, "stage"));
+		table_seconds(&t, one, "last_s");
+		put_sources(&t, one);
+		table_cell(&t, verb_str(one, "text"));
+	}
+	table_print(&t);
+}
+
 static void
 show_domain(const json_t *root)
 {
@@ -435,7 +518,10 @@ show_domain(const json_t *root)
 		    verb_num(row, "rate"));
 		show_verdict(row);
 		show_eta(row, "gone");
+		show_rates(row);
+		show_blocked(row);
 		show_gates(row);
+		show_replies(row);
 	}
 	show_more(root);
 }

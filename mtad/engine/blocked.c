@@ -107,6 +107,16 @@ eng_path_unshut(struct eng *e, struct path *p)
 	p->shut = WHY_NONE;
 }
 
+void
+eng_blocked_sums(const struct eng *e, uint32_t site, uint64_t us[ENG_WHY_N])
+{
+	const struct toll *t =
+	    pool_at(&e->tolls, toll_of(e, pool_at(&e->sites, site)));
+
+	for (int w = 0; w < ENG_WHY_N; w++)
+		us[w] = t->blocked[w].rcpt_us;
+}
+
 /* What parked queues have waited since they were counted. */
 static void
 parks_add(const struct eng *e, uint16_t dest, int64_t now_us,

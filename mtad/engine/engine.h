@@ -800,6 +800,8 @@ uint32_t eng_queue_of(const struct eng *e, uint32_t msg, uint16_t rcpt);
 	X(GATE_TENANT, "tenant")     /* the tenant's turn */                   \
 	X(GATE_CAMPAIGN, "campaign") /* the campaign's */                      \
 	X(GATE_SOURCE, "source")     /* which sources may carry it */          \
+	X(GATE_LIMIT, "limit")       /* one of the policy's caps */            \
+	X(GATE_WARMUP, "warm-up")    /* the day's share of a young source */   \
 	X(GATE_PATH, "path")         /* the peer refused, or we slow down */   \
 	X(GATE_RATE, "rate")                                                   \
 	X(GATE_CONN, "connection")                                             \
@@ -821,8 +823,8 @@ struct eng_gate {
 	int64_t until_us;       /* 0 = until something happens */
 	int64_t since_us;       /* 0 = unknown */
 	uint32_t of, open;
-	uint32_t source, host; /* names, 0 = none */
-	uint32_t ahead;        /* that go before it, as far as was looked */
+	uint32_t source, host, limit; /* names, 0 = none */
+	uint32_t ahead; /* that go before it, as far as was looked */
 };
 
 struct eng_reasons {
@@ -870,9 +872,22 @@ struct eng_domain_view {
 bool eng_explain_domain(const struct eng *e, uint32_t domain, int64_t now_us,
     struct eng_domain_view *out);
 
+/* How fast a queue may be, and is; in messages a second x 1000. */
+struct eng_flow_view {
+	/* By the rates of its paths: of all sources of its pool, and of those that
+	 * may send now; 0: no rate is set. By their connections, at the rate of
+	 * those that are open; 0: not known. */
+	uint64_t declared, open, conns;
+	uint64_t measured; /* attempts */
+	bool
+	    is_unreachable; /* the declared rate: connections do not carry it */
+	uint64_t blocked_us[ENG_WHY_N]; /* due recipients x time, of all mail to
+					 * destinations of its kind */
+};
 /* A queue and the gates of what stands in it first. */
 struct eng_queue_view {
 	struct eng_queue_row row;
+	struct eng_flow_view flow;
 	struct eng_reasons why;
 	struct eng_eta eta;
 };

@@ -912,6 +912,10 @@ void eng_lane_count(struct eng *e, struct lane *l);
 void eng_park_count(struct eng *e, struct park *k);
 /* A gate of the path has refused. */
 void eng_path_shut(struct eng *e, struct path *p, enum eng_why why);
+/* What due recipients have waited, at each gate, on their way to destinations of
+ * that site's kind; what they wait now is not in it. */
+void eng_blocked_sums(const struct eng *e, uint32_t site,
+    uint64_t us[ENG_WHY_N]);
 /* What shut it may be over. */
 void eng_path_reopen(struct eng *e, struct path *p);
 /* It is given up. */

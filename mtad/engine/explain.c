@@ -42,6 +42,10 @@ gate_of(enum eng_why why)
 	case WHY_CONN:
 	case WHY_LIMIT:
 		return GATE_CONN;
+	case WHY_CAP:
+		return GATE_LIMIT;
+	case WHY_WARMUP:
+		return GATE_WARMUP;
 	case WHY_HOST:
 		return GATE_HOST;
 	case WHY_NO_SOURCE:
@@ -57,13 +61,22 @@ opens_before(int64_t a, int64_t b)
 	return (a ? a : TIME_NEVER) < (b ? b : TIME_NEVER);
 }
 
+static void
+shut(struct eng_reasons *r, enum eng_gate_kind k, enum eng_why why,
+    int64_t until_us)
+{
+	r->gate[k].is_shut = true;
+	r->gate[k].why = why;
+	r->gate[k].until_us = until_us;
+}
+
 /* ---- one source ----------------------------------------------------------------- */
 
 /* What stops one source, with the name of the host if it is one. */
 struct obstacle {
 	enum eng_why why;
 	int64_t until_us, since_us;
-	uint32_t host;
+	uint32_t host, limit;
 };
 
 /* No address of the site that the source reaches can be tried. */
@@ -94,6 +107,18 @@ look_at_hosts(const struct eng *e, const struct site *s, const struct src *src,
 	o->why = reaches ? WHY_HOST : WHY_NO_SOURCE;
 }
 
+/* Who waits at a limit does so by its name; 0: it waits at none, or may go. */
+static uint32_t
+limit_of(const struct eng *e, uint32_t waiter)
+{
+	const struct waiter *w;
+
+	if (waiter == 0 || eng_waiter_is_told(e, waiter))
+		return 0;
+	w = pool_at(&e->waiters, waiter);
+	return eng_meter(e, w->meter)->name;
+}
+
 /* The path's own gates, as the scheduler asks them: of a copy, and uncounted. */
 static void
 look_at_path(struct eng *e, const struct path *p, int64_t now_us,
@@ -102,6 +127,12 @@ look_at_path(struct eng *e, const struct path *p, int64_t now_us,
 	struct path copy = *p;
 	uint64_t decisions = e->totals.decisions_total;
 
+	o->limit = limit_of(e, p->waiter);
+	if (o->limit != 0) {
+		o->why = WHY_CAP;
+		o->since_us = p->shut == WHY_CAP ? p->shut_us : 0;
+		return;
+	}
 	o->why = eng_path_has_room(e, p) ?
 	    eng_path_gate(e, &copy, &o->until_us) :
 	    eng_path_open_gate(e, &copy, &o->until_us);
@@ -159,6 +190,7 @@ stop_at(struct eng_gate *g, enum eng_gate_kind at, const struct obstacle *o,
 	g[at].until_us = o->until_us;
 	g[at].since_us = o->since_us;
 	g[at].host = o->host;
+	g[at].limit = o->limit;
 	g[at].source = source;
 }
 
@@ -185,6 +217,26 @@ pool_of(const struct eng *e, const struct lane *l)
 	return NULL;
 }
 
+/* A limit that the lane's mail, or the queue, waits at whatever the source. */
+static void
+own_gates(const struct eng *e, const struct queue *q, const struct lane *l,
+    struct eng_reasons *r)
+{
+	const struct park *k = q->park ? pool_at(&e->parks, q->park) : NULL;
+	uint32_t limit = limit_of(e, l->waiter);
+
+	if (k != NULL) {
+		shut(r, GATE_TENANT, k->why, k->until_us);
+		r->gate[GATE_TENANT].limit = limit_of(e, q->waiter);
+		r->gate[GATE_TENANT].since_us = 0;
+	}
+	if (limit == 0)
+		return;
+	shut(r, GATE_LIMIT, WHY_CAP, 0);
+	r->gate[GATE_LIMIT].is_known = true;
+	r->gate[GATE_LIMIT].limit = limit;
+}
+
 static void
 lane_gates(struct eng *e, const struct lane *l, int64_t now_us,
     uint32_t *budget, struct eng_gate *g)
@@ -193,8 +245,11 @@ lane_gates(struct eng *e, const struct lane *l, int64_t now_us,
 
 	for (uint32_t k = 0; pool != NULL && k<pool->n && * budget> 0; k++) {
 		const struct src *src = &e->srcs[pool->src[k]];
-		struct obstacle o = look_at_source(e, l->site, src, now_us);
+		struct obstacle o;
 
+		if (l->pin != 0 && src->name != l->pin)
+			continue;
+		o = look_at_source(e, l->site, src, now_us);
 		(*budget)--;
 		if (o.why == WHY_NONE)
 			pass_all(g, src->name);
@@ -214,15 +269,6 @@ lane_gates(struct eng *e, const struct lane *l, int64_t now_us,
 }
 
 /* ---- the chain -------------------------------------------------------------------- */
-
-static void
-shut(struct eng_reasons *r, enum eng_gate_kind k, enum eng_why why,
-    int64_t until_us)
-{
-	r->gate[k].is_shut = true;
-	r->gate[k].why = why;
-	r->gate[k].until_us = until_us;
-}
 
 static void
 dom_gate(const struct eng *e, uint32_t dom, struct eng_reasons *r)
@@ -276,6 +322,7 @@ queue_gates(struct eng *e, const struct queue *q, int64_t now_us,
 	l = pool_at(&e->lanes, q->lane);
 	r->gate[GATE_TENANT].ahead = l->ring.n;
 	lane_gates(e, l, now_us, budget, r->gate);
+	own_gates(e, q, l, r);
 }
 
 void
@@ -353,6 +400,57 @@ eng_explain_message(struct eng *e, uint32_t msg, uint32_t from, uint32_t to,
 		have++;
 	}
 	return have;
+}
+
+/* ---- how fast it may be ------------------------------------------------------------- */
+
+static uint64_t
+milli_of(const struct eng_shape *s)
+{
+	if (s->rate_count == 0 || s->rate_period_us <= 0)
+		return 0;
+	return (uint64_t)((unsigned __int128)s->rate_count * 1000 * US_PER_S /
+	    (uint64_t)s->rate_period_us);
+}
+
+/* One path of the lane. */
+static void
+add_path(struct eng *e, const struct path *p, int64_t now_us,
+    struct eng_flow_view *v, uint64_t *conns_max, uint64_t *conns)
+{
+	const struct eng_shape *s = eng_path_shape(e, p);
+	struct obstacle o = { .why = WHY_NONE };
+
+	look_at_path(e, p, now_us, &o);
+	v->declared += milli_of(s);
+	if (o.why == WHY_NONE || o.why == WHY_RATE || o.why == WHY_CONN)
+		v->open += milli_of(s);
+	*conns_max += s->conns_max;
+	*conns += p->nsess - p->nopening;
+}
+
+static void
+view_flow(struct eng *e, const struct queue *q, int64_t now_us,
+    uint32_t *budget, struct eng_flow_view *v)
+{
+	uint64_t conns_max = 0, conns = 0;
+	const struct site *s;
+
+	*v = (struct eng_flow_view){ .measured = eng_pace_rate_milli(&q->pace,
+					 now_us) };
+	if (q->home & HOME_DOM)
+		return;
+	s = pool_at(&e->sites, q->home);
+	for (uint32_t i = s->paths.head; i != 0 && *budget > 0; (*budget)--) {
+		const struct path *p = pool_at(&e->paths, i);
+
+		add_path(e, p, now_us, v, &conns_max, &conns);
+		i = p->link.next;
+	}
+	if (conns != 0 && conns_max != 0)
+		v->conns = v->measured * conns_max / conns;
+	v->is_unreachable = v->conns != 0 && v->declared > v->conns;
+	eng_blocked_sums(e, q->home, v->blocked_us);
 }
 
 /* ---- domains, queues --------------------------------------------------------------- */
@@ -438,6 +536,7 @@ eng_explain_queues(struct eng *e, uint32_t domain, uint32_t *cursor,
 			continue;
 		eng_view_queue(e, i, now_us, &v[have].row);
 		eng_queue_reasons(e, i, now_us, budget, &v[have].why);
+		view_flow(e, q, now_us, budget, &v[have].flow);
 		v[have].eta = eng_eta_queue(e, i, &v[have].why, now_us);
 		have++;
 	}

@@ -54,6 +54,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->now_us = now_us;
 	c->wall_us = wall_us;
 	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
+	c->clusters = clusters_new();
 	core_msgs_init(c, hash_u64(seed + 2));
 	core_routes_init(c, hash_u64(seed + 3));
 	c->policy = core_policy_compile(c, conf);
@@ -80,6 +81,7 @@ core_free(struct core *c)
 	if (c->eng)
 		eng_free(c->eng);
 	core_notices_free(c);
+	clusters_free(c->clusters);
 	eng_cmds_free(&c->cmds);
 	mem_free(c->shapes.v);
 	core_msgs_free(c);

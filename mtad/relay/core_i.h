@@ -4,6 +4,7 @@
 #ifndef RELAY_CORE_I_H
 #define RELAY_CORE_I_H
 
+#include "relay/clusters.h"
 #include "relay/relay.h"
 
 /* A message that is not over. The index of its slot is its number, here and in
@@ -73,7 +74,8 @@ struct core {
 	int64_t started_us;
 	bool is_starting; /* what the spool holds comes back; no clock yet */
 	bool is_stopping;
-	int64_t find_since_us; /* of what is found in the spool */
+	int64_t find_since_us;     /* of what is found in the spool */
+	struct clusters *clusters; /* of replies; NULL without memory */
 	bool is_disk_full;
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
@@ -165,6 +167,9 @@ void core_do_keep(struct core *c, uint32_t *i);
 /* The message of an id, 0 = none that is not over. */
 uint32_t core_find(const struct core *c, struct slice id);
 
+/* A queue, whatever number the engine has for it. */
+uint64_t core_queue_key(uint32_t site, uint32_t pool, uint32_t tenant,
+    uint32_t campaign);
 /* A record for the index, of one of these kinds. */
 void core_find_rcpt(struct core *c, const struct envelope *env, uint32_t slot,
     uint16_t rcpt, struct slice address);

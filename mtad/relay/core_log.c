@@ -202,6 +202,32 @@ find_event(struct core *c, const struct eng_cmd *cmd, const struct msgid *id)
 	    cmd->log.rcpt, is_over ? FIND_OVER : FIND_EVENT);
 }
 
+/* ---- clusters of replies --------------------------------------------------------- */
+
+uint64_t
+core_queue_key(uint32_t site, uint32_t pool, uint32_t tenant, uint32_t campaign)
+{
+	return hash_u64(hash_u64((uint64_t)site << 32 | pool) ^
+	    ((uint64_t)tenant << 32 | campaign));
+}
+
+static void
+add_reply(struct core *c, const struct eng_cmd *cmd, const struct book_entry *e)
+{
+	uint32_t source = 0;
+
+	if (c->clusters == NULL || cmd->log.site == 0 ||
+	    (cmd->log.what != ENG_LOG_TRANSIENT &&
+		cmd->log.what != ENG_LOG_BOUNCE))
+		return;
+	if (e->source.n > 0)
+		source = names_find(&c->names, e->source);
+	clusters_add(c->clusters,
+	    core_queue_key(cmd->log.site, cmd->log.pool, cmd->log.tenant,
+		cmd->log.campaign),
+	    &cmd->log.outcome, e->text, source, c->wall_us);
+}
+
 void
 core_log(struct core *c, const struct eng_cmd *cmd)
 {
@@ -239,6 +265,7 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 		fill_from_spool(c, m, cmd->log.rcpt, &e, &record);
 	if (e.text.n == 0)
 		e.text = own_words(c, &e.outcome);
+	add_reply(c, cmd, &e);
 	if (cmd->log.job && cmd->log.job <= CORE_JOBS_MAX) {
 		e.user = slice_str(c->jobs[cmd->log.job - 1].user);
 		e.reason = slice_str(c->jobs[cmd->log.job - 1].reason);

@@ -41,6 +41,8 @@ view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
 		view_name(c, w, "source", g->source);
 	if (g->host != 0)
 		view_name(c, w, "host", g->host);
+	if (g->limit != 0)
+		view_name(c, w, "limit", g->limit);
 	if (g->ahead != 0)
 		jw_ku64(w, k == GATE_TENANT ? "queues" : "ahead", g->ahead);
 	jw_close(w, '}');
@@ -290,6 +292,94 @@ view_domain(const struct core *c, struct jsonw *w,
 	jw_close(w, ']');
 }
 
+/* What due mail of its kind has waited at, largest first would be the reader's to
+ * sort: share of all that it has waited. */
+static void
+view_blocked(struct jsonw *w, const uint64_t us[ENG_WHY_N])
+{
+	uint64_t all = 0;
+
+	for (int k = 0; k < ENG_WHY_N; k++)
+		all += us[k];
+	jw_key(w, "blocked");
+	jw_open(w, '[');
+	for (int k = 0; k < ENG_WHY_N; k++) {
+		if (us[k] == 0)
+			continue;
+		jw_open(w, '{');
+		jw_kstr(w, "why", slice_str(eng_why_name(k)));
+		jw_key(w, "share");
+		jw_milli(w, (int64_t)((unsigned __int128)us[k] * 1000 / all));
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+}
+
+static void
+view_rate(struct jsonw *w, const char *key, uint64_t milli)
+{
+	jw_key(w, key);
+	if (milli != 0)
+		jw_milli(w, (int64_t)milli);
+	else
+		jw_null(w);
+}
+
+static void
+view_flow(struct jsonw *w, const struct eng_flow_view *f)
+{
+	jw_key(w, "rates");
+	jw_open(w, '{');
+	view_rate(w, "declared", f->declared);
+	view_rate(w, "open", f->open);
+	view_rate(w, "connections", f->conns);
+	jw_key(w, "measured");
+	jw_milli(w, (int64_t)f->measured);
+	jw_kbool(w, "is_unreachable", f->is_unreachable);
+	jw_close(w, '}');
+	view_blocked(w, f->blocked_us);
+}
+
+static void
+view_reply(const struct core *c, struct jsonw *w, const struct cluster *k)
+{
+	char time[32];
+
+	jw_open(w, '{');
+	jw_ku64(w, "count", k->count);
+	jw_ku64(w, "code", k->outcome.code);
+	jw_kstr(w, "stage", slice_str(stage_name(k->outcome.stage)));
+	jw_kstr(w, "text", slice_of(k->text, k->text_n));
+	jw_kstr(w, "first", slice_of(time, date_iso(time, k->first_us)));
+	jw_kstr(w, "last", slice_of(time, date_iso(time, k->last_us)));
+	jw_key(w, "last_s");
+	jw_milli(w, MAX(c->wall_us - k->last_us, 0) / US_PER_MS);
+	jw_key(w, "sources");
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < MIN(k->nsources, CLUSTER_SOURCES); i++)
+		jw_str(w, names_text(&c->names, k->sources[i]));
+	jw_close(w, ']');
+	jw_kbool(w, "has_more_sources", k->nsources > CLUSTER_SOURCES);
+	jw_close(w, '}');
+}
+
+static void
+view_replies(const struct core *c, struct jsonw *w,
+    const struct eng_queue_row *q)
+{
+	const struct cluster *v[CLUSTERS];
+	uint32_t n = c->clusters == NULL ?
+	    0 :
+	    clusters_get(c->clusters,
+		core_queue_key(q->site, q->pool, q->tenant, q->campaign), v);
+
+	jw_key(w, "replies");
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < n; i++)
+		view_reply(c, w, v[i]);
+	jw_close(w, ']');
+}
+
 static void
 view_queues(const struct core *c, struct jsonw *w,
     const struct eng_queue_view *v, uint32_t n)
@@ -300,6 +390,8 @@ view_queues(const struct core *c, struct jsonw *w,
 		jw_open(w, '{');
 		view_queue_members(c, w, &v[i].row);
 		view_eta(c, w, &v[i].eta);
+		view_flow(w, &v[i].flow);
+		view_replies(c, w, &v[i].row);
 		view_reasons(c, w, &v[i].why);
 		jw_close(w, '}');
 	}

@@ -67,6 +67,7 @@ code, out = d.verb("explain", "message", "0" * 26)
 tap.ok(code == 1, "an unknown message: refused", out)
 code, out = d.verb("explain", "domain", "a.example")
 tap.ok(code == 0 and "retry" in out or "open" in out, "the domain", out)
+tap.ok("greylisted" in out, "what its receiver said", out)
 code, out = d.verb("explain", "source", "a")
 tap.ok(code == 0 and "source a" in out, "the source", out)
 
