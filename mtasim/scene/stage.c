@@ -26,6 +26,7 @@ struct staging {
 	struct given_provider providers[SCEN_PROVIDERS_MAX];
 	struct {
 		struct slice name, address;
+		const struct step *block; /* or NULL */
 	} sources[SCENE_SOURCES_MAX];
 	const struct step *settings;
 	struct buf workloads;
@@ -144,6 +145,17 @@ give_named_sources(struct staging *g, const struct step *at,
 }
 
 static void
+give_source(struct staging *g, const struct step *at, const struct args *a)
+{
+	uint32_t n = g->nsources;
+
+	add_source(g, at, a->v[0].text,
+	    arg_is_set(a, 1) ? a->v[1].text : SL(""));
+	if (g->nsources > n && at->block.p != NULL)
+		g->sources[n].block = at;
+}
+
+static void
 give_settings(struct staging *g, const struct step *at, const struct args *a)
 {
 	(void)a;
@@ -229,6 +241,7 @@ static const struct {
 	{ STEP_GIVEN, "the provider <w> as modelled [ with ]", give_model },
 	{ STEP_GIVEN, "the provider <w>", give_provider },
 	{ STEP_GIVEN, "<n> (source|sources)", give_sources },
+	{ STEP_GIVEN, "the source <w> [ at <w> ]", give_source },
 	{ STEP_GIVEN, "the settings", give_settings },
 	{ STEP_GIVEN, "the seed <n>", give_seed },
 	{ STEP_WHEN,
@@ -318,28 +331,33 @@ put_scenario(struct staging *g, struct buf *out)
 	(void)buf_addf(out, "workload:\n%.*s", SLF(buf_slice(&g->workloads)));
 }
 
-/* The settings stand at the lines that they have in the scene, so that errors
- * name those. */
+/* The settings stand at the lines that they have in the scene, where there is
+ * room, so that errors name those. */
 static void
 put_policy(struct staging *g, struct buf *out)
 {
-	(void)buf_addz(out, "hostname: mta1.example\nsource: { ");
+	uint32_t lines = 1;
+
+	(void)buf_addz(out, "hostname: mta1.example\nsource:\n");
 	for (uint32_t i = 0; i < g->nsources; i++) {
-		(void)buf_addf(out, "%s%.*s: {", i ? ", " : "",
-		    SLF(g->sources[i].name));
+		(void)buf_addf(out, "  %.*s: %s\n", SLF(g->sources[i].name),
+		    g->sources[i].address.n || g->sources[i].block ? "" : "{}");
 		if (g->sources[i].address.n)
-			(void)buf_addf(out, " address: %.*s ",
+			(void)buf_addf(out, "    address: %.*s\n",
 			    SLF(g->sources[i].address));
-		(void)buf_addz(out, "}");
+		if (g->sources[i].block)
+			put_block(out, g->sources[i].block, 4);
 	}
-	(void)buf_addz(out, " }\npool: { default: { sources: [");
+	(void)buf_addz(out, "pool: { default: { sources: [");
 	for (uint32_t i = 0; i < g->nsources; i++)
 		(void)buf_addf(out, "%s%.*s", i ? ", " : "",
 		    SLF(g->sources[i].name));
 	(void)buf_addz(out, "] } }\n");
 	if (g->settings == NULL)
 		return;
-	for (uint32_t line = 4; line < g->settings->block_line; line++)
+	for (size_t i = 0; i < out->n; i++)
+		lines += out->p[out->off + i] == '\n';
+	for (; lines < g->settings->block_line; lines++)
 		(void)buf_addc(out, '\n');
 	put_block(out, g->settings, 0);
 }

@@ -138,9 +138,13 @@ BROKEN = [
     ("Scenario: x\n  Given the provider p\n", "block"),
     ("Scenario: x\n  When 5 messages for p arrive\n", "is given"),
     ("Scenario: x\n  Given the provider p:\n      moon: 1\n", "moon"),
-    ("Scenario: x\n  Given the provider yahoo as modelled\n    And 2 sources\n"
+    ("Scenario: x\n  Given the provider yahoo as modelled\n"
+     "    And the source a:\n        moon: 3\n"
+     "  When 5 messages for yahoo arrive\n", "option of source.a"),
+    ("# five\n# lines\n# that\n# say\n# nothing\n"
+     "Scenario: x\n  Given the provider yahoo as modelled\n    And 2 sources\n"
      "    And the settings:\n\n      limits: { default: { moon: 3 } }\n"
-     "  When 5 messages for yahoo arrive\n", ":6:"),
+     "  When 5 messages for yahoo arrive\n", ":11:"),
 ]
 
 
