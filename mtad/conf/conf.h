@@ -24,6 +24,7 @@
 #define CONF_ROUTES_MAX 4096
 #define CONF_HOSTS_MAX 16
 #define CONF_RULES_MAX 16
+#define CONF_TENANT_CAMPAIGNS_MAX 256
 #define CONF_ZONES_MAX ENG_ZONES_MAX
 #define CONF_SHAPING_MAX 16
 #define CONF_SUFFIXES_MAX 32
@@ -77,6 +78,19 @@ struct conf_pool {
 	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
 	uint16_t weights[CONF_POOL_SOURCES_MAX];
 	struct slice overflow; /* name of a pool; empty: none */
+};
+
+struct conf_campaign {
+	struct slice name;
+	uint16_t weight;
+};
+
+struct conf_tenant {
+	struct slice name;
+	uint16_t weight;
+	bool is_hurry; /* its mail that says nothing else */
+	uint32_t ncampaigns;
+	struct conf_campaign *campaigns;
 };
 
 struct conf_route {
@@ -214,6 +228,9 @@ struct conf {
 
 	uint32_t ncaps;
 	struct conf_limit *caps;
+	uint32_t ntenants;
+	/* [0] is the default, for tenants without an entry. At least 1. */
+	struct conf_tenant *tenants;
 	uint32_t nzones; /* that are named anywhere; 0 is UTC */
 	struct conf_zone *zones[CONF_ZONES_MAX];
 
@@ -274,6 +291,9 @@ const struct conf_route *conf_route_find(const struct conf *c,
     struct slice domain);
 /* The index of a zone that is named in it, or c->nzones. */
 uint32_t conf_zone_find(const struct conf *c, struct slice name);
+/* What is said about a tenant; never NULL. */
+const struct conf_tenant *conf_tenant_find(const struct conf *c,
+    struct slice name);
 /* Does a pool have that name? */
 bool conf_has_pool(const struct conf *c, struct slice name);
 /* Where a file of rules that comes with the programs lies: above a program that

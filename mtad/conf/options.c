@@ -269,6 +269,44 @@ static const struct opt pool[] = {
 };
 static const struct opt_group pool_group = ROWS(pool);
 
+static const struct opt campaign[] = {
+	{ "weight", OPT_U16, .at = offsetof(struct conf_campaign, weight),
+	    .is_required = true, RANGE(1, ENG_TENANT_WEIGHT_MAX),
+	    .help = "Its share of what the tenant gets at a destination, "
+		    "beside the tenant's other campaigns that have mail "
+		    "there; one without an entry weighs 1." },
+};
+static const struct opt_group campaign_group = ROWS(campaign);
+
+#define TENANT_AT(field) .at = offsetof(struct conf_tenant, field)
+
+static const struct opt tenant[] = {
+	{ "weight", OPT_U16, TENANT_AT(weight), "1",
+	    RANGE(1, ENG_TENANT_WEIGHT_MAX),
+	    .help = "Its share of the transactions to a destination, beside "
+		    "other tenants that have mail there: one of weight 3 has "
+		    "three for each one of weight 1. Nothing is saved up while "
+		    "a tenant has no mail." },
+	{ "class", OPT_CHOICE, TENANT_AT(is_hurry), "bulk",
+	    .words = { "bulk", "transactional" },
+	    .help = "Class of its mail that says none by a header field "
+		    "`X-MTA-Class`. Transactional mail goes first, but where "
+		    "both wait for a destination a quarter of the transactions "
+		    "is left to bulk." },
+	{ "campaign", OPT_MAP, TENANT_AT(campaigns), .group = &campaign_group,
+	    .key_type = OPT_NAME, .entry_bytes = sizeof(struct conf_campaign),
+	    COUNT(struct conf_tenant, ncampaigns, CONF_TENANT_CAMPAIGNS_MAX),
+	    .absent = "all weigh the same",
+	    .help = "Campaigns of the tenant, each under its name." },
+};
+static const struct opt_group tenant_group = ROWS(tenant);
+
+static void
+tenant_begin(const struct conf *c, void *entry)
+{
+	*(struct conf_tenant *)entry = c->tenants[0];
+}
+
 static const struct opt route[] = {
 	{ "hosts", OPT_HOST, .at = offsetof(struct conf_route, host),
 	    .also = offsetof(struct conf_route, addr),
@@ -322,9 +360,12 @@ static const struct opt_group route_group = ROWS(route);
 		    .help = "Transactions that may go at once when the rate "  \
 			    "was not used before." },                          \
 	    { "assign_ahead", OPT_U32, SHAPE_AT(T, prefix, assign_ahead),      \
-		    .dflt = D("4"), .absent = A, RANGE(1, 64),                 \
+		    .dflt = D("2"), .absent = A, RANGE(1, 64),                 \
 		    .help = "Transactions handed to a connection before the "  \
-			    "first of them is done." },                        \
+			    "first of them is done. What has been handed "     \
+			    "over goes before whoever comes then: with more "  \
+			    "than 2, mail of a tenant that has had none "      \
+			    "waits longer behind the backlog of others." },    \
 	    { "backoff_min", OPT_DURATION,                                     \
 		    SHAPE_AT(T, prefix, backoff_min_us), .dflt = D("1m"),      \
 		    .absent = A, RANGE(S / 100, DAY_US),                       \
@@ -651,6 +692,13 @@ static const struct opt top[] = {
 	    .help = "Domains that are treated apart, each under a pattern: "
 		    "`*.x.example` is every domain below x.example, `*` every "
 		    "domain. The first that matches counts." },
+	{ "tenant", OPT_MAP, .group = &tenant_group, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_tenant, tenants, ntenants, ENG_TENANTS_MAX),
+	    .begin = tenant_begin, .first = "default",
+	    .help =
+		"How tenants share what can be sent, each under its name. "
+		"Those without an entry are as `default`, and so is what an "
+		"entry does not say." },
 	{ "limits", OPT_MAP, .group = &limits_group, .key_type = OPT_GLOB,
 	    ENTRIES(struct conf_shape, shapes, nshapes, ENG_DESTS_MAX),
 	    .begin = limits_begin, .first = "default",

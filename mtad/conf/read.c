@@ -451,6 +451,15 @@ conf_zone_find(const struct conf *c, struct slice name)
 	return i;
 }
 
+const struct conf_tenant *
+conf_tenant_find(const struct conf *c, struct slice name)
+{
+	for (uint32_t i = 1; i < c->ntenants; i++)
+		if (slice_eq(c->tenants[i].name, name))
+			return &c->tenants[i];
+	return &c->tenants[0];
+}
+
 bool
 conf_has_pool(const struct conf *c, struct slice name)
 {

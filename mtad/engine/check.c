@@ -8,6 +8,8 @@ struct tally {
 	uint64_t state[R_STATES];
 	uint64_t live;
 	uint32_t opening, strangers;
+	/* In lanes, and in their turns; turns that take part, and weights. */
+	uint64_t nready, nring, ready, ring, weight, weights;
 };
 
 static void
@@ -40,7 +42,7 @@ check_queue(const struct eng *e, const struct queue *q)
 	if (q->home & HOME_DOM)
 		return;
 	l = pool_at(&e->lanes, q->lane);
-	ASSERT(q->fifo.n == 0 || q->park != 0 || l->ring.n != 0);
+	ASSERT(q->fifo.n == 0 || q->park != 0 || l->nring != 0);
 	if (q->park != 0) {
 		const struct park *k = pool_at(&e->parks, q->park);
 
@@ -77,10 +79,9 @@ check_ready(const struct eng *e, const struct lane *l)
  * wake, has sessions on their way, or is served by sessions that are busy or
  * by a path with a timer. */
 static void
-check_lane(const struct eng *e, const struct lane *l)
+check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 {
 	const struct site *s = pool_at(&e->sites, l->site);
-	uint32_t nready = 0;
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
 	    l->wait_warm != 0 || e->is_disk_full || l->waiter != 0;
@@ -91,17 +92,48 @@ check_lane(const struct eng *e, const struct lane *l)
 		wakes = heap_has(&p->timer.node) || p->waiter != 0;
 		i = p->link.next;
 	}
-	for (uint32_t i = l->ring.head; i != 0;) {
-		const struct queue *q = pool_at(&e->queues, i);
+	t->nready += l->nready;
+	t->nring += l->nring;
+	t->weights += l->scales[0].weight + l->scales[1].weight;
+	for (int band = 0; band < 2; band++)
+		if (l->turns[band] != 0) {
+			const struct turn *u =
+			    pool_at(&e->turns, l->turns[band]);
 
-		nready += q->fifo.n;
-		i = q->link.next;
-	}
-	ASSERT(l->nready == nready);
+			ASSERT(u->prev == 0 && u->next == 0);
+			ASSERT(u->ring.n != 0 && u->band == band);
+		}
+	ASSERT((l->nring != 0) == ((l->turns[0] | l->turns[1]) != 0));
 	check_ready(e, l);
 	ASSERT(l->counted_us <= e->now);
-	ASSERT(l->ring.n != 0 || !l->is_parked);
-	ASSERT(l->ring.n == 0 || wakes || l->why == WHY_NO_SOURCE);
+	ASSERT(l->nring != 0 || !l->is_parked);
+	ASSERT(l->nring == 0 || wakes || l->why == WHY_NO_SOURCE);
+}
+
+/* A turn stands in its lane's heap exactly while it has a ring. */
+static void
+check_turn(const struct eng *e, uint32_t i, struct tally *t)
+{
+	const struct turn *u = pool_at(&e->turns, i);
+	const struct lane *l = pool_at(&e->lanes, u->lane);
+	const struct turn *p = pool_at(&e->turns, u->prev);
+
+	ASSERT(u->nqueues >= u->ring.n && u->weight > 0);
+	if (u->ring.n == 0) {
+		ASSERT((u->child | u->next | u->prev) == 0);
+		return;
+	}
+	ASSERT(u->prev != 0 ? p->child == i || p->next == i :
+			      l->turns[u->band] == i);
+	t->weight += u->weight;
+	t->ring += u->ring.n;
+	for (uint32_t k = u->ring.head; k != 0;) {
+		const struct queue *q = pool_at(&e->queues, k);
+
+		ASSERT(q->turn == i && q->lane == u->lane && q->park == 0);
+		t->ready += q->fifo.n;
+		k = q->link.next;
+	}
 }
 
 static void
@@ -169,6 +201,7 @@ check_base(const struct eng *e)
 		return;
 	ASSERT(e->rcpts.live == 0 && e->hosts.live == 0 && e->flows.live == 0);
 	ASSERT(e->queues.live == 0 && e->lanes.live == 0);
+	ASSERT(e->turns.live == 0 && e->parks.live == 0);
 	ASSERT(e->paths.live == 0 && e->sessions.live == 0);
 	ASSERT(e->txns.live == 0 && e->marks.live == 0);
 	ASSERT(e->charges.live == 0 && e->waiters.live == 0);
@@ -208,7 +241,11 @@ eng_check(const struct eng *e)
 	EACH(e->queues, i)
 	check_queue(e, pool_at(&e->queues, i));
 	EACH(e->lanes, i)
-	check_lane(e, pool_at(&e->lanes, i));
+	check_lane(e, pool_at(&e->lanes, i), &t);
+	EACH(e->turns, i)
+	check_turn(e, i, &t);
+	ASSERT(t.nready == t.ready && t.nring == t.ring);
+	ASSERT(t.weights == t.weight);
 	EACH(e->paths, i)
 	check_path(e, pool_at(&e->paths, i));
 	EACH(e->sessions, i)

@@ -43,7 +43,8 @@ eng_policy_default(struct eng_policy *p)
 	p->nshapes = 1;
 	eng_shape_default(&p->shapes[0]);
 	p->nproviders = p->ndests = 1;
-	p->nzones = 1;
+	p->nzones = p->ntenants = 1;
+	p->tenants[0].weight = 1;
 	p->retry.first_us = 600 * US_PER_S;
 	p->retry.max_us = 4 * 3600 * US_PER_S;
 	p->retry.factor_pct = 200;
@@ -133,6 +134,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->studies, sizeof(struct study), many);
 	pool_init(&e->marks, sizeof(struct mark), many);
 	pool_init(&e->warms, sizeof(struct warm), many);
+	pool_init(&e->turns, sizeof(struct turn), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -148,8 +150,8 @@ maps_init(struct eng *e)
 {
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
-		&e->warm_map };
+		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
+		&e->share_map, &e->warm_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -180,12 +182,12 @@ eng_free(struct eng *e)
 	struct pool *pools[] = { &e->studies, &e->rcpts, &e->doms, &e->hosts,
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
-		&e->meters, &e->windows, &e->charges, &e->waiters, &e->shares,
-		&e->warms };
+		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
+		&e->shares, &e->warms };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
-		&e->warm_map };
+		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
+		&e->share_map, &e->warm_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -212,12 +214,12 @@ eng_memory(const struct eng *e)
 	const struct pool *pools[] = { &e->studies, &e->rcpts, &e->doms,
 		&e->sites, &e->hosts, &e->flows, &e->queues, &e->lanes,
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
-		&e->tolls, &e->parks, &e->meters, &e->windows, &e->charges,
-		&e->waiters, &e->shares, &e->warms };
+		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
+		&e->charges, &e->waiters, &e->shares, &e->warms };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
-		&e->mark_map, &e->form_map, &e->meter_map, &e->share_map,
-		&e->warm_map };
+		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
+		&e->share_map, &e->warm_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)

@@ -31,6 +31,9 @@ struct eng;
 #define ENG_POOLS_MAX 256
 #define ENG_CAPS_MAX 128
 #define ENG_ZONES_MAX 256
+#define ENG_TENANTS_MAX 1024
+#define ENG_CAMPAIGNS_MAX 4096
+#define ENG_TENANT_WEIGHT_MAX 100
 #define ENG_POOL_SOURCES_MAX 256
 #define ENG_WEIGHT_MAX 1000
 #define ENG_WARMUPS_MAX 32
@@ -50,7 +53,7 @@ struct eng;
 	X(rate_count, uint32_t, 0) /* transactions per rate_period_us */       \
 	X(rate_period_us, int64_t, 0)                                          \
 	X(rate_burst, uint32_t, 1)                                             \
-	X(assign_ahead, uint32_t, 4) /* transactions held by a session */      \
+	X(assign_ahead, uint32_t, 2) /* transactions held by a session */      \
 	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
 	X(backoff_max_us, int64_t, 3600 * US_PER_S)                            \
 	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */
@@ -190,6 +193,17 @@ struct eng_zone_conf {
 	struct tzone zone;
 };
 
+/* At a site tenants that have mail share by weight (1 .. ENG_TENANT_WEIGHT_MAX), and so
+ * do the campaigns of a tenant what it gets. */
+struct eng_tenant_conf {
+	uint32_t name;
+	uint16_t weight;
+};
+struct eng_campaign_conf {
+	uint32_t tenant, name;
+	uint16_t weight;
+};
+
 struct eng_retry {
 	int64_t first_us;    /* delay after the first failure: 10 min */
 	int64_t max_us;      /* ceiling of a delay: 4 h */
@@ -219,6 +233,12 @@ struct eng_policy {
 	struct eng_zone_conf zones[ENG_ZONES_MAX];
 	uint32_t nwarmups;
 	struct eng_warmup_conf warmups[ENG_WARMUPS_MAX];
+	/* 0 is that of tenants without an entry; the others rise by name. */
+	uint32_t ntenants;
+	struct eng_tenant_conf tenants[ENG_TENANTS_MAX];
+	/* Those that weigh other than 1; they rise by tenant, then by name. */
+	uint32_t ncampaigns;
+	struct eng_campaign_conf campaigns[ENG_CAMPAIGNS_MAX];
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */

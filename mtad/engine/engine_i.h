@@ -1,17 +1,16 @@
 /*
  * engine/engine_i.h - the engine's own structures; private to the room.
  *
- * Everything lives in pools and is linked by 32-bit indices; index 0 is none.
- * A list is {head, tail, n} and its nodes embed a struct link. Who points to
- * whom:
+ * Everything lives in pools and is linked by 32-bit indices (list_i.h). Who
+ * points to whom:
  *
  *	msg   <- its rcpts, chained by `sib`
  *	rcpt  -> msg, dom, queue; linked in its queue's FIFO (WAIT, READY) or in
  *	         its transaction (ASSIGNED); on the wheel unless ASSIGNED
  *	dom   -> site, once resolved
  *	queue -> flow, and its home: a dom (unresolved) or a site
- *	lane  =  site x pool (x source, if pinned): the ring of its queues that are
- *	         ready
+ *	lane  =  site x pool (x source, if pinned): its tenants' turns, each a ring
+ *	         of its queues that are ready
  *	path  =  site x source: connections, rate, back-off
  *	sess  -> path, host; txn -> sess
  *
@@ -22,6 +21,7 @@
 #define ENGINE_ENGINE_I_H
 
 #include "engine/engine.h"
+#include "engine/list_i.h"
 
 #define WHEEL_TICK_US (10 * US_PER_MS) /* spans 497 days */
 #define AHEAD_MAX 8                    /* ceiling of a shape's assign_ahead */
@@ -41,74 +41,6 @@
 #define RAMP_MAX 20 /* sessions, where no other ceiling is given */
 #define TTL_MIN_US US_PER_S
 #define TTL_MAX_US (86400 * US_PER_S)
-
-/* ---- lists of pool slots ------------------------------------------------- */
-
-struct link {
-	uint32_t next, prev;
-};
-struct ilist {
-	uint32_t head, tail, n;
-};
-/* Where the links of a list are: a pool and an offset into its slots. */
-struct ikind {
-	const struct pool *pool;
-	size_t off;
-};
-#define IKIND(pool, type, member)                                              \
-	((struct ikind){ &(pool), offsetof(struct type, member) })
-
-static inline struct link *
-il_link(struct ikind k, uint32_t i)
-{
-	return (struct link *)(void *)((char *)pool_at(k.pool, i) + k.off);
-}
-
-/* Puts i between two neighbours, 0 standing for the list's ends. */
-static inline void
-il_insert(struct ikind k, struct ilist *l, uint32_t i, uint32_t prev,
-    uint32_t next)
-{
-	*il_link(k, i) = (struct link){ next, prev };
-	if (prev != 0)
-		il_link(k, prev)->next = i;
-	else
-		l->head = i;
-	if (next != 0)
-		il_link(k, next)->prev = i;
-	else
-		l->tail = i;
-	l->n++;
-}
-
-static inline void
-il_push_tail(struct ikind k, struct ilist *l, uint32_t i)
-{
-	il_insert(k, l, i, l->tail, 0);
-}
-
-static inline void
-il_push_head(struct ikind k, struct ilist *l, uint32_t i)
-{
-	il_insert(k, l, i, 0, l->head);
-}
-
-static inline void
-il_remove(struct ikind k, struct ilist *l, uint32_t i)
-{
-	struct link *n = il_link(k, i);
-
-	if (n->prev != 0)
-		il_link(k, n->prev)->next = n->next;
-	else
-		l->head = n->next;
-	if (n->next != 0)
-		il_link(k, n->next)->prev = n->prev;
-	else
-		l->tail = n->prev;
-	*n = (struct link){ 0, 0 };
-	l->n--;
-}
 
 /* ---- the parts ------------------------------------------------------------- */
 
@@ -205,8 +137,9 @@ struct queue {
 	uint32_t lane; /* 0 when its home is a dom */
 	uint32_t dom;  /* the last that mail came for */
 	uint32_t
-	    park; /* 0 = it is in its lane's ring when something is ready */
-	/* In its dom's list; else in its lane's ring while something is ready
+	    park; /* 0 = it is in its turn's ring when something is ready */
+	uint32_t turn; /* its tenant's in the lane; 0 when its home is a dom */
+	/* In its dom's list; else in its turn's ring while something is ready
 	 * and it is not parked, or in the idle list while it is empty. */
 	struct link link;
 	struct ilist fifo;
@@ -220,6 +153,31 @@ struct queue {
 	uint32_t study; /* 0 = none: study.c */
 };
 #define HOME_DOM (1u << 31)
+
+/*
+ * A tenant's place in a lane: mail of one class. 64 bytes. What the fields of
+ * time mean says tenant.c.
+ */
+struct turn {
+	uint32_t lane, tenant;
+	uint32_t twin; /* ring of those of this site and tenant */
+	uint32_t nqueues;
+	struct ilist ring; /* queues with something ready, not parked */
+	uint32_t child, next, prev; /* in the lane's heap */
+	uint16_t weight;
+	bool band;    /* in a hurry */
+	uint8_t left; /* transactions that the ring's head may still have */
+	uint32_t generation;
+	uint32_t seq; /* of those that are due at once, the first come first */
+	int64_t start;
+};
+
+/* The turns of one class in a lane that have something ready. */
+struct scale {
+	int64_t sum;  /* of their starts, by weight */
+	int64_t idle; /* what the present was when the last one left */
+	uint32_t weight;
+};
 
 /*
  * A queue whose mail may not go for a reason of its own (its tenant's, its
@@ -301,6 +259,7 @@ struct site {
 	uint32_t rollup;        /* name; a part of what makes a site */
 	uint64_t generation;
 	uint32_t nsess;
+	uint8_t hurried;     /* transactions of the latter while bulk waited */
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
@@ -363,7 +322,6 @@ struct lane {
 	uint32_t waiter; /* for a session that a limit allows its mail */
 	/* With why and shut WHY_CAP: of the policy's caps. */
 	uint16_t by, shut_by;
-	struct ilist ring; /* queues */
 	/* Sources of the pool, by their place in it, whose path has not refused
 	 * since the lane looked: only these are asked. */
 	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
@@ -374,7 +332,11 @@ struct lane {
 	bool is_cold, is_over;
 	uint32_t wait_warm; /* the young source that it waits for */
 	struct link warm;
-	struct link link; /* of site->lanes */
+	uint32_t nring; /* queues with something ready, parked ones not */
+	uint32_t left;  /* transactions before it is the next lane's turn */
+	struct scale scales[2]; /* of its bulk, and of what is in a hurry */
+	uint32_t turns[2]; /* heaps of their tenants' turns: bulk, in a hurry */
+	struct link link;  /* of site->lanes */
 	struct link hungry, kick, limit, host;
 	struct timer timer; /* the first dead host may be tried again */
 };
@@ -514,10 +476,10 @@ struct eng {
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls, parks, warms;
+	    sessions, txns, marks, forms, tolls, parks, warms, turns;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
-	    path_map, mark_map, form_map, warm_map;
+	    path_map, mark_map, form_map, warm_map, turn_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -559,6 +521,9 @@ struct eng {
 		uint16_t rcpt;
 	} * notices;
 	uint32_t nnotices, notices_cap;
+	uint32_t turn_seq;
+	uint32_t aside[16]; /* turns that an offer skips */
+	uint32_t naside;
 	uint32_t flow_new; /* of the recipient that is being announced */
 	uint64_t nstate[R_STATES];
 	struct eng_totals totals;
@@ -673,16 +638,6 @@ void eng_queue_park(struct eng *e, uint32_t q, enum eng_why why,
     int64_t until_us, uint32_t by);
 /* And back, to the end of the line; the lane is kicked. */
 void eng_queue_unpark(struct eng *e, uint32_t q);
-/* The queue whose turn it is in a lane; 0: nothing may go. */
-static inline uint32_t
-eng_lane_next(const struct eng *e, const struct lane *l)
-{
-	(void)e;
-	return l->ring.head;
-}
-/* A queue of the lane has been served: it is the turn of the one behind it in the
- * ring, and of the site's next lane. */
-void eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t queue);
 void eng_lane_kick(struct eng *e, uint32_t lane);
 /* Out of every wait that a park registered, as eng_lane_unpark, but what is known
  * of its sources stays. */
@@ -692,6 +647,32 @@ void eng_lane_unwait(struct eng *e, uint32_t lane);
 void eng_lane_unpark(struct eng *e, uint32_t lane);
 void eng_lane_give_if_empty(struct eng *e, uint32_t lane);
 void eng_queues_idle_run(struct eng *e);
+
+/* ---- tenant.c ---- */
+/* What the policy says of a tenant; never NULL. */
+const struct eng_tenant_conf *eng_tenant_conf(const struct eng *e,
+    uint32_t name);
+/* The turn of a tenant in a lane, held by one more queue. */
+uint32_t eng_turn_take(struct eng *e, uint32_t lane, uint32_t tenant,
+    bool is_hurry);
+void eng_turn_drop(struct eng *e, uint32_t turn);
+/* The queue has something that may go, or has nothing more. */
+void eng_turn_push(struct eng *e, uint32_t q);
+void eng_turn_remove(struct eng *e, uint32_t q);
+/* The queue whose turn it is in a lane; 0: nothing may go. */
+uint32_t eng_lane_next(const struct eng *e, const struct lane *l);
+/* The hungry lane that a source should begin with, for the sake of what is in a
+ * hurry; 0: the first in line. */
+uint32_t eng_site_first(struct eng *e, const struct site *s,
+    const struct src *src);
+/* The queue, which is next, may not go now as others may: its tenant is left out
+ * until eng_lane_unskip, and has its turn still. */
+void eng_lane_skip(struct eng *e, uint32_t queue);
+void eng_lane_unskip(struct eng *e);
+/* A transaction of the queue, which was next, goes by that source: its
+ * tenant has had it. */
+void eng_lane_served(struct eng *e, uint32_t lane, uint32_t queue,
+    const struct src *src);
 
 /* ---- resolve.c ---- */
 uint32_t eng_dom_take(struct eng *e, uint32_t name);

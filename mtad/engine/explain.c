@@ -320,7 +320,7 @@ queue_gates(struct eng *e, const struct queue *q, int64_t now_us,
 	if (e->is_disk_full)
 		shut(r, GATE_DISK, WHY_DISK, 0);
 	l = pool_at(&e->lanes, q->lane);
-	r->gate[GATE_TENANT].ahead = l->ring.n;
+	r->gate[GATE_TENANT].ahead = l->nring;
 	lane_gates(e, l, now_us, budget, r->gate);
 	own_gates(e, q, l, r);
 }

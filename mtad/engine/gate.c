@@ -41,9 +41,7 @@ slot_of(const struct eng *e, const struct waiter *w)
 static uint32_t
 tenant_weight(const struct eng *e, uint32_t tenant)
 {
-	(void)e;
-	(void)tenant;
-	return 1;
+	return MAX(eng_tenant_conf(e, tenant)->weight, 1u);
 }
 
 /* ---- shares of a line -------------------------------------------------------------- */

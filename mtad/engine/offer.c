@@ -70,11 +70,11 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 
 	if (!eng_has_caps(e))
 		return eng_lane_next(e, l);
-	for (int left = OFFER_MAX; l->ring.n != 0 && left > 0; left--) {
+	for (int left = OFFER_MAX; l->nring != 0 && left > 0; left--) {
 		uint32_t q = eng_lane_next(e, l);
 
-		if (must_be_idle(e, q, p))
-			return 0;
+		if (q == 0 || must_be_idle(e, q, p))
+			break;
 		a = eng_asker(e, lane, q, path);
 		a.host = ((const struct sess *)pool_at(&e->sessions,
 			      p->room[p->level].head))
@@ -83,17 +83,18 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 			return q;
 		if (r.level == CAP_PATH || r.level == CAP_HOST) {
 			eng_path_wait(e, path, &r, &a);
-			return 0;
+			break;
 		}
 		if (r.level == CAP_BOTH && is_for_another(e, lane, a, &r)) {
 			if (p->waiter == 0)
 				eng_wait(e, WAITER_PATH, path, &r, &a);
-			eng_lane_rotate(e, lane, q);
+			eng_lane_skip(e, q);
 			continue;
 		}
 		left += r.level == CAP_QUEUE; /* it has left the ring */
 		eng_wait(e, WAITER_QUEUE, q, &r, &a);
 	}
+	eng_lane_unskip(e);
 	return 0;
 }
 
@@ -105,7 +106,7 @@ eng_lane_admits(struct eng *e, uint32_t lane)
 
 	if (e->caps_at[CAP_QUEUE] == 0)
 		return true;
-	while (l->ring.n != 0) {
+	while (l->nring != 0) {
 		struct asker a = eng_asker(e, lane, eng_lane_next(e, l), 0);
 
 		if (eng_caps_allow(e, &a, LINE_SEND, &r))

@@ -4,8 +4,9 @@
  *
  * A queue is (home, flow); its FIFO holds recipients of one state, WAIT when
  * the home is a domain and READY when it is a site. A lane is (site, pool):
- * its ring holds exactly its queues with something ready, and it is in its
- * site's `hungry` list exactly while that ring is not empty.
+ * its queues with something ready, but those that are parked, stand in the
+ * rings of its tenants' turns (tenant.c), and it is in its site's `hungry` list
+ * exactly while there is one.
  *
  * A queue counts runs of neighbours that have one message and one domain: a
  * run can travel as one transaction, so the sum over a lane tells how many
@@ -172,7 +173,7 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 
 	if (l->nqueues != 0 || l->pending != 0)
 		return;
-	ASSERT(l->ngroups == 0 && l->ring.n == 0);
+	ASSERT(l->ngroups == 0 && l->nring == 0);
 	eng_lane_unwait(e, lane);
 	eng_unwait(e, &l->waiter);
 	eng_lane_warm_unwait(e, l, lane);
@@ -230,27 +231,8 @@ eng_lane_wake(struct eng *e, uint32_t lane)
 	l->is_parked = false;
 	l->why = WHY_NONE;
 	l->until_us = 0;
-	if (l->ring.n != 0)
+	if (l->nring != 0)
 		eng_lane_kick(e, lane);
-}
-
-void
-eng_lane_rotate(struct eng *e, uint32_t lane, uint32_t qi)
-{
-	struct lane *l = pool_at(&e->lanes, lane);
-	struct site *s = pool_at(&e->sites, l->site);
-	const struct queue *q = pool_at(&e->queues, qi);
-
-	/* One that is empty has left the ring, and who follows it has not had
-	 * its turn. */
-	if (q->fifo.n > 0 && l->ring.n > 1) {
-		il_remove(K_QUEUE(e), &l->ring, qi);
-		il_push_tail(K_QUEUE(e), &l->ring, qi);
-	}
-	if (l->ring.n > 0 && s->hungry.n > 1) {
-		il_remove(K_HUNGRY(e), &s->hungry, lane);
-		il_push_tail(K_HUNGRY(e), &s->hungry, lane);
-	}
 }
 
 /* ---- queues ------------------------------------------------------------------ */
@@ -277,6 +259,7 @@ eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
 	}
 	q->lane = lane_get(e, home, f->pool, f->pin);
 	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
+	q->turn = eng_turn_take(e, q->lane, f->tenant, f->klass != 0);
 	q->oldest_us = e->now;
 	il_push_tail(K_QUEUE(e), &e->idle_queues, i);
 	return i;
@@ -287,7 +270,7 @@ static void
 queue_free(struct eng *e, uint32_t i)
 {
 	struct queue *q = pool_at(&e->queues, i);
-	uint32_t lane = q->lane;
+	uint32_t lane = q->lane, turn = q->turn;
 
 	ASSERT(q->depth == 0 && q->fifo.n == 0 && q->ngroups == 0);
 	ASSERT(q->park == 0);
@@ -298,6 +281,7 @@ queue_free(struct eng *e, uint32_t i)
 	eng_flow_drop(e, q->flow);
 	pool_give(&e->queues, i);
 	if (lane != 0) {
+		eng_turn_drop(e, turn);
 		((struct lane *)pool_at(&e->lanes, lane))->nqueues--;
 		eng_lane_give_if_empty(e, lane);
 	}
@@ -381,7 +365,7 @@ runs_of(struct eng *e, uint32_t i)
 	return runs - same(e, prev, i) - same(e, i, next);
 }
 
-/* With something ready it comes into its lane's ring. */
+/* With something ready it takes part. */
 static void
 ring_enter(struct eng *e, uint32_t qi)
 {
@@ -389,11 +373,11 @@ ring_enter(struct eng *e, uint32_t qi)
 	struct lane *l = pool_at(&e->lanes, q->lane);
 	struct site *s;
 
-	if (l->ring.n == 0) {
+	if (l->nring++ == 0) {
 		s = pool_at(&e->sites, l->site);
 		il_push_tail(K_HUNGRY(e), &s->hungry, q->lane);
 	}
-	il_push_tail(K_QUEUE(e), &l->ring, qi);
+	eng_turn_push(e, qi);
 }
 
 static void
@@ -403,8 +387,8 @@ ring_leave(struct eng *e, uint32_t qi)
 	struct lane *l = pool_at(&e->lanes, q->lane);
 	struct site *s;
 
-	il_remove(K_QUEUE(e), &l->ring, qi);
-	if (l->ring.n != 0)
+	eng_turn_remove(e, qi);
+	if (--l->nring != 0)
 		return;
 	s = pool_at(&e->sites, l->site);
 	il_remove(K_HUNGRY(e), &s->hungry, q->lane);

@@ -11,6 +11,8 @@
 #include "engine/warm_i.h"
 
 #define AT(type, member) offsetof(struct type, member)
+/* No site has sent so much, at UNIT (tenant.c) a transaction. */
+#define START_MAX (INT64_MAX >> 8)
 #define IN_ENG(member) offsetof(struct eng, member)
 
 /* A slot's field that is the index of a slot of another pool. */
@@ -63,6 +65,14 @@ static const struct ref {
 	REF(parks, park, queue, queues),
 	REF_OR_NONE(lanes, lane, wait_warm, warms),
 	REF_OR_NONE(paths, path, wait_warm, warms),
+	REF_OR_NONE(queues, queue, turn, turns),
+	REF(turns, turn, lane, lanes),
+	REF(turns, turn, twin, turns),
+	REF_OR_NONE(turns, turn, child, turns),
+	REF_OR_NONE(turns, turn, next, turns),
+	REF_OR_NONE(turns, turn, prev, turns),
+	REF_OR_NONE(lanes, lane, turns[0], turns),
+	REF_OR_NONE(lanes, lane, turns[1], turns),
 	REF(lanes, lane, site, sites),
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
 	REF(paths, path, site, sites),
@@ -99,7 +109,7 @@ static const struct list_at {
 	LIST(sites, site, paths, paths, path, link),
 	LIST(sites, site, open, paths, path, open),
 	LIST(hosts, host, waiters, lanes, lane, host),
-	LIST(lanes, lane, ring, queues, queue, link),
+	LIST(turns, turn, ring, queues, queue, link),
 	LIST(paths, path, sessions, sessions, sess, link),
 	LIST(paths, path, room, sessions, sess, room),
 	LIST(sessions, sess, txns, txns, txn, link),
@@ -151,6 +161,7 @@ static const struct {
 	BOOL(doms, dom, is_asked),
 	BOOL(doms, dom, is_moving),
 	BOOL(sites, site, is_route),
+	BOOL(turns, turn, band),
 	BOOL(lanes, lane, is_kicked),
 	BOOL(lanes, lane, is_parked),
 	BOOL(paths, path, is_idle),
@@ -400,7 +411,8 @@ mail_is_good(const struct eng *e)
 	EACH(e->queues, queue, q, i)
 	if (!is_slot(q->home & HOME_DOM ? &e->doms : &e->sites,
 		q->home & ~HOME_DOM) ||
-	    (q->lane == 0) != ((q->home & HOME_DOM) != 0))
+	    (q->lane == 0) != ((q->home & HOME_DOM) != 0) ||
+	    (q->turn == 0) != (q->lane == 0))
 		return false;
 	EACH(e->parks, park, k, i)
 	if (k->why >= ENG_WHY_N ||
@@ -416,6 +428,66 @@ mail_is_good(const struct eng *e)
 	EACH(e->marks, mark, m, i)
 	if (m->verb >= ENG_VERB_N)
 		return false;
+	return true;
+}
+
+/* Who stands in a heap of turns has one who points at it, or is a root. */
+static bool
+is_in_heap(const struct eng *e, const struct turn *t, uint32_t i)
+{
+	const struct lane *l = pool_at(&e->lanes, t->lane);
+	const struct turn *p;
+
+	if (t->ring.n == 0)
+		return (t->child | t->next | t->prev) == 0;
+	if (t->prev == 0)
+		return t->next == 0 && l->turns[t->band] == i;
+	p = pool_at(&e->turns, t->prev);
+	return t->prev != i && p->lane == t->lane && p->band == t->band &&
+	    (p->child == i) != (p->next == i);
+}
+
+/* The ring of a tenant's turns at a site, one for each lane and class. */
+static bool
+twins_hold(const struct eng *e, const struct turn *t, uint32_t i)
+{
+	uint32_t left = 2 * SRC_SLOTS * ENG_POOLS_MAX;
+
+	for (uint32_t k = t->twin; k != i; k = t->twin) {
+		t = pool_at(&e->turns, k);
+		if (left-- == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+turns_are_good(const struct eng *e)
+{
+	EACH(e->turns, turn, t, i)
+	{
+		const struct turn *c = pool_at(&e->turns, t->child);
+		const struct turn *n = pool_at(&e->turns, t->next);
+
+		if (t->weight == 0 || t->start < 0 || t->start > START_MAX ||
+		    (t->child != 0 && c->prev != i) ||
+		    (t->next != 0 && n->prev != i) || !is_in_heap(e, t, i) ||
+		    !twins_hold(e, t, i))
+			return false;
+	}
+	EACH(e->lanes, lane, l, i)
+	for (int band = 0; band < 2; band++) {
+		const struct turn *t = pool_at(&e->turns, l->turns[band]);
+
+		if (l->turns[band] != 0 &&
+		    (t->lane != i || t->band != band || t->prev != 0))
+			return false;
+		if (l->scales[band].sum < 0 ||
+		    l->scales[band].sum > INT64_MAX / 2 ||
+		    l->scales[band].idle < 0 ||
+		    l->scales[band].idle > START_MAX)
+			return false;
+	}
 	return true;
 }
 
@@ -615,7 +687,8 @@ save_check(struct eng *e, const char **what)
 		return E_CORRUPT;
 	*what = "a field";
 	return mail_is_good(e) && warms_are_good(e) && roads_are_good(e) &&
-		chains_hold(e) && meters_are_good(e) && jobs_hold(e) ?
+		chains_hold(e) && meters_are_good(e) && turns_are_good(e) &&
+		jobs_hold(e) ?
 	    0 :
 	    E_CORRUPT;
 }

@@ -41,7 +41,7 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			why = eng_path_gate(e, p, &until);
 			if (why == WHY_NONE &&
 			    eng_lane_offer(e, lane, i) == 0) {
-				if (l->ring.n == 0)
+				if (l->nring == 0)
 					return true; /* all are parked */
 				i = next;
 				continue;
@@ -370,7 +370,7 @@ lane_pump(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 
-	while (l->ring.n != 0) {
+	while (l->nring != 0) {
 		struct stop st = { .why = WHY_NONE };
 
 		if (e->budget == 0) {
@@ -487,7 +487,9 @@ eng_path_pump(struct eng *e, uint32_t path)
 {
 	struct path *p = pool_at(&e->paths, path);
 	struct site *s = pool_at(&e->sites, p->site);
-	uint32_t site = p->site, left = s->hungry.n, at = 0, served = 0;
+	const struct src *src = &e->srcs[p->src];
+	uint32_t site = p->site, left = s->hungry.n, served = 0;
+	uint32_t at = eng_site_first(e, s, src);
 	int64_t until;
 	enum eng_why why;
 
@@ -505,8 +507,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		at = l->hungry.next;
 		/* That which has just been served need not be asked again. */
 		e->totals.decisions_total += lane != served;
-		if (lane != served &&
-		    !eng_lane_serves(e, l, &e->srcs[p->src])) {
+		if (lane != served && !eng_lane_serves(e, l, src)) {
 			left--;
 			continue;
 		}
@@ -527,6 +528,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		e->budget--;
 		eng_sess_assign(e, path, lane);
 		left = s->hungry.n;
+		at = eng_site_first(e, s, src);
 	}
 	if (s->hungry.n == 0 || told_opens(e, path))
 		return;

@@ -239,6 +239,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	if (is_stale(e, i, l->site)) {
 		eng_rcpt_leave(e, i);
 		eng_rcpt_place(e, i, false);
+		eng_lane_unskip(e);
 		return;
 	}
 	eng_dom_touch(e, eng_rcpt(e, i)->dom);
@@ -261,7 +262,8 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	p->inflight++;
 	eng_path_spend(e, p);
 	assign_emit(e, ti);
-	eng_lane_rotate(e, lane, qi);
+	eng_lane_unskip(e);
+	eng_lane_served(e, lane, qi, &e->srcs[p->src]);
 	if (x->nassigned >= msgs_max(shape, x))
 		eng_sess_close(e, si);
 	else
@@ -343,7 +345,7 @@ log_failure(struct eng *e, const struct sess *x, const struct outcome *o)
 	struct queue *q;
 	int64_t due;
 
-	if (l == NULL || l->ring.n == 0)
+	if (l == NULL || l->nring == 0)
 		return;
 	q = pool_at(&e->queues, eng_lane_next(e, l));
 	t.klass = OUTCOME_TRANSIENT;

@@ -659,7 +659,7 @@ lane_look(struct eng *e, uint32_t lane)
 	eng_lane_ready(l);
 	if (l->is_parked)
 		eng_lane_wake(e, lane);
-	else if (l->ring.n != 0)
+	else if (l->nring != 0)
 		eng_lane_kick(e, lane);
 }
 
@@ -683,7 +683,7 @@ wake_some(struct eng *e, struct warm *w, uint32_t *budget)
 		struct lane *l = pool_at(&e->lanes, lane);
 
 		eng_lane_warm_unwait(e, l, lane);
-		n -= l->ring.n != 0;
+		n -= l->nring != 0;
 		lane_look(e, lane);
 	}
 	return *budget != 0;

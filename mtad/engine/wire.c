@@ -395,6 +395,26 @@ wire_zone(struct wire *w, enum wire_mode mode, struct eng_zone_conf *x)
 		w->bad |= !zone_is_valid(&x->zone);
 }
 
+SIZE_IS(struct eng_tenant_conf, 8);
+SIZE_IS(struct eng_campaign_conf, 12);
+WIRE
+wire_tenants(struct wire *w, enum wire_mode mode, struct eng_policy *p)
+{
+	for (uint32_t i = 0; i < p->ntenants && !w->bad; i++) {
+		struct eng_tenant_conf *x = &p->tenants[i];
+
+		NUM(name);
+		BELOW(weight, ENG_TENANT_WEIGHT_MAX + 1);
+	}
+	for (uint32_t i = 0; i < p->ncampaigns && !w->bad; i++) {
+		struct eng_campaign_conf *x = &p->campaigns[i];
+
+		NUM(tenant);
+		NUM(name);
+		BELOW(weight, ENG_TENANT_WEIGHT_MAX + 1);
+	}
+}
+
 SIZE_IS(struct eng_policy,
     32 + ENG_SOURCES_MAX * sizeof(struct eng_source_conf) +
 	ENG_POOLS_MAX * sizeof(struct eng_pool_conf) +
@@ -405,7 +425,9 @@ SIZE_IS(struct eng_policy,
 	ENG_SHAPES_MAX * sizeof(uint32_t) +
 	ENG_CAPS_MAX * sizeof(struct eng_limit_conf) + 8 + 8 +
 	ENG_ZONES_MAX * sizeof(struct eng_zone_conf) + 8 +
-	ENG_WARMUPS_MAX * sizeof(struct eng_warmup_conf) +
+	ENG_WARMUPS_MAX * sizeof(struct eng_warmup_conf) + 8 +
+	ENG_TENANTS_MAX * sizeof(struct eng_tenant_conf) +
+	ENG_CAMPAIGNS_MAX * sizeof(struct eng_campaign_conf) +
 	sizeof(struct eng_retry) + 8 + 5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
@@ -422,6 +444,10 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 		w->bad |= x->nshapes == 0 || x->ndests == 0;
 	BELOW(ncaps, ENG_CAPS_MAX + 1);
 	BELOW(nzones, ENG_ZONES_MAX + 1);
+	BELOW(ntenants, ENG_TENANTS_MAX + 1);
+	BELOW(ncampaigns, ENG_CAMPAIGNS_MAX + 1);
+	if (mode == WIRE_GET)
+		w->bad |= x->ntenants == 0;
 	if (mode == WIRE_SHOW)
 		return;
 	wire_pools(w, mode, x);
@@ -439,6 +465,7 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	BELOW(nwarmups, ENG_WARMUPS_MAX + 1);
 	for (uint32_t i = 0; i < x->nwarmups && !w->bad; i++)
 		wire_warmup(w, mode, &x->warmups[i]);
+	wire_tenants(w, mode, x);
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
 	SPAN(dns_retry_min_us);

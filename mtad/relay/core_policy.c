@@ -3,6 +3,7 @@
  * names, the rest is copied.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "conf/shaping.h"
 #include "relay/core_i.h"
@@ -109,6 +110,49 @@ compile_zones(struct core *c, const struct conf *conf, struct eng_policy *p)
 		p->zones[i].name = core_tag(c, conf->zones[i]->name);
 		p->zones[i].zone = conf->zones[i]->zone;
 	}
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct eng_tenant_conf *x = a, *y = b;
+
+	return (x->name > y->name) - (x->name < y->name);
+}
+
+static int
+by_tenant(const void *a, const void *b)
+{
+	const struct eng_campaign_conf *x = a, *y = b;
+
+	if (x->tenant != y->tenant)
+		return x->tenant > y->tenant ? 1 : -1;
+	return (x->name > y->name) - (x->name < y->name);
+}
+
+static void
+compile_tenants(struct core *c, const struct conf *conf, struct eng_policy *p)
+{
+	p->ntenants = conf->ntenants;
+	for (uint32_t i = 0; i < p->ntenants; i++) {
+		const struct conf_tenant *t = &conf->tenants[i];
+
+		p->tenants[i] = (struct eng_tenant_conf){
+			.name = i > 0 ? core_tag(c, t->name) : 0,
+			.weight = t->weight,
+		};
+		for (uint32_t k = 0; i > 0 && k < t->ncampaigns &&
+		     p->ncampaigns < ENG_CAMPAIGNS_MAX;
+		     k++)
+			p->campaigns[p->ncampaigns++] =
+			    (struct eng_campaign_conf){
+				    .tenant = p->tenants[i].name,
+				    .name = core_tag(c, t->campaigns[k].name),
+				    .weight = t->campaigns[k].weight,
+			    };
+	}
+	qsort(p->tenants + 1, p->ntenants - 1, sizeof(*p->tenants), by_name);
+	qsort(p->campaigns, p->ncampaigns, sizeof(*p->campaigns), by_tenant);
 }
 
 /* ---- layers of limits -------------------------------------------------------- */
@@ -301,6 +345,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	c->cap_dims = 0;
 	compile_caps(c, conf, p);
 	compile_provider_caps(c, conf, p);
+	compile_tenants(c, conf, p);
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

@@ -11,6 +11,11 @@
 
 /* Bytes of header in which tags and Received fields are looked for. */
 #define HEADER_MAX INTAKE_SHARE
+/* Of the value of a field that steers. */
+#define TAG_MAX_BYTES NAME_MAX_BYTES
+
+/* What X-MTA-Class says. */
+enum { CLASS_UNSAID, CLASS_BULK, CLASS_HURRY };
 
 bool
 gate_take(_Atomic int64_t *counter, int64_t n)
@@ -252,21 +257,64 @@ on_data(struct intake *in)
 	in->parcel = p;
 	in->header_done = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = '\0';
+	in->klass = CLASS_UNSAID;
 	put_trace(in, p);
 	in->scanned = in->trace_n;
 	smtp_srv_go_ahead(&in->srv);
 }
 
+/* Takes a tag's value over, an unfolded text; false when it is none. */
+typedef bool take_fn(struct intake *in, size_t at, struct slice value);
+
+/* What is too long is not cut: two tenants must not become one. */
+static bool
+take_name(struct intake *in, size_t at, struct slice value)
+{
+	if (value.n > NAME_MAX_BYTES)
+		return false;
+	slice_copy(value, (char *)in + at, NAME_MAX_BYTES + 1);
+	return true;
+}
+
+static bool
+take_class(struct intake *in, size_t at, struct slice value)
+{
+	uint8_t *klass = (uint8_t *)in + at;
+
+	if (slice_ieq(value, SL("transactional")))
+		*klass = CLASS_HURRY;
+	else if (slice_ieq(value, SL("bulk")))
+		*klass = CLASS_BULK;
+	else
+		return false;
+	return true;
+}
+
+enum header_fault {
+	HEADER_FINE,
+	HEADER_LOOPS,
+	HEADER_BAD_TAG,
+	HEADER_BAD_CLASS,
+	HEADER_NO_POOL
+};
+
 struct tag {
 	struct slice name;
 	size_t at; /* offset in struct intake */
+	take_fn *take;
+	enum header_fault fault; /* when it is none */
 };
 
 /* The header fields that steer, read and taken out. */
 static const struct tag tags[] = {
-	{ { "X-MTA-Tenant", 12 }, offsetof(struct intake, tenant) },
-	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign) },
-	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool) },
+	{ { "X-MTA-Tenant", 12 }, offsetof(struct intake, tenant), take_name,
+	    HEADER_BAD_TAG },
+	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign),
+	    take_name, HEADER_BAD_TAG },
+	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool), take_name,
+	    HEADER_BAD_TAG },
+	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
+	    HEADER_BAD_CLASS },
 };
 
 static const struct tag *
@@ -278,24 +326,17 @@ tag_of(struct slice name)
 	return NULL;
 }
 
-/* Takes a tag's value over; false when it is no name. What is too long is not
- * cut: two tenants must not become one. */
 static bool
 take_tag(struct intake *in, const struct tag *t, struct slice value)
 {
-	char text[NAME_MAX_BYTES + 2];
+	char text[TAG_MAX_BYTES + 2];
 	size_t n = hdr_unfold(value, text, sizeof(text));
 
 	for (size_t i = 0; i < n; i++)
 		if (text[i] < ' ' || text[i] > '~')
 			return false;
-	if (n > NAME_MAX_BYTES)
-		return false;
-	memcpy((char *)in + t->at, text, n + 1);
-	return true;
+	return n <= TAG_MAX_BYTES && t->take(in, t->at, slice_of(text, n));
 }
-
-enum header_fault { HEADER_FINE, HEADER_LOOPS, HEADER_BAD_TAG, HEADER_NO_POOL };
 
 static const struct refusal {
 	int code;
@@ -305,6 +346,8 @@ static const struct refusal {
 	[HEADER_LOOPS] = { 554, "5.4.6", SL("Too many hops") },
 	[HEADER_BAD_TAG] = { 550, "5.6.0",
 	    SL("An X-MTA- field is no name of up to 64 characters") },
+	[HEADER_BAD_CLASS] = { 550, "5.6.0",
+	    SL("X-MTA-Class is neither bulk nor transactional") },
 	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
 	 * it taken, it would wait for a pool that may never be. */
 	[HEADER_NO_POOL] = { 554, "5.3.5",
@@ -332,7 +375,7 @@ read_header(struct intake *in, struct buf *b)
 		if (slice_ieq(h.name, SL("Received")))
 			hops++;
 		if (t && !take_tag(in, t, h.value))
-			fault = HEADER_BAD_TAG;
+			fault = t->fault;
 		if (t)
 			continue;
 		if (to != h.whole.p)
@@ -542,10 +585,13 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.body_bytes = bytes,
 		.nrcpt = in->nrcpt,
 	};
+	const struct conf_tenant *t = conf_tenant_find(in->conf, e.tenant);
 	struct env_rcpt one, *v = &one;
 	const char *at = in->rcpts.p + in->rcpts.off;
 	int err;
 
+	e.klass =
+	    in->klass == CLASS_UNSAID ? t->is_hurry : in->klass == CLASS_HURRY;
 	if (in->srv.saw_8bit || in->srv.is_8bit)
 		e.flags |= ENV_8BIT;
 	if (in->srv.is_utf8)

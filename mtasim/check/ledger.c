@@ -215,8 +215,9 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->is_null = env.sender.n == 0;
 	in->committed_us = l->now_us;
 	in->pool = tag(env.pool);
-	in->tenant = tag(env.tenant);
+	in->tenant = env.tenant.n != 0 ? tag(env.tenant) : LED_TENANTS - 1;
 	in->campaign = tag(env.campaign);
+	in->klass = env.klass;
 	in->expires_wall_us = env.expires_us;
 	in->expires_us = env.expires_us - l->wall_us + l->now_us;
 	read_rcpts(in, &c);

@@ -33,6 +33,8 @@ void led_free(struct ledger *l);
 void led_clock(struct ledger *l, int64_t now_us, int64_t wall_us);
 /* The retry schedule in force, and the one before it. */
 void led_retry(struct ledger *l, const struct eng_retry *r);
+/* The weights of tenants and campaigns in force. */
+void led_weights(struct ledger *l, const struct conf *c);
 
 /* Numbers in an address. False: not one of ours. */
 bool led_address(struct slice address, uint32_t *n, uint32_t *k,

@@ -10,8 +10,9 @@
 #define LED_SITES 16u
 #define LED_DOMAINS 4u /* of a site */
 #define LED_POOLS 4u
-#define LED_FLOWS 16u /* tenant x campaign */
-#define LED_QUEUES (LED_SITES * LED_POOLS * LED_FLOWS)
+#define LED_TENANTS 5u /* the last is who has no name */
+#define LED_CAMPAIGNS 4u
+#define LED_LINES (LED_SITES * LED_POOLS * 2) /* of two classes */
 
 enum led_state {
 	LED_COMMITTING, /* handed to the spool, not back */
@@ -57,7 +58,7 @@ struct led_inst {
 	bool is_aside;        /* and it has been set aside */
 	struct spool_ref ref; /* where it lies */
 	int64_t expires_us, expires_wall_us, committed_us, submitted_us;
-	uint8_t pool, tenant, campaign;
+	uint8_t pool, tenant, campaign, klass;
 	uint32_t pays; /* instance + 1 */
 	uint32_t npays;
 	uint16_t *pays_rcpts;
@@ -74,6 +75,18 @@ struct led_ref {
 struct led_flight {
 	struct led_ref ref;
 	struct handle session;
+};
+
+/* Transactions of a line, ever, and what they were when the present wait of
+ * each began. */
+struct led_line {
+	uint32_t served[LED_TENANTS], from[LED_TENANTS][LED_TENANTS];
+	uint32_t site_from[LED_TENANTS];
+	uint32_t by_campaign[LED_TENANTS][LED_CAMPAIGNS];
+	uint32_t campaign_from[LED_TENANTS][LED_CAMPAIGNS][LED_CAMPAIGNS];
+	uint32_t campaign_any[LED_TENANTS][LED_CAMPAIGNS];
+	uint32_t any_from[LED_TENANTS][LED_CAMPAIGNS];
+	uint32_t bulk_from, hurry_from; /* of a line of bulk */
 };
 
 struct ledger {
@@ -96,8 +109,11 @@ struct ledger {
 	struct led_sums sums;
 	/* Shares. */
 	int64_t looked_us;
-	uint32_t lane_served[LED_SITES * LED_POOLS], passed_from[LED_QUEUES];
-	bool queue_served[LED_QUEUES]; /* since the last look */
+	struct led_line line[LED_LINES];
+	uint32_t site_served[LED_SITES][2][LED_TENANTS]; /* by class */
+	uint32_t site_bulk[LED_SITES];
+	uint32_t weight[LED_TENANTS];
+	uint32_t campaign_weight[LED_TENANTS][LED_CAMPAIGNS];
 	/* Since when it is known where a domain is; TIME_NEVER = it is not. */
 	int64_t known_us[LED_SITES * LED_DOMAINS];
 };

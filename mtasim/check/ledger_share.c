@@ -1,7 +1,5 @@
 /*
- * check/ledger_share.c - tenants have their shares: while a queue (site, pool,
- * tenant, campaign) has had mail that may go, its neighbours at the same site
- * and pool are not served many times without it.
+ * check/ledger_share.c - tenants have their shares.
  *
  * Looked at now and then: only mail that could have gone since the last look
  * counts, so that no gate which opened in between is taken for starvation. A
@@ -9,48 +7,132 @@
  * domains move between sites it is not known who stands in which line, and this
  * referee stays away.
  *
- * The bound. What is served is a transaction, whatever the number of its
- * recipients. Queues with mail that may go stand in a ring; the head is served
- * and goes to the tail, and who comes anew goes to the tail. So who stands in
- * the ring is passed by each of the others at most once, and all that a world
- * has are LED_FLOWS: four tenants with three campaigns or none. A queue loses
- * its place only when its last recipient that may go leaves it unserved.
+ * Three rules, each about one line: the mail of one class at one site and pool.
+ * What is served is a transaction, whatever the number of its recipients.
+ *
+ * By weight: while tenant a has mail in the line that may go, no tenant b is
+ * served there more often, by weight, than a at the whole site (what a gets
+ * through another pool counts), but for AHEAD rounds. A round is a transaction
+ * of who weighs 1: two may be apart by one when it begins, by two more for mail
+ * of its in other pools, and a round each while it lasts.
+ *
+ * Campaigns: of one tenant's, each is passed by each of the others as often as
+ * that one weighs, while the line of the tenant goes on.
+ *
+ * In a hurry: while bulk may go at a site, at most HURRY_MAX transactions of the
+ * other class go in a row in its pool.
  */
+#include <stdio.h>
+
 #include "check/ledger_i.h"
 
-#define PASSED_MAX (LED_FLOWS - 1)
+#define AHEAD 5
+#define HURRY_MAX 3
 /* The engine's wheel turns in steps of 10 ms: what is due has not gone yet. */
 #define WHEEL_US (10 * US_PER_MS)
 
 static uint32_t
-lane_of(const struct led_inst *in, const struct led_rcpt *c)
+line_of(const struct led_inst *in, const struct led_rcpt *c)
 {
-	return (c->site % LED_SITES) * LED_POOLS + in->pool % LED_POOLS;
+	return ((c->site % LED_SITES) * LED_POOLS + in->pool % LED_POOLS) * 2 +
+	    (in->klass != 0);
 }
 
 static uint32_t
-queue_of(const struct led_inst *in, const struct led_rcpt *c)
+site_of(uint32_t line)
 {
-	return lane_of(in, c) * LED_FLOWS +
-	    (in->tenant * 4u + in->campaign) % LED_FLOWS;
+	return line / 2 / LED_POOLS;
 }
 
 void
 led_share_served(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c)
 {
-	/* Who waits for one source stands in a line of its own. */
-	l->lane_served[lane_of(in, c)] += !c->is_pinned;
-	l->queue_served[queue_of(in, c)] = true;
+	uint32_t line = line_of(in, c), t = in->tenant % LED_TENANTS;
+	struct led_line *at = &l->line[line];
+
+	/* Who waits for one source stands in a line of its own, if there are
+	 * others: what it gets is not held against anybody, but against it. */
+	at->campaign_any[t][in->campaign % LED_CAMPAIGNS]++;
+	at->served[t] += !c->is_pinned;
+	at->by_campaign[t][in->campaign % LED_CAMPAIGNS] += !c->is_pinned;
+	l->site_served[site_of(line)][in->klass != 0][t]++;
+	if (in->klass == 0)
+		l->site_bulk[site_of(line)]++;
+}
+
+/* From here on, what was before does not count. */
+static void
+line_reset(struct ledger *l, uint32_t line, uint32_t t)
+{
+	struct led_line *at = &l->line[line];
+
+	memcpy(at->from[t], at->served, sizeof(at->served));
+	at->site_from[t] = l->site_served[site_of(line)][line & 1][t];
+}
+
+static void
+campaign_reset(struct led_line *at, uint32_t t, uint32_t k)
+{
+	memcpy(at->campaign_from[t][k], at->by_campaign[t],
+	    sizeof(at->by_campaign[t]));
+	at->any_from[t][k] = at->campaign_any[t][k];
+}
+
+static void
+bulk_reset(struct ledger *l, uint32_t line)
+{
+	struct led_line *at = &l->line[line];
+
+	at->bulk_from = l->site_bulk[site_of(line)];
+	at->hurry_from = 0;
+	for (uint32_t t = 0; t < LED_TENANTS; t++)
+		at->hurry_from += l->line[line | 1].served[t];
 }
 
 void
 led_share_reset(struct ledger *l)
 {
-	for (uint32_t q = 0; q < LED_QUEUES; q++)
-		l->queue_served[q] = true;
+	for (uint32_t i = 0; i < LED_LINES; i++) {
+		for (uint32_t t = 0; t < LED_TENANTS; t++) {
+			line_reset(l, i, t);
+			for (uint32_t k = 0; k < LED_CAMPAIGNS; k++)
+				campaign_reset(&l->line[i], t, k);
+		}
+		if (i % 2 == 0)
+			bulk_reset(l, i);
+	}
 	for (uint32_t d = 0; d < LED_SITES * LED_DOMAINS; d++)
 		l->known_us[d] = TIME_NEVER;
+}
+
+void
+led_weights(struct ledger *l, const struct conf *c)
+{
+	char name[16];
+
+	for (uint32_t t = 0; t < LED_TENANTS; t++) {
+		const struct conf_tenant *x;
+
+		snprintf(name, sizeof(name), "t%u", t);
+		if (t == LED_TENANTS - 1)
+			name[0] = '\0';
+		x = conf_tenant_find(c, slice_str(name));
+		l->weight[t] = x->weight;
+		for (uint32_t k = 0; k < LED_CAMPAIGNS; k++) {
+			snprintf(name, sizeof(name), "c%u", k);
+			l->campaign_weight[t][k] = 1;
+			for (uint32_t i = 0; i < x->ncampaigns; i++)
+				if (slice_eq(x->campaigns[i].name,
+					slice_str(name)))
+					l->campaign_weight[t][k] =
+					    x->campaigns[i].weight;
+		}
+	}
+	/* Lines go over from the old weights one by one. */
+	for (uint32_t i = 0; i < LED_LINES; i++)
+		for (uint32_t t = 0; t < LED_TENANTS; t++)
+			line_reset(l, i, t);
 }
 
 /* "d1.g3.example" */
@@ -92,8 +174,13 @@ is_ready(const struct ledger *l, const struct led_inst *in,
 	    l->looked_us;
 }
 
+/* Who has mail that may go: an instance + 1. */
+struct ready {
+	uint32_t of[LED_LINES][LED_TENANTS][LED_CAMPAIGNS];
+};
+
 static void
-gather(struct ledger *l, uint32_t *ready)
+gather(struct ledger *l, struct ready *r)
 {
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct led_inst *in = &l->inst[i];
@@ -102,31 +189,101 @@ gather(struct ledger *l, uint32_t *ready)
 			continue;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
 			if (is_ready(l, in, &in->rcpt[k]))
-				ready[queue_of(in, &in->rcpt[k])] = i + 1;
+				r->of[line_of(in, &in->rcpt[k])][in->tenant %
+				    LED_TENANTS][in->campaign % LED_CAMPAIGNS] =
+				    i + 1;
 	}
+}
+
+static void
+judge_tenant(struct ledger *l, uint32_t line, uint32_t a, uint32_t inst)
+{
+	const struct led_line *at = &l->line[line];
+	uint32_t mine =
+	    l->site_served[site_of(line)][line & 1][a] - at->site_from[a];
+
+	for (uint32_t b = 0; b < LED_TENANTS; b++) {
+		uint32_t its = at->served[b] - at->from[a][b];
+
+		if (its * l->weight[a] >
+		    mine * l->weight[b] + AHEAD * l->weight[a] * l->weight[b])
+			check_fail("tenants have their shares", l->inst[inst].n,
+			    "m%u of tenant t%u, of weight %u, may go|t%u, of "
+			    "weight %u, has been served %u times beside it, "
+			    "and it %u times at the whole site",
+			    l->inst[inst].n, a, l->weight[a], b, l->weight[b],
+			    its, mine);
+	}
+}
+
+static void
+judge_campaigns(struct ledger *l, uint32_t line, uint32_t t,
+    const uint32_t ready[LED_CAMPAIGNS])
+{
+	struct led_line *at = &l->line[line];
+
+	for (uint32_t k = 0; k < LED_CAMPAIGNS; k++) {
+		const uint32_t *from = at->campaign_from[t][k];
+
+		if (!ready[k] || at->campaign_any[t][k] != at->any_from[t][k]) {
+			campaign_reset(at, t, k);
+			continue;
+		}
+		for (uint32_t o = 0; o < LED_CAMPAIGNS; o++)
+			/* As it stands, and as it came anew behind. */
+			if (at->by_campaign[t][o] - from[o] >
+			    2 * l->campaign_weight[t][o])
+				check_fail("campaigns have their shares",
+				    l->inst[ready[k] - 1].n,
+				    "m%u of tenant t%u, campaign c%u may go|"
+				    "campaign c%u has passed it %u times",
+				    l->inst[ready[k] - 1].n, t, k, o,
+				    at->by_campaign[t][o] - from[o]);
+	}
+}
+
+static void
+judge_hurry(struct ledger *l, uint32_t line, uint32_t inst)
+{
+	struct led_line *at = &l->line[line];
+	uint32_t hurried = 0;
+
+	for (uint32_t t = 0; t < LED_TENANTS; t++)
+		hurried += l->line[line | 1].served[t];
+	if (inst == 0 || l->site_bulk[site_of(line)] != at->bulk_from)
+		bulk_reset(l, line);
+	else if (hurried - at->hurry_from > HURRY_MAX)
+		check_fail("what is in a hurry does not go alone",
+		    l->inst[inst - 1].n,
+		    "m%u may go and no bulk has gone at its site|%u in a "
+		    "hurry have gone in its pool",
+		    l->inst[inst - 1].n, hurried - at->hurry_from);
 }
 
 void
 led_shares(struct ledger *l)
 {
-	static uint32_t ready[LED_QUEUES]; /* an instance + 1 */
+	static struct ready r;
 
-	memset(ready, 0, sizeof(ready));
-	gather(l, ready);
-	for (uint32_t q = 0; q < LED_QUEUES; q++) {
-		uint32_t served = l->lane_served[q / LED_FLOWS];
+	memset(&r, 0, sizeof(r));
+	gather(l, &r);
+	for (uint32_t i = 0; i < LED_LINES; i++) {
+		uint32_t any = 0;
 
-		if (!ready[q] || l->queue_served[q])
-			l->passed_from[q] = served;
-		l->queue_served[q] = false;
-		if (served - l->passed_from[q] > PASSED_MAX)
-			check_fail("tenants have their shares",
-			    l->inst[ready[q] - 1].n,
-			    "m%u of tenant t%u may go|others at its site and "
-			    "pool have been served %u times without it",
-			    l->inst[ready[q] - 1].n,
-			    l->inst[ready[q] - 1].tenant,
-			    served - l->passed_from[q]);
+		for (uint32_t t = 0; t < LED_TENANTS; t++) {
+			uint32_t mine = 0;
+
+			for (uint32_t k = 0; k < LED_CAMPAIGNS; k++)
+				mine = MAX(mine, r.of[i][t][k]);
+			if (mine != 0)
+				judge_tenant(l, i, t, mine - 1);
+			else
+				line_reset(l, i, t);
+			judge_campaigns(l, i, t, r.of[i][t]);
+			any = MAX(any, mine);
+		}
+		if (i % 2 == 0)
+			judge_hurry(l, i, any);
 	}
 	l->looked_us = l->now_us;
 }

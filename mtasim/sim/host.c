@@ -194,6 +194,7 @@ power_on(struct host *h)
 
 	h->conf = h->boot_conf = sim_conf(s);
 	led_retry(s->ledger, &h->conf->retry);
+	led_weights(s->ledger, h->conf);
 	h->is_stopping = false;
 	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
@@ -405,6 +406,7 @@ host_reload(struct sim *s)
 		return; /* the next start reads it */
 	h->conf = sim_conf(s);
 	led_retry(s->ledger, &h->conf->retry);
+	led_weights(s->ledger, h->conf);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);

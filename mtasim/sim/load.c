@@ -162,6 +162,9 @@ sim_load_header(struct sim *s, uint32_t n)
 	if (i->seed % 3 == 0)
 		buf_addf(b, "X-MTA-Campaign: c%llu\r\n",
 		    (unsigned long long)(i->seed / 11 % 3));
+	if (sim_has(s, SIM_F_weights) && i->seed / 37 % 6 == 0)
+		buf_addf(b, "X-MTA-Class: %s\r\n",
+		    i->seed / 223 % 4 ? "transactional" : "bulk");
 	return buf_slice(b);
 }
 

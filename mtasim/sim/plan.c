@@ -72,6 +72,27 @@ write_sources(struct sim *s, struct buf *b, uint32_t without)
 	buf_addz(b, "default_pool: p0\n");
 }
 
+/* Weights of some tenants and campaigns, and the class of one. */
+static void
+write_tenants(struct sim *s, struct buf *b)
+{
+	buf_addz(b, "tenant:\n");
+	for (uint32_t t = 0; t < s->plan.ntenants; t++) {
+		if (coin(s, 30))
+			continue;
+		buf_addf(b, "  t%u: { ", t);
+		put(s, b, "weight: %u, class: ", 1, 7);
+		buf_addf(b, "%s, campaign: {",
+		    coin(s, 15) ? "transactional" : "bulk");
+		for (uint32_t k = 0; k < 3; k++)
+			if (coin(s, 30))
+				buf_addf(b, " c%u: { weight: %u },", k,
+				    pick(s, 1, 4));
+		buf_addz(b, " } }\n");
+	}
+	buf_addz(b, "  default: { weight: 1 }\n");
+}
+
 static void
 write_client(struct sim *s, struct buf *b)
 {
@@ -120,6 +141,8 @@ conf_make(struct sim *s, uint32_t number)
 	put(s, &b, "max: %us, ", 60, 300);
 	put(s, &b, "factor: %u, ", 1, 4);
 	put(s, &b, "jitter: %u0% }\n", 0, 3);
+	if (sim_has(s, SIM_F_weights))
+		write_tenants(s, &b);
 	write_client(s, &b);
 	put(s, &b, "dns: { retry_min: %us, ", 1, 20);
 	put(s, &b, "retry_max: %us }\n", 20, 120);

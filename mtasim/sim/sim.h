@@ -52,7 +52,8 @@
 	X(too_big, "messages larger than a segment")                           \
 	X(expiry, "lifetimes shorter than the outages")                        \
 	X(lazy, "threads that are woken late")                                 \
-	X(rates, "limits of message rate")
+	X(rates, "limits of message rate")                                     \
+	X(weights, "tenants and campaigns of different weight and class")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

@@ -94,10 +94,11 @@ schema_is_closed(void **state)
 
 	(void)state;
 	/* The file; timeouts, listen.*, its timeouts and tls; source.*,
-	 * pool.*, route.*, limits.*, limit.* and its where, provider.*, its
+	 * pool.*, tenant.* and its campaigns, route.*, limits.*, limit.* and its
+	 * where, provider.*, its
 	 * source.*; retry; client
 	 * and its timeouts; dns; warmup.*. */
-	assert_int_equal(count_closed(j), 18);
+	assert_int_equal(count_closed(j), 20);
 	json_decref(j);
 }
 
