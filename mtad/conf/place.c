@@ -196,3 +196,22 @@ conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst)
 	else
 		snprintf(dst, 64, "%u", *(const uint32_t *)(base + o->at));
 }
+
+bool
+conf_cap_value(const struct conf_provider *p, uint32_t key,
+    struct conf_cap_value *out)
+{
+	static const char *const names[CONF_CAP_KEYS] = { "source_connections",
+		"source_rate", "total_connections", "total_rate" };
+	const struct conf_cap *c = key < 2 ? &p->source : &p->total;
+	bool is_rate = key % 2 == 1;
+
+	ASSERT(key < CONF_CAP_KEYS);
+	out->name = names[key];
+	out->at = is_rate ? c->rate_at : c->conns_at;
+	if (is_rate)
+		rate_text(c->rate_count, c->rate_period_us, out->text);
+	else
+		snprintf(out->text, sizeof(out->text), "%u", c->conns_max);
+	return is_rate ? c->rate_count != 0 : c->conns_max != 0;
+}

@@ -62,6 +62,17 @@ uint32_t conf_layer_sets(const struct conf *c, const struct conf_shape *s,
 const char *conf_limit_name(uint32_t bit);
 void conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst);
 
+/* The limits of a provider as a whole, by number. */
+#define CONF_CAP_KEYS 4
+struct conf_cap_value {
+	const char *name;
+	char text[64];
+	struct conf_origin at;
+};
+/* False: the provider has no such limit. */
+bool conf_cap_value(const struct conf_provider *p, uint32_t key,
+    struct conf_cap_value *out);
+
 /* conf.shapes was changed: looks for domains are to find what there is now. */
 void conf_shapes_index(struct conf *c);
 

@@ -101,7 +101,7 @@ is_known(struct slice path, bool is_post)
 {
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
-		"/metrics" };
+		"/v1/path", "/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin"));
@@ -288,6 +288,9 @@ counter_ask(struct worker *w, struct ask *a)
 	else if (slice_eq(path, SL("/v1/sources")))
 		err = core_view_sources(w->core, slice_str(a->sort),
 		    (uint32_t)a->n, &a->out);
+	else if (slice_eq(path, SL("/v1/path")))
+		err = core_view_path(w->core, a->sel.domain, a->sel.pool,
+		    &a->out);
 	else if (slice_eq(path, SL("/v1/message")))
 		err = core_view_message(w->core, a->sel.id, &a->out);
 	else if (core_list(w->core, &a->sel, a->cursor, (uint32_t)a->n,

@@ -6,18 +6,28 @@
 
 #include "conf/classify.h"
 #include "conf/conf.h"
+#include "daemon/verb_live.h"
 #include "daemon/verbs.h"
 
 static const char check_usage[] =
-    "usage: mtad check [-c FILE]\n"
+    "usage: mtad check [-c FILE] [--against-live [-H SOCKET] [-n N]\n"
+    "  [--json]]\n"
     "\n"
     "Checks a configuration, and the rules that it names, and prints every\n"
     "error, one a line:\n"
     "  file:line:column: what, expected, got\n"
     "\n"
-    "  -c FILE   configuration (default /etc/mtad/mtad.yml)\n"
+    "  -c FILE         configuration (default /etc/mtad/mtad.yml)\n"
+    "  --against-live  asks the running daemon, and tells which of its mail\n"
+    "                  would have other limits or sources after a reload, or\n"
+    "                  none; of the 1,000 largest queues\n"
+    "  -H SOCKET       its control socket (as the configuration says)\n"
+    "  -n N            tell of so many kinds of mail (20); all are counted\n"
+    "  --json          as JSON\n"
     "\n"
-    "exit status: 0 no error, 1 errors, 2 wrong usage\n";
+    "exit status: 0 no error and no change, 1 errors, 2 wrong usage, 3 daemon\n"
+    "not reached, 4 limits or sources of waiting mail would change, 5 some\n"
+    "would have no source\n";
 
 static const char schema_usage[] =
     "usage: mtad schema [--reference]\n"
@@ -43,44 +53,84 @@ check_rules(const struct conf *c, struct conf_errors *errs)
 	classifier_free(classifier_new(files, c->nbounce_rules, errs));
 }
 
-int
-verb_check(int argc, char **argv)
+struct check {
+	struct verb_peer peer;
+	const char *path;
+	bool is_live, json;
+	uint64_t list_max;
+};
+
+/* -1: go on; else the exit status. */
+static int
+check_options(int argc, char **argv, struct check *k)
 {
 	static const struct option longs[] = { { "help", no_argument, NULL,
 						   'h' },
-		{ "config", required_argument, NULL, 'c' }, { 0 } };
-	struct conf_errors errs = { .report = report, .warn = report };
-	const char *path = "/etc/mtad/mtad.yml";
-	struct conf *c;
+		{ "config", required_argument, NULL, 'c' },
+		{ "against-live", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' }, { 0 } };
 	int o;
 
-	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "hc:H:n:", longs, NULL)) != -1) {
 		if (o == 'h') {
 			fputs(check_usage, stdout);
 			return 0;
 		}
-		if (o != 'c') {
-			fputs(check_usage, stderr);
-			return 2;
-		}
-		path = optarg;
+		if (o == 'c')
+			k->path = optarg;
+		else if (o == 'l')
+			k->is_live = true;
+		else if (o == 'H')
+			k->peer.socket = optarg;
+		else if (o == 'j')
+			k->json = true;
+		else if (o != 'n' ||
+		    slice_u64(slice_str(optarg), 1000, &k->list_max) != 0)
+			goto usage;
 	}
-	if (optind < argc) {
-		fputs(check_usage, stderr);
-		return 2;
-	}
-	c = conf_load(path, &errs);
+	if (optind == argc)
+		return -1;
+usage:
+	fputs(check_usage, stderr);
+	return 2;
+}
+
+static int
+check_live(const struct conf *c, struct check *k)
+{
+	int status;
+
+	k->peer.config = k->path;
+	status = verb_find(&k->peer);
+	return status != VERB_OK ?
+	    status :
+	    verb_check_live(c, &k->peer, (uint32_t)k->list_max, k->json);
+}
+
+int
+verb_check(int argc, char **argv)
+{
+	struct conf_errors errs = { .report = report, .warn = report };
+	struct check k = { .path = VERB_CONFIG, .list_max = 20 };
+	int status = check_options(argc, argv, &k);
+	struct conf *c;
+
+	if (status >= 0)
+		return status;
+	c = conf_load(k.path, &errs);
 	if (c)
 		check_rules(c, &errs);
 	if (errs.n > 0) {
 		conf_free(c);
-		fprintf(stderr, "%s: %u error%s\n", path, errs.n,
+		fprintf(stderr, "%s: %u error%s\n", k.path, errs.n,
 		    errs.n == 1 ? "" : "s");
 		return 1;
 	}
-	printf("%s: ok\n", path);
+	if (!k.json)
+		printf("%s: ok\n", k.path);
+	status = k.is_live ? check_live(c, &k) : 0;
 	conf_free(c);
-	return 0;
+	return status;
 }
 
 int

@@ -154,36 +154,25 @@ json_limit(struct jsonw *w, const struct path *p, uint32_t bit)
 }
 
 static void
-json_cap(struct jsonw *w, const char *key, const struct path *p, uint64_t n,
-    int64_t period_us, const struct conf_origin *at)
-{
-	if (n == 0)
-		return;
-	jw_key(w, key);
-	jw_open(w, '{');
-	jw_ku64(w, "count", n);
-	if (period_us != 0)
-		jw_ki64(w, "period_us", period_us);
-	jw_kstr(w, "file", p->conf->files[at->file]);
-	jw_ku64(w, "line", at->line);
-	jw_close(w, '}');
-}
-
-static void
 json_caps(struct jsonw *w, const struct path *p)
 {
-	const struct conf_provider *x = &p->conf->providers[p->place.provider];
-	const struct conf_cap *s = &x->source, *t = &x->total;
+	const struct conf *c = p->conf;
 
 	jw_key(w, "provider_limits");
-	jw_open(w, '{');
-	json_cap(w, "source_connections", p, s->conns_max, 0, &s->conns_at);
-	json_cap(w, "source_rate", p, s->rate_count, s->rate_period_us,
-	    &s->rate_at);
-	json_cap(w, "total_connections", p, t->conns_max, 0, &t->conns_at);
-	json_cap(w, "total_rate", p, t->rate_count, t->rate_period_us,
-	    &t->rate_at);
-	jw_close(w, '}');
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < CONF_CAP_KEYS; i++) {
+		struct conf_cap_value v;
+
+		if (!conf_cap_value(&c->providers[p->place.provider], i, &v))
+			continue;
+		jw_open(w, '{');
+		jw_kstr(w, "name", slice_str(v.name));
+		jw_kstr(w, "value", slice_str(v.text));
+		jw_kstr(w, "file", c->files[v.at.file]);
+		jw_ku64(w, "line", v.at.line);
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
 }
 
 static struct slice
@@ -260,35 +249,22 @@ print_head(const struct path *p)
 	putchar('\n');
 }
 
-static void
-cap_row(struct table *t, const struct path *p, const char *name,
-    const struct conf_cap *c, bool is_rate)
-{
-	const struct conf_origin *at = is_rate ? &c->rate_at : &c->conns_at;
-	char period[32];
-
-	if (is_rate ? c->rate_count == 0 : c->conns_max == 0)
-		return;
-	table_cell(t, slice_str(name));
-	if (is_rate)
-		table_cellf(t, "%u/%s", c->rate_count,
-		    fmt_duration_exact(period, c->rate_period_us));
-	else
-		table_cellf(t, "%u", c->conns_max);
-	table_cell(t, SL("provider, all its sites"));
-	table_cellf(t, "%.*s:%u", SLF(p->conf->files[at->file]), at->line);
-}
-
 /* What holds for the provider's sites together. */
 static void
 cap_rows(struct table *t, const struct path *p)
 {
-	const struct conf_provider *x = &p->conf->providers[p->place.provider];
+	const struct conf *c = p->conf;
 
-	cap_row(t, p, "source_connections", &x->source, false);
-	cap_row(t, p, "source_rate", &x->source, true);
-	cap_row(t, p, "total_connections", &x->total, false);
-	cap_row(t, p, "total_rate", &x->total, true);
+	for (uint32_t i = 0; i < CONF_CAP_KEYS; i++) {
+		struct conf_cap_value v;
+
+		if (!conf_cap_value(&c->providers[p->place.provider], i, &v))
+			continue;
+		table_cell(t, slice_str(v.name));
+		table_cell(t, slice_str(v.text));
+		table_cell(t, SL("provider, all its sites"));
+		table_cellf(t, "%.*s:%u", SLF(c->files[v.at.file]), v.at.line);
+	}
 }
 
 static int

@@ -191,6 +191,10 @@ struct core_selector {
  * selector is not known here, so nothing matches (an empty list is written). */
 int core_list(struct core *c, const struct core_selector *s, uint64_t cursor,
     uint32_t n, struct buf *out) MUST_CHECK;
+/* The limits that the configuration gives a domain's mail in a pool (empty: the
+ * default one), by source, and where each was written; in share/doc/control.md. */
+int core_view_path(const struct core *c, struct slice domain, struct slice pool,
+    struct buf *out) MUST_CHECK;
 /*
  * The reasons why: the gates that a message's recipients stand before, or the
  * mail of a domain, or what leaves by a source; in share/doc/control.md.
