@@ -56,6 +56,10 @@ struct core_ops {
 	 * says so with core_kept. NULL: nothing outlives this core, and all
 	 * counts as kept at once. */
 	void (*keep)(void *ctx, const struct kept *k, uint64_t serial);
+	/* A sending day of a young source at a provider (empty: all without)
+	 * is over; NULL: it is logged. */
+	void (*warm_day)(void *ctx, struct slice source, struct slice provider,
+	    const struct eng_warm_day *d);
 };
 
 /* What the driver knows of a session, for the books; owned by the driver,
@@ -158,6 +162,13 @@ void core_check(const struct core *c);
 /* ---- questions, answered as JSON or metrics into out ---------------------- */
 
 void core_view_status(struct core *c, struct buf *out);
+/* Young sources at their providers: where they stand, and why. */
+void core_view_warmup(struct core *c, struct buf *out);
+/* The same, row by row. */
+void core_warm_rows(struct core *c,
+    void (*row)(void *ctx, struct slice source, struct slice provider,
+	const struct eng_warm_row *r),
+    void *ctx);
 /* key as in ENG_SORT_TABLE, ENG_SOURCE_SORT_TABLE (empty: its first); n rows.
  * E_RANGE for an unknown key. */
 int core_view_queues(struct core *c, struct slice key, uint32_t n,

@@ -53,20 +53,111 @@ core_kept(struct core *c, uint64_t serial)
 	core_step(c, &ev);
 }
 
+static void
+log_day(struct slice source, struct slice provider,
+    const struct eng_warm_day *d)
+{
+	char from[NAME_MAX_BYTES + 1], to[DOMAIN_MAX + 1], sent[64], stage[32];
+
+	slice_copy(source, from, sizeof(from));
+	slice_copy(provider.n ? provider : SL("-"), to, sizeof(to));
+	snprintf(sent, sizeof(sent), "%u of %u", d->sent, d->most);
+	snprintf(stage, sizeof(stage), "%u", d->stage + 1);
+	log_event(LOG_INFO, "warmup", "source", from, "provider", to, "stage",
+	    stage, "sent", sent, "verdict",
+	    eng_warm_name((enum eng_warm_verdict)d->verdict), "because",
+	    eng_warm_why_name((enum eng_warm_why)d->why), NULL);
+}
+
 void
 core_warm_day(struct core *c, const struct eng_cmd *cmd)
 {
 	const struct eng_warm_day *d = &cmd->warm_day;
-	char source[NAME_MAX_BYTES + 1], provider[DOMAIN_MAX + 1], sent[64],
-	    stage[32];
+	struct slice source = names_text(&c->names, d->source);
+	struct slice provider = names_text(&c->names, d->provider);
 
-	slice_copy(names_text(&c->names, d->source), source, sizeof(source));
-	slice_copy(d->provider ? names_text(&c->names, d->provider) : SL("-"),
-	    provider, sizeof(provider));
-	snprintf(sent, sizeof(sent), "%u of %u", d->sent, d->most);
-	snprintf(stage, sizeof(stage), "%u", d->stage + 1);
-	log_event(LOG_INFO, "warmup", "source", source, "provider", provider,
-	    "stage", stage, "sent", sent, "verdict",
-	    eng_warm_name((enum eng_warm_verdict)d->verdict), "because",
-	    eng_warm_why_name((enum eng_warm_why)d->why), NULL);
+	if (c->ops->warm_day)
+		c->ops->warm_day(c->ctx, source, provider, d);
+	else
+		log_day(source, provider, d);
+}
+
+void
+core_warm_rows(struct core *c,
+    void (*row)(void *ctx, struct slice source, struct slice provider,
+	const struct eng_warm_row *r),
+    void *ctx)
+{
+	uint32_t n = eng_warm_rows(c->eng, NULL, 0);
+	struct eng_warm_row *v = mem_try((n + 1) * sizeof(*v));
+
+	if (!v)
+		return;
+	n = MIN(eng_warm_rows(c->eng, v, n), n);
+	for (uint32_t i = 0; i < n; i++)
+		row(ctx, names_text(&c->names, v[i].today.source),
+		    names_text(&c->names, v[i].today.provider), &v[i]);
+	mem_free(v);
+}
+
+/* ---- as JSON ------------------------------------------------------------------ */
+
+struct warm_view {
+	struct core *c;
+	struct jsonw w;
+};
+
+static void
+put_row(void *ctx, struct slice source, struct slice provider,
+    const struct eng_warm_row *r)
+{
+	struct warm_view *v = ctx;
+	const struct eng_warm_day *d = &r->today;
+	bool is_done = r->nstages != 0 && d->stage >= r->nstages;
+
+	jw_open(&v->w, '{');
+	jw_kstr(&v->w, "source", source);
+	jw_kstr(&v->w, "provider", provider);
+	jw_kstr(&v->w, "plan", names_text(&v->c->names, d->plan));
+	jw_ku64(&v->w, "stage", MIN(d->stage + 1u, r->nstages));
+	jw_ku64(&v->w, "stages", r->nstages);
+	jw_kbool(&v->w, "is_done", is_done);
+	jw_ku64(&v->w, "share", d->most);
+	jw_ku64(&v->w, "hour_share", r->hour_most);
+	jw_ku64(&v->w, "sent", d->sent);
+	jw_ku64(&v->w, "hour_sent", r->hour_sent);
+	jw_ku64(&v->w, "delivered", d->ok);
+	jw_ku64(&v->w, "deferred", d->deferred);
+	jw_ku64(&v->w, "bounced", d->bounced);
+	jw_ku64(&v->w, "complained", d->complained);
+	jw_ku64(&v->w, "days_at_stage", r->days);
+	jw_kstr(&v->w, "verdict",
+	    slice_str(eng_warm_name((enum eng_warm_verdict)r->verdict)));
+	jw_kstr(&v->w, "because",
+	    slice_str(eng_warm_why_name((enum eng_warm_why)r->why)));
+	jw_kstr(&v->w, "today",
+	    slice_str(eng_warm_name((enum eng_warm_verdict)d->verdict)));
+	jw_kstr(&v->w, "today_because",
+	    slice_str(eng_warm_why_name((enum eng_warm_why)d->why)));
+	if (r->until_us) {
+		char iso[32];
+
+		date_iso(iso, core_wall(v->c, r->until_us));
+		jw_kstr(&v->w, "until", slice_str(iso));
+	}
+	jw_close(&v->w, '}');
+}
+
+void
+core_view_warmup(struct core *c, struct buf *out)
+{
+	struct warm_view v = { .c = c };
+
+	jw_init(&v.w, out);
+	jw_open(&v.w, '{');
+	jw_key(&v.w, "warmup");
+	jw_open(&v.w, '[');
+	core_warm_rows(c, put_row, &v);
+	jw_close(&v.w, ']');
+	jw_close(&v.w, '}');
 }

@@ -100,6 +100,9 @@ void report_text(const struct forecast *f, struct buf *out);
 struct jsonw;
 /* Leaves the object open, so that more can follow. */
 void report_json(const struct forecast *f, struct jsonw *w);
+/* ---- report_warm.c: the calendar of young sources ---- */
+void report_warm_text(const struct forecast *f, struct buf *out);
+void report_warm_json(const struct forecast *f, struct jsonw *w);
 /* ---- report_work.c ---- */
 /* What the machine at hand took for each part of one trial. */
 struct cost {

@@ -175,4 +175,5 @@ report_text(const struct forecast *f, struct buf *out)
 		put_block(f, from, MIN(from + COLUMNS, f->nsides), out);
 	put_reasons(f, out);
 	put_course(f, out);
+	report_warm_text(f, out);
 }

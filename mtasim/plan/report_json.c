@@ -149,4 +149,5 @@ report_json(const struct forecast *f, struct jsonw *w)
 	}
 	jw_close(w, '}');
 	put_course(w, f->first);
+	report_warm_json(f, w);
 }

@@ -100,6 +100,57 @@ op_sequence(void *ctx)
 	return ++((struct trial *)ctx)->sequence;
 }
 
+static void
+warm_add(struct trial *t, struct slice source, struct slice provider,
+    const struct eng_warm_day *d, bool is_open)
+{
+	const struct conf *c = t->s->conf;
+	struct outlook *o = t->out;
+	struct warm_entry e = { .provider = UINT16_MAX,
+		.is_open = is_open,
+		.day = *d };
+
+	while (e.source < c->nsources &&
+	    !slice_eq(c->sources[e.source].name, source))
+		e.source++;
+	for (uint32_t i = 0; provider.n != 0 && i < c->nproviders; i++)
+		if (slice_eq(c->providers[i].name, provider))
+			e.provider = (uint16_t)i;
+	if (o->nwarm == o->warm_cap) {
+		o->warm_cap = o->warm_cap ? 2 * o->warm_cap : 64;
+		o->warm = mem_grow(o->warm, o->warm_cap * sizeof(*o->warm));
+		ASSERT(o->warm != NULL);
+	}
+	o->warm[o->nwarm++] = e;
+}
+
+static void
+op_warm_day(void *ctx, struct slice source, struct slice provider,
+    const struct eng_warm_day *d)
+{
+	warm_add(ctx, source, provider, d, false);
+}
+
+static void
+warm_open(void *ctx, struct slice source, struct slice provider,
+    const struct eng_warm_row *r)
+{
+	if (r->today.sent != 0)
+		warm_add(ctx, source, provider, &r->today, true);
+}
+
+static int
+warm_cmp(const void *va, const void *vb)
+{
+	const struct warm_entry *a = va, *b = vb;
+
+	if (a->source != b->source)
+		return a->source < b->source ? -1 : 1;
+	if (a->provider != b->provider)
+		return a->provider < b->provider ? -1 : 1;
+	return a->day.day < b->day.day ? -1 : a->day.day > b->day.day;
+}
+
 static const struct core_ops ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -114,6 +165,7 @@ static const struct core_ops ops = {
 	.parcel_give = op_parcel_give,
 	.book = op_book,
 	.sequence = op_sequence,
+	.warm_day = op_warm_day,
 };
 
 /* There is no disk: what asks for it is told so. */
@@ -566,6 +618,10 @@ trial_run(const struct scen *s, uint64_t seed, const struct demand *demand,
 		trial_count(&t, i);
 	blocked_take(&t);
 	t.out->end_us = t.now - START_US;
+	core_warm_rows(t.core, warm_open, &t);
+	if (t.out->nwarm)
+		qsort(t.out->warm, t.out->nwarm, sizeof(*t.out->warm),
+		    warm_cmp);
 	trial_free(&t);
 	return t.out;
 }
@@ -582,5 +638,6 @@ void
 outlook_free(struct outlook *o)
 {
 	mem_free(o->tallies);
+	mem_free(o->warm);
 	mem_free(o);
 }

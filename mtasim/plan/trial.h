@@ -36,6 +36,14 @@ struct tally {
 	struct eng_blocked blocked[ENG_WHY_N];
 };
 
+/* A day of a young source at a provider, of the configuration's: its index, and
+ * UINT16_MAX for all without one. */
+struct warm_entry {
+	uint16_t source, provider;
+	bool is_open; /* it was not over at the end */
+	struct eng_warm_day day;
+};
+
 struct bucket {
 	uint64_t depth;     /* at its end */
 	uint64_t depth_max; /* inside */
@@ -75,6 +83,8 @@ struct outlook {
 	struct bucket buckets[TRIAL_BUCKETS];
 	uint32_t n; /* providers; tallies[n] is of all */
 	struct tally *tallies;
+	struct warm_entry *warm; /* by source, provider, day */
+	uint32_t nwarm, warm_cap;
 };
 
 /* What happens in a trial, for who wants to see all of it. */

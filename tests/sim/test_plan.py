@@ -460,6 +460,42 @@ pool: { none: { addresses: 3 } }
           "provider.q.setup, expected a key" in p.stderr, p.stderr)
 
 
+def warm_up():
+    """The month of four new addresses; quick: ten days with a tenth of its
+    mail and a tenth of that."""
+    here = os.path.join(TOP, "share", "scenarios")
+    with open(os.path.join(here, "warmup.yml")) as f:
+        text = f.read()
+    days, scale = (30, 1) if LONG and not IS_SLOW else (10, 40)
+    if scale > 1:
+        text = text.replace("23.1481481/s", "%.7f/s" % (23.1481481 / scale))
+        text = text.replace("720h", "%dh" % (24 * days))
+    with open(os.path.join(here, "warmup.mtad.yml")) as f:
+        write("warmup.mtad.yml", f.read())
+    made = plan(write("warmup.yml", text))
+    pairs = made["warmup"]
+    check("warm-up: four addresses at three providers and the others",
+          len(pairs) == 16, str(len(pairs)))
+    check("warm-up: all is delivered, nothing refused, whatever day it is",
+          made["all"]["delivered"]["median"] > 0.99 * 23.14 / scale * 86400 *
+          days and all(d["deferred"] + d["refused"] == 0
+                       for p in pairs for d in p["days"]))
+    check("warm-up: no day has more than its share",
+          all(d["sent"] <= d["share"] for p in pairs for d in p["days"]))
+    check("warm-up: each day stands in the calendar",
+          all(len(p["days"]) == days for p in pairs),
+          str([len(p["days"]) for p in pairs]))
+    steps = all(
+        b["stage"] == a["stage"] + (10 * a["delivered"] > 9 * a["share"])
+        for p in pairs for a, b in zip(p["days"], p["days"][1:]))
+    check("warm-up: the next stage follows a day that carried its share, "
+          "and no other", steps)
+    check("warm-up: the new ones come far at the large provider",
+          all(p["days"][-1]["stage"] >= (3 if scale > 1 else 8)
+              for p in pairs if p["provider"] == "google"),
+          str([p["days"][-1] for p in pairs]))
+
+
 queues()
 buckets()
 stalled()
@@ -467,6 +503,7 @@ rates()
 outages()
 short_outages()
 warming()
+warm_up()
 shares()
 if not IS_SLOW:
     costs()
