@@ -574,8 +574,12 @@ static const struct {
 	    then_share },
 	{ "at least <p> of what <w> allows is delivered [ to <w> ]",
 	    then_allowed },
-	{ "every message is delivered [ within <d> ] [ to <w> ]", then_every },
-	{ "<p> of messages are delivered within <d> [ to <w> ]", then_part },
+	{ "every message [ of tenant <w> ] is delivered [ within <d> ] "
+	  "[ to <w> ]",
+	    then_every },
+	{ "<p> of messages [ of tenant <w> ] are delivered within <d> "
+	  "[ to <w> ]",
+	    then_part },
 	{ "all mail has left within <d>", then_left },
 	{ "after (the_first|each) <q> nothing (leaves_that_source|"
 	  "leaves_any_source|leaves_its_netblock|goes_to_that_mailbox) for <d>",

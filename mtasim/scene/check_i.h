@@ -34,6 +34,7 @@ struct checking {
 	 * 0: all as one. -1: any provider, any source. */
 	int64_t from_us, to_us, each_us;
 	int32_t provider, source;
+	struct slice tenant; /* empty: any */
 };
 
 /* Says why; returns 0. */

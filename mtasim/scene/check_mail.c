@@ -11,7 +11,7 @@
 struct stay {
 	int64_t came_us, left_us; /* left_us -1: it is still there */
 	uint16_t provider, source;
-	uint8_t klass;
+	uint8_t klass, feed;
 	uint32_t tries;
 };
 
@@ -46,7 +46,8 @@ stays_make(const struct checking *k, struct stays *t)
 			t->v[t->n] = (struct stay){ .came_us = ev->at_us,
 				.left_us = -1,
 				.provider = ev->provider,
-				.source = UINT16_MAX };
+				.source = UINT16_MAX,
+				.feed = ev->feed };
 			ASSERT(map_put(&t->at, ev->rcpt + 1, ++t->n) == 0);
 		} else if (ev->what == DEED_FINAL) {
 			s = stay_of(t, ev->rcpt);
@@ -61,6 +62,19 @@ stays_free(struct stays *t)
 {
 	map_free(&t->at);
 	mem_free(t->v);
+}
+
+/* A workload of a scene has one tenant, or none. */
+static bool
+is_meant(const struct checking *k, const struct stay *s)
+{
+	const struct scen_workload *w = &k->s->scen->workloads[s->feed];
+
+	if (k->tenant.n > 0 &&
+	    (w->tenant.n == 0 || !slice_eq(w->tenants[0], k->tenant)))
+		return false;
+	return (k->provider < 0 || s->provider == k->provider) &&
+	    s->came_us >= k->from_us && s->came_us < k->to_us;
 }
 
 /* How many of a provider's were delivered within a time, of how many; and the
@@ -78,8 +92,7 @@ delivered(const struct checking *k, const struct stays *t, int64_t within,
 		bool is = s->left_us >= 0 && s->klass == OUTCOME_DELIVERED &&
 		    s->left_us - s->came_us <= within;
 
-		if ((k->provider >= 0 && s->provider != k->provider) ||
-		    s->came_us < k->from_us || s->came_us >= k->to_us)
+		if (!is_meant(k, s))
 			continue;
 		++*of;
 		n += is;
@@ -117,18 +130,22 @@ all_or_part(struct checking *k, int64_t within, int64_t ppm)
 int
 then_every(struct checking *k, const struct args *a)
 {
-	if (arg_is_set(a, 1) && !scene_provider(k, a->v[1].text, &k->provider))
+	if (arg_is_set(a, 2) && !scene_provider(k, a->v[2].text, &k->provider))
 		return scene_fail(k, "there is no such provider");
-	return all_or_part(k, arg_is_set(a, 0) ? a->v[0].v : TIME_NEVER,
+	if (arg_is_set(a, 0))
+		k->tenant = a->v[0].text;
+	return all_or_part(k, arg_is_set(a, 1) ? a->v[1].v : TIME_NEVER,
 	    1000000);
 }
 
 int
 then_part(struct checking *k, const struct args *a)
 {
-	if (arg_is_set(a, 2) && !scene_provider(k, a->v[2].text, &k->provider))
+	if (arg_is_set(a, 3) && !scene_provider(k, a->v[3].text, &k->provider))
 		return scene_fail(k, "there is no such provider");
-	return all_or_part(k, a->v[1].v, a->v[0].v);
+	if (arg_is_set(a, 1))
+		k->tenant = a->v[1].text;
+	return all_or_part(k, a->v[2].v, a->v[0].v);
 }
 
 int

@@ -26,7 +26,7 @@ SCENE = """Scenario: known
         default: { connections: 2, messages_per_connection: 5,
           backoff_min: 10s, backoff_max: 10s, assign_ahead: 1 }
       retry: { first: 5m, jitter: 0% }
-  When 300 messages for p arrive in 100 seconds, from shop.example
+  When 300 messages for p arrive in 100 seconds, from shop.example, of tenant acme
     And p answers REFUSAL after 20 seconds for 40 seconds
     And all is over after 3 hours
 """
@@ -115,6 +115,10 @@ OF_RECIPIENTS = [
      "each recipient is attempted at most 1 times"),
     ("each recipient is deferred at most 1 times",
      "each recipient is deferred at most 0 times"),
+    ("every message of tenant acme is delivered within 10 minutes",
+     "every message of tenant nobody is delivered within 10 minutes"),
+    ("50% of messages of tenant acme are delivered within 1 minute to p",
+     "99% of messages of tenant acme are delivered within 1 minute"),
     ("every message is delivered within 10 minutes",
      "every message is delivered within 1 minute"),
     ("50% of messages are delivered within 1 minute",
