@@ -729,7 +729,13 @@ static const struct opt top[] = {
 	{ "retry", OPT_GROUP, .group = &retry_group,
 	    .help = "When a recipient is tried again." },
 	{ "expire", OPT_DURATION, AT(expire_us), "5d", RANGE(S, 365 * DAY_US),
-	    .help = "Mail that is not delivered after so long is returned." },
+	    .help =
+		"Mail that is not delivered after so long is returned. A "
+		"message may say when by a header field `X-MTA-Expires`, and "
+		"by `X-MTA-Schedule` that it is not to be sent before a time, "
+		"from which the lifetime then counts: each a time such as "
+		"2027-01-31T08:00:00+01:00, or a duration from now such as 2h. "
+		"What is neither is refused with 550 5.6.0." },
 	{ "client", OPT_GROUP, .group = &client_group,
 	    .help = "How this host talks to others." },
 	{ "dns", OPT_GROUP, .group = &dns_group,

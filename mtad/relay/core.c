@@ -533,6 +533,10 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 		ev.recipient.due_us = core_mono(c, state->due_us);
 		ev.recipient.is_owed = state->is_final && state->is_owed;
 	}
+	/* Scheduled for later: unless it is held, that is when it is due. */
+	if (ev.recipient.due_us != TIME_NEVER && env->not_before_us > 0)
+		ev.recipient.due_us =
+		    MAX(ev.recipient.due_us, core_mono(c, env->not_before_us));
 	if (!ev.recipient.is_owed) /* that one goes nowhere */
 		ev.recipient.domain = domain_id(c, domain);
 	core_step(c, &ev);

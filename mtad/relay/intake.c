@@ -13,6 +13,7 @@
 #define HEADER_MAX INTAKE_SHARE
 /* Of the value of a field that steers. */
 #define TAG_MAX_BYTES NAME_MAX_BYTES
+#define TIME_MAX_US (366 * INT64_C(86400) * US_PER_S)
 
 /* What X-MTA-Class says. */
 enum { CLASS_UNSAID, CLASS_BULK, CLASS_HURRY };
@@ -258,6 +259,7 @@ on_data(struct intake *in)
 	in->header_done = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = '\0';
 	in->klass = CLASS_UNSAID;
+	in->expires_us = in->not_before_us = 0;
 	put_trace(in, p);
 	in->scanned = in->trace_n;
 	smtp_srv_go_ahead(&in->srv);
@@ -290,11 +292,31 @@ take_class(struct intake *in, size_t at, struct slice value)
 	return true;
 }
 
+/* A time, or how long from now; within a year. One that is past is now. */
+static bool
+take_time(struct intake *in, size_t at, struct slice value)
+{
+	int64_t *us = (int64_t *)(void *)((char *)in + at);
+
+	if (parse_date_iso(value, us) != 0) {
+		if (value.n > 0 && *value.p == '+')
+			value = slice_skip(value, 1);
+		if (parse_duration(value, us) != 0 || *us > TIME_MAX_US)
+			return false;
+		*us += in->wall_us;
+	}
+	*us = MAX(*us, in->wall_us);
+	return *us - in->wall_us <= TIME_MAX_US;
+}
+
 enum header_fault {
 	HEADER_FINE,
 	HEADER_LOOPS,
 	HEADER_BAD_TAG,
 	HEADER_BAD_CLASS,
+	HEADER_BAD_EXPIRES,
+	HEADER_BAD_SCHEDULE,
+	HEADER_NEVER,
 	HEADER_NO_POOL
 };
 
@@ -315,6 +337,10 @@ static const struct tag tags[] = {
 	    HEADER_BAD_TAG },
 	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
 	    HEADER_BAD_CLASS },
+	{ { "X-MTA-Expires", 13 }, offsetof(struct intake, expires_us),
+	    take_time, HEADER_BAD_EXPIRES },
+	{ { "X-MTA-Schedule", 14 }, offsetof(struct intake, not_before_us),
+	    take_time, HEADER_BAD_SCHEDULE },
 };
 
 static const struct tag *
@@ -348,6 +374,14 @@ static const struct refusal {
 	    SL("An X-MTA- field is no name of up to 64 characters") },
 	[HEADER_BAD_CLASS] = { 550, "5.6.0",
 	    SL("X-MTA-Class is neither bulk nor transactional") },
+	[HEADER_BAD_EXPIRES] = { 550, "5.6.0",
+	    SL("X-MTA-Expires is no time (RFC 3339) or duration within a "
+	       "year") },
+	[HEADER_BAD_SCHEDULE] = { 550, "5.6.0",
+	    SL("X-MTA-Schedule is no time (RFC 3339) or duration within a "
+	       "year") },
+	[HEADER_NEVER] = { 550, "5.6.0",
+	    SL("X-MTA-Expires is over before the message may be sent") },
 	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
 	 * it taken, it would wait for a pool that may never be. */
 	[HEADER_NO_POOL] = { 554, "5.3.5",
@@ -388,6 +422,9 @@ read_header(struct intake *in, struct buf *b)
 	}
 	if (hops > in->door->hops_max)
 		return HEADER_LOOPS;
+	if (!fault && in->expires_us != 0 &&
+	    in->expires_us <= MAX(in->not_before_us, in->wall_us))
+		return HEADER_NEVER;
 	if (!fault && in->pool[0] &&
 	    !conf_has_pool(in->conf, slice_str(in->pool)))
 		return HEADER_NO_POOL;
@@ -575,7 +612,9 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 	struct envelope e = {
 		.id = p->id,
 		.arrival_us = in->wall_us,
-		.expires_us = in->wall_us + in->conf->expire_us,
+		.expires_us =
+		    MAX(in->wall_us, in->not_before_us) + in->conf->expire_us,
+		.not_before_us = in->not_before_us,
 		.client = in->peer.ip,
 		.sender = slice_of(in->sender, in->sender_n),
 		.tenant = first_of(in->tenant, door->tenant),
@@ -590,6 +629,8 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 	const char *at = in->rcpts.p + in->rcpts.off;
 	int err;
 
+	if (in->expires_us != 0)
+		e.expires_us = in->expires_us;
 	e.klass =
 	    in->klass == CLASS_UNSAID ? t->is_hurry : in->klass == CLASS_HURRY;
 	if (in->srv.saw_8bit || in->srv.is_8bit)

@@ -97,7 +97,9 @@ struct intake {
 	bool is_committing; /* the spool has the parcel */
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1];
-	uint8_t klass;           /* that its header says */
+	/* What its header says; the times by the wall clock, 0 = nothing. */
+	uint8_t klass;
+	int64_t expires_us, not_before_us;
 	int64_t wall_us;         /* of the present call */
 	int64_t now_us, mail_us; /* of it, and of the open transaction's MAIL */
 };

@@ -132,6 +132,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(too_big_refused)                                                     \
 	X(conn_cap_reached)                                                    \
 	X(rate_reached)                                                        \
+	X(scheduled)                                                           \
 	X(session_full)                                                        \
 	X(large_streamed)                                                      \
 	X(spilled)                                                             \

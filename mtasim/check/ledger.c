@@ -219,6 +219,7 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->campaign = tag(env.campaign);
 	in->klass = env.klass;
 	in->expires_wall_us = env.expires_us;
+	in->not_before_us = env.not_before_us;
 	in->expires_us = env.expires_us - l->wall_us + l->now_us;
 	read_rcpts(in, &c);
 	if (map_get(&l->by_id, msgid_hash(&in->id)))
@@ -330,6 +331,8 @@ led_submitted(struct ledger *l, const struct msgid *id)
 	/* From here on the monotonic clock counts: a wall clock that jumped
 	 * since the commit has moved its end. */
 	in->expires_us = in->expires_wall_us - l->wall_us + l->now_us;
+	for (uint32_t k = 0; k < in->nrcpt; k++)
+		led_time_schedule(l, in, &in->rcpt[k]);
 	l->sums.accepted += in->nrcpt;
 }
 

@@ -54,9 +54,10 @@ struct led_inst {
 	bool may_be_over;   /* it need not either, unless a start finds it */
 	bool is_called_off; /* FAILED, and that is on the medium */
 	bool was_found;
-	bool is_rotten;       /* its record has gone bad */
-	bool is_aside;        /* and it has been set aside */
-	struct spool_ref ref; /* where it lies */
+	bool is_rotten;        /* its record has gone bad */
+	bool is_aside;         /* and it has been set aside */
+	struct spool_ref ref;  /* where it lies */
+	int64_t not_before_us; /* by the wall clock, 0 = at once */
 	int64_t expires_us, expires_wall_us, committed_us, submitted_us;
 	uint8_t pool, tenant, campaign, klass;
 	uint32_t pays; /* instance + 1 */
@@ -146,6 +147,9 @@ void led_share_reset(struct ledger *l);
 /* ledger_time.c: due times and expiry. */
 void led_time_outcome(struct ledger *l, const struct led_inst *in,
     struct led_rcpt *c, const struct spool_rcpt *r);
+/* It is with the core: not due before its schedule. */
+void led_time_schedule(struct ledger *l, const struct led_inst *in,
+    struct led_rcpt *c);
 void led_time_assigned(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c);
 void led_time_restored(struct ledger *l, struct led_inst *in,

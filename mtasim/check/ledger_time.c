@@ -69,6 +69,16 @@ led_time_outcome(struct ledger *l, const struct led_inst *in,
 }
 
 void
+led_time_schedule(struct ledger *l, const struct led_inst *in,
+    struct led_rcpt *c)
+{
+	if (in->not_before_us == 0)
+		return;
+	c->due_us = MAX(c->due_us, in->not_before_us - l->wall_us + l->now_us);
+	l->marks->n[MARK_scheduled]++;
+}
+
+void
 led_time_assigned(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c)
 {
@@ -92,4 +102,5 @@ led_time_restored(struct ledger *l, struct led_inst *in, struct led_rcpt *c,
 	if (r->due_us && r->due_us != TIME_NEVER)
 		c->due_us = r->due_us - l->wall_us + l->now_us;
 	c->failures = r->attempts;
+	led_time_schedule(l, in, c);
 }

@@ -165,6 +165,9 @@ sim_load_header(struct sim *s, uint32_t n)
 	if (sim_has(s, SIM_F_weights) && i->seed / 37 % 6 == 0)
 		buf_addf(b, "X-MTA-Class: %s\r\n",
 		    i->seed / 223 % 4 ? "transactional" : "bulk");
+	if (sim_has(s, SIM_F_schedule) && i->seed / 41 % 8 == 0)
+		buf_addf(b, "X-MTA-Schedule: +%llus\r\n",
+		    (unsigned long long)(i->seed / 331 % 300));
 	return buf_slice(b);
 }
 

@@ -250,6 +250,18 @@ def steering():
         got = Talk(daemon.port).mail(b"X-MTA-Tenant: %s\r\n\r\nx\r\n" %
                                      value.encode("latin-1"))
         tap.ok(is_reply(got, "550 5.6.0"), "no name: %.10r" % value, got)
+    for head in ("X-MTA-Class: fast", "X-MTA-Expires: soon",
+                 "X-MTA-Expires: 2001-01-01T00:00:00Z", "X-MTA-Expires: 400d",
+                 "X-MTA-Schedule: 2027-13-01T00:00:00Z", "X-MTA-Schedule:",
+                 "X-MTA-Expires: 1h\r\nX-MTA-Schedule: +2h"):
+        got = Talk(daemon.port).mail(head + "\r\n\r\nx\r\n")
+        tap.ok(is_reply(got, "550 5.6.0"), "refused: " + head, got)
+    began = time.time()
+    m = deliver(daemon.port, "later@to.example",
+                "X-MTA-Schedule: +2s\r\nX-MTA-Class: transactional\r\n"
+                "X-MTA-Expires: 1h\r\n\r\nx\r\n")
+    tap.ok(time.time() - began >= 1.9, "scheduled mail waits")
+    tap.ok(b"X-MTA-" not in m.data, "and its fields are taken out", m.data)
     t = Talk(port_of(daemon, "mx"))
     got = t.mail("X-MTA-Tenant: evil\r\n\r\nx\r\n", rcpt="postmaster")
     tap.ok(is_reply(got, "250 2.0.0"), "a stranger's: taken", got)
