@@ -7,6 +7,7 @@
  * on, an operator's job, timers after a pause) is put on a list and done in
  * slices by EV_TICK; while any such list holds something the deadline is now.
  */
+#include "engine/react_i.h"
 #include "engine/warm_i.h"
 
 #define TEXT(name, text) text,
@@ -134,6 +135,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->studies, sizeof(struct study), many);
 	pool_init(&e->marks, sizeof(struct mark), many);
 	pool_init(&e->warms, sizeof(struct warm), many);
+	pool_init(&e->adapts, sizeof(struct adapt), many);
 	pool_init(&e->turns, sizeof(struct turn), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
@@ -183,7 +185,7 @@ eng_free(struct eng *e)
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
-		&e->shares, &e->warms };
+		&e->shares, &e->warms, &e->adapts };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
@@ -215,7 +217,7 @@ eng_memory(const struct eng *e)
 		&e->sites, &e->hosts, &e->flows, &e->queues, &e->lanes,
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
-		&e->charges, &e->waiters, &e->shares, &e->warms };
+		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,

@@ -56,7 +56,11 @@ struct eng;
 	X(assign_ahead, uint32_t, 2) /* transactions held by a session */      \
 	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
 	X(backoff_max_us, int64_t, 3600 * US_PER_S)                            \
-	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */
+	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */          \
+	/* A path that is slowed down finds its rate, down to the floor. */    \
+	X(adapts, bool, true)                                                  \
+	X(floor_count, uint32_t, 1)                                            \
+	X(floor_period_us, int64_t, 60 * US_PER_S)
 
 struct eng_shape {
 #define X(name, type, dflt) type name;
@@ -639,6 +643,7 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
 	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */            \
 	X(WHY_DISK, "disk")        /* outcomes could not be kept */            \
+	X(WHY_SLOWED, "slowed")    /* the rate that the peer seems to bear */  \
 	X(WHY_WARMUP, "warm-up")   /* the day's share of a young source */     \
 	X(WHY_CAP, "limit")        /* one of the policy's caps */
 #define X(name, text) name,

@@ -354,11 +354,14 @@ struct path {
 	uint32_t inflight; /* transactions */
 	uint32_t fails;    /* refusals in a row */
 	uint32_t shun;     /* host that refused the last session */
+	uint32_t adapt;    /* what is learnt of its rate, 0 = nothing */
+	uint32_t nok;      /* delivered since ok_us, of late */
 	uint32_t ramp;  /* sessions that it may have since a block; 0 = any */
 	uint8_t level;  /* list of site->open it is in, or LEVEL_NONE */
 	uint16_t turn;  /* transactions left of its turn, where pools weigh */
 	uint8_t why;    /* the gate that shut last */
 	uint8_t shut;   /* the gate that is shut, for blocked time */
+	uint8_t nslow;  /* refusals of late that may have been for its rate */
 	uint8_t nvague; /* refusals in a row that nobody understands */
 	bool is_idle;
 	bool is_known;       /* the peer has spoken about a recipient */
@@ -370,6 +373,7 @@ struct path {
 	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
 	int64_t ramp_us; /* of the last step */
+	int64_t ok_us, slow_us;
 	/* Sessions that the peer lets stand, as far as it has said; 0: it has
 	 * not. Refusals of one more in a row, the last, the next try. */
 	uint32_t crowd, crowd_fails;
@@ -476,7 +480,8 @@ struct eng {
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls, parks, warms, turns;
+	    sessions, txns, marks, forms, tolls, parks, warms, turns,
+	    adapts;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map, warm_map, turn_map;
@@ -707,6 +712,8 @@ void eng_host_wake(struct eng *e, uint32_t host);
 /* It closed a connection that had carried n messages. False when that is no way
  * to limit what a connection carries, but to hold us back. */
 bool eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n);
+/* It was another thing, whatever was believed. */
+void eng_host_no_bye(struct eng *e, uint32_t host);
 /* A handshake failed: no death, but mail goes in clear text for a while. */
 void eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us);
 /* Which address a session of this source should try: index into targets, or
@@ -745,6 +752,8 @@ void eng_path_ready(struct eng *e, const struct path *p);
 bool eng_turn_over(struct eng *e, struct lane *l, struct path *p);
 
 /* ---- shape.c ---- */
+/* Does a refusal speak of the path's rate? */
+enum hint { HINT_NONE, HINT_VAGUE, HINT_RATE };
 uint32_t eng_path_find(const struct eng *e, uint32_t site, uint32_t src);
 uint32_t eng_path_get(struct eng *e, uint32_t site, uint32_t src);
 /* May it start a transaction? Else why not, and until when (0 = until an
@@ -766,9 +775,10 @@ void eng_path_wait(struct eng *e, uint32_t path, const struct refusal *r,
 void eng_path_spend(struct eng *e, struct path *p);
 void eng_path_unspend(struct eng *e, struct path *p);
 /* A refusal of what began at began_us. */
-void eng_path_failed(struct eng *e, uint32_t path, int64_t began_us);
+void eng_path_failed(struct eng *e, uint32_t path, int64_t began_us,
+    enum hint hint);
 /* Proof that it works, by what began at began_us. */
-void eng_path_works(struct path *p, int64_t began_us);
+void eng_path_works(struct eng *e, struct path *p, int64_t began_us);
 /* One more session, opened at opened_us, was refused while others stand: the
  * peer counts them. They go on; one more is tried after a while. */
 void eng_path_crowded(struct eng *e, struct path *p, int64_t opened_us);
@@ -819,27 +829,6 @@ void eng_sess_close(struct eng *e, uint32_t sess);
 void eng_sess_relist(struct eng *e, uint32_t sess);
 void eng_on_up(struct eng *e, const struct ev_session_up *ev);
 void eng_on_down(struct eng *e, const struct ev_session_down *ev);
-
-/* ---- react.c ---- */
-/* Whom a refusal is about. Of the path: its recipients wait in their line, and no
- * attempt of theirs is burned. */
-enum level {
-	LEVEL_RCPT,
-	LEVEL_GREY, /* the recipient, seen from that source */
-	LEVEL_PATH,
-	LEVEL_BLOCK, /* the path, and not only its pace */
-	LEVEL_AGAIN, /* nobody: it was not tried */
-	LEVEL_LOCAL  /* a fault of ours */
-};
-enum level eng_level_of(const struct ev_result *ev, const struct outcome *o);
-/* A refusal that does not say what it is about. */
-bool eng_is_vague(const struct outcome *o);
-/* One more of these for a path; true: they are about it. */
-bool eng_path_vague(struct path *p, uint32_t host);
-/* The receiver will not have the path for a while. */
-void eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us);
-/* Something went well: it may get one more session. */
-void eng_path_ramp_up(struct eng *e, struct path *p);
 
 /* ---- result.c ---- */
 void eng_on_result(struct eng *e, const struct ev_result *ev);

@@ -9,7 +9,7 @@
  * rests longer, comes back with one session, and gets one more at a time; and
  * what was refused keeps its address.
  */
-#include "engine/engine_i.h"
+#include "engine/react_i.h"
 
 /* A sixth rest in a row is twice as long, and so on. */
 #define BLOCKS_ALIKE 6
@@ -83,6 +83,15 @@ eng_is_vague(const struct outcome *o)
 		return false;
 	return !o->is_judged || o->judged.kind == KIND_OTHER ||
 	    o->judged.kind == KIND_SYSFAIL;
+}
+
+enum hint
+eng_hint_of(const struct outcome *o)
+{
+	if (o->klass != OUTCOME_TRANSIENT || o->code == 0)
+		return HINT_NONE;
+	return o->is_judged && o->judged.kind == KIND_THROTTLE ? HINT_RATE :
+								 HINT_VAGUE;
 }
 
 /* One such refusal says little; several in a row, with nothing that went well in

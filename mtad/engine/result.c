@@ -7,6 +7,7 @@
  * peer never saw goes back at once, and so does what a 421 met that only ends
  * a connection which has carried enough.
  */
+#include "engine/react_i.h"
 #include "engine/warm_i.h"
 
 #define LOCAL_DELAY_US (10 * US_PER_S) /* a fault of ours: memory, disk */
@@ -185,15 +186,20 @@ eng_txn_return(struct eng *e, uint32_t ti)
 static bool
 says_bye(struct eng *e, struct sess *x, const struct ev_result *ev)
 {
+	struct path *p = pool_at(&e->paths, x->path);
 	const struct outcome *o = ev->rcpt;
 	uint16_t k = 0;
+	uint32_t n;
 
 	while (k + 1 < ev->n && o[k].klass == OUTCOME_BOUNCED)
 		k++; /* an address that cannot be sent */
 	if (o[k].klass != OUTCOME_TRANSIENT || o[k].code != 421 ||
 	    o[k].stage != STAGE_MAIL || eng_level_of(ev, &o[k]) != LEVEL_PATH)
 		return false;
-	return eng_host_said_bye(e, x->host, x->has_delivered ? x->ndone : 0);
+	n = x->has_delivered ? x->ndone : 0;
+	if (p->adapt != 0 && !eng_adapt_is_bye(e, p, n))
+		return false;
+	return eng_host_said_bye(e, x->host, n);
 }
 
 void
@@ -210,6 +216,18 @@ eng_result_ask(const struct eng *e, struct handle session, struct handle txn)
 	eng_next_ask(e, x->path, NEXT_QUEUE);
 }
 
+static void
+path_refused(struct eng *e, uint32_t path, uint32_t host, int64_t began,
+    enum hint hint)
+{
+	const struct path *p = pool_at(&e->paths, path);
+	bool knew = p->adapt != 0;
+
+	eng_path_failed(e, path, began, hint);
+	if (p->adapt != 0 && !knew)
+		eng_host_no_bye(e, host);
+}
+
 /* From the last to the first, so that what goes back to the head of a line
  * stands there in its order. */
 void
@@ -219,6 +237,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	struct txn *t = pool_get(&e->txns, ev->txn);
 	bool works = false, fails = false, unsent = false, vague = false;
 	bool blocked = false, bye;
+	enum hint hint = HINT_NONE;
 	uint32_t path, host, src, luck, n, nunsent = 0;
 	int64_t began;
 	struct path *p;
@@ -242,6 +261,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		works |= o->klass == OUTCOME_DELIVERED;
 		fails |= level == LEVEL_PATH;
 		blocked |= level == LEVEL_BLOCK;
+		hint = MAX(hint, eng_hint_of(o));
 		vague |= level == LEVEL_RCPT && eng_is_vague(o);
 		unsent |= level == LEVEL_AGAIN;
 		nunsent += o->klass == OUTCOME_UNSENT;
@@ -266,12 +286,12 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	}
 	txn_free(e, ev->txn.index);
 	if (works) {
-		eng_path_works(p, began);
+		eng_path_works(e, p, began);
 		eng_path_ramp_up(e, p);
 	}
 	if (blocked)
 		eng_path_blocked(e, path, began);
 	else if (fails || (vague && !works && eng_path_vague(p, host)))
-		eng_path_failed(e, path, began);
+		path_refused(e, path, host, began, hint);
 	eng_path_pump(e, path);
 }

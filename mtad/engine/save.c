@@ -6,6 +6,7 @@
  * the messages' table, jobs. The heap of timers is not in it: a timer knows its
  * place. save_check.c decides whether what was read can be trusted.
  */
+#include "engine/react_i.h"
 #include "engine/save_i.h"
 #include "engine/warm_i.h"
 
@@ -24,7 +25,7 @@ const struct save_pool save_pools[] = { POOL(studies, study), POOL(rcpts, rcpt),
 	POOL(marks, mark), POOL(forms, form), POOL(tolls, toll),
 	POOL(parks, park), POOL(turns, turn), POOL(meters, meter),
 	POOL(windows, window), POOL(charges, charge), POOL(waiters, waiter),
-	POOL(shares, share), POOL(warms, warm) };
+	POOL(shares, share), POOL(warms, warm), POOL(adapts, adapt) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -54,7 +55,7 @@ static const struct hole {
 	POOL_HOLES(lanes), POOL_HOLES(paths), POOL_HOLES(sessions),
 	POOL_HOLES(txns), POOL_HOLES(marks), POOL_HOLES(forms),
 	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(warms),
-	POOL_HOLES(turns), POOL_HOLES(meters), POOL_HOLES(windows),
+	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(meters), POOL_HOLES(windows),
 	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
 	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
 	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),

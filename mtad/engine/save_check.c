@@ -7,6 +7,7 @@
  * order. So whatever the bytes were the engine stays inside its memory. Counts
  * that do not fit each other are left to its assertions.
  */
+#include "engine/react_i.h"
 #include "engine/save_i.h"
 #include "engine/warm_i.h"
 
@@ -77,6 +78,7 @@ static const struct ref {
 	REF_OR_NONE(lanes, lane, wait_host, hosts),
 	REF(paths, path, site, sites),
 	REF_OR_NONE(paths, path, shun, hosts),
+	REF_OR_NONE(paths, path, adapt, adapts),
 	REF(sessions, sess, path, paths),
 	REF(sessions, sess, host, hosts),
 	REF_OR_NONE(sessions, sess, lane, lanes),
@@ -533,6 +535,11 @@ roads_are_good(const struct eng *e)
 	EACH(e->paths, path, p, i)
 	if (p->src == 0 || p->src >= SRC_SLOTS || p->why >= ENG_WHY_N ||
 	    p->shut >= ENG_WHY_N || !level_is_good(p->level))
+		return false;
+	EACH(e->adapts, adapt, a, i)
+	if (a->step >= ADAPT_STEPS || a->rate > ADAPT_RATE_MAX ||
+	    a->proven > ADAPT_RATE_MAX || a->wall > ADAPT_RATE_MAX ||
+	    a->wall2 > ADAPT_RATE_MAX)
 		return false;
 	EACH(e->sessions, sess, x, i)
 	if (x->state > SESS_UP || !level_is_good(x->level))

@@ -331,7 +331,7 @@ never_up(struct eng *e, struct sess *x, const struct outcome *o)
 		return;
 	}
 	p->crowd = p->crowd_fails = 0; /* it is not their number */
-	eng_path_failed(e, x->path, x->opened_us);
+	eng_path_failed(e, x->path, x->opened_us, HINT_NONE);
 }
 
 /* The first in line stands for all in the books. */
@@ -409,7 +409,7 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 	} else if (o->code == 421 && o->klass != OUTCOME_DELIVERED)
 		/* While it was idle this is the peer's way to say goodbye. */
 		if (x->ndone == 0)
-			eng_path_failed(e, path, x->opened_us);
+			eng_path_failed(e, path, x->opened_us, HINT_NONE);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */
 	eng_path_ready(e, p);

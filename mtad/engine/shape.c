@@ -7,7 +7,13 @@
  * burst + count * W / period transactions start. A path that a limit refuses
  * has a timer for the time that the limit opens; nothing is polled.
  */
+#include "engine/react_i.h"
 #include "engine/warm_i.h"
+
+/* Successes are counted over about so long. */
+#define OK_US (60 * US_PER_S)
+#define SLOW_MAX 3
+#define SLOW_US (900 * US_PER_S)
 
 static void refill(struct eng *e, struct path *p);
 
@@ -136,6 +142,8 @@ eng_path_spend(struct eng *e, struct path *p)
 	refill(e, p);
 	if (is_rated(p))
 		p->credit -= p->rate_period;
+	if (p->adapt != 0)
+		eng_adapt_spend(e, p);
 }
 
 void
@@ -144,9 +152,24 @@ eng_path_unspend(struct eng *e, struct path *p)
 	refill(e, p);
 	if (is_rated(p))
 		p->credit = MIN(p->credit + p->rate_period, credit_max(p));
+	if (p->adapt != 0)
+		eng_adapt_unspend(e, p);
 }
 
 /* ---- the gates -------------------------------------------------------------------- */
+
+/* What is learnt of the path, and how old its source is there. */
+static enum eng_why
+learnt_gate(struct eng *e, struct path *p, int64_t *until_us)
+{
+	enum eng_why why = WHY_NONE;
+
+	if (p->adapt != 0)
+		why = eng_adapt_gate(e, p, until_us);
+	if (why == WHY_NONE && eng_path_is_young(e, p))
+		why = eng_warm_gate(e, p, until_us);
+	return why;
+}
 
 enum eng_why
 eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
@@ -159,10 +182,12 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 		*until_us = p->backoff_until_us;
 		return WHY_BACKOFF;
 	}
+	/* After a refusal one goes first. */
+	if (p->fails != 0 && p->inflight != 0)
+		return WHY_BACKOFF;
 	refill(e, p);
 	if (!is_rated(p) || p->credit >= p->rate_period)
-		return eng_path_is_young(e, p) ? eng_warm_gate(e, p, until_us) :
-						 WHY_NONE;
+		return learnt_gate(e, p, until_us);
 	missing = p->rate_period - p->credit;
 	*until_us = e->now + (missing + p->rate_count - 1) / p->rate_count;
 	return WHY_RATE;
@@ -175,6 +200,8 @@ eng_path_has_room(const struct eng *e, const struct path *p)
 
 	if (p->level == LEVEL_NONE || p->level == 0)
 		return p->level != LEVEL_NONE;
+	if (p->adapt != 0)
+		return false;
 	if (!is_rated(p) && !p->meters.is_metered)
 		return true;
 	return s->conns_max && p->nsess >= s->conns_max;
@@ -203,10 +230,11 @@ static enum eng_why
 rate_gate(const struct eng *e, const struct path *p, enum eng_why why,
     int64_t *until_us)
 {
-	if (why != WHY_RATE || p->nopening != 0 || p->room[0].n != 0)
+	if ((why != WHY_RATE && why != WHY_SLOWED) || p->nopening != 0 ||
+	    p->room[0].n != 0)
 		return why;
 	*until_us -= p->setup_us;
-	return *until_us <= e->now ? WHY_NONE : WHY_RATE;
+	return *until_us <= e->now ? WHY_NONE : why;
 }
 
 /* As many as the peer lets stand, and now and then one more. */
@@ -241,6 +269,9 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 	/* After a refusal one session goes first, until it has delivered. */
 	if (p->fails != 0 && p->nsess != 0)
 		return WHY_BACKOFF;
+	if (p->adapt != 0 &&
+	    p->nopening + p->room[0].n >= eng_adapt_spare(e, p))
+		return WHY_SLOWED;
 	return is_rated(p) && p->credit >= p->rate_period ?
 	    spare_gate(e, p, until_us) :
 	    WHY_NONE;
@@ -275,18 +306,44 @@ eng_path_wait(struct eng *e, uint32_t path, const struct refusal *r,
 		eng_path_shut(e, p, WHY_CAP);
 }
 
+/* One that does not say so may be an outage; several within a quarter of an hour,
+ * with mail going out in between, are none. */
+static bool
+is_of_rate(const struct eng *e, struct path *p, enum hint hint)
+{
+	if (hint != HINT_VAGUE || p->adapt != 0)
+		return hint != HINT_NONE;
+	if (p->fails > 1)
+		return false;
+	if (p->slow_us + SLOW_US < e->now)
+		p->nslow = 0;
+	p->slow_us = e->now;
+	if (p->nslow + 1 < SLOW_MAX)
+		p->nslow++;
+	else
+		return true;
+	return false;
+}
+
 void
-eng_path_failed(struct eng *e, uint32_t path, int64_t began_us)
+eng_path_failed(struct eng *e, uint32_t path, int64_t began_us, enum hint hint)
 {
 	struct path *p = pool_at(&e->paths, path);
 	const struct eng_shape *s = eng_path_shape(e, p);
+	int64_t pause = 0;
 
+	if (hint != HINT_NONE && p->adapt != 0)
+		eng_adapt_count(e, p);
 	if (p->fails != 0 && began_us < p->fail_us)
 		return; /* began before the failure that is known */
 	p->fails++;
 	p->fail_us = e->now;
-	p->backoff_until_us = e->now +
-	    eng_doubled(s->backoff_min_us, s->backoff_max_us, p->fails);
+	if (s->adapts && is_of_rate(e, p, hint))
+		pause = eng_adapt_refused(e, p, began_us);
+	if (pause == 0)
+		pause =
+		    eng_doubled(s->backoff_min_us, s->backoff_max_us, p->fails);
+	p->backoff_until_us = e->now + pause;
 	eng_path_park(e, path, WHY_BACKOFF, p->backoff_until_us);
 }
 
@@ -315,11 +372,27 @@ eng_path_uncrowd(struct path *p, int64_t opened_us)
 	p->crowd = 2 * up;
 }
 
-void
-eng_path_works(struct path *p, int64_t began_us)
+/* Of late: what is longer ago fades. */
+static void
+count_ok(const struct eng *e, struct path *p)
 {
+	if (p->nok == 0) {
+		p->ok_us = e->now;
+	} else if (e->now >= p->ok_us + OK_US) {
+		p->nok /= 2;
+		p->ok_us = e->now - OK_US / 2;
+	}
+	p->nok++;
+}
+
+void
+eng_path_works(struct eng *e, struct path *p, int64_t began_us)
+{
+	count_ok(e, p);
 	if (began_us < p->fail_us)
 		return;
+	if (p->fails != 0 && p->adapt != 0)
+		eng_adapt_works(e, p, began_us);
 	p->fails = 0;
 	p->shun = 0;
 	p->nvague = 0;
@@ -390,6 +463,8 @@ remembers(struct eng *e, struct path *p)
 		return true;
 	if (p->crowd != 0 && !is_past(e, p->crowd_us, p->crowd_until_us))
 		return true;
+	if (p->adapt != 0 && eng_adapt_remembers(e, p))
+		return true;
 	/* Somebody may count on its timer. */
 	return p->backoff_until_us > e->now || heap_has(&p->timer.node) ||
 	    p->waiter != 0 || p->wait_warm != 0 ||
@@ -409,6 +484,7 @@ path_free(struct eng *e, uint32_t i)
 	eng_unwait(e, &p->waiter);
 	eng_meters_drop(e, &p->meters);
 	eng_path_unshut(e, p);
+	eng_adapt_end(e, p);
 	eng_form_drop(e, p->shape);
 	map_del(&e->path_map, path_key(p->site, p->src));
 	il_remove(K_PATH(e), &s->paths, i);

@@ -138,6 +138,12 @@ eng_host_said_bye(struct eng *e, uint32_t host, uint32_t n)
 }
 
 void
+eng_host_no_bye(struct eng *e, uint32_t host)
+{
+	bye_was_wrong(e, pool_at(&e->hosts, host));
+}
+
+void
 eng_host_tls_failed(struct eng *e, uint32_t host, int64_t opened_us)
 {
 	struct host *x = pool_at(&e->hosts, host);

@@ -14,7 +14,7 @@
 /* After so long what was learnt is forgotten: the engine gives back after a
  * minute what has no mail, behind each other's back, and no pause of a path or
  * bucket of a rate in a world is longer than two. */
-#define IDLE_US (600 * US_PER_S)
+#define IDLE_US (2400 * US_PER_S) /* until nothing is remembered of paths */
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
