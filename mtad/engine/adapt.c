@@ -328,15 +328,26 @@ next_pause(struct eng *e, struct path *p, struct adapt *a, int64_t began_us)
 	return a->hi_us;
 }
 
+/* A pause that is configured to be long is. */
+static int64_t
+pause_of(const struct eng *e, const struct path *p, int64_t us)
+{
+	int64_t min_us = eng_path_shape(e, p)->backoff_min_us;
+
+	return min_us > COSTLY_US ? MAX(us, min_us) : us;
+}
+
 int64_t
 eng_adapt_refused(struct eng *e, struct path *p, int64_t began_us)
 {
 	struct adapt *a;
 
-	if (p->fails > 1)
-		return p->adapt == 0 ?
-		    0 :
-		    next_pause(e, p, pool_at(&e->adapts, p->adapt), began_us);
+	if (p->fails > 1) {
+		if (p->adapt == 0)
+			return 0;
+		a = pool_at(&e->adapts, p->adapt);
+		return pause_of(e, p, next_pause(e, p, a, began_us));
+	}
 	if (p->adapt == 0) {
 		if (p->nok == 0)
 			return 0; /* it never did better */
@@ -344,7 +355,7 @@ eng_adapt_refused(struct eng *e, struct path *p, int64_t began_us)
 	}
 	a = pool_at(&e->adapts, p->adapt);
 	evidence(e, p, a);
-	return first_pause(a);
+	return pause_of(e, p, first_pause(a));
 }
 
 void

@@ -248,7 +248,7 @@ the_rate_stays_between_floor_and_ceiling(void **state)
 	/* Ten seconds between two, and up to four times that after a
 	 * refusal. */
 	assert_in_range(l->count.taken + l->count.refused, 60, 500);
-	lab_run(l, 60 * MIN_US);
+	lab_run(l, 400 * MIN_US);
 	for (int m = 0; m < 60; m++) {
 		l->count = (struct lab_count){ 0 };
 		lab_run(l, MIN_US);
