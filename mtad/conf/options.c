@@ -383,16 +383,12 @@ static const struct opt_group route_group = ROWS(route);
 			    "reputation, or for what its address has sent. "   \
 			    "Then one connection is tried, and as long as "    \
 			    "that goes well there is one more each minute." }, \
-	    { "adaptive", OPT_BOOL, SHAPE_AT(T, prefix, adapts),               \
-		    .dflt = D("true"), .absent = A,                            \
-		    .help = "Does a path that is slowed down find the rate "   \
-			    "that its receiver bears by trying? If not, it "   \
-			    "only pauses." },                                  \
 	    { "rate_floor", OPT_RATE, SHAPE_AT(T, prefix, floor_count),        \
 		    .also = offsetof(T, prefix shape.floor_period_us),         \
 		    .dflt = D("1/m"), .absent = A, RANGE(1, 1000000000),       \
-		    .help = "The rate so found is never lower; `rate`, where " \
-			    "there is one, is its ceiling." },                 \
+		    .help = "A path that is slowed down finds the rate that "  \
+			    "its receiver bears, between this and `rate`; "    \
+			    "with `none` it only pauses." },                   \
 	{                                                                      \
 		"rollup", OPT_BOOL,                                            \
 		    .at = offsetof(T, prefix rollup), .dflt = D("true"),       \

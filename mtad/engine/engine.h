@@ -57,8 +57,8 @@ struct eng;
 	X(backoff_min_us, int64_t, 60 * US_PER_S) /* path after a refusal */   \
 	X(backoff_max_us, int64_t, 3600 * US_PER_S)                            \
 	X(block_us, int64_t, 600 * US_PER_S) /* path after a block */          \
-	/* A path that is slowed down finds its rate, down to the floor. */    \
-	X(adapts, bool, true)                                                  \
+	/* A path that is slowed down finds its rate, down to the floor,  \
+	 * if there is one. */    \
 	X(floor_count, uint32_t, 1)                                            \
 	X(floor_period_us, int64_t, 60 * US_PER_S)
 

@@ -480,8 +480,7 @@ struct eng {
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls, parks, warms, turns,
-	    adapts;
+	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map, warm_map, turn_map;

@@ -55,14 +55,14 @@ static const struct hole {
 	POOL_HOLES(lanes), POOL_HOLES(paths), POOL_HOLES(sessions),
 	POOL_HOLES(txns), POOL_HOLES(marks), POOL_HOLES(forms),
 	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(warms),
-	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(meters), POOL_HOLES(windows),
-	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
-	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
-	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
-	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
-	HOLE(warm_map.slots), HOLE(turn_map.slots), HOLE(meter_map.slots),
-	HOLE(share_map.slots), HOLE(wheel.link), HOLE(wheel.ctx),
-	HOLE(timers.v), HOLE(jobs), HOLE(notices) };
+	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(meters),
+	POOL_HOLES(windows), POOL_HOLES(charges), POOL_HOLES(waiters),
+	POOL_HOLES(shares), HOLE(dom_map.slots), HOLE(site_map.slots),
+	HOLE(host_map.slots), HOLE(flow_map.slots), HOLE(queue_map.slots),
+	HOLE(lane_map.slots), HOLE(path_map.slots), HOLE(mark_map.slots),
+	HOLE(form_map.slots), HOLE(warm_map.slots), HOLE(turn_map.slots),
+	HOLE(meter_map.slots), HOLE(share_map.slots), HOLE(wheel.link),
+	HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs), HOLE(notices) };
 
 /* The pointers of a site stand together. */
 #define SITE_HOLE offsetof(struct site, ids)

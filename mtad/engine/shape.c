@@ -338,7 +338,7 @@ eng_path_failed(struct eng *e, uint32_t path, int64_t began_us, enum hint hint)
 		return; /* began before the failure that is known */
 	p->fails++;
 	p->fail_us = e->now;
-	if (s->adapts && is_of_rate(e, p, hint))
+	if (s->floor_count != 0 && is_of_rate(e, p, hint))
 		pause = eng_adapt_refused(e, p, began_us);
 	if (pause == 0)
 		pause =

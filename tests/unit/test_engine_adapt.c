@@ -59,7 +59,7 @@ run(const struct trial *t, uint64_t seed)
 
 	l->policy->shapes[0].conns_max = 20;
 	if (t->is_fixed) {
-		l->policy->shapes[0].adapts = false;
+		l->policy->shapes[0].floor_count = 0;
 		l->policy->shapes[0].backoff_min_us = 60 * MIN_US;
 		l->policy->shapes[0].backoff_max_us = 60 * MIN_US;
 	}

@@ -532,7 +532,7 @@ a_peer_that_is_no_counter_is_not_taken_for_one_again(void **state)
 
 	(void)state;
 	world_new(w, 1);
-	w->policy->shapes[0].adapts = false;
+	w->policy->shapes[0].floor_count = 0;
 	w->policy->shapes[0].backoff_min_us = US_PER_S;
 	w->policy->shapes[0].backoff_max_us = US_PER_S;
 	w->caps = caps;
