@@ -68,12 +68,31 @@ payments(struct spool *s, const struct spool_commit *c)
 	return slice_of(s->headers.p + before, s->headers.n - before);
 }
 
+/* What the recipients of a commit begin with, as entries behind its body. */
+static struct slice
+first_states(struct spool *s, const struct spool_commit *c)
+{
+	size_t before = s->headers.n;
+
+	for (uint32_t i = 0; i < c->nrcpt; i++) {
+		struct entry e = entry_of(&c->id, (uint16_t)i, &c->states[i]);
+
+		if (entry_encode(&s->headers, &e))
+			break;
+	}
+	return slice_of(s->headers.p + before, s->headers.n - before);
+}
+
 /* Bytes that it takes in s->headers, at most. */
 static uint32_t
 commit_headers(const struct spool_commit *c)
 {
-	return RECORD_HEADER + c->npays * 64 +
-	    (handle_is_none(c->moves) ? 0 : c->nrcpt * 64);
+	size_t texts = 0;
+
+	for (uint32_t i = 0; c->states && i < c->nrcpt; i++)
+		texts += c->states[i].text.n + c->states[i].mta.n;
+	return RECORD_HEADER + c->npays * 64 + (uint32_t)texts +
+	    (handle_is_none(c->moves) && !c->states ? 0 : c->nrcpt * 64);
 }
 
 /* Bytes that a commit's record takes, at most. */
@@ -170,6 +189,8 @@ add_commit(struct spool *s, struct group *g, struct spool_commit *c)
 		pays = payments(s, c);
 	else if (!handle_is_none(c->moves))
 		pays = moved_states(s, c);
+	else if (c->states)
+		pays = first_states(s, c);
 	c->ref = (struct spool_ref){ .file = s->current,
 		.offset = s->at + (uint32_t)g->bytes,
 		.env_bytes = r.env_bytes };
@@ -320,6 +341,23 @@ slot_for(struct spool *s, struct spool_commit *c)
 	return slot;
 }
 
+/* The footer has the states of what lives here, but their words only as entries;
+ * and entries of an older copy of the message may stand before, which these
+ * undo. */
+static void
+take_states(struct spool *s, struct slot *slot, const struct spool_commit *c)
+{
+	struct rcpt_state *states = slot_states_need(slot);
+
+	ASSERT(states); /* without memory it dies; a start finds all */
+	for (uint32_t i = 0; i < c->nrcpt; i++) {
+		struct entry e = entry_of(&c->id, (uint16_t)i, &c->states[i]);
+
+		states[i] = e.state;
+		footer_note(s, &e);
+	}
+}
+
 /* A durable message gets its slot and a line in the footer's draft. */
 static void
 commit_done(struct spool *s, struct spool_commit *c)
@@ -346,6 +384,8 @@ commit_done(struct spool *s, struct spool_commit *c)
 	slot->env_bytes = c->ref.env_bytes;
 	slot->body_bytes = c->ref.body_bytes;
 	slot->nrcpt = (uint16_t)c->nrcpt;
+	if (c->states)
+		take_states(s, slot, c);
 	g->live++;
 	g->live_bytes += c->ref.env_bytes + c->ref.body_bytes;
 	buf_add_u32(&s->draft, c->slot.index);

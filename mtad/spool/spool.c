@@ -140,7 +140,7 @@ spool_commit(struct spool *s, struct spool_commit *c)
 	list_push_tail(&s->waiting, &c->link);
 }
 
-static void
+void
 state_of(struct rcpt_state *st, const struct spool_rcpt *r)
 {
 	*st = (struct rcpt_state){ .outcome = r->outcome,
@@ -150,22 +150,30 @@ state_of(struct rcpt_state *st, const struct spool_rcpt *r)
 		.due_us = r->due_us };
 }
 
+struct entry
+entry_of(const struct msgid *id, uint16_t rcpt, const struct spool_rcpt *r)
+{
+	struct entry e = { .id = *id, .rcpt = rcpt };
+
+	state_of(&e.state, r);
+	if (r->is_owed) {
+		e.text = slice_of(r->text.p, MIN(r->text.n, REPLY_TEXT_MAX));
+		e.mta = slice_of(r->mta.p, MIN(r->mta.n, DOMAIN_MAX));
+	}
+	return e;
+}
+
 void
 spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
     const struct spool_rcpt *r)
 {
 	struct slot *slot = pool_get(&s->slots, h);
-	struct entry e = { .rcpt = rcpt };
 	struct rcpt_state *states;
+	struct entry e;
 
 	if (!slot || rcpt >= slot->nrcpt)
 		return;
-	state_of(&e.state, r);
-	e.id = slot->id;
-	if (r->is_owed) {
-		e.text = slice_of(r->text.p, MIN(r->text.n, REPLY_TEXT_MAX));
-		e.mta = slice_of(r->mta.p, MIN(r->mta.n, DOMAIN_MAX));
-	}
+	e = entry_of(&slot->id, rcpt, r);
 	/* The usual end, one recipient delivered, needs no state in memory:
 	 * the drop is next. */
 	if (slot->nrcpt == 1 && r->is_final && !r->is_owed)

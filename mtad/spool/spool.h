@@ -62,6 +62,10 @@ struct spool_commit {
 	const uint16_t *pays_rcpts;
 	uint32_t npays;
 	bool uses_reserve;   /* may use the reserved segments */
+	/* What its recipients begin with, nrcpt of them; NULL: nothing has
+	 * happened yet. One that is owed and not final has something to wait
+	 * for before it may be sent; its text says what. */
+	const struct spool_rcpt *states;
 	struct handle moves; /* the spool's own: an old message written again */
 	/* Results. */
 	int err; /* 0, E_NOSPC, E_IO, E_TOOBIG, E_FULL */
@@ -75,7 +79,9 @@ struct spool_rcpt {
 	struct outcome outcome; /* class NONE: nothing has happened yet */
 	uint16_t attempts;
 	bool is_final;
-	bool is_owed;      /* a notice must be sent and has not been */
+	/* A notice must be sent and has not been; or, as long as it is not
+	 * final, the message is in trust for another node (drain.md). */
+	bool is_owed;
 	int64_t due_us;    /* wall clock of the next attempt; 0 = at once */
 	struct slice text; /* kept when owed: the words for the notice */
 	struct slice mta;  /* kept when owed: the host that said them */

@@ -174,6 +174,11 @@ int disk_read_full(struct disk *d, uint32_t file, uint64_t off, void *dst,
     size_t n) MUST_CHECK;
 
 /* spool.c */
+/* As it is kept in memory and on disk, but for its texts. */
+void state_of(struct rcpt_state *st, const struct spool_rcpt *r);
+/* The entry of a recipient's state, with what of its texts is kept. */
+struct entry entry_of(const struct msgid *id, uint16_t rcpt,
+    const struct spool_rcpt *r);
 /* Outcomes that one group takes: a part of a segment, however many wait. */
 uint32_t entries_max(const struct spool *s);
 
