@@ -425,7 +425,7 @@ struct eng_event {
 		} paid; /* NOTICE_PAID */
 		struct {
 			uint32_t msg;
-		} damaged; /* unreadable: forget it */
+		} damaged; /* unreadable, or another node's: forget it */
 		struct {
 			uint32_t domain;
 			struct eng_where where; /* as in ev_resolved */
@@ -785,6 +785,18 @@ struct eng_rcpt_row {
 	enum eng_why why;
 	int64_t until_us;
 };
+/*
+ * What is left to do of a message, for who takes it over: a row for each of its
+ * recipients that is not final. 0: there is no such message, more than n are
+ * left, some of it is in flight, or it is owed a notice.
+ */
+struct eng_rest {
+	uint16_t rcpt, attempts;
+	struct outcome last;
+	int64_t due_us; /* 0 = now, TIME_NEVER = held */
+};
+uint32_t eng_message_rest(const struct eng *e, uint32_t msg, struct eng_rest *v,
+    uint32_t n);
 /* Up to n rows from *cursor on (0 to begin); looks at `budget` recipients at
  * most and moves *cursor (to 0 when it has seen all). */
 uint32_t eng_list(const struct eng *e, const struct eng_selector *sel,

@@ -390,6 +390,32 @@ eng_view_rcpt(const struct eng *e, uint32_t i, struct eng_rcpt_row *o)
 }
 
 uint32_t
+eng_message_rest(const struct eng *e, uint32_t msg, struct eng_rest *v,
+    uint32_t n)
+{
+	const struct msg *m = eng_msg(e, msg);
+	uint32_t have = 0;
+	int64_t until;
+
+	if (m == NULL || m->nexpect != 0 || m->nowed != 0 || m->is_damaged ||
+	    m->nlive > n)
+		return 0;
+	for (uint32_t i = m->head; i != 0; i = eng_rcpt(e, i)->sib) {
+		const struct rcpt *r = eng_rcpt(e, i);
+
+		if (r->state == R_DONE)
+			continue;
+		if (r->state == R_ASSIGNED || r->state == R_NONE)
+			return 0;
+		v[have] = (struct eng_rest){ .rcpt = r->rcpt,
+			.attempts = r->attempts,
+			.last = eng_rcpt_last(r) };
+		rcpt_why(e, i, &until, &v[have++].due_us);
+	}
+	return have;
+}
+
+uint32_t
 eng_list(const struct eng *e, const struct eng_selector *sel, uint32_t *cursor,
     uint32_t budget, int64_t now_us, struct eng_rcpt_row *rows, uint32_t n)
 {
