@@ -22,7 +22,9 @@
 	X(BOOK_ADMIN_RETRY, "AdminRetry")                                      \
 	X(BOOK_REJECTION, "Rejection")                                         \
 	X(BOOK_QUARANTINE, "Quarantine")                                       \
-	X(BOOK_ADMIN, "AdminAction")
+	X(BOOK_ADMIN, "AdminAction")                                           \
+	X(BOOK_HANDED_OVER, "HandedOver")                                      \
+	X(BOOK_TAKEN_OVER, "TakenOver")
 #define X(name, text) name,
 enum book_kind { BOOK_KINDS(X) BOOK_N };
 #undef X

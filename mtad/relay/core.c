@@ -57,6 +57,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->clusters = clusters_new();
 	core_msgs_init(c, hash_u64(seed + 2));
 	core_routes_init(c, hash_u64(seed + 3));
+	core_moving_init(c, hash_u64(seed + 4));
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
 	    eng_new(c->policy, &limits, hash_u64(seed), now_us) :
@@ -86,6 +87,7 @@ core_free(struct core *c)
 	mem_free(c->shapes.v);
 	core_msgs_free(c);
 	core_routes_free(c);
+	core_moving_free(c);
 	names_free(&c->names);
 	mem_free(c->kinds);
 	mem_free(c->policy);
@@ -213,6 +215,7 @@ do_assign(struct core *c, uint32_t *i)
 	if (!j)
 		return; /* no memory: the spool remembers it */
 	m->reading++;
+	m->is_offered = 0;
 	c->ops->assign(c->ctx, j);
 }
 
@@ -229,6 +232,7 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 	};
 
 	ASSERT(m);
+	m->is_offered = 0;
 	if (r.is_owed) {
 		r.text =
 		    core_words(c, cmd->persist.rcpt, &cmd->persist.outcome);
@@ -238,8 +242,8 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 	    cmd->persist.rcpt, &r);
 }
 
-static void
-msg_free(struct core *c, uint32_t index, struct core_msg *m)
+void
+core_msg_end(struct core *c, uint32_t index, struct core_msg *m)
 {
 	struct handle slot = core_slot(index, m);
 
@@ -256,10 +260,12 @@ do_drop(struct core *c, uint32_t index)
 	struct core_msg *m = core_msg(c, index);
 
 	ASSERT(m && !m->is_dropped);
+	if (core_is_handed(c, m))
+		return; /* the engine's part of it is over */
 	if (m->reading > 0)
 		m->is_dropped = true;
 	else
-		msg_free(c, index, m);
+		core_msg_end(c, index, m);
 }
 
 static void
@@ -599,6 +605,8 @@ core_restore(struct core *c, const struct spool_found *f)
 		    "effect", "left in the spool, see mtad spool check", NULL);
 		return;
 	}
+	if (core_restore_moving(c, f))
+		return;
 	for (uint32_t k = 0; k < f->nrcpt; k++)
 		open += !f->rcpts[k].is_final || f->rcpts[k].is_owed;
 	if (open == 0) {
@@ -673,6 +681,7 @@ core_set_aside(struct core *c, uint32_t msg, struct slice text)
 	if (m->is_aside) /* two sessions may stumble over it */
 		return;
 	m->is_aside = true;
+	m->is_offered = 0;
 	book_damage(c, &m->id, text);
 	c->ops->damaged(c->ctx, core_slot(msg, m));
 	ev.damaged.msg = msg;
@@ -686,22 +695,33 @@ core_result_ask(const struct core *c, const struct job *j)
 	eng_result_ask(c->eng, j->session, j->txn);
 }
 
+bool
+core_read_end(struct core *c, uint32_t index)
+{
+	struct core_msg *m = core_msg(c, index);
+
+	ASSERT(m && m->reading > 0);
+	m->reading--;
+	if (m->is_dropped) {
+		if (m->reading == 0)
+			core_msg_end(c, index, m);
+		return false;
+	}
+	if (m->reading == 0 && core_move_now(c, index))
+		c->ops->moved_ack(c->ctx, core_slot(index, m));
+	return true;
+}
+
 void
 core_result(struct core *c, struct job *j, const struct session_facts *facts)
 {
 	struct core_msg *m = core_msg(c, j->msg);
 	struct eng_event ev;
 
-	ASSERT(m && m->reading > 0);
-	m->reading--;
-	if (m->is_dropped) { /* the engine has forgotten this transaction */
-		if (m->reading == 0)
-			msg_free(c, j->msg, m);
+	if (!core_read_end(c, j->msg)) { /* forgotten by the engine, too */
 		job_free(j);
 		return;
 	}
-	if (m->reading == 0 && core_move_now(c, j->msg))
-		c->ops->moved_ack(c->ctx, core_slot(j->msg, m));
 	ev.kind = EV_RESULT;
 	ev.result.session = j->session;
 	ev.result.txn = j->txn;

@@ -234,6 +234,9 @@ bool core_hits(struct core *c, struct core_hit *v, uint32_t n, uint32_t *at);
 int core_explain(struct core *c, const struct core_question *q,
     struct buf *out) MUST_CHECK;
 
+/* An operator's order about the node, for the books. */
+void core_book_order(struct core *c, struct slice text, struct slice user,
+    struct slice reason);
 /* Starts an operator's action; done(ctx, matched recipients) comes from a later
  * tick or from this very call. */
 int core_admin(struct core *c, enum eng_verb verb, bool dry_run,

@@ -80,24 +80,32 @@ put_action(struct buf *out, enum eng_verb verb, const struct core_selector *s)
 		buf_addz(out, " all");
 }
 
-static void
-book_action(struct core *c, enum eng_verb verb, const struct core_selector *s,
-    struct slice user, struct slice reason)
+void
+core_book_order(struct core *c, struct slice text, struct slice user,
+    struct slice reason)
 {
 	struct buf *book = c->ops->book(c->ctx);
 	struct book_entry e;
-	struct buf text;
 
 	book_entry_init(&e, BOOK_ADMIN);
 	e.wall_us = c->wall_us;
 	e.serial = c->ops->sequence(c->ctx);
-	buf_init(&text, ACTION_TEXT_MAX);
-	put_action(&text, verb, s);
-	e.text = buf_slice(&text);
+	e.text = text;
 	e.user = user;
 	e.reason = reason;
 	if (!book || book_write(book, &e))
 		c->books_dropped++;
+}
+
+static void
+book_action(struct core *c, enum eng_verb verb, const struct core_selector *s,
+    struct slice user, struct slice reason)
+{
+	struct buf text;
+
+	buf_init(&text, ACTION_TEXT_MAX);
+	put_action(&text, verb, s);
+	core_book_order(c, buf_slice(&text), user, reason);
 	buf_free(&text);
 }
 

@@ -13,9 +13,11 @@ struct core_msg {
 	struct msgid id;
 	struct spool_ref ref;
 	uint32_t slot_gen;
-	uint16_t reading : 15;   /* jobs out with it */
-	uint16_t is_aside : 1;   /* its record is damaged and given up */
-	uint16_t nrcpt : 14;     /* 0: there is no such message */
+	uint16_t reading : 14; /* jobs out with it */
+	uint16_t
+	    is_offered : 1;    /* to another node, and nothing happened since */
+	uint16_t is_aside : 1; /* its record is damaged and given up */
+	uint16_t nrcpt : 14;   /* 0: there is no such message */
 	uint16_t is_dropped : 1; /* when the last of the jobs is back */
 	uint16_t is_null_sender : 1;
 };
@@ -44,6 +46,43 @@ struct core_job {
 
 #define CORE_JOBS_MAX 16
 #define CORE_NOTICES_MAX ENG_TXN_RCPTS_MAX
+
+/* A message that is no more ours: another node has it, and must be told that it
+ * may go on with it. */
+struct core_handed {
+	struct list link; /* in core_moves.fresh until it is durable */
+	struct msgid id;
+	uint32_t msg;
+	struct drain_id to;
+	uint64_t batch; /* 0 = durable */
+};
+
+/* A message that is not yet ours. */
+enum trust { TRUST_COMMITTING, TRUST_HELD, TRUST_RELEASED, TRUST_DISCARDED };
+struct core_trusted {
+	struct list link; /* in core_moves.settling */
+	struct msgid id;
+	struct handle slot;
+	struct spool_ref ref;
+	struct drain_id from;
+	enum trust trust;
+	uint64_t batch;
+	uint32_t nrcpt;
+	struct spool_rcpt *states; /* nrcpt, owned; texts empty */
+};
+
+/* What moves between nodes; core_hand.c, core_trust.c. */
+struct core_moves {
+	struct pool handed, trusted;
+	/* Of the hash of an id: place in the pool. */
+	struct map handed_by_id, trusted_by_id;
+	struct list fresh, settling;
+	/* Acts belong to a batch; a commit behind it says that it is durable. */
+	uint64_t batch, batch_sent;
+	bool is_waiting;  /* for that commit */
+	int64_t again_us; /* it failed: not before */
+	struct drain_hooks hooks;
+};
 
 struct core {
 	const struct conf *conf;
@@ -82,6 +121,8 @@ struct core {
 	uint32_t cap_dims;     /* 1 << enum eng_dim that some limit looks at */
 	uint32_t sites_at;     /* conf.sites[1] in the policy's shapes */
 	struct core_job jobs[CORE_JOBS_MAX];
+
+	struct core_moves moving;
 
 	/* What the commands of the present step are about. */
 	const struct job *job;
@@ -190,6 +231,62 @@ void core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
     uint32_t n);
 void core_notices_retry(struct core *c);
 void core_notices_free(struct core *c);
+/* core_hand.c: messages that other nodes take over. */
+void core_moving_init(struct core *c, uint64_t seed);
+void core_moving_free(struct core *c);
+/* A commit that makes durable what was decided; its end comes to the hooks. */
+void core_moving_flush(struct core *c);
+/* The end of a reader of a message, whose m->reading was raised meanwhile:
+ * false, the message is gone. */
+bool core_read_end(struct core *c, uint32_t index);
+/* Its recipients are final in the spool, or will be before it is dropped. */
+void core_msg_end(struct core *c, uint32_t index, struct core_msg *m);
+struct core_offer {
+	uint32_t msg, nrcpt;
+	struct msgid id;
+	struct spool_ref ref;
+};
+/* The next message from *at on that can be offered, of `looks` at most; the
+ * states of its recipients are appended. *at is 0 when all were looked at. */
+bool core_offer_next(struct core *c, uint32_t *at, uint32_t looks,
+    struct core_offer *o, struct buf *states);
+/* It is not offered any more. */
+void core_offer_end(struct core *c, uint32_t msg, const struct msgid *id);
+/* The other end has it. True: it is theirs once the hooks say that this is
+ * durable; false: it stays ours. */
+bool core_hand_over(struct core *c, uint32_t msg, const struct msgid *id,
+    const struct drain_id *to, const struct endpoint *peer);
+/* NULL: that message was not handed over. */
+struct core_handed *core_handed(struct core *c, const struct msgid *id);
+/* The other end goes on with it: forgotten here. */
+void core_handed_end(struct core *c, struct core_handed *h);
+bool core_is_handed(const struct core *c, const struct core_msg *m);
+/* Found at a start: true, it is one of these. */
+bool core_restore_moving(struct core *c, const struct spool_found *f);
+/* Lines of the books about the recipients that are open. */
+void core_book_moving(struct core *c, enum book_kind kind,
+    const struct envelope *env, struct cursor rcpts,
+    const struct spool_rcpt *states, const struct endpoint *peer,
+    const struct drain_id *node);
+/* core_trust.c */
+struct core_trusted *core_trusted(struct core *c, const struct msgid *id);
+/* A new one, TRUST_COMMITTING; NULL without memory, or when it is there. */
+struct core_trusted *core_trust_add(struct core *c, const struct msgid *id,
+    const struct drain_id *from, uint32_t nrcpt);
+void core_trust_forget(struct core *c, struct core_trusted *t);
+/* It is durable. */
+void core_trust_keep(struct core_trusted *t, struct handle slot,
+    const struct spool_ref *ref);
+/* The source's word; the hooks say when it is carried out. false: its envelope
+ * cannot be read now. */
+bool core_trust_release(struct core *c, struct core_trusted *t);
+void core_trust_discard(struct core *c, struct core_trusted *t);
+/* Behind the commit: it is ours, or gone. */
+void core_trust_settled(struct core *c, struct core_trusted *t);
+/* The recipient whose state says whose the message is: the first that is
+ * open. */
+uint16_t core_trust_place(const struct core_trusted *t);
+
 /* core_policy.c */
 struct eng_policy *core_policy_compile(struct core *c, const struct conf *conf);
 

@@ -300,6 +300,24 @@ fill_reception(const struct core *c, struct book_entry *e,
 	e->text = slice_str(text);
 }
 
+/* Was it another node that received it? */
+static bool
+is_another_s(const struct book_tail *t, const struct spool_found *f)
+{
+	struct book_entry taken;
+
+	book_entry_init(&taken, BOOK_TAKEN_OVER);
+	taken.id = f->id;
+	taken.has_id = true;
+	for (uint32_t i = 0; i < f->nrcpt; i++) {
+		taken.rcpt = (int32_t)i;
+		if ((f->rcpts[i].is_owed && !f->rcpts[i].is_final) ||
+		    tail_has(t, book_event_id(&taken)))
+			return true; /* or it is in trust still */
+	}
+	return false;
+}
+
 void
 core_receive_again(struct core *c, const struct spool_found *f,
     const struct book_tail *t)
@@ -312,7 +330,8 @@ core_receive_again(struct core *c, const struct spool_found *f,
 	struct cursor cur;
 
 	if (!book || env_decode(f->envelope, &env, &cur) ||
-	    env.arrival_us < t->since_us || env.flags & ENV_DSN)
+	    env.arrival_us < t->since_us || env.flags & ENV_DSN ||
+	    is_another_s(t, f))
 		return;
 	fill_reception(c, &e, &env, text);
 	for (e.rcpt = 0; env_rcpt_next(&cur, &r); e.rcpt++) {

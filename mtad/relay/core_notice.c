@@ -328,6 +328,10 @@ core_notice_done(struct core *c, struct parcel *p)
 	struct eng_event ev = { .kind = EV_NOTICE_PAID };
 	struct core_msg *m;
 
+	if (p->done) {
+		p->done(p->done_ctx, p);
+		return;
+	}
 	if (p->commit.err) {
 		atomic_fetch_add(&c->gate->rcpts_free, 1);
 		m = core_msg(c, p->pays_msg);

@@ -168,6 +168,10 @@ on_mail(struct intake *in)
 	if (atomic_load_explicit(&in->gate->is_stopping, memory_order_relaxed))
 		smtp_srv_reply(&in->srv, 421, "4.3.2",
 		    SL("Shutting down, try again later"));
+	else if (atomic_load_explicit(&in->gate->is_draining,
+		     memory_order_relaxed))
+		refuse(in, slice_of("", 0), STAGE_MAIL, 421, "4.3.2",
+		    SL("This host is being drained, use another"));
 	else if (!in->ops->has_room(in->ctx, in->srv.size))
 		refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));

@@ -33,6 +33,12 @@ struct parcel {
 	uint16_t *pays;        /* notices: recipients paid, owned */
 	uint32_t pays_msg;     /* core's message index of the original */
 	void *notes; /* the core's: what to say again should it fail; owned */
+	/* Of a commit of the core's that is no notice: told, instead of what
+	 * becomes of notices. Keeps nothing of p. */
+	void (*done)(void *ctx, struct parcel *p);
+	void *done_ctx;
+	char words[2 * DRAIN_ID_BYTES +
+	    1]; /* whose it is, when it comes in trust */
 };
 
 /* What intakes share with each other and with the core: the ceilings. */
@@ -40,6 +46,7 @@ struct gate {
 	_Atomic int64_t rcpts_free;
 	_Atomic int64_t staging_free; /* bytes */
 	_Atomic bool is_stopping;
+	_Atomic bool is_draining; /* another node takes the mail */
 };
 /* Takes n from a counter unless that would make it negative. */
 bool gate_take(_Atomic int64_t *counter, int64_t n);

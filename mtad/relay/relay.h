@@ -24,6 +24,7 @@
 #include "relay/books.h"
 #include "relay/core.h"
 #include "relay/courier.h"
+#include "relay/drain.h"
 #include "relay/intake.h"
 #include "relay/tail.h"
 

@@ -84,7 +84,8 @@ read_line(struct book_tail *t, struct slice line, int64_t *last_us)
 	if (!h.at_start)
 		*last_us = h.time_us;
 	/* Without memory it is written twice, which can be told. */
-	if (slice_eq(h.type, slice_str(book_kind_name(BOOK_RECEPTION))) &&
+	if ((slice_eq(h.type, slice_str(book_kind_name(BOOK_RECEPTION))) ||
+		slice_eq(h.type, slice_str(book_kind_name(BOOK_TAKEN_OVER)))) &&
 	    map_put(&t->ids, h.event_id, 1))
 		return;
 }

@@ -21,7 +21,9 @@ struct book_tail {
 	 * none: that start may not have come to its end. */
 	int64_t last_us;
 	int64_t since_us; /* what arrived from here on may be missing */
-	struct map ids;   /* event_id of the Receptions that stand there */
+	/* event_id of the Receptions that stand there, and of the messages that
+	 * were taken over, which have their Reception elsewhere */
+	struct map ids;
 };
 
 void tail_init(struct book_tail *t);
