@@ -35,6 +35,7 @@ static const struct verb {
 	{ "retry", verb_messages, "try messages now" },
 	{ "bounce", verb_messages, "return messages to their senders" },
 	{ "delete", verb_messages, "delete messages without a word" },
+	{ "drain", verb_drain, "hand all mail over to another node" },
 	{ "spool", verb_spool, "look into a stopped daemon's spool" },
 	{ "version", verb_version, "print the version" },
 };

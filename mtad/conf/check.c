@@ -349,6 +349,20 @@ check_doors(const struct check *k)
 /* ---- sending ------------------------------------------------------------- */
 
 static void
+check_drain(const struct check *k)
+{
+	const struct conf_drain *d = &k->conf->drain;
+	struct slice drain = SL("drain");
+
+	check_file(k, SPOT(k, drain, SL("secret")), d->secret);
+	check_file(k, SPOT(k, drain, SL("tls"), SL("cert")), d->tls.cert);
+	check_file(k, SPOT(k, drain, SL("tls"), SL("key")), d->tls.key);
+	if (d->bind.port && !d->secret.n)
+		wrong(k, SPOT(k, drain, SL("bind")),
+		    "a secret beside it (drain.secret)", SL("none"));
+}
+
+static void
 check_order(const struct check *k, struct spot s, int64_t lo, int64_t hi)
 {
 	char least[32], got[32], expected[64];
@@ -541,6 +555,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_caps(&k);
 	check_books(&k);
 	check_spool_max(&k);
+	check_drain(&k);
 	conf->client.wants_tls = conf->tls_out;
 	if (!conf->is_ipv4 && !conf->is_ipv6)
 		wrong(&k, SPOT(&k, SL("ipv6")), "true, as ipv4 is false",

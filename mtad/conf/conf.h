@@ -47,6 +47,16 @@ struct conf_listen {
 	uint32_t hops_max;         /* Received: fields; 5.4.6 beyond */
 };
 
+/* Where other nodes may hand their mail over; and, of all of these, how nodes
+ * know each other. */
+struct conf_drain {
+	struct endpoint bind; /* port 0: nowhere */
+	uint32_t nfrom;
+	struct cidr from[CONF_CIDRS_MAX];
+	struct slice secret; /* file, or empty */
+	struct conf_tls tls;
+};
+
 struct conf_source {
 	struct slice name;
 	struct ip address;         /* family 0: the system chooses */
@@ -234,6 +244,7 @@ struct conf {
 	uint32_t nzones; /* that are named anywhere; 0 is UTC */
 	struct conf_zone *zones[CONF_ZONES_MAX];
 
+	struct conf_drain drain;
 	uint16_t smtp_port;
 	bool is_ipv4, is_ipv6; /* which families delivery uses */
 	int64_t expire_us;     /* lifetime of a message: 5 days */

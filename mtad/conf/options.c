@@ -607,6 +607,30 @@ static const struct opt dns[] = {
 };
 static const struct opt_group dns_group = ROWS(dns);
 
+static const struct opt drain_tls[] = {
+	{ "cert", OPT_PATH, AT(drain.tls.cert), .is_required = true,
+	    .help = "File with a certificate, PEM. Who connects trusts it by "
+		    "the secret." },
+	{ "key", OPT_PATH, AT(drain.tls.key), .is_required = true,
+	    .help = "File with its private key, PEM." },
+};
+static const struct opt_group drain_tls_group = ROWS(drain_tls);
+
+static const struct opt drain[] = {
+	{ "bind", OPT_ENDPOINT, AT(drain.bind), .absent = "nowhere",
+	    .help = "Where nodes that are drained connect." },
+	{ "from", OPT_CIDR, AT(drain.from),
+	    COUNT(struct conf, drain.nfrom, CONF_CIDRS_MAX), .absent = "nobody",
+	    .help = "Who may connect there." },
+	{ "secret", OPT_PATH, AT(drain.secret), .absent = "none: no drain",
+	    .help = "File with what both nodes must know, 16 bytes at least. "
+		    "White space at its end does not count." },
+	{ "tls", OPT_GROUP, .group = &drain_tls_group, .absent = "clear text",
+	    .help = "Certificate; with one, only TLS is spoken there "
+		    "(`mtad drain --tls`)." },
+};
+static const struct opt_group drain_group = ROWS(drain);
+
 /* ---- the file ------------------------------------------------------------ */
 
 static const struct opt top[] = {
@@ -689,6 +713,9 @@ static const struct opt top[] = {
 	    .help = "Where mail comes in, each door under a name. The limits "
 		    "of receiving may be given here for one door." },
 
+	{ "drain", OPT_GROUP, .group = &drain_group,
+	    .help = "Handing all mail over to another node, and taking it "
+		    "over (see drain.md)." },
 	{ "smtp_port", OPT_U16, AT(smtp_port), "25", RANGE(1, 65535),
 	    .help = "Port where other hosts are contacted." },
 	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true", .help = "Deliver over IPv4." },

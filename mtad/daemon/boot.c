@@ -217,6 +217,18 @@ boot_tls(const struct conf *c)
 		    NULL);
 		err = E_IO;
 	}
+	if (c->drain.tls.cert.n) {
+		struct tls_ctx *t = tls_server_new(c->drain.tls.cert.p,
+		    c->drain.tls.key.p, why, sizeof(why));
+
+		if (t)
+			tls_ctx_free(t);
+		else {
+			log_event(LOG_ERROR, "tls", "listener", "drain", "what",
+			    why, NULL);
+			err = E_IO;
+		}
+	}
 	return err;
 }
 

@@ -407,6 +407,7 @@ corehost_turn(struct worker *w)
 	}
 	if (core_deadline(w->core) <= loop_now(w->loop))
 		core_tick(w->core);
+	drain_turn(w);
 	if (w->d->recorder)
 		recorder_turn(w->d->recorder, w->core, loop_now(w->loop));
 }
@@ -414,7 +415,7 @@ corehost_turn(struct worker *w)
 int64_t
 corehost_deadline(const struct worker *w)
 {
-	int64_t at = core_deadline(w->core);
+	int64_t at = MIN(core_deadline(w->core), drain_host_deadline(w));
 
 	if (w->given_since_us)
 		at = MIN(at, w->given_since_us + OUTCOME_WAKE_US);
@@ -588,7 +589,7 @@ corehost_open(struct worker *w)
 		core_rates_spent(w->core);
 	if (w->d->recorder)
 		recorder_start(w->d->recorder, w->core, now);
-	return 0;
+	return drain_open(w);
 }
 
 /* Would the two make the same look-ups? */
@@ -632,6 +633,7 @@ corehost_close(struct worker *w)
 {
 	if (w->dns)
 		dns_free(w->dns);
+	drain_close(w);
 	if (w->core)
 		core_free(w->core);
 	w->core = NULL;

@@ -4,7 +4,8 @@
  *
  *	GET  /v1/status /v1/queues /v1/sources /v1/messages /v1/message
  *		/v1/explain /metrics
- *	POST /v1/admin
+ *	GET  /v1/drain
+ *	POST /v1/admin /v1/drain
  */
 #include "daemon/daemon_i.h"
 
@@ -37,7 +38,7 @@ knows_all(const struct control_params *params)
 {
 	static const char *const keys[] = { "id", "domain", "tenant",
 		"campaign", "pool", "older_than", "all", "dry_run", "verb",
-		"reason", "sort", "n", "cursor", "what", "name" };
+		"reason", "sort", "n", "cursor", "what", "name", "to", "tls" };
 
 	for (uint32_t i = 0; i < params->n; i++) {
 		size_t k = 0;
@@ -77,9 +78,11 @@ ask_fill(struct ask *a, const struct control_params *params)
 	take_text(params, "what", a->what, sizeof(a->what), &unused);
 	take_text(params, "name", a->name, sizeof(a->name), &unused);
 	take_text(params, "reason", a->reason, sizeof(a->reason), &unused);
+	take_text(params, "to", a->to, sizeof(a->to), &unused);
 	if (!take_bool(params, "all", &s->everything) ||
-	    !take_bool(params, "dry_run", &a->dry_run))
-		return "all, dry_run: expected true or false";
+	    !take_bool(params, "dry_run", &a->dry_run) ||
+	    !take_bool(params, "tls", &a->tls))
+		return "all, dry_run, tls: expected true or false";
 	a->n = 100;
 	v = control_param(params, "n");
 	if (v.n && slice_u64(v, ROWS_MAX, &a->n))
@@ -101,10 +104,11 @@ is_known(struct slice path, bool is_post)
 {
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
-		"/v1/path", "/metrics" };
+		"/v1/path", "/v1/drain", "/metrics" };
 
 	if (is_post)
-		return slice_eq(path, SL("/v1/admin"));
+		return slice_eq(path, SL("/v1/admin")) ||
+		    slice_eq(path, SL("/v1/drain"));
 	for (size_t i = 0; i < ARRAY_LEN(gets); i++)
 		if (slice_eq(path, slice_str(gets[i])))
 			return true;
@@ -259,6 +263,38 @@ ask_explain(struct worker *w, struct ask *a)
 		refuse(w, a, 503, err_text(err));
 }
 
+/* What the drain is to do, or how it goes. */
+static void
+ask_drain(struct worker *w, struct ask *a)
+{
+	struct slice verb = slice_str(a->verb);
+	const char *why = NULL;
+	char text[128];
+
+	if (a->is_post && slice_eq(verb, SL("start")))
+		why = drain_order_start(w, slice_str(a->to), slice_str(a->name),
+		    a->tls);
+	else if (a->is_post && slice_eq(verb, SL("stop")))
+		why = drain_order_stop(w);
+	else if (a->is_post && slice_eq(verb, SL("adopt"))) {
+		if (drain_order_adopt(w, slice_str(a->name)) == 0)
+			why = "nothing is in trust of a node of that identity";
+	} else if (a->is_post)
+		why = "verb: expected start, stop or adopt";
+	if (why) {
+		refuse(w, a, 400, why);
+		return;
+	}
+	if (a->is_post) {
+		snprintf(text, sizeof(text), "drain %s%s%s", a->verb,
+		    a->to[0] ? " to=" : "", a->to);
+		core_book_order(w->core, slice_str(text), slice_str(a->user),
+		    slice_str(a->reason));
+	}
+	drain_view(w, &a->out);
+	answer(w, a, 200, "application/json");
+}
+
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -266,6 +302,10 @@ counter_ask(struct worker *w, struct ask *a)
 	const char *json = "application/json";
 	int err = 0;
 
+	if (slice_eq(path, SL("/v1/drain"))) {
+		ask_drain(w, a);
+		return;
+	}
 	if (a->is_post) {
 		ask_admin(w, a);
 		return;

@@ -187,6 +187,8 @@ struct ask {
 	struct core_hit *hits;                /* by the index; owned */
 	uint32_t nhits, sought;
 	uint64_t next;
+	char to[ENDPOINT_TEXT_MAX];           /* to be drained to */
+	bool tls;
 	uint64_t n, cursor;
 	bool dry_run;
 	int status;
@@ -221,6 +223,7 @@ struct worker_counters {
 
 struct in_session;
 struct out_session;
+struct drain_host;
 
 struct worker {
 	struct daemon *d;
@@ -262,6 +265,7 @@ struct worker {
 	/* CORE */
 	struct core *core;
 	struct dns *dns;
+	struct drain_host *drain;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
 	/* For the spooler: fresh, and held until the lines that tell of it are
@@ -372,6 +376,7 @@ struct daemon {
 	_Atomic uint64_t reloads;
 	_Atomic uint64_t asked; /* by main: do the workers still turn? */
 	int listen_fd[WORKERS_MAX][CONF_LISTEN_MAX];
+	int drain_fd; /* -1: none */
 };
 
 int64_t clock_mono_us(void);
@@ -466,6 +471,32 @@ int64_t corehost_deadline(const struct worker *w);
 void corehost_flush(struct worker *w);
 void corehost_reload(struct worker *w, const struct conf *old);
 void corehost_close(struct worker *w);
+
+/* drain_host.c: of the core's worker; handing mail over to another node, and
+ * taking it over. */
+int drain_bind(struct daemon *d, const struct conf *c) MUST_CHECK;
+int drain_open(struct worker *w) MUST_CHECK;
+void drain_turn(struct worker *w);
+int64_t drain_host_deadline(const struct worker *w);
+/* The worker is to end. */
+void drain_stop(struct worker *w);
+void drain_close(struct worker *w);
+/* Orders of an operator: NULL, or why not. */
+const char *drain_order_start(struct worker *w, struct slice to,
+    struct slice name, bool tls);
+const char *drain_order_stop(struct worker *w);
+uint32_t drain_order_adopt(struct worker *w, struct slice source);
+void drain_view(struct worker *w, struct buf *out);
+/* drain_door.c */
+struct drain_door;
+struct drain_door *drain_door_open(struct worker *w, int fd,
+    struct drain_in *in);
+void drain_door_turn(struct drain_door *d);
+void drain_door_stop(struct drain_door *d);
+void drain_door_close(struct drain_door *d);
+/* Reads the secret of the present configuration. 0, or E_* after a word. */
+int drain_refresh(struct worker *w) MUST_CHECK;
+void drain_nonce(struct drain_talk *t);
 
 /* spooler.c */
 int spooler_open(struct spooler *s, struct daemon *d) MUST_CHECK;

@@ -356,6 +356,11 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 		turn_away(d, fd, "421 4.3.2 Shutting down\r\n");
 		return;
 	}
+	if (atomic_load(&w->d->gate.is_draining)) {
+		turn_away(d, fd,
+		    "421 4.3.2 This host is being drained, use another\r\n");
+		return;
+	}
 	refusal = guests_enter(&w->d->guests, d->number, key, lc);
 	if (refusal) {
 		turn_away(d, fd, refusal);

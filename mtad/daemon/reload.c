@@ -54,7 +54,9 @@ same_doors(const struct conf *a, const struct conf *b)
 	for (uint32_t i = 0; i < a->nlisten; i++)
 		if (!has_door(b, &a->listen[i].bind))
 			return false;
-	return a->nlisten == b->nlisten;
+	return a->nlisten == b->nlisten &&
+	    ip_eq(&a->drain.bind.ip, &b->drain.bind.ip) &&
+	    a->drain.bind.port == b->drain.bind.port;
 }
 
 /* Names what differs between the two and cannot be taken over. */

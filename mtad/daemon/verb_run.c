@@ -147,7 +147,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 	plan_workers(d, c);
 	guests_init(&d->guests);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
-	    bind_doors(d, c) || clerk_open(&d->clerk, d) ||
+	    bind_doors(d, c) || drain_bind(d, c) || clerk_open(&d->clerk, d) ||
 	    boot_become_user(c) || boot_tls(c))
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);

@@ -155,8 +155,10 @@ stop(struct worker *w, struct post_stop *p)
 
 	w->is_stopping = true;
 	w->stop_at_us = p->deadline_us;
-	if (w->roles & ROLE_CORE)
+	if (w->roles & ROLE_CORE) {
 		core_stop(w->core);
+		drain_stop(w);
+	}
 	if (w->roles & ROLE_IN)
 		inbound_stop(w);
 	if (w->roles & ROLE_OUT)

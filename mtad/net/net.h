@@ -139,6 +139,9 @@ void conn_tls_connect(struct conn *c, struct tls_ctx *t, struct slice name);
 bool conn_is_tls(const struct conn *c);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". dst NUL-terminated. */
 size_t conn_tls_facts(const struct conn *c, char *dst, size_t cap);
+/* 32 bytes that only the two ends of this channel can know (RFC 5705); false
+ * in clear text. */
+bool conn_tls_binding(const struct conn *c, uint8_t out[32]);
 
 /* ---- listeners ------------------------------------------------------------------------ */
 

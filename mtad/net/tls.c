@@ -277,6 +277,16 @@ conn_is_tls(const struct conn *c)
 	return c->is_tls_open;
 }
 
+bool
+conn_tls_binding(const struct conn *c, uint8_t out[32])
+{
+	static const char label[] = "EXPERIMENTAL mtad drain";
+
+	return conn_is_tls(c) &&
+	    SSL_export_keying_material(c->ssl, out, 32, label,
+		sizeof(label) - 1, NULL, 0, 0) == 1;
+}
+
 size_t
 conn_tls_facts(const struct conn *c, char *dst, size_t cap)
 {

@@ -61,7 +61,7 @@ struct spool_commit {
 	struct handle pays_slot; /* message whose recipients are paid */
 	const uint16_t *pays_rcpts;
 	uint32_t npays;
-	bool uses_reserve;   /* may use the reserved segments */
+	bool uses_reserve; /* may use the reserved segments */
 	/* What its recipients begin with, nrcpt of them; NULL: nothing has
 	 * happened yet. One that is owed and not final has something to wait
 	 * for before it may be sent; its text says what. */

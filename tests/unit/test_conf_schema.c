@@ -97,8 +97,8 @@ schema_is_closed(void **state)
 	 * pool.*, tenant.* and its campaigns, route.*, limits.*, limit.* and its
 	 * where, provider.*, its
 	 * source.*; retry; client
-	 * and its timeouts; dns; warmup.*. */
-	assert_int_equal(count_closed(j), 20);
+	 * and its timeouts; dns; warmup.*; drain and its tls. */
+	assert_int_equal(count_closed(j), 22);
 	json_decref(j);
 }
 
