@@ -187,7 +187,7 @@ struct ask {
 	struct core_hit *hits;                /* by the index; owned */
 	uint32_t nhits, sought;
 	uint64_t next;
-	char to[ENDPOINT_TEXT_MAX];           /* to be drained to */
+	char to[ENDPOINT_TEXT_MAX]; /* to be drained to */
 	bool tls;
 	uint64_t n, cursor;
 	bool dry_run;
