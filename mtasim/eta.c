@@ -79,10 +79,14 @@ moment(const struct scen *s, uint64_t seed, uint64_t draw)
 }
 
 static enum verdict_eta
-judge(const struct trial_ask *a)
+judge(const struct trial_ask *a, int64_t end_us)
 {
 	int64_t truth = a->left == 0 ? a->gone_us + TRIAL_START_US : TIME_NEVER;
 
+	/* The scenario is over, and what was told may still come true. */
+	if (a->left != 0 && a->eta.kind == ETA_TIME &&
+	    a->eta.hi_us > end_us + TRIAL_START_US)
+		return NOTHING;
 	if (a->n < DEPTH_MIN / 2)
 		return NOTHING;
 	switch (a->eta.kind) {
@@ -149,14 +153,16 @@ run(struct eta *e, const char *path, uint32_t number)
 	struct trial_ask a = { .at_us = e->at_us };
 	struct trial_watch watch = { .asks = &a, .nasks = 1 };
 	enum verdict_eta v;
+	struct outlook *o;
 
 	if (s == NULL)
 		return false;
 	if (a.at_us < 0)
 		a.at_us = moment(s, seed, e->seed + number + 77);
 	if (a.at_us >= 0) {
-		outlook_free(trial_run(s, seed, NULL, &watch));
-		v = judge(&a);
+		o = trial_run(s, seed, NULL, &watch);
+		v = judge(&a, o->end_us);
+		outlook_free(o);
 		tell(e, path, &a, v);
 		e->n[v]++;
 		e->nkinds[a.eta.kind] += v != NOTHING;

@@ -196,6 +196,7 @@ struct park {
 
 #define STUDY_STEPS 32u
 #define STUDY_STEP_US (30 * US_PER_S)
+#define STUDY_SPAN_US (900 * US_PER_S)
 /* What is learnt about a queue; study.c. */
 struct study {
 	uint32_t queue;
@@ -208,6 +209,11 @@ struct study {
 		uint32_t later, again, through;
 		uint32_t due; /* as it began */
 	} step[STUDY_STEPS];
+	/* The same of a long time: what left in each quarter of an hour. */
+	struct study_span {
+		uint32_t left, due;
+	} span[STUDY_STEPS];
+	uint32_t span_at;
 	struct study_tries {
 		uint32_t n, off;   /* attempts; of them, put off */
 	} tries[2];                /* first ones and others, of a long time */
@@ -896,7 +902,9 @@ void eng_path_unshut(struct eng *e, struct path *p);
  * for queues that have a study. */
 void eng_study_came(struct eng *e, uint32_t queue);
 void eng_study_left(struct eng *e, uint32_t queue, uint32_t attempts);
-void eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts,
+void eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts);
+/* One of it is deferred until then, after so many attempts. */
+void eng_study_due(struct eng *e, uint32_t queue, uint32_t attempts,
     int64_t due_us);
 void eng_study_end(struct eng *e, uint32_t queue);
 

@@ -84,7 +84,7 @@ differs(uint64_t x, uint64_t mean)
 {
 	uint64_t d = x > mean ? x - mean : mean - x;
 
-	return d > 4 * root(mean + 1) + mean / 4;
+	return d > 3 * root(mean + 1) + mean / 8;
 }
 
 /* Is a step another time than those behind it: another rate, or another share
@@ -95,10 +95,27 @@ is_other(const struct speed *v, const struct study_step *x, int64_t span)
 	uint64_t n = (uint64_t)x->left + x->later + x->again;
 	uint64_t off = v->later + v->again;
 
-	if (v->nsteps == 0 || v->n < 16)
+	if (v->span_us < STUDY_STEP_US / 6 || v->n < SEEN_MIN)
 		return false;
 	return differs(n, v->n * (uint64_t)span / (uint64_t)v->span_us) ||
 	    differs((uint64_t)x->later + x->again, off * n / v->n);
+}
+
+/* Does it go and stop by turns, as who meets a limit of the receiver's? */
+static bool
+is_by_turns(const struct study *s, uint32_t now, uint32_t first, uint32_t skip)
+{
+	bool was_still = true;
+	uint32_t n = 0;
+
+	for (uint32_t k = skip; k < STUDY_STEPS && now - k > first; k++) {
+		struct study_step x = step_back(s, now, k);
+		bool is_still = x.left == 0;
+
+		n += is_still && !was_still;
+		was_still = is_still;
+	}
+	return n >= 2;
 }
 
 /* From the present back, over steps that began with a line, skipping the
@@ -110,6 +127,7 @@ speed_of(const struct study *s, const struct queue *q, int64_t now_us,
 	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US), k;
 	int64_t part = now_us % STUDY_STEP_US;
 	uint32_t first = (uint32_t)(s->since_us / STUDY_STEP_US);
+	bool by_turns = is_by_turns(s, now, first, skip);
 	struct speed v = { 0 };
 	uint64_t squares = 0, sum = 0, nblocks = 0, block = 0;
 	uint64_t bsquares = 0, bsum = 0;
@@ -125,7 +143,7 @@ speed_of(const struct study *s, const struct queue *q, int64_t now_us,
 			x.due = q->fifo.n;
 		if (x.due == 0 && now - k != first && v.span_us != 0)
 			break;
-		if (is_other(&v, &x, span))
+		if (!by_turns && is_other(&v, &x, span))
 			break;
 		v.n += n;
 		v.left += x.left;
@@ -155,6 +173,41 @@ speed_of(const struct study *s, const struct queue *q, int64_t now_us,
 		    (uint32_t)(root(bsquares * nblocks - bsum * bsum) * 1000 *
 			BLOCK_ROOT / bsum));
 	return v;
+}
+
+/* The same over a long time, where mail leaves in most quarters of an hour: then a
+ * pause of some minutes is no outage. */
+static bool
+long_speed(const struct study *s, const struct queue *q, int64_t now_us,
+    struct speed *v)
+{
+	uint32_t now = (uint32_t)(now_us / STUDY_SPAN_US), moving = 0;
+	uint32_t first = (uint32_t)(s->since_us / STUDY_SPAN_US);
+	uint64_t squares = 0;
+
+	*v = (struct speed){ .span_us = now_us % STUDY_SPAN_US };
+	v->n = now == s->span_at ? s->span[now % STUDY_STEPS].left : 0;
+	for (uint32_t k = 1; k < STUDY_STEPS && now - k > first; k++) {
+		struct study_span x = now - k > s->span_at ?
+		    (struct study_span){ .due = q->fifo.n } :
+		    s->span[(now - k) % STUDY_STEPS];
+
+		if (x.due == 0)
+			break;
+		v->n += x.left;
+		v->span_us += STUDY_SPAN_US;
+		v->nsteps++;
+		squares += (uint64_t)x.left * x.left;
+		moving += x.left != 0;
+	}
+	if (v->nsteps < 3 || moving * 2 < v->nsteps || v->n < SEEN_MIN)
+		return false;
+	v->left = v->n;
+	v->spread =
+	    (uint32_t)MIN(root(squares * v->nsteps) * 1000 / MAX(v->n, 1u),
+		2000u);
+	v->spread = v->spread > 1000 ? v->spread - 1000 : 100;
+	return true;
 }
 
 /* The share of attempts that is put off, in thousandths: at least, likely, at
@@ -271,7 +324,7 @@ line_guess(const struct speed *v, uint64_t n)
 	doubt = v->spread * 16 / 10;
 	doubt = doubt * doubt / MAX(v->nsteps, 1u) + doubt * doubt / ahead;
 	doubt += UINT64_C(2560000) / MAX(v->n, 1u); /* 1.6 of sqrt(n) */
-	doubt = root(doubt) + 60;
+	doubt = root(doubt) + 90;
 	doubt = MIN(doubt, 700u);
 	g.mid = mid;
 	g.lo = mul_div(mid, 1000, 1000 + doubt);
@@ -449,6 +502,11 @@ deferred_guess(const struct eng *e, const struct known *k, uint64_t n,
 	int64_t due = MAX(due_us - k->now_us, 0), behind;
 	struct guess g = { due, due, due }, l;
 
+	if (n != 0 && due == 0) { /* from before anybody took note */
+		g.hi = eng_retry_delay(&e->policy->retry, 1, UINT32_MAX);
+		g.mid = due = g.hi / 2;
+	}
+
 	if (k->v.n >= SEEN_MIN) {
 		l = line_guess(&k->v, n);
 		behind = MAX(line->mid - due, 0);
@@ -479,7 +537,10 @@ know(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 		return ETA_EMPTY;
 	if (hopeless(q, r) != WHY_NONE || s == NULL || q->home & HOME_DOM)
 		return ETA_UNKNOWN;
+	k->p = chances_of(s, now_us);
 	since = silent_since(q, s, r, now_us);
+	if (since != 0 && long_speed(s, q, now_us, &k->v))
+		return ETA_TIME;
 	if (since != 0 && now_us - since > FORESEEN_US)
 		return ETA_UNKNOWN;
 	k->is_out = since != 0;
@@ -490,7 +551,6 @@ know(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 	    since ?
 		(uint32_t)(now_us / STUDY_STEP_US - since / STUDY_STEP_US + 1) :
 		0);
-	k->p = chances_of(s, now_us);
 	return !k->is_out && grows(&k->v, s, q, now_us) ? ETA_GROWS : ETA_TIME;
 }
 

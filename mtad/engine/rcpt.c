@@ -82,6 +82,8 @@ eng_rcpt_enter(struct eng *e, uint32_t i, uint32_t q, enum rcpt_state state,
 		break;
 	case R_DEFERRED:
 		in->ndeferred++;
+		if (in->study != 0)
+			eng_study_due(e, q, r->attempts, due_us);
 		wake_us = MIN(wake_us, due_us);
 		break;
 	case R_HELD:

@@ -55,7 +55,7 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
 	eng_persist(e, i, o, false, false, due);
 	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);
 	if (((struct queue *)pool_at(&e->queues, r->queue))->study != 0)
-		eng_study_later(e, r->queue, r->attempts, due);
+		eng_study_later(e, r->queue, r->attempts);
 	if (stays)
 		eng_rcpt_pin(e, i, src);
 	if (!eng_mark_apply(e, i))

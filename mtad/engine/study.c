@@ -20,6 +20,18 @@ step_of(const struct eng *e)
 	return (uint32_t)(e->now / STUDY_STEP_US);
 }
 
+static void
+advance_span(const struct eng *e, struct study *s, const struct queue *q)
+{
+	uint32_t now = (uint32_t)(e->now / STUDY_SPAN_US);
+
+	if (now - s->span_at > STUDY_STEPS)
+		s->span_at = now - STUDY_STEPS;
+	while (s->span_at != now)
+		s->span[++s->span_at % STUDY_STEPS] =
+		    (struct study_span){ .due = q->fifo.n };
+}
+
 /* Steps that have passed are filled, and the study is the youngest. */
 static void
 advance(struct eng *e, struct study *s)
@@ -27,6 +39,7 @@ advance(struct eng *e, struct study *s)
 	const struct queue *q = pool_at(&e->queues, s->queue);
 	uint32_t now = step_of(e), i;
 
+	advance_span(e, s, q);
 	if (s->at == now)
 		return;
 	if (now - s->at > STUDY_STEPS)
@@ -54,6 +67,7 @@ begin(struct eng *e, uint32_t queue)
 	s = eng_slot(&e->studies, &q->study);
 	s->queue = queue;
 	s->at = step_of(e);
+	s->span_at = (uint32_t)(e->now / STUDY_SPAN_US);
 	s->since_us = e->now;
 	il_push_tail(K_STUDY(e), &e->studied, q->study);
 	return s;
@@ -109,14 +123,14 @@ eng_study_left(struct eng *e, uint32_t queue, uint32_t attempts)
 	advance(e, s);
 	s->step[s->at % STUDY_STEPS].left++;
 	s->step[s->at % STUDY_STEPS].through += attempts > 1;
+	s->span[s->span_at % STUDY_STEPS].left++;
 	s->left_us = e->now;
 	if (attempts != 0)
 		count_try(s, attempts, false);
 }
 
 void
-eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts,
-    int64_t due_us)
+eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts)
 {
 	const struct queue *q = pool_at(&e->queues, queue);
 	struct study *s = pool_at(&e->studies, q->study);
@@ -125,8 +139,16 @@ eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts,
 	s->step[s->at % STUDY_STEPS].later += attempts <= 1;
 	s->step[s->at % STUDY_STEPS].again += attempts > 1;
 	count_try(s, attempts, true);
-	if (q->ndeferred == 0 || due_us > s->due_last_us) {
-		s->due_last_us = due_us;
-		s->due_attempts = attempts;
-	}
+}
+
+void
+eng_study_due(struct eng *e, uint32_t queue, uint32_t attempts, int64_t due_us)
+{
+	const struct queue *q = pool_at(&e->queues, queue);
+	struct study *s = pool_at(&e->studies, q->study);
+
+	if (s->due_last_us > e->now && due_us <= s->due_last_us)
+		return;
+	s->due_last_us = due_us;
+	s->due_attempts = attempts;
 }
