@@ -125,11 +125,19 @@ ACT(act_repaint)
 	ui->wants_repaint = true;
 }
 
+ACT(act_detail)
+{
+	(void)s;
+	ui->is_detail = !ui->is_detail && ui->screen == SCREEN_QUEUES;
+}
+
 ACT(act_back)
 {
 	(void)s;
 	if (ui->is_help)
 		ui->is_help = false;
+	else if (ui->is_detail)
+		ui->is_detail = false;
 	else
 		ui->filter_n = 0;
 }
@@ -146,6 +154,8 @@ const struct key_row key_table[] = {
 	{ K_PAGE_DOWN, ' ', "PgDn Space", NULL, "a page down", act_page_down },
 	{ K_HOME, 'g', "Home g", NULL, "the first row", act_home },
 	{ K_END, 'G', "End G", NULL, "the last row", act_end },
+	{ K_ENTER, 0, "Enter", "Reasons", "why it waits, and back",
+	    act_detail },
 	{ '<', K_LEFT, "< Left", NULL, "sort by the key before",
 	    act_sort_left },
 	{ '>', K_RIGHT, "> Right", "Sort", "sort by the next key",
@@ -156,7 +166,8 @@ const struct key_row key_table[] = {
 	{ '+', '=', "+", NULL, "refresh more often", act_faster },
 	{ '-', 0, "-", NULL, "refresh less often", act_slower },
 	{ 'L' - '@', 0, "^L", NULL, "draw all of the screen", act_repaint },
-	{ K_ESC, 0, "Esc", NULL, "leave help, or clear filter", act_back },
+	{ K_ESC, 0, "Esc", NULL, "leave help or reasons, or clear filter",
+	    act_back },
 };
 const uint32_t key_table_n = ARRAY_LEN(key_table);
 

@@ -48,6 +48,18 @@ signals_take(struct top *t)
 	}
 }
 
+/* Of the queue whose reasons are wanted. */
+static struct slice
+chosen_domain(const struct top *t)
+{
+	const struct snap *s = live_snap(t->live);
+	const struct ui *ui = &t->ui;
+
+	if (!ui->is_detail || s == NULL || ui->cursor >= ui->nrows)
+		return slice_of("", 0);
+	return s->queue_rows[ui->order[ui->cursor]].domain;
+}
+
 /* Passes on what the keys have changed. */
 static void
 ui_apply(struct top *t, const struct ui *before)
@@ -92,6 +104,7 @@ show(struct top *t)
 	screen_size(&w, &h);
 	grid_init(&g, w, h, t->o->is_utf8);
 	top_draw(t, &g, top_clock_us());
+	live_subject(t->live, chosen_domain(t)); /* as it was drawn */
 	screen_show(&g);
 	grid_free(&g);
 }

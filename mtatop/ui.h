@@ -22,6 +22,7 @@ struct ui {
 	uint32_t sort[SCREEN_N]; /* index into ui_sorts */
 	bool is_inverted;
 	bool is_frozen, is_help, is_typing;
+	bool is_detail; /* the reasons of the chosen queue, in place of rows */
 	bool wants_quit, wants_repaint;
 	int64_t delay_us;
 	char filter[UI_FILTER_MAX];

@@ -14,14 +14,15 @@
 #define ANSWER_US (5 * US_PER_S)
 #define PAUSE_US (500 * US_PER_MS) /* after a failure */
 #define ANSWER_MAX (8u * 1024 * 1024)
-#define TARGET_MAX 256
+#define TARGET_MAX 1200
 
-enum question { ASK_STATUS, ASK_QUEUES, ASK_SOURCES, ASK_N };
+enum question { ASK_STATUS, ASK_QUEUES, ASK_SOURCES, ASK_REASONS, ASK_N };
 
 struct live {
 	const char *socket;
 	int64_t delay_us;
 	char sort[32];
+	char subject[256];        /* domain; empty: no reasons are asked for */
 	bool is_paused, is_eager; /* ask at once */
 	enum live_state state;
 	int error;
@@ -75,6 +76,17 @@ live_sort(struct live *l, const char *key)
 }
 
 void
+live_subject(struct live *l, struct slice domain)
+{
+	char was[sizeof(l->subject)];
+
+	memcpy(was, l->subject, sizeof(was));
+	slice_copy(domain, l->subject, sizeof(l->subject));
+	if (strcmp(was, l->subject) != 0 && l->subject[0] != '\0')
+		l->is_eager = true;
+}
+
+void
 live_delay(struct live *l, int64_t delay_us)
 {
 	l->delay_us = delay_us;
@@ -110,6 +122,19 @@ live_deadline(const struct live *l)
 	return l->is_eager && l->ask == NULL ? 0 : l->deadline_us;
 }
 
+static void
+reasons_target(const struct live *l, char *target, size_t cap)
+{
+	struct buf path;
+
+	buf_init(&path, cap);
+	(void)buf_addz(&path, "/v1/explain?what=domain&n=20");
+	control_query_add(&path, "name", slice_str(l->subject));
+	slice_copy(path.failed ? SL("/v1/explain") : buf_slice(&path), target,
+	    cap);
+	buf_free(&path);
+}
+
 /* Asks the next question; false: not even that. */
 static bool
 question_begin(struct live *l, int64_t now_us)
@@ -123,8 +148,10 @@ question_begin(struct live *l, int64_t now_us)
 	else if (l->question == ASK_QUEUES)
 		snprintf(target, sizeof(target), "/v1/queues?sort=%s&n=%d",
 		    l->sort, SNAP_ROWS);
-	else
+	else if (l->question == ASK_SOURCES)
 		snprintf(target, sizeof(target), "/v1/sources?n=%d", SNAP_ROWS);
+	else
+		reasons_target(l, target, sizeof(target));
 	buf_reset(answer);
 	l->deadline_us = now_us + ANSWER_US;
 	l->ask =
@@ -185,6 +212,8 @@ round_end(struct live *l, int64_t now_us)
 		round_fail(l, now_us, 0, why);
 		return;
 	}
+	if (l->question > ASK_REASONS)
+		snap_reasons(s, buf_slice(&l->answer[ASK_REASONS]));
 	if (l->snap != NULL) {
 		snap_compare(s, l->snap);
 		trend_add(&l->trend, s);
@@ -207,7 +236,14 @@ question_step(struct live *l, int64_t now_us)
 	if (status == E_AGAIN)
 		return false;
 	round_stop(l);
-	if (status == 200 && ++l->question < ASK_N) {
+	/* A domain that has no mail any more has no reasons. */
+	if (l->question == ASK_REASONS && status > 0) {
+		l->question = ASK_N;
+		round_end(l, now_us);
+		return true;
+	}
+	if (status == 200 &&
+	    ++l->question < (l->subject[0] ? ASK_N : ASK_REASONS)) {
 		if (question_begin(l, now_us))
 			return false;
 		round_fail(l, now_us, l->error, NULL);

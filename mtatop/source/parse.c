@@ -88,6 +88,11 @@ read_queue(struct snap *s, const json_t *o, struct snap_queue *q)
 	q->defer_milli = get_scaled(o, "deferral_share", 1e3);
 	q->oldest_us = get_scaled(o, "oldest_s", 1e6);
 	q->until_us = get_scaled(o, "until_s", 1e6);
+	o = json_object_get(o, "eta");
+	q->eta = get_text(s, o, "is");
+	q->eta_us = get_scaled(o, "at_s", 1e6);
+	q->eta_low_us = get_scaled(o, "low_s", 1e6);
+	q->eta_high_us = get_scaled(o, "high_s", 1e6);
 }
 
 static void

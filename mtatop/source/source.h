@@ -47,6 +47,8 @@ struct snap_queue {
 	int64_t delivered, transient, bounced;
 	int64_t rate_milli, defer_milli; /* a second; share */
 	int64_t oldest_us, until_us;     /* ago; from now */
+	struct slice eta; /* "time", or another word; empty: unknown */
+	int64_t eta_us, eta_low_us, eta_high_us; /* from now */
 };
 
 struct snap_source {
@@ -71,6 +73,10 @@ struct snap {
 	int64_t all_queues, all_sources; /* that the daemon has */
 	struct snap_queue *queue_rows;
 	struct snap_source *source_rows;
+	/* The reasons why a queue waits, line by line; of its domain. */
+	struct slice subject;
+	uint32_t nreasons;
+	struct slice *reasons;
 	/* Per second x 1000 since the snapshot before. */
 	int64_t in_milli, out_milli, defer_milli, bounce_milli;
 };
@@ -80,6 +86,9 @@ struct snap {
 struct snap *snap_parse(struct slice status, struct slice queues,
     struct slice sources, const char **why);
 void snap_free(struct snap *s);
+/* Adds the reasons out of an answer to /v1/explain about a domain; what is no such
+ * answer adds none. */
+void snap_reasons(struct snap *s, struct slice answer);
 /* Fills the rates of s by comparison with the one before. */
 void snap_compare(struct snap *s, const struct snap *before);
 
@@ -99,6 +108,8 @@ void live_free(struct live *l);
 /* The key by which the daemon picks its queues; asks anew at once. */
 void live_sort(struct live *l, const char *key);
 void live_delay(struct live *l, int64_t delay_us);
+/* The domain whose reasons are wanted with each snapshot; empty: none. */
+void live_subject(struct live *l, struct slice domain);
 /* Nothing is asked while paused. */
 void live_pause(struct live *l, bool is_paused);
 

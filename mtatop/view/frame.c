@@ -313,7 +313,10 @@ draw_frame(const struct scene *s, struct grid *g)
 	if (is_high)
 		draw_known(s->snap, g, y++);
 	tabs = is_high ? y++ : -1;
-	view_table(s, views[s->ui->screen], g, y, g->h - y - below);
+	if (s->ui->is_detail && s->ui->screen == SCREEN_QUEUES)
+		view_reasons(s, g, y, g->h - y - below);
+	else
+		view_table(s, views[s->ui->screen], g, y, g->h - y - below);
 	if (tabs >= 0)
 		draw_tabs(s, g, tabs); /* it counts the rows of the table */
 	if (s->is_once)

@@ -89,7 +89,14 @@ COLUMN(show_eta)
 {
 	if (slice_eq(Q->why, SL("held")))
 		snprintf(f->text, sizeof(f->text), "held");
-	else
+	else if (slice_eq(Q->eta, SL("time")) && Q->eta_us >= 0)
+		fmt_duration(f->text, Q->eta_us);
+	else if (Q->eta.n > 0)
+		snprintf(f->text, sizeof(f->text), "%s",
+		    slice_eq(Q->eta, SL("grows"))     ? "grows" :
+			slice_eq(Q->eta, SL("empty")) ? "-" :
+							"?");
+	else /* a daemon that does not say */
 		word_eta(f->text, Q->depth, Q->rate_milli);
 }
 

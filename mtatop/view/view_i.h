@@ -39,6 +39,8 @@ extern const struct screen_view view_queues, view_sources;
 /* The table of a screen in rows y to y + h - 1, titles first. */
 void view_table(const struct scene *s, const struct screen_view *v,
     struct grid *g, int y, int h);
+/* In the same place: the reasons of the chosen queue. */
+void view_reasons(const struct scene *s, struct grid *g, int y, int h);
 void view_help(struct grid *g, struct ui *ui);
 
 /* Why something waits. */

@@ -19,6 +19,12 @@ static const struct why_row whys[] = {
 	{ "held", 'H', STYLE_WARN, "an operator holds it" },
 	{ "session", ' ', STYLE_NORMAL, "it is being sent" },
 	{ "node-limit", '*', STYLE_WARN, "the node has all its sessions" },
+	{ "disk", '!', STYLE_BAD, "outcomes could not be kept" },
+	{ "limit", '*', STYLE_WARN, "a limit of the configuration is used up" },
+	{ "warm-up", '*', STYLE_WARN,
+	    "young sources have had their day's share" },
+	{ "suspended", '!', STYLE_BAD, "a reaction keeps it shut" },
+	{ "quiet-hours", '*', STYLE_WARN, "its quiet hours are not over" },
 };
 
 const struct why_row *

@@ -156,6 +156,28 @@ the_chosen_row_is_explained(void **state)
 }
 
 static void
+enter_shows_the_reasons(void **state)
+{
+	struct stage st;
+	struct buf answer;
+
+	(void)state;
+	stage_open(&st);
+	keys_press(&st.ui, st.snap, K_ENTER);
+	assert_true(shows(&st, "the daemon is asked"));
+	file_read("data/reasons.json", &answer);
+	snap_reasons(st.snap, buf_slice(&answer));
+	buf_free(&answer);
+	stage_golden(&st, 80, 24, true, "reasons_80x24");
+	keys_press(&st.ui, st.snap, K_ESC);
+	assert_false(shows(&st, "Why the mail"));
+	keys_press(&st.ui, st.snap, K_ENTER);
+	snap_reasons(st.snap, SL("no JSON"));
+	assert_true(shows(&st, "the daemon is asked"));
+	stage_close(&st);
+}
+
+static void
 styles_differ_by_state(void **state)
 {
 	struct stage st;
@@ -561,6 +583,7 @@ main(void)
 		cmocka_unit_test(queues_and_sources_at_all_sizes),
 		cmocka_unit_test(plain_ascii_has_every_word_of_it),
 		cmocka_unit_test(the_chosen_row_is_explained),
+		cmocka_unit_test(enter_shows_the_reasons),
 		cmocka_unit_test(styles_differ_by_state),
 		cmocka_unit_test(help_fits_large_and_small_screens),
 		cmocka_unit_test(stale_data_stay_and_are_called_stale),
