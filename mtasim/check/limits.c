@@ -234,3 +234,9 @@ lim_site(struct limits *l, struct handle h)
 {
 	return session(l, h)->site;
 }
+
+uint32_t
+lim_source(struct limits *l, struct handle h)
+{
+	return session(l, h)->source;
+}

@@ -36,6 +36,14 @@ is_gone(const struct sim *s, uint32_t site, uint32_t number)
 	    number == s->plan.ndomains[site] - 1;
 }
 
+/* Some domains are their own hosts. */
+void
+sim_host_name(uint32_t site, uint32_t i, char *dst)
+{
+	snprintf(dst, 32, "%s%u.g%u.example",
+	    i == 0 && site % 3 == 0 ? "d" : "mx", i, site);
+}
+
 static void
 fill(struct sim *s, uint32_t site, struct core_answer *a,
     char names[SIM_HOSTS][32])
@@ -43,9 +51,7 @@ fill(struct sim *s, uint32_t site, struct core_answer *a,
 	a->status = ENG_DNS_OK;
 	a->ttl_us = rng_range(dice(s, DICE_DNS), 30, 600) * US_PER_S;
 	for (uint32_t i = 0; i < s->plan.nhosts[site]; i++) {
-		/* Some domains are their own hosts. */
-		snprintf(names[i], 32, "%s%u.g%u.example",
-		    i == 0 && site % 3 == 0 ? "d" : "mx", i, site);
+		sim_host_name(site, i, names[i]);
 		a->target[a->n].host = slice_str(names[i]);
 		a->target[a->n].pref = (uint16_t)(10 * (i % 2));
 		a->target[a->n++].ip = peer_ip(site, i);

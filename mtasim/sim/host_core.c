@@ -63,7 +63,7 @@ op_open(void *ctx, const struct core_open *o)
 		check_fail("mail goes where its MX points", 0,
 		    "a session is opened to %.*s|no answer named its address",
 		    SLF(o->host));
-	shape = plan_shape(h->s, site);
+	shape = plan_shape(h->s, site, number_of(o->source_name));
 	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
 	    &shape);
 	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
@@ -87,7 +87,8 @@ op_assign(void *ctx, struct job *j)
 {
 	struct host *h = ctx;
 	struct eng_shape shape =
-	    plan_shape(h->s, lim_site(h->s->limits, j->session));
+	    plan_shape(h->s, lim_site(h->s->limits, j->session),
+		lim_source(h->s->limits, j->session));
 
 	sim_trace(h->s, &j->id, sizeof(j->id));
 	led_assigned(h->s->ledger, j);
@@ -283,7 +284,8 @@ result(struct host *h, struct job *j)
 	}
 	led_result(s->ledger, j);
 	if (is_open) {
-		shape = plan_shape(s, lim_site(s->limits, j->session));
+		shape = plan_shape(s, lim_site(s->limits, j->session),
+		    lim_source(s->limits, j->session));
 		lim_result(s->limits, j->session, unsent && !j->is_sent,
 		    &shape);
 	}

@@ -114,7 +114,6 @@ write_client(struct sim *s, struct buf *b)
 static struct conf *
 conf_make(struct sim *s, uint32_t number)
 {
-	struct conf_errors errs = { 0 };
 	uint32_t without = SIM_SOURCES;
 	char pattern[40];
 	struct conf *c;
@@ -157,8 +156,8 @@ conf_make(struct sim *s, uint32_t number)
 		buf_addz(&b,
 		    "messages_max: 20000\n"
 		    "queue_recipients_max: 100000\n");
-	c = conf_parse("seed", buf_slice(&b), &errs);
-	ASSERT(c && !b.failed);
+	c = plan_parse(s, buf_slice(&b));
+	ASSERT(!b.failed);
 	buf_free(&b);
 	return c;
 }
@@ -171,8 +170,11 @@ features(struct sim *s)
 	uint32_t often = pick(s, 20, 80);
 	uint64_t f = 0;
 
+	/* With dice of its own: the worlds that there were stay as they were. */
 	for (uint32_t i = 0; i < SIM_FEATURE_N; i++)
-		if (coin(s, often))
+		if (i == SIM_F_layers ?
+			rng_below(dice(s, DICE_SHAPING), 3) == 0 :
+			coin(s, often))
 			f |= UINT64_C(1) << i;
 	return f & ~s->opts->without;
 }
@@ -213,7 +215,7 @@ bound(const struct sim *s)
 				    p->messages * 4;
 			worst = MAX(worst, sum + more);
 		}
-		worst = MAX(worst, sum);
+		worst = MAX(worst, sum + plan_layers_us(s));
 	}
 	return us + worst;
 }
@@ -269,50 +271,4 @@ const struct conf *
 sim_conf(const struct sim *s)
 {
 	return s->plan.conf[s->conf_now];
-}
-
-static const struct eng_shape *
-shape_of(const struct conf *c, uint32_t home)
-{
-	char domain[40];
-
-	snprintf(domain, sizeof(domain), "d0.g%u.example", home);
-	for (uint32_t i = 1; i < c->nshapes; i++)
-		if (slice_glob(c->shapes[i].pattern, slice_str(domain)))
-			return &c->shapes[i].shape;
-	return &c->shapes[0].shape;
-}
-
-/* The larger of two limits, 0 being none. */
-static uint32_t
-looser(uint32_t a, uint32_t b)
-{
-	return a == 0 || b == 0 ? 0 : MAX(a, b);
-}
-
-static void
-loosen(struct eng_shape *to, const struct eng_shape *by)
-{
-	to->conns_max = looser(to->conns_max, by->conns_max);
-	to->msgs_per_conn = looser(to->msgs_per_conn, by->msgs_per_conn);
-	to->rcpts_per_txn = MAX(to->rcpts_per_txn, by->rcpts_per_txn);
-	to->rate_count = looser(to->rate_count, by->rate_count);
-	to->rate_burst = MAX(to->rate_burst, by->rate_burst);
-}
-
-/* A reload reaches a site with the next answer about a domain there, which may
- * be long after: any configuration that ever held may still. */
-struct eng_shape
-plan_shape(struct sim *s, uint32_t site)
-{
-	struct eng_shape out = *shape_of(sim_conf(s), site);
-
-	for (uint32_t home = 0; home < s->plan.nsites; home++) {
-		if (!sim_zone_may(s, home, site))
-			continue;
-		for (uint32_t i = 0; i < s->plan.nconfs; i++)
-			if (s->conf_used[i])
-				loosen(&out, shape_of(s->plan.conf[i], home));
-	}
-	return out;
 }

@@ -54,7 +54,8 @@
 	X(lazy, "threads that are woken late")                                 \
 	X(rates, "limits of message rate")                                     \
 	X(weights, "tenants and campaigns of different weight and class")      \
-	X(schedule, "mail for later, and with a lifetime of its own")
+	X(schedule, "mail for later, and with a lifetime of its own")          \
+	X(layers, "limits by provider, site and source")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

@@ -45,6 +45,7 @@ enum sim_dice {
 	DICE_HOST,
 	DICE_DISK,
 	DICE_OPERATOR,
+	DICE_SHAPING,
 	DICE_N
 };
 
@@ -80,6 +81,12 @@ struct link_conf {
 
 /* ---- the plan of a world ---------------------------------------------------------- */
 
+/* The loosest limits of a path, and what they are of. */
+struct plan_shape_of {
+	uint64_t used;
+	struct eng_shape shape;
+};
+
 struct plan {
 	uint64_t features;
 	uint32_t messages, rcpts_max;
@@ -94,6 +101,7 @@ struct plan {
 	int64_t bound_us; /* after the healing everything is over */
 	uint32_t messages_max, queue_max; /* with `exhaust` */
 	uint32_t badness;                 /* 1 .. 100: how often things fail */
+	struct plan_shape_of shapes[SIM_SITES][SIM_SOURCES];
 };
 
 struct sim_host; /* a receiving host */
@@ -178,7 +186,14 @@ void tls_say(struct end *e, char what);
 void plan_make(struct sim *s);
 void plan_free(struct plan *p);
 /* The loosest shape that may hold for a site now. */
-struct eng_shape plan_shape(struct sim *s, uint32_t site);
+struct eng_shape plan_shape(struct sim *s, uint32_t site, uint32_t source);
+/* The configuration that a text is, with the limits of providers, sites and
+ * sources that the seed makes. */
+struct conf *plan_parse(struct sim *s, struct slice text);
+/* So long the rates among those may hold mail up. */
+int64_t plan_layers_us(const struct sim *s);
+/* The name of a host of a site; dst of 32 bytes. */
+void sim_host_name(uint32_t site, uint32_t i, char *dst);
 const struct conf *sim_conf(const struct sim *s);
 
 /* peer.c: receivers */
