@@ -540,14 +540,13 @@ each_limit_is_tried(void **state)
 	assert_non_null(c);
 	for (uint32_t i = 1; i < c->nproviders; i++) {
 		const struct conf_provider *p = &c->providers[i];
-		struct conf_place place = { .provider = i };
-		struct conf_limits l;
-		struct eng_shape dflt;
+		struct conf_place place = { .provider = i }, none = { 0 };
+		struct conf_limits l, dflt;
 		size_t k = 0;
 
 		conf_limits(c, &place, UINT32_MAX, &l);
-		eng_shape_default(&dflt);
-		if (memcmp(&l.shape, &dflt, sizeof(dflt)) == 0 &&
+		conf_limits(c, &none, UINT32_MAX, &dflt);
+		if (memcmp(&l.shape, &dflt.shape, sizeof(dflt.shape)) == 0 &&
 		    p->source.conns_max == 0)
 			continue;
 		while (k < ARRAY_LEN(lines) &&
