@@ -49,6 +49,7 @@ check_queue(const struct eng *e, const struct queue *q)
 		/* No lost wake: its time, or its owner. */
 		ASSERT(q->fifo.n != 0);
 		ASSERT(heap_has(&k->timer.node) || k->by != 0);
+		ASSERT(k->why != WHY_CAP || q->waiter != 0);
 	}
 }
 

@@ -322,15 +322,14 @@ quota_spend(struct eng *e, struct meter *m, const struct eng_limit_conf *c)
 
 static void
 quota_give(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
-    int64_t at_us)
+    int64_t at_us, int64_t day)
 {
 	struct window *w;
 	int64_t slot;
 
 	quota_pass(e, m, c);
 	if (c->quota_us == 0) {
-		if (at_us >= day_start_us(e, c, m->day) && m->used != 0)
-			m->used--;
+		m->used -= day == m->day && m->used != 0;
 		return;
 	}
 	w = window_of(e, m);
@@ -525,10 +524,10 @@ eng_meter_spend(struct eng *e, uint32_t meter, uint32_t nrcpts, uint32_t bytes)
 
 /* What was spent under another definition is not given back. */
 void
-eng_meter_unspend(struct eng *e, uint32_t meter, int64_t at_us, uint32_t nrcpts,
-    uint32_t bytes)
+eng_meter_unspend(struct eng *e, const struct charge *k, int64_t at_us,
+    uint32_t nrcpts, uint32_t bytes)
 {
-	struct meter *m = eng_meter(e, meter);
+	struct meter *m = eng_meter(e, k->meter);
 	const struct eng_limit_conf *c = eng_meter_cap(e, m);
 
 	if (c == NULL || at_us < e->cap_since[m->cap])
@@ -537,7 +536,7 @@ eng_meter_unspend(struct eng *e, uint32_t meter, int64_t at_us, uint32_t nrcpts,
 	bucket_give(&m->rcpts, &c->rcpts, nrcpts, e->now);
 	bucket_give(&m->bytes, &c->bytes, bytes, e->now);
 	if (c->quota != 0)
-		quota_give(e, m, c, at_us);
+		quota_give(e, m, c, at_us, k->day);
 }
 
 void

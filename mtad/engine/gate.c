@@ -9,12 +9,15 @@
  * comes first. Who was not told may not pass those who wait. But who was told at
  * one meter is held up at another only when nothing is left there: if it had to
  * wait in line again, two limits with the same waiters could send them to and
- * fro without end.
+ * fro without end. For the same reason who has no session yet does not stand in
+ * line for what only its queue needs: what is kept for others may come back as
+ * they find no session either.
  */
 #include "engine/engine_i.h"
 
 /* So long a unit is kept for a waiter that opens a session for it. */
 #define TOLD_MIN_US (2 * US_PER_S)
+#define REST_US (100 * US_PER_MS)
 
 static struct waiter *
 waiter_at(const struct eng *e, uint32_t i)
@@ -180,16 +183,35 @@ waiter_new(struct eng *e, enum waiter_kind kind, uint32_t index, uint32_t meter,
 	return wi;
 }
 
+/* Nobody had a use for it. When a whole round has not, something else is in the
+ * way of all, and they need not be asked at once again. */
+static void
+line_unused(struct eng *e, struct line *ln)
+{
+	uint32_t round = 2 * (ln->n + ln->told.n) + 16;
+
+	if (++ln->unused > round)
+		ln->rest_until_us = e->now + REST_US;
+}
+
 void
 eng_unwait(struct eng *e, uint32_t *waiter)
 {
 	uint32_t wi = *waiter, meter;
+	const struct waiter *w;
+	struct line *ln;
+	bool is_told;
 
 	if (wi == 0)
 		return;
-	meter = waiter_at(e, wi)->meter;
+	w = waiter_at(e, wi);
+	meter = w->meter;
+	is_told = w->is_told;
+	ln = &eng_meter(e, meter)->line[w->line];
 	eng_meter(e, meter)->nrefs++;
 	waiter_free(e, wi);
+	if (is_told)
+		line_unused(e, ln);
 	eng_meter_run(e, meter);
 	eng_meter_drop(e, meter);
 }
@@ -216,6 +238,16 @@ queue_park(struct eng *e, uint32_t i, uint32_t meter)
 	eng_queue_park(e, i, WHY_CAP, 0, eng_meter(e, meter)->cap + 1);
 }
 
+/* Who stands in line somewhere stays there: where two limits refuse the same
+ * ones, they would change places without end. But who may not send on a session
+ * that it has does not wait for another one. */
+static bool
+keeps_place(const struct waiter *w, const struct refusal *r)
+{
+	return !w->is_told &&
+	    (w->kind != WAITER_PATH || w->line == r->line || r->is_opening);
+}
+
 void
 eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
     const struct refusal *r, const struct asker *a)
@@ -230,10 +262,10 @@ eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
 		e->cap_blocked[m->cap].refusals++;
 	if (wi != 0) {
 		w = waiter_at(e, wi);
-		if (w->meter == r->meter && w->line == r->line && !w->is_told) {
+		if (keeps_place(w, r)) {
 			if (kind == WAITER_QUEUE)
-				queue_park(e, index, r->meter);
-			return; /* its place stays its own */
+				queue_park(e, index, w->meter);
+			return;
 		}
 		eng_unwait(e, slot);
 	}
@@ -266,13 +298,16 @@ tell(struct eng *e, struct line *ln, uint32_t wi)
 	list_enter(e, wi, LIST_WOKEN);
 }
 
-/* Opening a session may take longer for some. */
+/* Opening a session may take longer for some. One that has not heard of it yet
+ * loses nothing: while outcomes cannot be kept nobody goes anywhere. */
 static int64_t
 told_until_us(const struct eng *e, const struct waiter *w)
 {
 	int64_t us = TOLD_MIN_US;
 	const struct path *p;
 
+	if (w->list == LIST_WOKEN)
+		return e->now + us;
 	if (w->kind == WAITER_PATH) {
 		p = pool_at(&e->paths, w->index);
 		us += 2 * p->setup_us;
@@ -287,6 +322,13 @@ is_serial(const struct eng_limit_conf *c, enum line_kind k)
 	return k == LINE_SEND && (c->bytes.count | c->rcpts.count) != 0;
 }
 
+static int64_t
+told_next_us(const struct eng *e, const struct line *ln)
+{
+	return ln->told.n != 0 ? told_until_us(e, waiter_at(e, ln->told.head)) :
+				 TIME_NEVER;
+}
+
 /* Returns when to look again. */
 static int64_t
 line_run(struct eng *e, uint32_t meter, enum line_kind k)
@@ -299,6 +341,8 @@ line_run(struct eng *e, uint32_t meter, enum line_kind k)
 	while (ln->told.n != 0 &&
 	    told_until_us(e, waiter_at(e, ln->told.head)) <= e->now)
 		waiter_free(e, ln->told.head);
+	if (ln->n != 0 && ln->rest_until_us > e->now)
+		return MIN(told_next_us(e, ln), ln->rest_until_us);
 	while (ln->n != 0) {
 		const struct share *s = pool_at(&e->shares, ln->shares.head);
 		const struct waiter *w = waiter_at(e, s->waiters.head);
@@ -312,9 +356,7 @@ line_run(struct eng *e, uint32_t meter, enum line_kind k)
 		}
 		tell(e, ln, s->waiters.head);
 	}
-	if (ln->told.n != 0)
-		at = MIN(at, told_until_us(e, waiter_at(e, ln->told.head)));
-	return at;
+	return MIN(at, told_next_us(e, ln));
 }
 
 void
@@ -376,6 +418,7 @@ eng_woken_run(struct eng *e)
 		uint32_t index = w->index;
 
 		e->budget--;
+		w->told_us = e->now;
 		list_enter(e, wi, LIST_ROUSED);
 		switch ((enum waiter_kind)w->kind) {
 		case WAITER_PATH:
@@ -430,6 +473,12 @@ eng_waiter_is_told(const struct eng *e, uint32_t waiter)
 	return waiter != 0 && waiter_at(e, waiter)->is_told;
 }
 
+bool
+eng_waiter_is_roused(const struct eng *e, uint32_t waiter)
+{
+	return waiter != 0 && waiter_at(e, waiter)->list == LIST_ROUSED;
+}
+
 /* Something is kept for it at some meter. */
 static bool
 asker_is_told(const struct eng *e, const struct asker *a)
@@ -461,19 +510,22 @@ ask(struct eng *e, const struct asking *k, uint32_t meter, uint8_t level,
 {
 	struct meter *m = eng_meter(e, meter);
 	const struct line *ln = &m->line[line];
+	bool passes = k->is_told || k->a->is_early ||
+	    (k->line == LINE_OPEN && line == LINE_SEND && level != CAP_PATH);
 	int64_t until;
 
 	if (eng_meter_cap(e, m) == NULL)
 		return;
-	if (eng_meter_allows(e, meter, line, k->is_told ? 0 : ln->told.n,
+	if (eng_meter_allows(e, meter, line, passes ? 0 : ln->told.n,
 		k->a->bytes, &until)) {
-		if (k->is_told || ln->n == 0)
+		if (passes || ln->n == 0)
 			return;
 		until = heap_has(&m->timer.node) ? m->timer.node.key : e->now;
 	}
 	if (k->r->meter != 0 && k->r->until_us >= until)
 		return;
-	*k->r = (struct refusal){ meter, (uint8_t)line, level, until };
+	*k->r = (struct refusal){ meter, (uint8_t)line, level,
+		k->line == LINE_OPEN, until };
 }
 
 static void
@@ -586,9 +638,15 @@ eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max)
 static void
 take(struct eng *e, uint32_t *waiter, enum line_kind line)
 {
-	if (eng_waiter_is_told(e, *waiter) &&
-	    waiter_at(e, *waiter)->line == line)
-		waiter_free(e, *waiter);
+	struct waiter *w;
+
+	if (!eng_waiter_is_told(e, *waiter))
+		return;
+	w = waiter_at(e, *waiter);
+	if (w->line != line)
+		return;
+	eng_meter(e, w->meter)->line[line].unused = 0;
+	waiter_free(e, *waiter);
 }
 
 void
@@ -621,6 +679,7 @@ spend(struct eng *e, void *ctx, uint32_t meter)
 		eng_meter_hold(e, m);
 	}
 	eng_meter_spend(e, meter, s->t->rcpts.n, s->bytes);
+	k->day = m->day;
 }
 
 void
@@ -642,8 +701,8 @@ eng_caps_unspend(struct eng *e, uint32_t txn)
 		struct charge *c = pool_at(&e->charges, i);
 
 		if (c->is_spent)
-			eng_meter_unspend(e, c->meter, t->assigned_us,
-			    t->nspent, t->bytes);
+			eng_meter_unspend(e, c, t->assigned_us, t->nspent,
+			    t->bytes);
 		c->is_spent = false;
 		i = c->next;
 	}

@@ -251,6 +251,8 @@ meter_new(struct eng *e, uint32_t cap, const uint32_t val[DIM_N])
 	if (since == 0 && e->begins_spent)
 		since = e->start_us;
 	eng_meter_reset(e, m, since);
+	/* It may only have been asked. */
+	eng_timer_set(e, &m->timer, TIMER_METER, i, e->now + IDLE_US);
 	return i;
 }
 

@@ -32,6 +32,10 @@ struct line {
 	struct ilist shares; /* whose turn it is stands first */
 	struct ilist told;   /* waiters a unit is kept for, oldest first */
 	uint32_t n;          /* waiters that are not told */
+	/* Units in a row that nobody had a use for; after a round of them the
+	 * next one rests until then. */
+	uint32_t unused;
+	int64_t rest_until_us;
 };
 
 /* What a tuple of a limit has used. */
@@ -73,6 +77,7 @@ struct charge {
 	uint32_t meter, next;
 	bool is_held;  /* counts as a session of the meter */
 	bool is_spent; /* was counted as sent */
+	int64_t day;   /* of the meter, then */
 };
 
 enum waiter_kind { WAITER_PATH, WAITER_QUEUE, WAITER_LANE };
@@ -106,12 +111,14 @@ struct asker {
 	uint32_t src;
 	uint32_t host;  /* of the session */
 	uint32_t bytes; /* of the message */
+	bool is_early;  /* no session is at hand: is anything left at all? */
 };
 /* The meter that refuses, and when it may not. */
 struct refusal {
 	uint32_t meter; /* 0 = none */
 	uint8_t line;
 	uint8_t level;    /* enum cap_level: who is refused */
+	bool is_opening;  /* it was asked for a session */
 	int64_t until_us; /* TIME_NEVER: when something is given back */
 };
 
@@ -151,7 +158,7 @@ bool eng_meter_allows(struct eng *e, uint32_t meter, enum line_kind line,
 uint32_t eng_meter_rcpts(struct eng *e, struct meter *m);
 void eng_meter_spend(struct eng *e, uint32_t meter, uint32_t nrcpts,
     uint32_t bytes);
-void eng_meter_unspend(struct eng *e, uint32_t meter, int64_t at_us,
+void eng_meter_unspend(struct eng *e, const struct charge *k, int64_t at_us,
     uint32_t nrcpts, uint32_t bytes);
 void eng_meter_open(struct eng *e, uint32_t meter);
 /* One more session, or transaction, counts. */
@@ -177,6 +184,8 @@ void eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
 void eng_unwait(struct eng *e, uint32_t *waiter);
 void eng_waiter_release(struct eng *e, uint32_t waiter);
 bool eng_waiter_is_told(const struct eng *e, uint32_t waiter);
+/* It was told in this step. */
+bool eng_waiter_is_roused(const struct eng *e, uint32_t waiter);
 /* It has waited, so long, since it was counted. */
 void eng_waiter_count(struct eng *e, uint32_t waiter, uint64_t rcpt_us);
 /* What was kept for it is given to the next, if it has no use for it. */

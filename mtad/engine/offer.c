@@ -109,6 +109,7 @@ eng_lane_admits(struct eng *e, uint32_t lane)
 	while (l->nring != 0) {
 		struct asker a = eng_asker(e, lane, eng_lane_next(e, l), 0);
 
+		a.is_early = true;
 		if (eng_caps_allow(e, &a, LINE_SEND, &r))
 			return true;
 		eng_wait(e, WAITER_QUEUE, a.queue, &r, &a);

@@ -336,6 +336,31 @@ open_one(struct eng *e, uint32_t lane, struct stop *st)
 	return false;
 }
 
+static void
+wait_host(struct eng *e, uint32_t lane, uint32_t host)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	struct host *h;
+
+	if (host == 0 || l->wait_host != 0)
+		return;
+	h = pool_at(&e->hosts, host);
+	l->wait_host = host;
+	il_push_tail(K_WAITER(e), &h->waiters, lane);
+}
+
+/* limit: enum limit_kind + 1. */
+static void
+wait_limit(struct eng *e, uint32_t lane, uint8_t limit)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+
+	if (limit == 0 || l->in_limit != 0)
+		return;
+	l->in_limit = limit;
+	il_push_tail(K_LIMIT(e), &e->limit[limit - 1], lane);
+}
+
 /* Waits for what stopped it: hosts and the node's limits by list and by the
  * earliest time, paths by their own timers and events: when the time of one has
  * come, that one's pump is enough, and no other need be looked at. */
@@ -343,7 +368,6 @@ static void
 park(struct eng *e, uint32_t lane, const struct stop *st)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
-	struct host *h;
 
 	eng_lane_count(e, l);
 	l->is_parked = true;
@@ -354,15 +378,8 @@ park(struct eng *e, uint32_t lane, const struct stop *st)
 		eng_wait(e, WAITER_LANE, lane, &st->cap, &st->asker);
 	if (st->wake_us > e->now)
 		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->wake_us);
-	if (st->host != 0 && l->wait_host == 0) {
-		h = pool_at(&e->hosts, st->host);
-		l->wait_host = st->host;
-		il_push_tail(K_WAITER(e), &h->waiters, lane);
-	}
-	if (st->limit != 0 && l->in_limit == 0) {
-		l->in_limit = st->limit;
-		il_push_tail(K_LIMIT(e), &e->limit[st->limit - 1], lane);
-	}
+	wait_host(e, lane, st->host);
+	wait_limit(e, lane, st->limit);
 }
 
 static void
@@ -456,27 +473,56 @@ site_look_again(struct eng *e, uint32_t site)
 	}
 }
 
-/* What a limit keeps for the path no other can use: it opens a session itself.
- * False when that is not so, or does not go. */
-static bool
+/* What stopped a source of a lane that is parked already: hosts and the node's
+ * limits wake the lane, too. */
+static void
+park_also(struct eng *e, uint32_t lane, const struct stop *st)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+
+	if (!l->is_parked || st->why == WHY_NO_SOURCE) {
+		eng_lane_unpark(e, lane);
+		return;
+	}
+	if (st->wake_us > e->now &&
+	    (!heap_has(&l->timer.node) || l->timer.node.key > st->wake_us))
+		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->wake_us);
+	if (st->cap.meter != 0 && l->waiter == 0)
+		eng_wait(e, WAITER_LANE, lane, &st->cap, &st->asker);
+	wait_host(e, lane, st->host);
+	wait_limit(e, lane, st->limit);
+}
+
+/* What a limit keeps for the path no other can use: it opens a session itself,
+ * for the first lane that it can. If others looked again as well, and something
+ * else is in the way of all, each would wait in line again and be told again
+ * without end. */
+static void
 told_opens(struct eng *e, uint32_t path)
 {
 	struct path *p = pool_at(&e->paths, path);
 	const struct site *s = pool_at(&e->sites, p->site);
-	struct stop st = { .why = WHY_NONE };
-	struct lane *l;
-	uint32_t lane = s->hungry.head;
+	uint32_t lane, next;
 
-	if (!eng_waiter_is_told(e, p->waiter) || e->budget == 0)
-		return false;
-	l = pool_at(&e->lanes, lane);
-	if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
-	    !eng_lane_admits(e, lane))
-		return false;
-	if (p->nopening != 0 && l->pending >= l->ngroups)
-		return true; /* it is on its way */
-	e->budget--;
-	return open_by(e, lane, p->src, -1, &st);
+	for (lane = s->hungry.head; lane != 0; lane = next) {
+		struct lane *l = pool_at(&e->lanes, lane);
+		struct stop st = { .why = WHY_NONE };
+
+		next = l->hungry.next;
+		if (p->nopening != 0 && l->pending >= l->ngroups)
+			return; /* it is on its way */
+		if (e->budget == 0) {
+			eng_lane_unpark(e, lane);
+			return;
+		}
+		if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
+		    !eng_lane_admits(e, lane))
+			continue;
+		e->budget--;
+		if (open_by(e, lane, p->src, -1, &st))
+			return;
+		park_also(e, lane, &st);
+	}
 }
 
 /* Something about the path changed for the better, or its time has come: fills
@@ -530,8 +576,12 @@ eng_path_pump(struct eng *e, uint32_t path)
 		left = s->hungry.n;
 		at = eng_site_first(e, s, src);
 	}
-	if (s->hungry.n == 0 || told_opens(e, path))
+	if (s->hungry.n == 0)
 		return;
+	if (eng_waiter_is_roused(e, p->waiter)) {
+		told_opens(e, path);
+		return;
+	}
 	why = e->budget == 0 ? WHY_NONE : eng_path_open_gate(e, p, &until);
 	if (why == WHY_NONE) {
 		site_look_again(e, site);

@@ -133,6 +133,9 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(conn_cap_reached)                                                    \
 	X(rate_reached)                                                        \
 	X(scheduled)                                                           \
+	X(tuple_rate_reached)                                                  \
+	X(quota_reached)                                                       \
+	X(day_changed)                                                         \
 	X(session_full)                                                        \
 	X(large_streamed)                                                      \
 	X(spilled)                                                             \

@@ -126,4 +126,7 @@ void led_audit(struct ledger *l);
 /* Nothing is queued any more. */
 void led_rest(struct ledger *l);
 
+/* Numbers of its tenant, campaign and pool, 3 = none or the last. */
+bool led_flow(struct ledger *l, const struct msgid *id, uint32_t out[3]);
+
 #endif

@@ -287,3 +287,16 @@ led_shares(struct ledger *l)
 	}
 	l->looked_us = l->now_us;
 }
+
+bool
+led_flow(struct ledger *l, const struct msgid *id, uint32_t out[3])
+{
+	const struct led_inst *in = led_by_id(l, id);
+
+	if (!in)
+		return false;
+	out[0] = in->tenant;
+	out[1] = in->campaign;
+	out[2] = in->pool;
+	return true;
+}

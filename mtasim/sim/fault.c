@@ -155,6 +155,7 @@ on_reload(struct sim *s)
 		return;
 	s->conf_now = (uint32_t)rng_below(dice(s, DICE_FAULT), s->plan.nconfs);
 	s->conf_used[s->conf_now] = true;
+	plan_meters(s);
 	s->marks->n[MARK_reloaded]++;
 	sim_fault(s, "reload", SL(""));
 	host_reload(s);

@@ -332,6 +332,7 @@ host_gone(struct host *h)
 	sim_zone_forget(s);
 	led_crash(s->ledger);
 	lim_crash(s->limits);
+	met_crash(s->meters);
 	h->given = h->applied = 0;
 	h->is_crashing = false;
 	keep_crash(h);

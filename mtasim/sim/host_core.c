@@ -69,6 +69,10 @@ op_open(void *ctx, const struct core_open *o)
 	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);
+	met_opened(h->s->meters, o->session,
+	    &(struct met_who){ .source = number_of(o->source_name),
+		.provider = plan_provider(site) },
+	    h->s->now_us, sim_wall(h->s));
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -82,6 +86,25 @@ op_open(void *ctx, const struct core_open *o)
 	to_out(h, &p->post);
 }
 
+static uint32_t
+known(uint32_t number)
+{
+	return number == 3 ? MET_UNKNOWN : number;
+}
+
+static void
+meters_assigned(struct sim *s, const struct job *j)
+{
+	uint32_t v[3] = { 3, 3, 3 };
+	struct met_who w;
+
+	led_flow(s->ledger, &j->id, v);
+	w = (struct met_who){ known(v[0]), known(v[1]), known(v[2]),
+		MET_UNKNOWN, MET_UNKNOWN };
+	met_assigned(s->meters, j->session, j->txn, j->n, &w, s->now_us,
+	    sim_wall(s));
+}
+
 static void
 op_assign(void *ctx, struct job *j)
 {
@@ -93,6 +116,7 @@ op_assign(void *ctx, struct job *j)
 	sim_trace(h->s, &j->id, sizeof(j->id));
 	led_assigned(h->s->ledger, j);
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
+	meters_assigned(h->s, j);
 	j->post.kind = POST_ASSIGN;
 	to_out(h, &j->post);
 }
@@ -258,6 +282,7 @@ session_down(struct host *h, struct post_session *p)
 	    copy.outcome.stage == STAGE_STARTTLS)
 		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
 	lim_closed(h->s->limits, copy.session);
+	met_closed(h->s->meters, copy.session);
 	led_session_down(h->s->ledger, copy.session);
 	p->post.kind = POST_SESSION_FREE;
 	to_out(h, &p->post);
@@ -283,6 +308,7 @@ result(struct host *h, struct job *j)
 			((uint64_t)j->rcpt[i].number << 32));
 	}
 	led_result(s->ledger, j);
+	met_result(s->meters, j->session, j->txn, unsent && !j->is_sent);
 	if (is_open) {
 		shape = plan_shape(s, lim_site(s->limits, j->session),
 		    lim_source(s->limits, j->session));

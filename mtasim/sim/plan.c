@@ -111,6 +111,125 @@ write_client(struct sim *s, struct buf *b)
 	put(s, b, "idle: %us }\n", 1, 20);
 }
 
+/* ---- limits on tuples ---------------------------------------------------------- */
+
+#define ZONE_FIRST_HOUR 23 /* when a world begins */
+
+uint32_t
+plan_provider(uint32_t site)
+{
+	return site % 3 == 2 ? MET_NONE : site % 3;
+}
+
+static void
+write_providers(const struct sim *s, struct buf *b)
+{
+	buf_addz(b, "provider:\n");
+	for (uint32_t v = 0; v < 2; v++) {
+		buf_addf(b, "  v%u: { mx: [x%u.example", v, v);
+		for (uint32_t i = v; i < s->plan.nsites; i += 3)
+			buf_addf(b, ", g%u.example", i);
+		buf_addz(b, "] }\n");
+	}
+}
+
+/* A zone in which a day ends soon after the world begins. */
+static void
+write_zone(struct sim *s, struct buf *b)
+{
+	uint32_t hour = (uint32_t)(sim_wall(s) / US_PER_S / 3600 % 24);
+	int east = ZONE_FIRST_HOUR - (int)hour;
+
+	if (east > 12)
+		east -= 24;
+	if (east < -12)
+		east += 24;
+	buf_addf(b, ", zone: Etc/GMT%+d", -east);
+}
+
+/* One of each kind: a path's, a queue's, and what speaks of both. */
+static void
+write_tuples(struct sim *s, struct buf *b)
+{
+	buf_addz(b, "limit:\n  none: { per: node, connections: 1000 }\n");
+	if (coin(s, 50)) {
+		put(s, b, "  a: { per: provider, rate: %u/10s, ", 20, 80);
+		put(s, b, "burst: %u }\n", 1, 9);
+	}
+	if (coin(s, 40)) {
+		put(s, b, "  b: { per: source, connections: %u, ", 2, 8);
+		put(s, b, "connection_rate: %u/10s, ", 3, 30);
+		put(s, b, "connection_burst: %u }\n", 1, 6);
+	}
+	if (coin(s, 40)) {
+		put(s, b, "  c: { per: tenant, rate: %u/10s, ", 10, 60);
+		put(s, b, "burst: %u, ", 1, 9);
+		put(s, b, "quota: %u/10m }\n", 60, 300);
+	}
+	/* A queue that is full for days is offered mail all the time. */
+	if (coin(s, 40) && !sim_has(s, SIM_F_exhaust)) {
+		put(s, b, "  d: { where: { tenant: t0 }, quota: %u/day", 30,
+		    300);
+		write_zone(s, b);
+		buf_addz(b, " }\n");
+	}
+	if (coin(s, 40)) {
+		put(s, b, "  e: { per: [tenant, source], rate: %u/10s, ", 8,
+		    60);
+		put(s, b, "burst: %u }\n", 1, 5);
+	}
+	if (coin(s, 40)) {
+		put(s, b, "  f: { per: [source, provider], ramp: %u/60s, ", 1,
+		    6);
+		put(s, b, "connections: %u }\n", 1, 6);
+	}
+	if (coin(s, 30)) {
+		put(s, b, "  g: { per: [campaign, pool], connections: %u, ", 1,
+		    6);
+		put(s, b, "recipient_rate: %u/10s, ", 40, 200);
+		put(s, b, "recipient_burst: %u }\n", 10, 100);
+	}
+	if (coin(s, 30))
+		put(s, b, "  h: { quota: %u/5m }\n", 200, 900);
+}
+
+void
+plan_meters(struct sim *s)
+{
+	const struct conf *used[SIM_CONFS];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->plan.nconfs; i++)
+		if (s->conf_used[i])
+			used[n++] = s->plan.conf[i];
+	met_confs(s->meters, used, n,
+	    sim_has(s, SIM_F_clock) &&
+		(sim_has(s, SIM_F_crash) || sim_has(s, SIM_F_stop)));
+}
+
+/* The tuples of a world are the same in all configurations, and mostly their
+ * numbers. */
+static void
+write_limits_of_tuples(struct sim *s, struct buf *b)
+{
+	struct plan *p = &s->plan;
+
+	if (!sim_has(s, SIM_F_tuples))
+		return;
+	write_providers(s, b);
+	if (p->tuples == NULL || coin(s, 30)) {
+		struct buf t;
+
+		buf_init(&t, 1u << 14);
+		write_tuples(s, &t);
+		mem_free(p->tuples);
+		p->tuples = mem_get(t.n + 1);
+		memcpy(p->tuples, t.p, t.n);
+		buf_free(&t);
+	}
+	buf_addz(b, p->tuples);
+}
+
 static struct conf *
 conf_make(struct sim *s, uint32_t number)
 {
@@ -136,6 +255,7 @@ conf_make(struct sim *s, uint32_t number)
 		if (coin(s, 50))
 			write_limits(s, &b, pattern, 1);
 	}
+	write_limits_of_tuples(s, &b);
 	put(s, &b, "retry: { first: %us, ", 5, 60);
 	put(s, &b, "max: %us, ", 60, 300);
 	put(s, &b, "factor: %u, ", 1, 4);
@@ -217,6 +337,8 @@ bound(const struct sim *s)
 		}
 		worst = MAX(worst, sum + plan_layers_us(s));
 	}
+	if (sim_has(s, SIM_F_tuples)) /* days and windows that are used up */
+		us += 30 * INT64_C(86400) * US_PER_S;
 	return us + worst;
 }
 
@@ -227,6 +349,9 @@ plan_make(struct sim *s)
 	uint32_t scale = s->opts->is_large ? 10 : 1;
 
 	p->features = features(s);
+	/* Both name providers, each its own. */
+	if (sim_has(s, SIM_F_layers))
+		p->features &= ~(UINT64_C(1) << SIM_F_tuples);
 	p->messages = pick(s, 480, 1080) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)
@@ -263,6 +388,7 @@ plan_free(struct plan *p)
 {
 	for (uint32_t i = 0; i < p->nconfs; i++)
 		conf_free(p->conf[i]);
+	mem_free(p->tuples);
 }
 
 /* ---- questions ------------------------------------------------------------------------ */

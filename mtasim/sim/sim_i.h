@@ -7,6 +7,7 @@
 
 #include "check/ledger.h"
 #include "check/limits.h"
+#include "check/meters.h"
 #include "relay/relay.h"
 #include "sim/fiber.h"
 #include "sim/sim.h"
@@ -91,6 +92,7 @@ struct plan {
 	uint64_t features;
 	uint32_t messages, rcpts_max;
 	int64_t load_us, heal_us; /* from the start */
+	char *tuples;             /* the limits on them, as text */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
 	uint32_t nconfs;
@@ -125,6 +127,7 @@ struct sim {
 	struct marks *marks;
 	struct ledger *ledger;
 	struct limits *limits;
+	struct meters *meters;
 	struct host *host;
 	struct sim_host *receivers; /* SIM_SITES * SIM_HOSTS */
 	struct client *clients;
@@ -194,6 +197,10 @@ struct conf *plan_parse(struct sim *s, struct slice text);
 int64_t plan_layers_us(const struct sim *s);
 /* The name of a host of a site; dst of 32 bytes. */
 void sim_host_name(uint32_t site, uint32_t i, char *dst);
+/* The number of a site's provider, MET_NONE. */
+uint32_t plan_provider(uint32_t site);
+/* Which limits on tuples may hold is told. */
+void plan_meters(struct sim *s);
 const struct conf *sim_conf(const struct sim *s);
 
 /* peer.c: receivers */

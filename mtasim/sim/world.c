@@ -122,8 +122,9 @@ step(struct sim *s)
 	sim_trace_u64(s, (uint64_t)s->now_us);
 	t->fn(t->arg);
 	unsynced(s);
+	/* A tenant may be held up by a limit of its own. */
 	if (s->report->events % SHARES_EVERY == 0 &&
-	    !sim_has(s, SIM_F_dns_move))
+	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
@@ -198,6 +199,8 @@ make(struct sim *s)
 	s->conf_used[0] = true;
 	s->ledger = led_new(s->story, s->marks);
 	s->limits = lim_new(s->story, s->marks);
+	s->meters = met_new(s->marks);
+	plan_meters(s);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
 	sim_load_make(s);
 	sim_zone_make(s);
@@ -220,6 +223,7 @@ unmake(struct sim *s)
 	links_free(s);
 	led_free(s->ledger);
 	lim_free(s->limits);
+	met_free(s->meters);
 	plan_free(&s->plan);
 	heap_free(&s->heap);
 }

@@ -1,0 +1,469 @@
+/*
+ * check/meters.c - limits on tuples, counted from outside.
+ *
+ * A row is a tuple of values under one limit. A rate is owed what its bucket has
+ * not made good; a quota is the times of what was sent, looked at for the window
+ * that ends with each; connections are counted as they come and go.
+ */
+#include "check/meters.h"
+
+#define CAPS 16u
+#define ROWS_MAX 4096u
+#define ROWS_OF_ONE 16u /* that one transaction counts in */
+
+enum val { VAL_TENANT, VAL_CAMPAIGN, VAL_POOL, VAL_SOURCE, VAL_PROVIDER, VALS };
+
+struct cap {
+	struct conf_limit c; /* the loosest numbers */
+	bool is_sure;        /* every configuration has it */
+	bool speaks[VALS];   /* apart for each of these */
+	uint32_t where[VALS];
+};
+
+struct row {
+	uint32_t cap, val[VALS];
+	uint32_t conns;
+	int64_t ramp_us;
+	/* Owed, in microseconds x count: transactions, recipients, sessions. */
+	int64_t txns, rcpts, opens, at_us;
+	int64_t *times; /* of what was sent */
+	uint32_t n, cap_n;
+	int64_t day;
+	uint32_t day_n;
+};
+
+struct flight {
+	struct handle session, txn; /* txn none: the session itself */
+	uint32_t nrcpts, nrows;
+	struct met_who who;
+	int64_t at_us;
+	uint32_t row[ROWS_OF_ONE];
+	int64_t day[ROWS_OF_ONE]; /* that it was counted in */
+};
+
+struct meters {
+	struct marks *marks;
+	struct cap caps[CAPS];
+	uint32_t ncaps;
+	const struct conf *zones; /* whose zones the caps mean */
+	struct row *rows;
+	uint32_t nrows;
+	struct flight *flights;
+	uint32_t nflights, flights_cap;
+	int64_t now_us, wall_us;
+};
+
+struct meters *
+met_new(struct marks *marks)
+{
+	struct meters *m = mem_get(sizeof(*m));
+
+	m->marks = marks;
+	m->rows = mem_get(ROWS_MAX * sizeof(*m->rows));
+	return m;
+}
+
+void
+met_free(struct meters *m)
+{
+	for (uint32_t i = 0; i < m->nrows; i++)
+		mem_free(m->rows[i].times);
+	mem_free(m->rows);
+	mem_free(m->flights);
+	mem_free(m);
+}
+
+/* ---- the limits ------------------------------------------------------------------ */
+
+static const enum eng_dim dim_of[VALS] = { DIM_TENANT, DIM_CAMPAIGN, DIM_POOL,
+	DIM_SOURCE, DIM_PROVIDER };
+
+/* The number at the end of a name. */
+static uint32_t
+number(struct slice name)
+{
+	uint64_t n;
+
+	name.p++;
+	name.n--;
+	ASSERT(slice_u64(name, 1000, &n) == 0);
+	return (uint32_t)n;
+}
+
+static void
+cap_read(struct cap *k, const struct conf_limit *c)
+{
+	*k = (struct cap){ .c = *c, .is_sure = true };
+	for (int v = 0; v < VALS; v++) {
+		struct slice w = c->where[dim_of[v]];
+
+		k->where[v] = w.n ? number(w) : MET_NONE;
+		for (uint32_t i = 0; i < c->nper; i++)
+			k->speaks[v] |= c->per[i] == dim_of[v];
+	}
+}
+
+/* The looser of two rates of one period; none is the loosest. */
+static void
+loosen(uint32_t *count, uint32_t *burst, uint32_t count2, uint32_t burst2)
+{
+	*count = *count && count2 ? MAX(*count, count2) : 0;
+	*burst = MAX(*burst, burst2);
+}
+
+static void
+cap_loosen(struct cap *k, const struct conf_limit *b)
+{
+	struct conf_limit *a = &k->c;
+
+	a->conns_max =
+	    a->conns_max && b->conns_max ? MAX(a->conns_max, b->conns_max) : 0;
+	loosen(&a->conn_rate, &a->conn_burst, b->conn_rate, b->conn_burst);
+	loosen(&a->ramp, &a->ramp_start, b->ramp, b->ramp_start);
+	loosen(&a->rate, &a->burst, b->rate, b->burst);
+	loosen(&a->rcpt_rate, &a->rcpt_burst, b->rcpt_rate, b->rcpt_burst);
+	a->quota = a->quota && b->quota ? MAX(a->quota, b->quota) : 0;
+}
+
+static const struct conf_limit *
+limit_find(const struct conf *c, struct slice name)
+{
+	for (uint32_t i = 0; i < c->ncaps; i++)
+		if (slice_eq(c->caps[i].name, name))
+			return &c->caps[i];
+	return NULL;
+}
+
+void
+met_confs(struct meters *m, const struct conf *const *confs, uint32_t n,
+    bool clock_lies)
+{
+	const struct conf_limit *l;
+
+	m->zones = confs[0];
+	m->ncaps = MIN(confs[0]->ncaps, CAPS);
+	for (uint32_t i = 0; i < m->ncaps; i++) {
+		cap_read(&m->caps[i], &confs[0]->caps[i]);
+		for (uint32_t k = 1; k < n; k++) {
+			l = limit_find(confs[k], m->caps[i].c.name);
+			if (l)
+				cap_loosen(&m->caps[i], l);
+			else
+				m->caps[i].is_sure = false;
+		}
+		if (clock_lies && m->caps[i].c.quota_us)
+			m->caps[i].c.quota = 0;
+	}
+}
+
+/* ---- rows ------------------------------------------------------------------------- */
+
+/* Does the limit speak of it? */
+static bool
+belongs(const struct cap *k, const uint32_t val[VALS])
+{
+	for (int v = 0; v < VALS; v++) {
+		bool looks = k->speaks[v] || k->where[v] != MET_NONE;
+
+		if (looks && (val[v] == MET_UNKNOWN || val[v] == MET_NONE))
+			return false;
+		if (k->where[v] != MET_NONE && k->where[v] != val[v])
+			return false;
+	}
+	return true;
+}
+
+/* Mail of many tenants, campaigns and pools goes over one session. */
+static bool
+is_of_mail(const struct cap *k)
+{
+	for (int v = VAL_TENANT; v <= VAL_POOL; v++)
+		if (k->speaks[v] || k->where[v] != MET_NONE)
+			return true;
+	return false;
+}
+
+static struct row *
+row_get(struct meters *m, uint32_t cap, const uint32_t val[VALS])
+{
+	const struct cap *k = &m->caps[cap];
+	struct row *r;
+
+	for (uint32_t i = 0; i < m->nrows; i++) {
+		bool is_it = m->rows[i].cap == cap;
+
+		for (int v = 0; v < VALS; v++)
+			is_it &= !k->speaks[v] || m->rows[i].val[v] == val[v];
+		if (is_it)
+			return &m->rows[i];
+	}
+	ASSERT(m->nrows < ROWS_MAX);
+	r = &m->rows[m->nrows++];
+	*r = (struct row){ .cap = cap, .at_us = m->now_us, .day = INT64_MIN };
+	memcpy(r->val, val, sizeof(r->val));
+	return r;
+}
+
+static void
+broken(const struct meters *m, const struct row *r, const char *what,
+    double have, double most)
+{
+	struct slice name = m->caps[r->cap].c.name;
+
+	check_fail("no limit on a tuple is exceeded", 0,
+	    "limit %.*s, t%d c%d p%d s%d v%d: %s: %.3f|at most %.3f", SLF(name),
+	    (int)r->val[0], (int)r->val[1], (int)r->val[2], (int)r->val[3],
+	    (int)r->val[4], what, have, most);
+}
+
+/* ---- counting ---------------------------------------------------------------------- */
+
+static void
+pay(int64_t *owed, uint32_t count, int64_t passed)
+{
+	if (count && passed >= *owed / count + 1)
+		*owed = 0;
+	else
+		*owed -= passed * count;
+}
+
+static void
+row_pass(struct meters *m, struct row *r)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	int64_t passed = m->now_us - r->at_us;
+
+	pay(&r->txns, c->rate, passed);
+	pay(&r->rcpts, c->rcpt_rate, passed);
+	pay(&r->opens, c->conn_rate, passed);
+	r->txns = MAX(r->txns, 0);
+	r->rcpts = MAX(r->rcpts, 0);
+	r->opens = MAX(r->opens, 0);
+	r->at_us = m->now_us;
+}
+
+/* n more of what a rate allows. */
+static void
+owe(const struct meters *m, const struct row *r, const char *what,
+    int64_t *owed, uint32_t n, uint32_t count, int64_t period_us,
+    uint32_t burst)
+{
+	if (!count)
+		return;
+	*owed += n * period_us;
+	if (*owed > (int64_t)burst * period_us)
+		broken(m, r, what, (double)*owed / (double)period_us, burst);
+	if (*owed > (int64_t)(burst - 1) * period_us)
+		m->marks->n[MARK_tuple_rate_reached]++;
+}
+
+static void
+quota(struct meters *m, struct row *r)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	const struct tzone *z = &m->zones->zones[c->zone]->zone;
+	uint32_t n = 0;
+	int64_t day;
+
+	if (r->n == r->cap_n) {
+		r->cap_n = MAX(2 * r->cap_n, 64u);
+		r->times = mem_grow(r->times, r->cap_n * sizeof(*r->times));
+		ASSERT(r->times);
+	}
+	r->times[r->n++] = m->now_us;
+	day = zone_day(z, m->wall_us / US_PER_S);
+	r->day_n = day > r->day ? 1 : r->day_n + 1;
+	m->marks->n[MARK_day_changed] += r->day != INT64_MIN && day > r->day;
+	r->day = MAX(r->day, day);
+	if (!c->quota)
+		return;
+	if (!c->quota_us)
+		n = r->day_n;
+	else
+		for (uint32_t i = r->n;
+		     i-- > 0 && r->times[i] > m->now_us - c->quota_us;)
+			n++;
+	if (n > c->quota)
+		broken(m, r, c->quota_us ? "quota" : "quota of a day", n,
+		    c->quota);
+	m->marks->n[MARK_quota_reached] += n == c->quota;
+}
+
+static void
+conns(struct meters *m, struct row *r)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	int64_t up;
+
+	if (r->conns++ == 0)
+		r->ramp_us = m->now_us;
+	if (c->conns_max && r->conns > c->conns_max)
+		broken(m, r, "connections", r->conns, c->conns_max);
+	if (!c->ramp)
+		return;
+	up = c->ramp_start +
+	    (m->now_us - r->ramp_us) * c->ramp / c->ramp_period_us;
+	if (r->conns > up)
+		broken(m, r, "connections that grow", r->conns, (double)up);
+}
+
+static struct flight *
+flight_new(struct meters *m, struct handle session, struct handle txn,
+    uint32_t nrcpts)
+{
+	struct flight *f;
+
+	if (m->nflights == m->flights_cap) {
+		m->flights_cap = MAX(2 * m->flights_cap, 64u);
+		m->flights =
+		    mem_grow(m->flights, m->flights_cap * sizeof(*m->flights));
+		ASSERT(m->flights);
+	}
+	f = &m->flights[m->nflights++];
+	*f = (struct flight){ .session = session,
+		.txn = txn,
+		.nrcpts = nrcpts,
+		.at_us = m->now_us };
+	return f;
+}
+
+static void
+values(const struct met_who *w, uint32_t val[VALS])
+{
+	val[VAL_TENANT] = w->tenant;
+	val[VAL_CAMPAIGN] = w->campaign;
+	val[VAL_POOL] = w->pool;
+	val[VAL_SOURCE] = w->source;
+	val[VAL_PROVIDER] = w->provider;
+}
+
+void
+met_opened(struct meters *m, struct handle session, const struct met_who *who,
+    int64_t now_us, int64_t wall_us)
+{
+	struct flight *f;
+	uint32_t val[VALS];
+
+	m->now_us = now_us;
+	m->wall_us = wall_us;
+	values(who, val);
+	f = flight_new(m, session, HANDLE_NONE, 0);
+	f->who = *who;
+	for (uint32_t i = 0; i < m->ncaps; i++) {
+		const struct cap *k = &m->caps[i];
+		struct row *r;
+
+		if (!k->is_sure || is_of_mail(k) || !belongs(k, val))
+			continue;
+		r = row_get(m, i, val);
+		row_pass(m, r);
+		owe(m, r, "connections opened", &r->opens, 1, k->c.conn_rate,
+		    k->c.conn_period_us, k->c.conn_burst);
+		conns(m, r);
+		ASSERT(f->nrows < ROWS_OF_ONE);
+		f->row[f->nrows++] = (uint32_t)(r - m->rows);
+	}
+}
+
+void
+met_assigned(struct meters *m, struct handle session, struct handle txn,
+    uint32_t nrcpts, const struct met_who *who, int64_t now_us, int64_t wall_us)
+{
+	struct met_who w = *who;
+	struct flight *f;
+	uint32_t val[VALS];
+
+	m->now_us = now_us;
+	m->wall_us = wall_us;
+	for (uint32_t i = 0; i < m->nflights; i++)
+		if (handle_eq(m->flights[i].session, session)) {
+			w.source = m->flights[i].who.source;
+			w.provider = m->flights[i].who.provider;
+			break;
+		}
+	values(&w, val);
+	f = flight_new(m, session, txn, nrcpts);
+	f->who = w;
+	for (uint32_t i = 0; i < m->ncaps; i++) {
+		const struct cap *k = &m->caps[i];
+		struct row *r;
+
+		if (!k->is_sure || !belongs(k, val))
+			continue;
+		r = row_get(m, i, val);
+		row_pass(m, r);
+		owe(m, r, "transactions", &r->txns, 1, k->c.rate,
+		    k->c.period_us, k->c.burst);
+		owe(m, r, "recipients", &r->rcpts, nrcpts, k->c.rcpt_rate,
+		    k->c.rcpt_period_us, k->c.rcpt_burst);
+		quota(m, r);
+		if (is_of_mail(k))
+			conns(m, r);
+		ASSERT(f->nrows < ROWS_OF_ONE);
+		f->day[f->nrows] = r->day;
+		f->row[f->nrows++] = (uint32_t)(r - m->rows);
+	}
+}
+
+/* ---- and back ------------------------------------------------------------------------ */
+
+static void
+unspend(struct meters *m, const struct flight *f, struct row *r, int64_t day)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	uint32_t i = r->n;
+
+	r->txns = MAX(r->txns - c->period_us, 0);
+	r->rcpts = MAX(r->rcpts - f->nrcpts * c->rcpt_period_us, 0);
+	while (i > 0 && r->times[i - 1] != f->at_us)
+		i--;
+	if (i == 0)
+		return;
+	r->n--;
+	memmove(&r->times[i - 1], &r->times[i],
+	    (r->n - i + 1) * sizeof(*r->times));
+	r->day_n -= day == r->day && r->day_n != 0;
+}
+
+static void
+flight_end(struct meters *m, uint32_t at, bool is_unsent)
+{
+	const struct flight *f = &m->flights[at];
+	bool is_txn = !handle_is_none(f->txn);
+
+	for (uint32_t i = 0; i < f->nrows; i++) {
+		struct row *r = &m->rows[f->row[i]];
+
+		if (is_txn && is_unsent)
+			unspend(m, f, r, f->day[i]);
+		r->conns -= is_txn == is_of_mail(&m->caps[r->cap]);
+	}
+	m->flights[at] = m->flights[--m->nflights];
+}
+
+void
+met_result(struct meters *m, struct handle session, struct handle txn,
+    bool is_unsent)
+{
+	for (uint32_t i = 0; i < m->nflights; i++)
+		if (handle_eq(m->flights[i].session, session) &&
+		    handle_eq(m->flights[i].txn, txn)) {
+			flight_end(m, i, is_unsent);
+			return;
+		}
+}
+
+void
+met_closed(struct meters *m, struct handle session)
+{
+	for (uint32_t i = m->nflights; i-- > 0;)
+		if (handle_eq(m->flights[i].session, session))
+			flight_end(m, i, true);
+}
+
+void
+met_crash(struct meters *m)
+{
+	while (m->nflights != 0)
+		flight_end(m, m->nflights - 1, false);
+}
