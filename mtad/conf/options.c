@@ -747,8 +747,7 @@ static const struct opt top[] = {
 		    "all mail that matches `where`, apart for each value, or "
 		    "combination of values, of what `per` names. All that "
 		    "apply must agree; mail without a value that `per` "
-		    "names is not limited. `mtad limits` shows what they have "
-		    "used and who waits for them (see limits.md)." },
+		    "names is not limited (see limits.md)." },
 	PROVIDERS(struct conf, own.),
 	{ "shaping", OPT_PATH, AT(shaping),
 	    COUNT(struct conf, nshaping, CONF_SHAPING_MAX),
