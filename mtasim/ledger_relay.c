@@ -4,7 +4,8 @@
  *
  * Events name a recipient, whose address names the message. Those that name
  * only the relay's own id are understood when a Reception of that id was read
- * before. A record may stand twice after a crash; saying it twice changes
+ * before, or that it was taken over: of nodes that hand mail over to each other
+ * all logs are read. A record may stand twice after a crash; saying it twice changes
  * nothing here.
  */
 #include <jansson.h>
@@ -107,7 +108,7 @@ take_event(struct ledger *g, const json_t *event)
 			fate_by_relay_id(g, id, SL(""), fate);
 		return;
 	}
-	if (slice_eq(type, SL("Reception")))
+	if (slice_eq(type, SL("Reception")) || slice_eq(type, SL("TakenOver")))
 		relay_id_learn(g, id, sim);
 	e = fate != 0 ? ledger_find(g, sim, k) : NULL;
 	if (e != NULL)
