@@ -28,7 +28,7 @@
 #define CONN_USUAL 1500u
 #define GROWS_STEPS 24u /* that more has come than left */
 /* An outage that has lasted longer may last any time. */
-#define FORESEEN_US (1800 * US_PER_S)
+#define FORESEEN_US (1500 * US_PER_S)
 #define SEEN_MIN 8u /* attempts that say something about the rate */
 
 /* What comes and goes by turns, such as a path that backs off, varies less over
@@ -392,7 +392,7 @@ tail_guess(const struct eng *e, struct guess base, uint64_t n,
 		rounds_us(e, n * first->hi, again->hi, attempts, 70),
 	};
 
-	base.lo += add.lo - mul_div(add.lo, jitter, 200);
+	base.lo += add.lo - mul_div(add.lo, jitter, 100);
 	base.mid += add.mid;
 	base.hi += add.hi + mul_div(add.hi, jitter, 100);
 	return base;
@@ -488,6 +488,12 @@ line_of(const struct eng *e, const struct known *k, uint64_t n)
 	struct guess w =
 	    k->v.n >= SEEN_MIN ? line_guess(&k->v, n) : line_unseen(e, k->q, n);
 
+	/* Who has been slowed down climbs again. */
+	if (k->why == WHY_SLOWED) {
+		w.lo = mul_div(w.lo, 76, 100);
+		w.mid = mul_div(w.mid, 85, 100);
+		w.hi = mul_div(w.hi, 94, 100);
+	}
 	if (!k->is_out && k->next_us > k->now_us)
 		add(&w, k->next_us - k->now_us);
 	return w;
