@@ -55,7 +55,9 @@ void led_heard_250(struct ledger *l, uint32_t n, uint32_t k, struct slice id);
 
 /* ---- the way out ---------------------------------------------------------------- */
 
-void led_assigned(struct ledger *l, const struct job *j);
+void led_assigned(struct ledger *l, const struct job *j, uint32_t source);
+/* Sources may have come and gone: who shall keep his may have another. */
+void led_unpin(struct ledger *l);
 void led_result(struct ledger *l, const struct job *j);
 /* The session is over; what it never reported was not sent. A result that
  * comes later is nobody's. */

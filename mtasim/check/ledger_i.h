@@ -28,7 +28,9 @@ struct led_rcpt {
 	uint8_t klass;   /* final class, OUTCOME_NONE = open */
 	bool is_durable; /* the final outcome is on the medium */
 	bool is_waived;  /* its due time no longer holds, perhaps */
-	bool is_pinned;  /* it may have to wait for one source */
+	uint8_t from,
+	    pin;        /* source + 1 of its last flight; that it shall keep */
+	bool is_pinned; /* it may have to wait for one source */
 	bool is_owed, is_held, is_flying, is_reverted;
 	bool is_booked;            /* its Reception is in the log */
 	bool found_owed, was_owed; /* by the last start, and by us then */

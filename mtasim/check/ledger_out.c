@@ -43,8 +43,29 @@ led_land(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 	return false;
 }
 
+/* Who was greylisted, or met a block, is seen from the same source again. */
+static void
+keeps_source(const struct led_inst *in, struct led_rcpt *c, uint8_t source)
+{
+	if (c->pin != 0 && c->pin != source)
+		check_fail("who was greylisted or blocked keeps its source",
+		    in->n,
+		    "m%u r%u is assigned to source %u|it was refused at source "
+		    "%u for what that is",
+		    in->n, c->k, source - 1u, c->pin - 1u);
+	c->from = source;
+}
+
 void
-led_assigned(struct ledger *l, const struct job *j)
+led_unpin(struct ledger *l)
+{
+	for (uint32_t i = 0; i < l->n; i++)
+		for (uint32_t k = 0; k < l->inst[i].nrcpt; k++)
+			l->inst[i].rcpt[k].pin = l->inst[i].rcpt[k].from = 0;
+}
+
+void
+led_assigned(struct ledger *l, const struct job *j, uint32_t source)
 {
 	struct led_inst *in = led_by_id(l, &j->id);
 
@@ -72,6 +93,7 @@ led_assigned(struct ledger *l, const struct job *j)
 			check_fail("what is held stays", in->n,
 			    "m%u r%u is assigned|an operator holds it", in->n,
 			    c->k);
+		keeps_source(in, c, (uint8_t)(source + 1));
 		led_time_assigned(l, in, c);
 		c->is_flying = true;
 		c->is_waived = false;
@@ -92,6 +114,17 @@ pins(const struct outcome *o)
 		o->judged.scope == SCOPE_NETBLOCK);
 }
 
+static bool
+pins_for_sure(const struct outcome *o)
+{
+	if (!o->is_judged || o->klass != OUTCOME_TRANSIENT)
+		return false;
+	if (o->judged.kind == KIND_GREYLIST)
+		return true;
+	return o->judged.kind == KIND_THROTTLE &&
+	    o->judged.scope == SCOPE_SOURCE;
+}
+
 /* The flight is over; may a receiver have taken it? */
 static void
 landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
@@ -102,6 +135,8 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 	c->is_flying = false;
 	c->told_us = l->now_us;
 	c->is_pinned |= pins(o);
+	if (pins_for_sure(o))
+		c->pin = c->from;
 	/* A fault of ours: the engine gives it a rest and writes nothing. */
 	if (o->stage == STAGE_LOCAL)
 		c->told_us += LOCAL_REST_US;

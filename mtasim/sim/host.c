@@ -409,6 +409,7 @@ host_reload(struct sim *s)
 	led_retry(s->ledger, &h->conf->retry);
 	led_weights(s->ledger, h->conf);
 	core_clock(h->core, s->now_us, sim_wall(s));
+	led_unpin(s->ledger);
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);
 }

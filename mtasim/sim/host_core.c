@@ -114,7 +114,7 @@ op_assign(void *ctx, struct job *j)
 		lim_source(h->s->limits, j->session));
 
 	sim_trace(h->s, &j->id, sizeof(j->id));
-	led_assigned(h->s->ledger, j);
+	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	meters_assigned(h->s, j);
 	j->post.kind = POST_ASSIGN;
