@@ -230,12 +230,6 @@ lim_sessions(const struct limits *l)
 }
 
 uint32_t
-lim_source(struct limits *l, struct handle h)
-{
-	return session(l, h)->source;
-}
-
-uint32_t
 lim_site(struct limits *l, struct handle h)
 {
 	return session(l, h)->site;

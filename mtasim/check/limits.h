@@ -44,7 +44,6 @@ void lim_tls_told(struct limits *l, struct handle session, bool ok,
 /* All sessions are gone; what they had not reported may have been sent. What
  * the rates are owed they are owed still. */
 void lim_crash(struct limits *l);
-uint32_t lim_source(struct limits *l, struct handle session);
 uint32_t lim_site(struct limits *l, struct handle session);
 uint32_t lim_source(struct limits *l, struct handle session);
 uint32_t lim_sessions(const struct limits *l);
