@@ -98,6 +98,9 @@ struct conf_campaign {
 struct conf_tenant {
 	struct slice name;
 	uint16_t weight;
+	uint16_t zone; /* index: conf.zones */
+	uint32_t nquiet;
+	struct eng_quiet quiet[ENG_QUIET_MAX];
 	bool is_hurry; /* its mail that says nothing else */
 	uint32_t ncampaigns;
 	struct conf_campaign *campaigns;

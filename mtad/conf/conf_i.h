@@ -122,6 +122,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	    "a name of 1 to 64 letters, digits, dots, hyphens, underscores")   \
 	X(OPT_PATH, struct slice, path, "a path")                              \
 	X(OPT_TEXT, struct slice, text, "printable ASCII on one line")         \
+	X(OPT_HOURS, struct eng_quiet, hours,                                  \
+	    "hours such as 22:00-08:00 or sat,sun 00:00-24:00")                \
 	X(OPT_ZONE, uint16_t, zone,                                            \
 	    "a time zone of this system such as Europe/Berlin")                \
 	X(OPT_SHARE, uint16_t, share,                                          \

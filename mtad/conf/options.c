@@ -293,6 +293,15 @@ static const struct opt tenant[] = {
 		    "`X-MTA-Class`. Transactional mail goes first, but where "
 		    "both wait for a destination a quarter of the transactions "
 		    "is left to bulk." },
+	{ "zone", OPT_ZONE, TENANT_AT(zone), .absent = "UTC",
+	    .help = "Time zone of its quiet hours, from the zone files of this "
+		    "system." },
+	{ "quiet_hours", OPT_HOURS, TENANT_AT(quiet),
+	    COUNT(struct conf_tenant, nquiet, ENG_QUIET_MAX), .absent = "none",
+	    .help = "Its mail does not go in these hours of the day, or of the "
+		    "days on which they begin: it waits, and what is not "
+		    "delivered by the end of its lifetime is returned still. "
+		    "Up to four." },
 	{ "campaign", OPT_MAP, TENANT_AT(campaigns), .group = &campaign_group,
 	    .key_type = OPT_NAME, .entry_bytes = sizeof(struct conf_campaign),
 	    COUNT(struct conf_tenant, ncampaigns, CONF_TENANT_CAMPAIGNS_MAX),

@@ -50,6 +50,9 @@ pattern(enum opt_type t)
 	case OPT_NAME:
 	case OPT_POOL:
 		return "^[A-Za-z0-9._-]{1,64}$";
+	case OPT_HOURS:
+		return "^([a-z]{3}(,[a-z]{3})* +)?[0-9]{2}:[0-9]{2}-"
+		       "[0-9]{2}:[0-9]{2}$";
 	case OPT_ZONE:
 		return "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$";
 	case OPT_SHARE:

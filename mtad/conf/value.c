@@ -445,6 +445,59 @@ read_pool(const struct value *v)
 	return c->npools == 0 && slice_eq(v->text, SL("default")) && keep(v);
 }
 
+/* "sat,sun": bits, Monday the lowest. */
+static bool
+take_days(struct slice days, uint8_t *out)
+{
+	static const char names[] = "montuewedthufrisatsun";
+
+	*out = 0;
+	while (days.p != NULL) {
+		struct slice day = slice_cut(&days, ',');
+		size_t at = 0;
+
+		while (at < 21 && !slice_ieq(day, slice_of(names + at, 3)))
+			at += 3;
+		if (at == 21)
+			return false;
+		*out |= (uint8_t)(1u << at / 3);
+	}
+	return true;
+}
+
+/* "08:30", up to "24:00". */
+static bool
+take_minute(struct slice s, uint16_t *out)
+{
+	uint64_t h, m;
+
+	if (s.n != 5 || s.p[2] != ':' ||
+	    slice_u64(slice_of(s.p, 2), 24, &h) != 0 ||
+	    slice_u64(slice_of(s.p + 3, 2), 59, &m) != 0 || h * 60 + m > 1440)
+		return false;
+	*out = (uint16_t)(h * 60 + m);
+	return true;
+}
+
+static bool
+read_hours(const struct value *v)
+{
+	struct eng_quiet *q = v->at;
+	struct slice to = v->text, days, from;
+	size_t n = slice_index(to, ' ');
+
+	q->days = 0x7f;
+	if (n < to.n) {
+		days = slice_of(to.p, n);
+		to = slice_trim(slice_skip(to, n));
+		if (!take_days(days, &q->days))
+			return false;
+	}
+	from = slice_cut(&to, '-');
+	return take_minute(from, &q->from_min) && take_minute(to, &q->to_min) &&
+	    q->from_min < 1440;
+}
+
 /* The zone is kept where it is new. */
 static bool
 read_zone(const struct value *v)

@@ -71,6 +71,7 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 {
 	eng_caps_begin(e, p);
 	e->policy = p;
+	eng_quiet_again(e);
 	e->generation++;
 	eng_tolls_begin(e);
 	sources_set(e, p);
@@ -133,6 +134,7 @@ void
 eng_conf_run(struct eng *e)
 {
 	eng_caps_run(e);
+	eng_quiet_run(e);
 	for (int left = SLICE; left > 0 && e->conf_lane != 0; left--) {
 		uint32_t i = e->conf_lane++;
 

@@ -314,8 +314,9 @@ has_more(const struct eng *e)
 {
 	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
 	    (e->warm_hot.n != 0 && !e->is_disk_full) || e->moving.n != 0 ||
-	    e->njobs != 0 || e->conf_lane != 0 || e->conf_waiter != 0 ||
-	    (e->woken.n != 0 && !e->is_disk_full) || e->conf_dom != 0;
+	    e->njobs != 0 || e->conf_lane != 0 || e->conf_park != 0 ||
+	    e->conf_waiter != 0 || (e->woken.n != 0 && !e->is_disk_full) ||
+	    e->conf_dom != 0;
 }
 
 int64_t
@@ -357,6 +358,8 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_CLOCK:
 		e->wall_off_us = ev->wall_us - e->now;
+		if (e->has_quiet)
+			eng_quiet_again(e);
 		eng_warm_clock(e);
 		return;
 	case EV_MESSAGE:

@@ -32,6 +32,7 @@ struct eng;
 #define ENG_CAPS_MAX 128
 #define ENG_ZONES_MAX 256
 #define ENG_TENANTS_MAX 1024
+#define ENG_QUIET_MAX 4
 #define ENG_CAMPAIGNS_MAX 4096
 #define ENG_TENANT_WEIGHT_MAX 100
 #define ENG_POOL_SOURCES_MAX 256
@@ -197,11 +198,21 @@ struct eng_zone_conf {
 	struct tzone zone;
 };
 
+/* From a minute of the local day to another, the next day's if it is not later,
+ * beginning on these days (1 << 0 is Monday): no mail goes. */
+struct eng_quiet {
+	uint16_t from_min, to_min;
+	uint8_t days;
+};
+
 /* At a site tenants that have mail share by weight (1 .. ENG_TENANT_WEIGHT_MAX), and so
  * do the campaigns of a tenant what it gets. */
 struct eng_tenant_conf {
 	uint32_t name;
 	uint16_t weight;
+	uint16_t zone; /* of its quiet hours */
+	uint8_t nquiet;
+	struct eng_quiet quiet[ENG_QUIET_MAX];
 };
 struct eng_campaign_conf {
 	uint32_t tenant, name;
@@ -640,12 +651,13 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_HOST, "host-down")                                               \
 	X(WHY_NO_SOURCE, "no-source")                                          \
 	X(WHY_HELD, "held")                                                    \
-	X(WHY_SESSION, "session")  /* assigned, in flight */                   \
-	X(WHY_LIMIT, "node-limit") /* sessions of the whole node */            \
-	X(WHY_DISK, "disk")        /* outcomes could not be kept */            \
-	X(WHY_SLOWED, "slowed")    /* the rate that the peer seems to bear */  \
-	X(WHY_WARMUP, "warm-up")   /* the day's share of a young source */     \
-	X(WHY_CAP, "limit")        /* one of the policy's caps */
+	X(WHY_SESSION, "session")   /* assigned, in flight */                  \
+	X(WHY_LIMIT, "node-limit")  /* sessions of the whole node */           \
+	X(WHY_DISK, "disk")         /* outcomes could not be kept */           \
+	X(WHY_SLOWED, "slowed")     /* the rate that the peer seems to bear */ \
+	X(WHY_WARMUP, "warm-up")    /* the day's share of a young source */    \
+	X(WHY_CAP, "limit")         /* one of the policy's caps */             \
+	X(WHY_QUIET, "quiet-hours") /* of its tenant */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X

@@ -531,6 +531,9 @@ struct eng {
 		uint16_t rcpt;
 	} * notices;
 	uint32_t nnotices, notices_cap;
+	bool has_quiet; /* some tenant has quiet hours */
+	uint32_t
+	    conf_park; /* parked queues look again from here on; 0 = done */
 	uint32_t turn_seq;
 	uint32_t aside[16]; /* turns that an offer skips */
 	uint32_t naside;
@@ -683,6 +686,13 @@ void eng_lane_unskip(struct eng *e);
  * tenant has had it. */
 void eng_lane_served(struct eng *e, uint32_t lane, uint32_t queue,
     const struct src *src);
+
+/* ---- quiet.c ---- */
+/* Parks queues of the lane that would be next while their tenants are quiet. */
+void eng_lane_hush(struct eng *e, struct lane *l);
+/* Another policy, or the clock has been set: who is parked looks again. */
+void eng_quiet_again(struct eng *e);
+void eng_quiet_run(struct eng *e);
 
 /* ---- resolve.c ---- */
 uint32_t eng_dom_take(struct eng *e, uint32_t name);

@@ -68,11 +68,14 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 	struct refusal r;
 	struct asker a;
 
+	eng_lane_hush(e, l);
 	if (!eng_has_caps(e))
 		return eng_lane_next(e, l);
 	for (int left = OFFER_MAX; l->nring != 0 && left > 0; left--) {
-		uint32_t q = eng_lane_next(e, l);
+		uint32_t q;
 
+		eng_lane_hush(e, l);
+		q = eng_lane_next(e, l);
 		if (q == 0 || must_be_idle(e, q, p))
 			break;
 		a = eng_asker(e, lane, q, path);
@@ -104,8 +107,9 @@ eng_lane_admits(struct eng *e, uint32_t lane)
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct refusal r;
 
+	eng_lane_hush(e, l);
 	if (e->caps_at[CAP_QUEUE] == 0)
-		return true;
+		return l->nring != 0;
 	while (l->nring != 0) {
 		struct asker a = eng_asker(e, lane, eng_lane_next(e, l), 0);
 
@@ -113,6 +117,7 @@ eng_lane_admits(struct eng *e, uint32_t lane)
 		if (eng_caps_allow(e, &a, LINE_SEND, &r))
 			return true;
 		eng_wait(e, WAITER_QUEUE, a.queue, &r, &a);
+		eng_lane_hush(e, l);
 	}
 	return false;
 }

@@ -395,7 +395,16 @@ wire_zone(struct wire *w, enum wire_mode mode, struct eng_zone_conf *x)
 		w->bad |= !zone_is_valid(&x->zone);
 }
 
-SIZE_IS(struct eng_tenant_conf, 8);
+SIZE_IS(struct eng_quiet, 6);
+WIRE
+wire_quiet(struct wire *w, enum wire_mode mode, struct eng_quiet *x)
+{
+	BELOW(from_min, 24 * 60 + 1);
+	BELOW(to_min, 24 * 60 + 1);
+	NUM(days);
+}
+
+SIZE_IS(struct eng_tenant_conf, 12 + 6 * ENG_QUIET_MAX);
 SIZE_IS(struct eng_campaign_conf, 12);
 WIRE
 wire_tenants(struct wire *w, enum wire_mode mode, struct eng_policy *p)
@@ -405,6 +414,10 @@ wire_tenants(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 
 		NUM(name);
 		BELOW(weight, ENG_TENANT_WEIGHT_MAX + 1);
+		BELOW(zone, ENG_ZONES_MAX);
+		BELOW(nquiet, ENG_QUIET_MAX + 1);
+		for (uint32_t k = 0; k < x->nquiet && !w->bad; k++)
+			wire_quiet(w, mode, &x->quiet[k]);
 	}
 	for (uint32_t i = 0; i < p->ncampaigns && !w->bad; i++) {
 		struct eng_campaign_conf *x = &p->campaigns[i];

@@ -140,7 +140,10 @@ compile_tenants(struct core *c, const struct conf *conf, struct eng_policy *p)
 		p->tenants[i] = (struct eng_tenant_conf){
 			.name = i > 0 ? core_tag(c, t->name) : 0,
 			.weight = t->weight,
+			.zone = t->zone,
+			.nquiet = (uint8_t)t->nquiet,
 		};
+		memcpy(p->tenants[i].quiet, t->quiet, sizeof(t->quiet));
 		for (uint32_t k = 0; i > 0 && k < t->ncampaigns &&
 		     p->ncampaigns < ENG_CAMPAIGNS_MAX;
 		     k++)

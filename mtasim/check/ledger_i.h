@@ -116,6 +116,7 @@ struct ledger {
 	uint32_t site_served[LED_SITES][2][LED_TENANTS]; /* by class */
 	uint32_t site_bulk[LED_SITES];
 	uint32_t weight[LED_TENANTS];
+	const struct conf *conf; /* in force */
 	uint32_t campaign_weight[LED_TENANTS][LED_CAMPAIGNS];
 	/* Since when it is known where a domain is; TIME_NEVER = it is not. */
 	int64_t known_us[LED_SITES * LED_DOMAINS];
@@ -146,6 +147,9 @@ bool led_is_open(const struct led_inst *in);
 void led_share_served(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c);
 void led_share_reset(struct ledger *l);
+/* Is its tenant quiet at a time of the wall clock? */
+bool led_is_quiet(const struct ledger *l, const struct led_inst *in,
+    int64_t wall_us);
 /* ledger_time.c: due times and expiry. */
 void led_time_outcome(struct ledger *l, const struct led_inst *in,
     struct led_rcpt *c, const struct spool_rcpt *r);

@@ -111,6 +111,7 @@ led_weights(struct ledger *l, const struct conf *c)
 {
 	char name[16];
 
+	l->conf = c;
 	for (uint32_t t = 0; t < LED_TENANTS; t++) {
 		const struct conf_tenant *x;
 
@@ -161,6 +162,18 @@ led_domain(struct ledger *l, struct slice domain, bool is_known)
 		*at = is_known ? l->now_us : TIME_NEVER;
 }
 
+/* Was its tenant quiet since the last look, or just before? */
+static bool
+was_quiet(const struct ledger *l, const struct led_inst *in)
+{
+	int64_t us = l->now_us - l->looked_us + 10 * US_PER_S;
+
+	for (int k = 0; k <= 8; k++)
+		if (led_is_quiet(l, in, l->wall_us - us / 8 * k))
+			return true;
+	return false;
+}
+
 /* Could it have gone since the last look? */
 static bool
 is_ready(const struct ledger *l, const struct led_inst *in,
@@ -185,7 +198,8 @@ gather(struct ledger *l, struct ready *r)
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct led_inst *in = &l->inst[i];
 
-		if (in->state != LED_DURABLE || !in->with_core)
+		if (in->state != LED_DURABLE || !in->with_core ||
+		    was_quiet(l, in))
 			continue;
 		for (uint32_t k = 0; k < in->nrcpt; k++)
 			if (is_ready(l, in, &in->rcpt[k]))

@@ -5,6 +5,8 @@
  * Times are kept by the monotonic clock; what a start finds was written by the
  * wall clock, and is turned back by the wall clock of the start.
  */
+#include <stdio.h>
+
 #include "check/ledger_i.h"
 
 /* The engine's wheel turns in steps of 10 ms; so late may an expiry be seen,
@@ -78,6 +80,29 @@ led_time_schedule(struct ledger *l, const struct led_inst *in,
 	l->marks->n[MARK_scheduled]++;
 }
 
+bool
+led_is_quiet(const struct ledger *l, const struct led_inst *in, int64_t wall_us)
+{
+	const struct conf_tenant *t;
+	char name[16] = "";
+	int64_t utc_s = wall_us / US_PER_S, minute;
+
+	if (in->tenant != LED_TENANTS - 1)
+		snprintf(name, sizeof(name), "t%u", in->tenant);
+	t = conf_tenant_find(l->conf, slice_str(name));
+	minute =
+	    (utc_s + zone_offset_s(&l->conf->zones[t->zone]->zone, utc_s)) /
+	    60 % 1440;
+	for (uint32_t i = 0; i < t->nquiet; i++) {
+		int64_t from = t->quiet[i].from_min, to = t->quiet[i].to_min;
+
+		if (from < to ? minute >= from && minute < to :
+				minute >= from || minute < to)
+			return true;
+	}
+	return false;
+}
+
 void
 led_time_assigned(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c)
@@ -86,6 +111,13 @@ led_time_assigned(struct ledger *l, const struct led_inst *in,
 		check_fail("nothing is sent before it is due", in->n,
 		    "m%u r%u is assigned|it is due in %.3f s", in->n, c->k,
 		    (double)(c->due_us - l->now_us) / US_PER_S);
+	/* Whatever a second before and behind: clocks are told now and then. */
+	if (led_is_quiet(l, in, l->wall_us) &&
+	    led_is_quiet(l, in, l->wall_us - LATE_US) &&
+	    led_is_quiet(l, in, l->wall_us + LATE_US))
+		check_fail("quiet hours are kept", in->n,
+		    "m%u r%u is assigned|its tenant t%u is quiet", in->n, c->k,
+		    in->tenant);
 	if (in->expires_us + LATE_US < l->now_us)
 		check_fail("nothing is sent after it expired", in->n,
 		    "m%u r%u is assigned|it expired %.3f s ago", in->n, c->k,

@@ -3,6 +3,7 @@
  * features are on, and the configurations of the daemon, as YAML text that the
  * daemon's own reader compiles.
  */
+#include "conf/zoneinfo.h"
 #include "sim/sim_i.h"
 
 static uint32_t
@@ -72,7 +73,25 @@ write_sources(struct sim *s, struct buf *b, uint32_t without)
 	buf_addz(b, "default_pool: p0\n");
 }
 
-/* Weights of some tenants and campaigns, and the class of one. */
+/* A few minutes of the day, while there is load. */
+static void
+write_quiet(struct sim *s, struct buf *b)
+{
+	int64_t minute = sim_wall(s) / (60 * US_PER_S) +
+	    pick(s, 0, (uint32_t)(s->plan.load_us / (60 * US_PER_S)));
+	static struct tzone tokyo;
+	bool is_far = coin(s, 50) &&
+	    zoneinfo_load(SL("Asia/Tokyo"), &tokyo) == 0; /* no summer time */
+	uint32_t from = (uint32_t)((minute + (is_far ? 540 : 0)) % 1440);
+	uint32_t to = (from + pick(s, 1, 5)) % 1440;
+
+	if (is_far)
+		buf_addz(b, "zone: Asia/Tokyo, ");
+	buf_addf(b, "quiet_hours: \"%02u:%02u-%02u:%02u\", ", from / 60,
+	    from % 60, to / 60, to % 60);
+}
+
+/* Weights of some tenants and campaigns, the class of one, quiet hours. */
 static void
 write_tenants(struct sim *s, struct buf *b)
 {
@@ -81,6 +100,12 @@ write_tenants(struct sim *s, struct buf *b)
 		if (coin(s, 30))
 			continue;
 		buf_addf(b, "  t%u: { ", t);
+		if (sim_has(s, SIM_F_quiet) && coin(s, 60))
+			write_quiet(s, b);
+		if (!sim_has(s, SIM_F_weights)) {
+			buf_addz(b, " }\n");
+			continue;
+		}
 		put(s, b, "weight: %u, class: ", 1, 7);
 		buf_addf(b, "%s, campaign: {",
 		    coin(s, 15) ? "transactional" : "bulk");
@@ -260,7 +285,7 @@ conf_make(struct sim *s, uint32_t number)
 	put(s, &b, "max: %us, ", 60, 300);
 	put(s, &b, "factor: %u, ", 1, 4);
 	put(s, &b, "jitter: %u0% }\n", 0, 3);
-	if (sim_has(s, SIM_F_weights))
+	if (sim_has(s, SIM_F_weights) || sim_has(s, SIM_F_quiet))
 		write_tenants(s, &b);
 	write_client(s, &b);
 	put(s, &b, "dns: { retry_min: %us, ", 1, 20);
@@ -316,7 +341,8 @@ static int64_t
 bound(const struct sim *s)
 {
 	const struct plan *p = &s->plan;
-	int64_t us = 3600 * US_PER_S, worst = 0;
+	/* A tenant may be quiet for five minutes. */
+	int64_t us = 3900 * US_PER_S, worst = 0;
 
 	/* One client rests ten seconds after each six messages or so. */
 	us += p->messages * 3 * US_PER_S;

@@ -56,7 +56,8 @@
 	X(weights, "tenants and campaigns of different weight and class")      \
 	X(schedule, "mail for later, and with a lifetime of its own")          \
 	X(layers, "limits by provider, site and source")                       \
-	X(tuples, "limits on tenants, sources, providers, and some of these")
+	X(tuples, "limits on tenants, sources, providers, and some of these")  \
+	X(quiet, "tenants with quiet hours")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

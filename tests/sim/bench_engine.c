@@ -2,10 +2,11 @@
  * bench_engine - what an event costs the engine: nanoseconds and cold cache
  * lines by kind, at several sizes of the queue and numbers of sites.
  *
- *	bench_engine [QUEUED [RESULTS]]
+ *	bench_engine [QUEUED [RESULTS [SITES]]]
  *
- * Sites are drawn by Zipf 1.1, tenants (1,000) by Zipf 1.0. The queue is filled
- * with no session open; then a world in which all goes well, on 1,000 sessions,
+ * Sites are drawn by Zipf 1.1, tenants (1,000) by Zipf 1.0; there are 500 sources
+ * in two pools. The queue is filled with no session open; then a world in which
+ * all goes well, on 1,000 sessions,
  * keeps it full. `miss` is what one dependent miss in a table of that size takes.
  *
  * Linked as bench_engine_lines it tells cold lines in place of nanoseconds: of a
@@ -18,12 +19,14 @@
 
 #include "engine/engine.h"
 #include "plan/choice.h"
+#include "world/hist.h"
 #include "bench/lines.h"
 
 #define RESULTS 300000u
 #define SESSIONS 1000u
 #define TENANTS 1000u
-#define SOURCES 8u
+#define SOURCES 500u
+#define POOLS 2u /* a pool has 256 sources at most */
 #define CHASES 1000000u
 
 enum todo_kind { TODO_UP, TODO_RESULT, TODO_DOWN };
@@ -49,6 +52,7 @@ struct bench {
 	uint32_t *free_msgs, nfree;
 	/* What it took. */
 	uint64_t cost[ENG_EVENT_N], n[ENG_EVENT_N]; /* nanoseconds, or lines */
+	struct hist took;                           /* of single steps */
 };
 
 static uint64_t
@@ -75,13 +79,15 @@ static void
 step(struct bench *b)
 {
 	enum eng_event_kind kind = b->ev.kind;
-	uint64_t began;
+	uint64_t took;
 
 	b->cmds.n = 0;
-	began = cost_now();
+	took = cost_now();
 	eng_step(b->e, &b->ev, b->now, &b->cmds);
-	b->cost[kind] += cost_now() - began;
+	took = cost_now() - took;
+	b->cost[kind] += took;
 	b->n[kind]++;
+	hist_add(&b->took, (int64_t)took);
 }
 
 static void
@@ -147,6 +153,7 @@ submit(struct bench *b)
 	b->ev.message = (struct ev_message){ .msg = msg,
 		.nrcpt = 1,
 		.tenant = 1 + choice_draw(&b->tenant, &b->rng),
+		.pool = UINT32_MAX - msg % POOLS,
 		.arrival_us = b->now,
 		.expires_us = b->now + 5 * 86400 * US_PER_S,
 		.size = 4096,
@@ -218,6 +225,7 @@ run(struct bench *b, uint32_t queued, uint64_t results)
 {
 	memset(b->cost, 0, sizeof(b->cost));
 	memset(b->n, 0, sizeof(b->n));
+	memset(&b->took, 0, sizeof(b->took));
 	while (b->n[EV_RESULT] < results) {
 		struct eng_totals t;
 
@@ -247,15 +255,18 @@ make(struct bench *b, uint32_t queued, uint32_t sites)
 	eng_policy_default(b->policy);
 	b->policy->default_pool = UINT32_MAX;
 	b->policy->nsources = SOURCES;
-	b->policy->npools = 1;
-	b->policy->pools[0].name = UINT32_MAX;
-	b->policy->pools[0].nsources = SOURCES;
+	b->policy->npools = POOLS;
+	for (uint32_t i = 0; i < POOLS; i++)
+		b->policy->pools[i].name = UINT32_MAX - i;
 	for (uint16_t i = 0; i < SOURCES; i++) {
-		b->policy->sources[i] =
-		    (struct eng_source_conf){ .name = 2 * sites + 1 + i,
-			    .has_v4 = true,
-			    .has_v6 = true };
-		b->policy->pools[0].sources[i] = i;
+		struct eng_pool_conf *pool = &b->policy->pools[i % POOLS];
+
+		b->policy->sources[i] = (struct eng_source_conf){
+			.name = 2 * sites + 1 + i,
+			.has_v4 = true,
+			.has_v6 = true,
+		};
+		pool->sources[pool->nsources++] = i;
 	}
 	b->e = eng_new(b->policy, &limits, 1, b->now);
 	b->mask = (1u << 16) - 1;
@@ -342,7 +353,16 @@ report_kinds(const struct bench *b, double clock)
 }
 
 static void
-report(uint32_t queued, uint32_t results)
+report_steps(const struct bench *b)
+{
+	printf("  a step       median %lld, 99.9 %% %lld, longest %lld %s\n",
+	    (long long)hist_quantile(&b->took, 5000),
+	    (long long)hist_quantile(&b->took, 9990), (long long)b->took.max,
+	    lines_cold != NULL ? "cold lines" : "ns");
+}
+
+static void
+report(uint32_t queued, uint32_t results, uint32_t only)
 {
 	static const uint32_t sites[] = { 10, 10000, 100000 };
 	static struct bench b;
@@ -350,6 +370,8 @@ report(uint32_t queued, uint32_t results)
 	for (size_t s = 0; s < ARRAY_LEN(sites); s++) {
 		double clock = clock_cost_ns();
 
+		if (only != 0 && only != sites[s])
+			continue;
 		make(&b, queued, sites[s]);
 		run(&b, queued, results / 2); /* into its stride */
 		run(&b, queued, results);
@@ -359,6 +381,7 @@ report(uint32_t queued, uint32_t results)
 			printf(", miss %.0f ns", miss_ns(eng_memory(b.e)));
 		putchar('\n');
 		report_kinds(&b, clock);
+		report_steps(&b);
 		fflush(stdout);
 		unmake(&b);
 	}
@@ -374,10 +397,11 @@ main(int argc, char **argv)
 		printf("counted in a model: 1 MB, 16 lines to a set, LRU\n");
 	if (argc > 1) {
 		report((uint32_t)strtoul(argv[1], NULL, 10),
-		    argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RESULTS);
+		    argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RESULTS,
+		    argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-		report(sizes[i], RESULTS);
+		report(sizes[i], RESULTS, 0);
 	return 0;
 }

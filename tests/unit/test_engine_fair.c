@@ -97,6 +97,8 @@ on_assign(struct world *w, const struct eng_cmd *c)
 		if (!handle_eq(l->session, c->assign.session))
 			continue;
 		assert_true(l->n < AHEAD);
+		/* No wait has burned an attempt. */
+		assert_int_equal(c->assign.attempt, 1);
 		l->v[l->n++] = (struct txn){ c->assign.txn, c->assign.msg };
 		if (l->n == 1)
 			started(w, c->assign.msg);
@@ -409,6 +411,98 @@ what_is_in_a_hurry_goes_first_but_not_alone(void **state)
 	world_free(w);
 }
 
+/* ---- quiet hours --------------------------------------------------------------- */
+
+static void
+clock_is(struct world *w, const char *text)
+{
+	struct eng_event ev = { .kind = EV_CLOCK };
+
+	assert_int_equal(parse_date_iso(slice_str(text), &ev.wall_us), 0);
+	step(w, &ev);
+}
+
+static void
+tick_at(struct world *w, int64_t now_us)
+{
+	const struct eng_event ev = { .kind = EV_TICK };
+
+	while (eng_deadline(w->e) <= now_us) {
+		w->now = MAX(w->now, eng_deadline(w->e));
+		step(w, &ev);
+	}
+	w->now = now_us;
+	step(w, &ev);
+}
+
+/* 22:00 to 08:00 in a zone two hours east of UTC. */
+static void
+mail_waits_while_its_tenant_is_quiet(void **state)
+{
+	struct world *w = &world;
+	struct eng_policy *p = &w->policy;
+	struct eng_queue_row row[4];
+	uint32_t msg, other;
+
+	(void)state;
+	world_new(w, 2, 100);
+	p->zones[1].zone = (struct tzone){ .n = 1, .offset_s = { 7200 } };
+	p->nzones = 2;
+	weight(w, 1, 1);
+	p->tenants[1].zone = 1;
+	p->tenants[1].nquiet = 1;
+	p->tenants[1].quiet[0] = (struct eng_quiet){ 22 * 60, 8 * 60, 0x7f };
+	world_start(w);
+	clock_is(w, "2027-05-03T19:59:00Z");
+	msg = send(w, 1);
+	assert_true(w->is_started[msg]);
+	rounds(w, 1);
+	tick_at(w, w->now + 70 * US_PER_S);
+	msg = send(w, 1);
+	other = send(w, 2);
+	rounds(w, 4);
+	assert_false(w->is_started[msg]);
+	assert_true(w->is_started[other]);
+	for (uint32_t i = 0,
+		      n = eng_top_queues(w->e, SORT_DEPTH, w->now, row, 4);
+	     i < n; i++)
+		if (row[i].tenant == TENANT(1)) {
+			assert_int_equal(row[i].why, WHY_QUIET);
+			assert_in_range(row[i].until_us - w->now,
+			    INT64_C(35980) * US_PER_S,
+			    INT64_C(36000) * US_PER_S);
+		}
+	eng_check(w->e);
+	tick_at(w, w->now + INT64_C(35900) * US_PER_S);
+	assert_false(w->is_started[msg]);
+	tick_at(w, w->now + 100 * US_PER_S);
+	assert_true(w->is_started[msg]);
+	world_free(w);
+}
+
+/* A clock that is set forward over the end of the hours lets it go at once. */
+static void
+a_clock_that_is_set_opens_quiet_hours(void **state)
+{
+	struct world *w = &world;
+	struct eng_policy *p = &w->policy;
+	uint32_t msg;
+
+	(void)state;
+	world_new(w, 1, 100);
+	weight(w, 1, 1);
+	p->tenants[1].nquiet = 1;
+	p->tenants[1].quiet[0] = (struct eng_quiet){ 60, 120, 1 << 0 };
+	world_start(w);
+	clock_is(w, "2027-05-03T01:30:00Z"); /* a Monday */
+	msg = send(w, 1);
+	assert_false(w->is_started[msg]);
+	clock_is(w, "2027-05-04T01:30:00Z");
+	tick_at(w, w->now);
+	assert_true(w->is_started[msg]);
+	world_free(w);
+}
+
 /* ---- pools --------------------------------------------------------------------------- */
 
 /* Two pools of the same source: who has mail in both has no two shares. */
@@ -499,6 +593,8 @@ main(void)
 		cmocka_unit_test(who_sends_one_by_one_gains_nothing),
 		cmocka_unit_test(campaigns_share_what_their_tenant_gets),
 		cmocka_unit_test(what_is_in_a_hurry_goes_first_but_not_alone),
+		cmocka_unit_test(mail_waits_while_its_tenant_is_quiet),
+		cmocka_unit_test(a_clock_that_is_set_opens_quiet_hours),
 		cmocka_unit_test(a_second_pool_is_no_second_share),
 		cmocka_unit_test(nobody_waits_for_a_backlog),
 	};
