@@ -27,6 +27,7 @@ static const struct verb {
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },
 	{ "sources", verb_sources, "source addresses" },
+	{ "warmup", verb_warmup, "how far young sources have come" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },

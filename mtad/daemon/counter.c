@@ -2,7 +2,7 @@
  * daemon/counter.c - control requests: parsed on the clerk's thread, answered
  * by the core on its own, sent by the clerk.
  *
- *	GET  /v1/status /v1/queues /v1/sources /v1/messages /v1/message
+ *	GET  /v1/status /v1/queues /v1/sources /v1/warmup /v1/messages /v1/message
  *		/v1/explain /metrics
  *	GET  /v1/drain
  *	POST /v1/admin /v1/drain
@@ -104,7 +104,7 @@ is_known(struct slice path, bool is_post)
 {
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
-		"/v1/path", "/v1/drain", "/metrics" };
+		"/v1/path", "/v1/drain", "/v1/warmup", "/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin")) ||
@@ -328,6 +328,8 @@ counter_ask(struct worker *w, struct ask *a)
 	else if (slice_eq(path, SL("/v1/sources")))
 		err = core_view_sources(w->core, slice_str(a->sort),
 		    (uint32_t)a->n, &a->out);
+	else if (slice_eq(path, SL("/v1/warmup")))
+		core_view_warmup(w->core, &a->out);
 	else if (slice_eq(path, SL("/v1/path")))
 		err = core_view_path(w->core, a->sel.domain, a->sel.pool,
 		    &a->out);

@@ -292,3 +292,77 @@ verb_sources(int argc, char **argv)
 		return status;
 	return ask_rows(argv[0], &o, "/v1/sources", show_sources);
 }
+
+/* ---- warm-up ------------------------------------------------------------------ */
+
+static void
+put_part(struct table *t, const json_t *row, const char *key)
+{
+	double n = (double)verb_u64(row, key);
+	double of = (double)(verb_u64(row, "delivered") +
+	    verb_u64(row, "deferred") + verb_u64(row, "bounced"));
+
+	if (of > 0)
+		table_cellf(t, "%.1f", 100 * n / of);
+	else
+		table_cell(t, SL("-"));
+}
+
+/* "advance: because ...", or what is known of it. */
+static void
+put_verdict(struct table *t, const json_t *row, const char *verdict,
+    const char *why)
+{
+	struct slice v = verb_str(row, verdict), w = verb_str(row, why);
+
+	if (w.n != 0)
+		table_cellf(t, "%.*s: %.*s", SLF(v), SLF(w));
+	else
+		table_cell(t, v);
+}
+
+static void
+show_warmup(const json_t *root)
+{
+	static const char *const titles[] = { "SOURCE", "PROVIDER", "PLAN",
+		">STAGE", ">SHARE", ">SENT", ">DEFER%", ">BOUNCE%",
+		">COMPLAINTS", "UNTIL", "TODAY", "LAST DAY" };
+	const json_t *rows = json_object_get(root, "warmup"), *row;
+	struct table t;
+	size_t i;
+
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(rows, i, row) {
+		table_cell(&t, verb_str(row, "source"));
+		table_cell(&t, verb_str(row, "provider"));
+		table_cell(&t, verb_str(row, "plan"));
+		table_cellf(&t, "%llu/%llu",
+		    (unsigned long long)verb_u64(row, "stage"),
+		    (unsigned long long)verb_u64(row, "stages"));
+		table_count(&t, verb_u64(row, "share"));
+		table_count(&t, verb_u64(row, "sent"));
+		put_part(&t, row, "deferred");
+		put_part(&t, row, "bounced");
+		table_count(&t, verb_u64(row, "complained"));
+		table_cell(&t, verb_str(row, "until"));
+		put_verdict(&t, row, "today", "today_because");
+		put_verdict(&t, row, "verdict", "because");
+	}
+	table_print(&t);
+}
+
+int
+verb_warmup(int argc, char **argv)
+{
+	static const char help[] =
+	    "usage: mtad warmup [-c FILE | -H SOCKET] [--json]\n"
+	    "Young sources at each provider: the stage of the plan, the day's "
+	    "share and\nwhat was sent, what today would come to if it ended "
+	    "now, and what the last\nsending day came to.\n";
+	struct options o = { .sort = "" };
+	int status = read_options(argc, argv, "c:H:h", help, &o);
+
+	if (status >= 0)
+		return status;
+	return ask_and_show(&o, "/v1/warmup", show_warmup);
+}

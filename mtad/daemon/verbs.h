@@ -19,6 +19,8 @@ int verb_drain(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_queues(int argc, char **argv);
 int verb_sources(int argc, char **argv);
+/* Young sources at their providers. */
+int verb_warmup(int argc, char **argv);
 /* The gates that mail waits at, and why each is shut. */
 int verb_explain(int argc, char **argv);
 /* list, show, hold, release, retry, bounce, delete: on messages. */

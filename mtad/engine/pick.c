@@ -58,7 +58,8 @@ eng_lane_serves(struct eng *e, struct lane *l, const struct src *src)
 		return false;
 	if (src->pools[l->pool / 64] >> (l->pool % 64) & 1)
 		return true;
-	return l->is_over && p->over != POOL_NONE &&
+	/* What left by the overflow may be pinned to it. */
+	return (l->is_over || l->pin_src != 0) && p->over != POOL_NONE &&
 	    (src->pools[p->over / 64] >> (p->over % 64) & 1);
 }
 
@@ -126,7 +127,7 @@ eng_turns_begin(const struct lane *l, const struct epool *p, bool is_over,
     struct turns *t)
 {
 	t->from = is_over ? p->nown : 0;
-	t->to = is_over ? p->n : p->nown;
+	t->to = is_over || l->pin_src != 0 ? p->n : p->nown;
 	t->point = l->cursor * GOLDEN;
 	for (uint32_t w = 0; w < ARRAY_LEN(t->left); w++) {
 		uint64_t all = below(t->to, w * 64) & ~below(t->from, w * 64);

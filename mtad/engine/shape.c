@@ -465,9 +465,10 @@ remembers(struct eng *e, struct path *p)
 		return true;
 	if (p->adapt != 0 && eng_adapt_remembers(e, p))
 		return true;
-	/* Somebody may count on its timer. */
-	return p->backoff_until_us > e->now || heap_has(&p->timer.node) ||
-	    p->waiter != 0 || p->wait_warm != 0 ||
+	/* Somebody may count on its timer; but who waits for a young source has
+	 * a wake of its own. */
+	return p->backoff_until_us > e->now || p->waiter != 0 ||
+	    (heap_has(&p->timer.node) && p->why != WHY_WARMUP) ||
 	    (is_rated(p) && p->credit < credit_max(p));
 }
 
@@ -479,7 +480,8 @@ path_free(struct eng *e, uint32_t i)
 	uint32_t site = p->site;
 
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
-	ASSERT(!heap_has(&p->timer.node));
+	eng_timer_cancel(e, &p->timer);
+	eng_warm_unwait(e, p, i);
 	eng_path_ready(e, p);
 	eng_unwait(e, &p->waiter);
 	eng_meters_drop(e, &p->meters);

@@ -447,17 +447,19 @@ lane_wait(struct eng *e, uint32_t lane, uint32_t i, int64_t until_us)
 	struct warm *w = pool_at(&e->warms, i), *old;
 
 	l->is_cold |= until_us != 0; /* a grant comes at once */
-	if (until_us > e->now)
-		eng_timer_set(e, &w->timer, TIMER_WARM, i, until_us);
-	if (l->wait_warm != 0) {
+	if (l->wait_warm != 0 && l->wait_warm != i) {
 		old = pool_at(&e->warms, l->wait_warm);
 		if (!heap_has(&old->timer.node) ||
 		    (until_us != 0 && old->timer.node.key <= until_us))
 			return;
 		eng_lane_warm_unwait(e, l, lane);
 	}
-	l->wait_warm = i;
-	il_push_tail(K_WARMLANE(e), &w->lanes, lane);
+	if (l->wait_warm == 0) {
+		l->wait_warm = i;
+		il_push_tail(K_WARMLANE(e), &w->lanes, lane);
+	}
+	if (until_us > e->now)
+		eng_timer_set(e, &w->timer, TIMER_WARM, i, until_us);
 }
 
 enum eng_why

@@ -255,6 +255,23 @@ sources_are_a_table_too(void **state)
 }
 
 static void
+warm_up_is_a_table(void **state)
+{
+	struct server *s = *state;
+
+	s->pages[0] = "{\"warmup\":[{\"source\":\"new1\",\"provider\":\"g\","
+		      "\"plan\":\"w\",\"stage\":3,\"stages\":29,"
+		      "\"share\":1000,\"sent\":40,\"delivered\":30,"
+		      "\"deferred\":10,\"bounced\":0,\"complained\":1,"
+		      "\"today\":\"hold\",\"today_because\":\"it is early\","
+		      "\"verdict\":\"new\",\"because\":\"\"}]}";
+	assert_int_equal(run(s, verb_warmup, "warmup"), 0);
+	assert_string_equal(s->request, "GET /v1/warmup");
+	has(s->out, "new1    g         w      3/29   1000    40    25.0");
+	has(s->out, "hold: it is early  new");
+}
+
+static void
 what_the_daemon_refuses_is_said_and_exit_1(void **state)
 {
 	struct server *s = *state;
@@ -487,6 +504,7 @@ main(void)
 		SERVED(json_is_the_answer_as_it_is),
 		SERVED(queues_are_a_table_with_columns_in_line),
 		SERVED(sources_are_a_table_too),
+		SERVED(warm_up_is_a_table),
 		SERVED(what_the_daemon_refuses_is_said_and_exit_1),
 		SERVED(a_daemon_that_is_not_there_is_exit_3),
 		SERVED(help_is_exit_0_and_nonsense_exit_2),
