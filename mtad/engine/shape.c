@@ -480,6 +480,9 @@ path_free(struct eng *e, uint32_t i)
 	uint32_t site = p->site;
 
 	ASSERT(p->sessions.n == 0 && p->level == LEVEL_NONE);
+	/* Lanes that counted on it look again, and find the source's own wake. */
+	if (heap_has(&p->timer.node) || p->wait_warm != 0)
+		eng_site_look(e, site);
 	eng_timer_cancel(e, &p->timer);
 	eng_warm_unwait(e, p, i);
 	eng_path_ready(e, p);

@@ -140,6 +140,8 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(large_streamed)                                                      \
 	X(spilled)                                                             \
 	X(kept)                                                                \
+	X(warm_stage)                                                          \
+	X(warm_full)                                                           \
 	X(recalled)                                                            \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \

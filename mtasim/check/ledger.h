@@ -42,6 +42,8 @@ bool led_address(struct slice address, uint32_t *n, uint32_t *k,
 
 /* ---- the way in ----------------------------------------------------------------- */
 
+/* Number of the pool that its mail goes by. */
+uint32_t led_pool(struct ledger *l, const struct msgid *id);
 /* A parcel goes to the spool; its envelope is encoded. */
 void led_commit(struct ledger *l, const struct parcel *p);
 /* It came back. */

@@ -43,6 +43,14 @@ led_land(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
 	return false;
 }
 
+uint32_t
+led_pool(struct ledger *l, const struct msgid *id)
+{
+	const struct led_inst *in = led_by_id(l, id);
+
+	return in ? in->pool : 0;
+}
+
 /* Who was greylisted, or met a block, is seen from the same source again. */
 static void
 keeps_source(const struct led_inst *in, struct led_rcpt *c, uint8_t source)

@@ -333,6 +333,7 @@ host_gone(struct host *h)
 	led_crash(s->ledger);
 	lim_crash(s->limits);
 	met_crash(s->meters);
+	wrm_crash(s->warms);
 	h->given = h->applied = 0;
 	h->is_crashing = false;
 	keep_crash(h);

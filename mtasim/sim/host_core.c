@@ -117,6 +117,9 @@ op_assign(void *ctx, struct job *j)
 	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	meters_assigned(h->s, j);
+	wrm_assigned(h->s->warms, j->session.index,
+	    lim_source(h->s->limits, j->session),
+	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
 	j->post.kind = POST_ASSIGN;
 	to_out(h, &j->post);
 }
@@ -281,6 +284,8 @@ session_down(struct host *h, struct post_session *p)
 	if (copy.outcome.stage == STAGE_TLS ||
 	    copy.outcome.stage == STAGE_STARTTLS)
 		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
+	wrm_closed(h->s->warms, copy.session.index,
+	    lim_source(h->s->limits, copy.session));
 	lim_closed(h->s->limits, copy.session);
 	met_closed(h->s->meters, copy.session);
 	led_session_down(h->s->ledger, copy.session);
@@ -296,11 +301,14 @@ result(struct host *h, struct job *j)
 {
 	struct sim *s = h->s;
 	bool is_open = lim_is_open(s->limits, j->session), unsent = false;
+	uint32_t delivered = 0, nunsent = 0;
 	struct eng_shape shape;
 
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct outcome *o = &j->rcpt[i].outcome;
 
+		delivered += o->klass == OUTCOME_DELIVERED;
+		nunsent += o->klass == OUTCOME_UNSENT && !j->is_sent;
 		unsent |= o->klass == OUTCOME_UNSENT && o->stage != STAGE_LOCAL;
 		s->report->attempts += o->klass != OUTCOME_UNSENT;
 		sim_trace_u64(s,
@@ -312,6 +320,9 @@ result(struct host *h, struct job *j)
 	if (is_open) {
 		shape = plan_shape(s, lim_site(s->limits, j->session),
 		    lim_source(s->limits, j->session));
+		wrm_result(s->warms, j->session.index,
+		    lim_source(s->limits, j->session), j->n, delivered, nunsent,
+		    sim_wall(s));
 		lim_result(s->limits, j->session, unsent && !j->is_sent,
 		    &shape);
 	}

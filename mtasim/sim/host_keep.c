@@ -69,7 +69,7 @@ keep_flush(struct host *h)
 	k->is_out = true;
 	takes = rng_range(r, 200, 60 * US_PER_MS);
 	if (sim_has(h->s, SIM_F_disk_slow) && !h->s->is_healed &&
-	    rng_below(r, 10) == 0)
+	    rng_below(r, 2) == 0)
 		takes += rng_range(r, 0, 10 * US_PER_S);
 	sim_timer_set(h->s, &k->written, h->s->now_us + takes);
 }

@@ -50,24 +50,88 @@ write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
 	put(s, b, "block_pause: %us }\n", 2, 120);
 }
 
+/* Young sources and what they may carry: the same in all configurations. The
+ * first source is in every pool, and warm in most worlds; in the others all are
+ * young. */
+static void
+plan_warm(struct sim *s)
+{
+	struct warm_plan *w = &s->plan.warm;
+	uint32_t first = pick(s, 5, 60), n = pick(s, 2, 6);
+	bool spares_first = coin(s, 80);
+
+	w->nstages = n;
+	for (uint32_t i = 0; i < n; i++)
+		w->most[i] = first << i;
+	w->hour_ppm = coin(s, 50) ? 1000000 : pick(s, 2, 6) * 100000;
+	w->advance_ppm = 900000;
+	for (uint32_t i = 0; i < s->plan.nsources; i++)
+		w->young |= coin(s, 60) ? 1u << i : 0;
+	w->young = spares_first ? w->young & ~1u : (1u << s->plan.nsources) - 1;
+	/* The referee knows no providers. */
+	if (sim_has(s, SIM_F_layers) || sim_has(s, SIM_F_tuples))
+		w->young = 0;
+	s->plan.overflows = coin(s, 50);
+	for (uint32_t i = 0; i < s->plan.nsources; i++)
+		s->plan.weight[i] = coin(s, 50) ? pick(s, 1, 5) : 1;
+}
+
+static bool
+in_pool(const struct plan *p, uint32_t pool, uint32_t source)
+{
+	return source == 0 || source % p->npools == pool;
+}
+
+static void
+pools_fill(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->npools; i++)
+		for (uint32_t k = 0; k < p->nsources; k++)
+			if (in_pool(p, i, k) ||
+			    (p->overflows &&
+				in_pool(p, (i + 1) % p->npools, k)))
+				p->warm.pools[i] |= 1u << k;
+	/* Mail that names no pool goes by the first. */
+	for (uint32_t i = p->npools; i < WRM_POOLS; i++)
+		p->warm.pools[i] = p->warm.pools[0];
+}
+
+static void
+write_warmup(struct sim *s, struct buf *b)
+{
+	const struct warm_plan *w = &s->plan.warm;
+
+	buf_addz(b, "warmup: { w: { attempts_min: 5, days: [");
+	for (uint32_t i = 0; i < w->nstages; i++)
+		buf_addf(b, "%s%u", i ? ", " : "", w->most[i]);
+	buf_addf(b, "], hour: %u%%, advance: 90%% } }\n", w->hour_ppm / 10000);
+}
+
 static void
 write_sources(struct sim *s, struct buf *b, uint32_t without)
 {
 	const struct plan *p = &s->plan;
 
+	if (p->warm.young)
+		write_warmup(s, b);
 	buf_addz(b, "source:\n");
 	for (uint32_t i = 0; i < p->nsources; i++)
 		if (i != without)
 			buf_addf(b,
 			    "  s%u: { address: 10.0.0.%u, ehlo: "
-			    "s%u.sim.example }\n",
-			    i, i + 1, i);
+			    "s%u.sim.example%s }\n",
+			    i, i + 1, i,
+			    p->warm.young >> i & 1 ? ", warmup: w" : "");
 	buf_addz(b, "pool:\n");
 	for (uint32_t i = 0; i < p->npools; i++) {
-		buf_addf(b, "  p%u: { sources: [", i);
+		buf_addf(b, "  p%u: { ", i);
+		if (p->overflows && p->npools > 1)
+			buf_addf(b, "overflow: p%u, ", (i + 1) % p->npools);
+		buf_addz(b, "sources: [");
 		for (uint32_t k = 0, n = 0; k < p->nsources; k++)
-			if (k != without && (k == 0 || k % p->npools == i))
-				buf_addf(b, "%ss%u", n++ ? ", " : "", k);
+			if (k != without && in_pool(p, i, k))
+				buf_addf(b, "%s\"s%u:%u\"", n++ ? ", " : "", k,
+				    MAX(p->weight[k], 1u));
 		buf_addz(b, "] }\n");
 	}
 	buf_addz(b, "default_pool: p0\n");
@@ -334,6 +398,18 @@ one_by_one(const struct plan *p)
 	return rcpts * (12 * p->latency_us + 50 * US_PER_MS);
 }
 
+/* Where all sources of a pool are young, mail may wait for so many days that
+ * they can carry it, if none of them comes on. */
+static int64_t
+young_wait(const struct plan *p)
+{
+	uint32_t rcpts = p->messages * (1 + p->rcpts_max / 2);
+
+	if (!(p->warm.young & 1))
+		return p->warm.young ? 2 * 86400 * US_PER_S : 0;
+	return (2 + 3 * rcpts / p->warm.most[0]) * (INT64_C(86400) * US_PER_S);
+}
+
 /* Time enough for everything that was under way when the faults stopped: each
  * wait at its longest, in a row, and the rates; and for what the clients have
  * to offer again and again where the daemon has little room. */
@@ -365,7 +441,7 @@ bound(const struct sim *s)
 	}
 	if (sim_has(s, SIM_F_tuples)) /* days and windows that are used up */
 		us += 30 * INT64_C(86400) * US_PER_S;
-	return us + worst;
+	return us + worst + young_wait(p);
 }
 
 void
@@ -401,6 +477,9 @@ plan_make(struct sim *s)
 	p->expire_us = sim_has(s, SIM_F_expiry) ?
 	    pick(s, 3, 20) * INT64_C(60) * US_PER_S :
 	    30 * 86400 * US_PER_S;
+	if (sim_has(s, SIM_F_warmup))
+		plan_warm(s);
+	pools_fill(p);
 	p->nconfs = sim_has(s, SIM_F_reload) ? pick(s, 2, SIM_CONFS) : 1;
 	for (uint32_t i = 0; i < p->nconfs; i++)
 		p->conf[i] = conf_make(s, i);

@@ -57,7 +57,8 @@
 	X(schedule, "mail for later, and with a lifetime of its own")          \
 	X(layers, "limits by provider, site and source")                       \
 	X(tuples, "limits on tenants, sources, providers, and some of these")  \
-	X(quiet, "tenants with quiet hours")
+	X(quiet, "tenants with quiet hours")                                   \
+	X(warmup, "young sources, weights, overflow")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

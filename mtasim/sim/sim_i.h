@@ -8,6 +8,7 @@
 #include "check/ledger.h"
 #include "check/limits.h"
 #include "check/meters.h"
+#include "check/warm.h"
 #include "relay/relay.h"
 #include "sim/fiber.h"
 #include "sim/sim.h"
@@ -96,6 +97,9 @@ struct plan {
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
 	uint32_t nconfs;
+	struct warm_plan warm;
+	bool overflows; /* each pool into the next */
+	uint32_t weight[SIM_SOURCES];
 	struct conf *conf[SIM_CONFS];
 	int64_t expire_us;
 	int64_t fills_us; /* some mailboxes are full from here on */
@@ -128,6 +132,7 @@ struct sim {
 	struct ledger *ledger;
 	struct limits *limits;
 	struct meters *meters;
+	struct warms *warms;
 	struct host *host;
 	struct sim_host *receivers; /* SIM_SITES * SIM_HOSTS */
 	struct client *clients;

@@ -201,6 +201,7 @@ make(struct sim *s)
 	s->limits = lim_new(s->story, s->marks);
 	s->meters = met_new(s->marks);
 	plan_meters(s);
+	s->warms = wrm_new(&s->plan.warm, s->marks);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
 	sim_load_make(s);
 	sim_zone_make(s);
@@ -224,6 +225,7 @@ unmake(struct sim *s)
 	led_free(s->ledger);
 	lim_free(s->limits);
 	met_free(s->meters);
+	wrm_free(s->warms);
 	plan_free(&s->plan);
 	heap_free(&s->heap);
 }
