@@ -362,13 +362,12 @@ struct path {
 	uint32_t shun;     /* host that refused the last session */
 	uint32_t adapt;    /* what is learnt of its rate, 0 = nothing */
 	uint32_t nok;      /* delivered since ok_us, of late */
-	uint32_t ramp;  /* sessions that it may have since a block; 0 = any */
-	uint8_t level;  /* list of site->open it is in, or LEVEL_NONE */
-	uint16_t turn;  /* transactions left of its turn, where pools weigh */
-	uint8_t why;    /* the gate that shut last */
-	uint8_t shut;   /* the gate that is shut, for blocked time */
-	uint8_t nslow;  /* refusals of late that may have been for its rate */
-	uint8_t nvague; /* refusals in a row that nobody understands */
+	uint32_t ramp; /* sessions that it may have since a block; 0 = any */
+	uint8_t level; /* list of site->open it is in, or LEVEL_NONE */
+	uint16_t turn; /* transactions left of its turn, where pools weigh */
+	uint8_t why;   /* the gate that shut last */
+	uint8_t shut;  /* the gate that is shut, for blocked time */
+	uint8_t nslow; /* refusals of late that may have been for its rate */
 	bool is_idle;
 	bool is_known;       /* the peer has spoken about a recipient */
 	int64_t shut_us;     /* since when, if it is */

@@ -15,8 +15,6 @@
 #define BLOCKS_ALIKE 6
 /* One more session each time that so long has gone well. */
 #define RAMP_US (60 * US_PER_S)
-/* Refusals that nobody understands, in a row, from one path. */
-#define VAGUE_MAX 3
 
 /* ---- whom it is about -------------------------------------------------------------- */
 
@@ -76,15 +74,6 @@ eng_level_of(const struct ev_result *ev, const struct outcome *o)
 	return o->is_judged ? level_judged(ev, o) : level_plain(ev, o);
 }
 
-bool
-eng_is_vague(const struct outcome *o)
-{
-	if (o->klass != OUTCOME_TRANSIENT || o->code == 0)
-		return false;
-	return !o->is_judged || o->judged.kind == KIND_OTHER ||
-	    o->judged.kind == KIND_SYSFAIL;
-}
-
 enum hint
 eng_hint_of(const struct outcome *o)
 {
@@ -92,18 +81,6 @@ eng_hint_of(const struct outcome *o)
 		return HINT_NONE;
 	return o->is_judged && o->judged.kind == KIND_THROTTLE ? HINT_RATE :
 								 HINT_VAGUE;
-}
-
-/* One such refusal says little; several in a row, with nothing that went well in
- * between, are about more than their recipients. Another host may do better. */
-bool
-eng_path_vague(struct path *p, uint32_t host)
-{
-	if (++p->nvague < VAGUE_MAX)
-		return false;
-	p->nvague = 0;
-	p->shun = host;
-	return true;
 }
 
 /* ---- blocks ------------------------------------------------------------------------ */

@@ -64,11 +64,7 @@ enum level {
 	LEVEL_LOCAL  /* a fault of ours */
 };
 enum level eng_level_of(const struct ev_result *ev, const struct outcome *o);
-/* A refusal that does not say what it is about. */
-bool eng_is_vague(const struct outcome *o);
 enum hint eng_hint_of(const struct outcome *o);
-/* One more of these for a path; true: they are about it. */
-bool eng_path_vague(struct path *p, uint32_t host);
 /* The receiver will not have the path for a while. */
 void eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us);
 /* Something went well: it may get one more session. */

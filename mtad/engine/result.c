@@ -235,7 +235,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 {
 	struct sess *x = pool_get(&e->sessions, ev->session);
 	struct txn *t = pool_get(&e->txns, ev->txn);
-	bool works = false, fails = false, unsent = false, vague = false;
+	bool works = false, fails = false, unsent = false;
 	bool blocked = false, bye;
 	enum hint hint = HINT_NONE;
 	uint32_t path, host, src, luck, n, nunsent = 0;
@@ -262,7 +262,6 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		fails |= level == LEVEL_PATH;
 		blocked |= level == LEVEL_BLOCK;
 		hint = MAX(hint, eng_hint_of(o));
-		vague |= level == LEVEL_RCPT && eng_is_vague(o);
 		unsent |= level == LEVEL_AGAIN;
 		nunsent += o->klass == OUTCOME_UNSENT;
 		if (o->klass != OUTCOME_UNSENT && !is_bye)
@@ -291,7 +290,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	}
 	if (blocked)
 		eng_path_blocked(e, path, began);
-	else if (fails || (vague && !works && eng_path_vague(p, host)))
+	else if (fails)
 		path_refused(e, path, host, began, hint);
 	eng_path_pump(e, path);
 }

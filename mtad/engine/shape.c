@@ -41,6 +41,20 @@ eng_path_find(const struct eng *e, uint32_t site, uint32_t src)
 	return map_get(&e->path_map, path_key(site, src));
 }
 
+/* The policy is new, and what the site is in it will be known in a moment: what
+ * the old one said of this source is forgotten, so as little is done as may be. */
+static struct eng_shape
+careful(const struct eng *e, const struct site *s)
+{
+	struct eng_shape shape =
+	    ((const struct form *)pool_at(&e->forms, s->shape))->shape;
+
+	shape.conns_max = shape.msgs_per_conn = shape.rcpts_per_txn = 1;
+	shape.rate_count = shape.rate_burst = 1;
+	shape.rate_period_us = MAX(shape.rate_period_us, 60 * US_PER_S);
+	return shape;
+}
+
 /* What the path of a source to the site shall be, held once more. A site that
  * has not heard of the present policy yet says so for all sources alike; it will
  * before anything else happens. */
@@ -53,7 +67,7 @@ form_of(struct eng *e, const struct site *s, uint32_t src)
 		eng_policy_shape(e->policy, &s->where, e->srcs[src].conf,
 		    &shape);
 	else
-		shape = ((struct form *)pool_at(&e->forms, s->shape))->shape;
+		shape = careful(e, s);
 	return eng_form_take(e, &shape);
 }
 
@@ -395,7 +409,6 @@ eng_path_works(struct eng *e, struct path *p, int64_t began_us)
 		eng_adapt_works(e, p, began_us);
 	p->fails = 0;
 	p->shun = 0;
-	p->nvague = 0;
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */

@@ -449,11 +449,13 @@ campaign_served(struct eng *e, struct turn *t, uint32_t qi)
 {
 	const struct queue *q = pool_at(&e->queues, qi);
 	const struct flow *f = pool_at(&e->flows, q->flow);
+	uint32_t weight;
 
 	if (t->ring.n < 2 || t->ring.head != qi)
 		return; /* alone, or it has run empty */
-	if (t->left == 0)
-		t->left = (uint8_t)campaign_weight(e, f->tenant, f->campaign);
+	/* What was left to it by other weights is no more than these give. */
+	weight = campaign_weight(e, f->tenant, f->campaign);
+	t->left = (uint8_t)(t->left == 0 ? weight : MIN(t->left, weight));
 	if (--t->left != 0)
 		return;
 	il_remove(K_QUEUE(e), &t->ring, qi);

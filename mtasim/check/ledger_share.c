@@ -132,8 +132,11 @@ led_weights(struct ledger *l, const struct conf *c)
 	}
 	/* Lines go over from the old weights one by one. */
 	for (uint32_t i = 0; i < LED_LINES; i++)
-		for (uint32_t t = 0; t < LED_TENANTS; t++)
+		for (uint32_t t = 0; t < LED_TENANTS; t++) {
 			line_reset(l, i, t);
+			for (uint32_t k = 0; k < LED_CAMPAIGNS; k++)
+				campaign_reset(&l->line[i], t, k);
+		}
 }
 
 /* "d1.g3.example" */

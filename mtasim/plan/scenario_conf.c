@@ -30,14 +30,17 @@ grow(struct scen *s, struct conf_pool *pool, uint32_t n)
 {
 	struct conf *c = s->conf;
 	uint32_t had = c->nsources;
+	struct conf_shape *shapes; /* of which nothing is said */
 	struct conf_source *all;
 
 	if (had + n > ENG_SOURCES_MAX)
 		return false;
 	all = arena_get(&s->arena, (had + n) * sizeof(*all));
-	if (all == NULL)
+	shapes = arena_get(&s->arena, (had + n) * sizeof(*shapes));
+	if (all == NULL || shapes == NULL)
 		return false;
 	memcpy(all, c->sources, had * sizeof(*all));
+	memcpy(shapes, c->source_shapes, had * sizeof(*shapes));
 	for (uint32_t i = 0; i < n; i++) {
 		struct buf name;
 
@@ -52,6 +55,7 @@ grow(struct scen *s, struct conf_pool *pool, uint32_t n)
 	}
 	pool->nsources = n;
 	c->sources = all;
+	c->source_shapes = shapes;
 	c->nsources = had + n;
 	return true;
 }

@@ -71,7 +71,10 @@ write_rules(RULE % "policy")
 conf = write_config(
     route={"shut.example": {"hosts": ["127.0.0.1:%d" % shut.getsockname()[1]]},
            "*": {"hosts": ["127.0.0.1:%d" % sink.port]}},
-    bounce_rules=[MINE], workers=2)
+    bounce_rules=[MINE], workers=2,
+    # A path that is told to be slower shall not hold up what comes next.
+    limits={"default": {"backoff_min": "10ms", "backoff_max": "10ms",
+                        "rate_floor": "none"}})
 d = Mtad(conf).start()
 for name, want in [
         ("no", ("Bounce", "InvalidRecipient", "unknown_user")),

@@ -471,7 +471,7 @@ a_rate_is_shared_by_all_sites_of_a_provider(void **state)
 }
 
 static void
-sixty_messages_cost_sixty_decisions(void **state)
+a_tight_limit_is_not_polled(void **state)
 {
 	static const uint32_t levels[] = { 1u << DIM_PROVIDER, 1u << DIM_SOURCE,
 		1u << DIM_TENANT, 1u << DIM_NODE, 1u << DIM_SITE };
@@ -493,8 +493,9 @@ sixty_messages_cost_sixty_decisions(void **state)
 			send(&w, 0, 0);
 		run(&w, 800 * US_PER_S);
 		assert_int_equal(w.nsent, 61);
-		print_message("%u: %llu\n", (unsigned)k,
-		    (unsigned long long)(decisions(&w) - before));
+		/* Sessions come and go between two of them, and each look
+		 * at a session, a source and a gate is one. */
+		assert_in_range(decisions(&w) - before, 60, 60 * 50);
 		world_free(&w);
 	}
 }
@@ -747,7 +748,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rate_is_shared_by_all_sites_of_a_provider),
-		cmocka_unit_test(sixty_messages_cost_sixty_decisions),
+		cmocka_unit_test(a_tight_limit_is_not_polled),
 		cmocka_unit_test(all_limits_must_agree),
 		cmocka_unit_test(connections_are_shared_and_grow_slowly),
 		cmocka_unit_test(recipients_have_a_rate_of_their_own),

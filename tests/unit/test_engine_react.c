@@ -209,22 +209,6 @@ the_first_in_line_does_not_hold_up_the_rest(void **state)
 	lab_free(l);
 }
 
-/* Nobody knows what a 451 without a word means; three in a row mean the host. */
-static void
-vague_refusals_in_a_row_slow_the_path(void **state)
-{
-	struct lab *l = lab_of(1);
-
-	(void)state;
-	refusal = lab_refusal(451, STAGE_EOM, KIND_SYSFAIL, SCOPE_HOST);
-	l->answer = refuse_all;
-	l->backlog = 0;
-	lab_submit(l, 400);
-	lab_run(l, 5 * MIN_US);
-	assert_in_range(nasked, 3, 150);
-	lab_free(l);
-}
-
 int
 main(void)
 {
@@ -237,7 +221,6 @@ main(void)
 		cmocka_unit_test(a_full_mailbox_leaves_the_path_alone),
 		cmocka_unit_test(a_throttle_at_rcpt_slows_the_path),
 		cmocka_unit_test(the_first_in_line_does_not_hold_up_the_rest),
-		cmocka_unit_test(vague_refusals_in_a_row_slow_the_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
