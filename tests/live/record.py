@@ -79,7 +79,7 @@ tap.ok(load(MESSAGES, 5), "mail goes in")
 m.write_conf(s.port, "retry: { first: 1s, max: 5s }")
 m.p.send_signal(signal.SIGHUP)
 rounds, biggest = 0, 0
-while rounds < 20 and (not files() or files()[0] == "engine-0000000001.rec"):
+while rounds < 60 and (not files() or files()[0] == "engine-0000000001.rec"):
     rounds += 1
     load(MESSAGES, 5)
     wait_for("the queue is short", lambda: total()["recipients"] < 3000)

@@ -41,7 +41,7 @@ workers: %(workers)d
 stop_timeout: 2s
 dns: { servers: ["%(dns)s"], timeout: 2s }
 retry: { first: 1s, max: 2s }
-limits: { default: { backoff_min: 200ms, backoff_max: 1s } }
+limits: { default: { backoff_min: 200ms, backoff_max: 1s, rate_floor: none } }
 """
 RATE = 120
 ROUNDS = 5 if LONG else 2
