@@ -286,6 +286,7 @@ run_daemon(const char *path, const struct recorder_conf *record)
 	if (!c)
 		return 1;
 	prefer_pages();
+	d->conf = c;
 	rules = rules_load(c);
 	if (!rules)
 		return 1;

@@ -30,11 +30,10 @@ eng_why_name(enum eng_why w)
 void
 eng_shape_default(struct eng_shape *s)
 {
-	*s = (struct eng_shape){
-#define X(name, type, dflt) .name = dflt,
-		ENG_SHAPE_TABLE(X)
+	memset(s, 0, sizeof(*s)); /* an image has its padding too */
+#define X(name, type, dflt) s->name = dflt;
+	ENG_SHAPE_TABLE(X)
 #undef X
-	};
 }
 
 void

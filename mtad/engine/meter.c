@@ -411,8 +411,9 @@ meters_find(struct eng *e, struct meters *m, enum cap_level level,
 {
 	struct meters old = *m;
 
-	*m = (struct meters){ .generation = e->generation,
-		.provider = t->site->provider };
+	memset(m, 0, sizeof(*m)); /* an image has its padding too */
+	m->generation = e->generation;
+	m->provider = t->site->provider;
 	for (uint32_t k = 0; k < e->policy->ncaps; k++) {
 		if (e->cap_level[k] != level ||
 		    !cap_applies(&e->policy->caps[k], t))

@@ -454,7 +454,7 @@ plan_make(struct sim *s)
 	/* Both name providers, each its own. */
 	if (sim_has(s, SIM_F_layers))
 		p->features &= ~(UINT64_C(1) << SIM_F_tuples);
-	p->messages = pick(s, 480, 1080) * scale;
+	p->messages = pick(s, 530, 1190) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)
 		p->messages /= 3;

@@ -89,6 +89,13 @@ class Node(Mtad):
     def how(self):
         return self.json("drain")
 
+    def is_drained(self):
+        """It may die while it is asked."""
+        try:
+            return self.how()["state"] == "drained"
+        except SystemExit:
+            return False
+
     def drained(self, seconds=30):
         return wait_for(lambda: self.how()["state"] == "drained", seconds)
 
@@ -300,8 +307,7 @@ def step(shim, phase, n, victim, power):
         env["CRASH_UNDO"] = diary
     nodes[victim].start(env=env)
     nodes[0].drain(nodes[1].to)
-    died = wait_for(lambda: not nodes[victim].is_up() or
-                    nodes[0].how()["state"] == "drained", 10)
+    wait_for(lambda: not nodes[victim].is_up() or nodes[0].is_drained(), 10)
     died = not nodes[victim].is_up()
     if died and power:
         lose(nodes[victim].conf["spool"], diary, random)
@@ -323,6 +329,8 @@ def step(shim, phase, n, victim, power):
 
 
 def steps():
+    if "asan" in os.environ["BUILD"]:
+        return                  # which cannot live behind a library of ours
     shim = build_shim(os.environ["TMP"])
     died = total = 0
     phases = ("write", "half", "sync", "done") if LONG else ("done",)
