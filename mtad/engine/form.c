@@ -101,7 +101,10 @@ eng_form_take(struct eng *e, const struct eng_shape *s)
 		}
 	}
 	k = eng_slot(&e->forms, &i);
-	k->shape = *s;
+	/* Limit by limit: what is between them stays zero, as images want it. */
+#define X(name, type, dflt) k->shape.name = s->name;
+	ENG_SHAPE_TABLE(X)
+#undef X
 	k->twin = first;
 	k->nrefs = 1;
 	ASSERT(map_put(&e->form_map, h, i) == 0);

@@ -55,8 +55,10 @@ zone_day(const struct tzone *z, int64_t utc_s)
 {
 	int64_t day = floor_div(utc_s + zone_offset_s(z, utc_s), ZONE_DAY_S);
 
-	/* The clock may have been put back over midnight since. */
-	return zone_day_start_s(z, day + 1) <= utc_s ? day + 1 : day;
+	/* The clock may have been put back since, over a midnight or two. */
+	while (zone_day_start_s(z, day + 1) <= utc_s)
+		day++;
+	return day;
 }
 
 int64_t
