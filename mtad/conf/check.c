@@ -500,9 +500,6 @@ check_cap(const struct check *k, const struct conf_limit *l)
 	if (w[DIM_SOURCE].n && !has_source(k->conf, w[DIM_SOURCE]))
 		wrong(k, SPOT(k, in, l->name, where, SL("source")),
 		    "the name of a source", w[DIM_SOURCE]);
-	if (w[DIM_PROVIDER].n && !has_provider(k->conf, w[DIM_PROVIDER]))
-		wrong(k, SPOT(k, in, l->name, where, SL("provider")),
-		    "the name of a provider", w[DIM_PROVIDER]);
 	if (l->quota && dims >> DIM_HOST & 1)
 		wrong(k, SPOT(k, in, l->name, SL("per")),
 		    "no host, as its quota could not be kept", SL("host"));
@@ -514,6 +511,24 @@ check_cap(const struct check *k, const struct conf_limit *l)
 		odd(k, SPOT(k, in, l->name), "something that it limits",
 		    slice_str(NULL));
 	check_byte_burst(k, l);
+}
+
+void
+conf_check_providers(struct conf *conf, const struct yaml_node *root,
+    struct complaints *c)
+{
+	struct check k = { .conf = conf, .root = root, .c = c };
+
+	for (uint32_t i = 0; i < conf->ncaps; i++) {
+		const struct conf_limit *l = &conf->caps[i];
+		struct slice name = l->where[DIM_PROVIDER];
+
+		if (name.n != 0 && !has_provider(conf, name))
+			wrong(&k,
+			    SPOT(&k, SL("limit"), l->name, SL("where"),
+				SL("provider")),
+			    "the name of a provider", name);
+	}
 }
 
 static void

@@ -240,5 +240,8 @@ void warmup_read(struct conf *conf, const struct yaml_node *root,
  * fit together. */
 void conf_check(struct conf *conf, const struct yaml_node *root,
     struct complaints *c);
+/* The same of providers, once all shaping has been read. */
+void conf_check_providers(struct conf *conf, const struct yaml_node *root,
+    struct complaints *c);
 
 #endif

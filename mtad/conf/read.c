@@ -484,6 +484,7 @@ parse(const char *name, struct slice text, const struct conf_shaping_in *in,
 	conf_read_group(conf, &conf_options, conf, yaml_root(doc), 0, c);
 	conf_check(conf, yaml_root(doc), c);
 	shaping_read(conf, yaml_root(doc), in, c, errs);
+	conf_check_providers(conf, yaml_root(doc), c);
 	warmup_read(conf, yaml_root(doc), in->reads_files, c);
 	yaml_doc_free(doc);
 	if (c->nerrors == 0 && errs->n == before)

@@ -258,7 +258,9 @@ quota_look_ahead(struct eng *e, uint32_t meter)
 	if (c == NULL || c->quota == 0 || m->serial != 0)
 		return;
 	quota_pass(e, m, c);
-	if (m->kept <= block_of(c) / 2 && e->cmds != NULL)
+	/* All that is left of the quota may be kept already. */
+	if (m->kept <= block_of(c) / 2 &&
+	    m->kept < c->quota - MIN(m->used, c->quota) && e->cmds != NULL)
 		quota_ask(e, meter);
 }
 

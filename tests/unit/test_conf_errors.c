@@ -267,6 +267,12 @@ static const struct mistake wholes[] = {
 	{ "limits: { default: { backoff_max: 1s }, x.example: {} }\n",
 	    "f.yml:3:35: limits.default.backoff_max, expected at least the "
 	    "minimum (1m), got \"1s\"\n" },
+	{ "provider: { big: { domains: x.example } }\n"
+	  "limit:\n"
+	  "  a: { where: { provider: big }, rate: 1/s }\n"
+	  "  b: { where: { provider: bug }, rate: 1/s }\n",
+	    "f.yml:6:27: limit.b.where.provider, expected the name of a "
+	    "provider, got \"bug\"\n" },
 	{ "ipv4: off\nipv6: off\n",
 	    "f.yml:4:7: ipv6, expected true, as ipv4 is false, got "
 	    "\"false\"\n" },
