@@ -75,8 +75,8 @@ range_read(struct slice s, uint16_t max, struct class_range *out)
 }
 
 /* "550", "5xx", "55x", "500-559". */
-static bool
-code_read(struct slice s, struct class_range *out)
+bool
+class_code_read(struct slice s, struct class_range *out)
 {
 	uint16_t wild = 0;
 	char digits[3];
@@ -108,8 +108,8 @@ part_read(struct slice s, struct class_range *out)
 }
 
 /* "5.1.1", "x.1.x", "5.7.500-699"; "none". */
-static bool
-enh_read(struct slice s, struct class_enh *out)
+bool
+class_enh_read(struct slice s, struct class_enh *out)
 {
 	struct slice klass;
 
@@ -131,7 +131,7 @@ static bool
 take_code(struct reader *r, const struct yaml_node *v)
 {
 	if (r->rule->ncodes == CLASS_LIST_MAX ||
-	    !code_read(v->text, &r->codes[r->rule->ncodes]))
+	    !class_code_read(v->text, &r->codes[r->rule->ncodes]))
 		return false;
 	r->rule->ncodes++;
 	return true;
@@ -141,7 +141,7 @@ static bool
 take_enh(struct reader *r, const struct yaml_node *v)
 {
 	if (r->rule->nenhs == CLASS_LIST_MAX ||
-	    !enh_read(v->text, &r->enhs[r->rule->nenhs]))
+	    !class_enh_read(v->text, &r->enhs[r->rule->nenhs]))
 		return false;
 	r->rule->nenhs++;
 	return true;
@@ -262,27 +262,24 @@ keys_add(struct classifier *k, uint32_t atom, const struct class_literal *v,
 	return true;
 }
 
-static bool
-take_text(struct reader *r, const struct yaml_node *v)
+enum class_added
+class_atom_add(struct classifier *k, struct class_rule *rule, struct slice text,
+    char *why, size_t cap)
 {
-	struct classifier *k = r->k;
 	struct class_literal literals[CLASS_BRANCHES_MAX];
-	char folded[CLASS_PATTERN_MAX], why[200];
+	char folded[CLASS_PATTERN_MAX];
 	struct slice p;
 	bool is_all = false;
 	uint32_t n;
 	pcre2_code *re;
 
-	if (v->text.n == 0 || v->text.n > sizeof(folded) ||
-	    r->rule->natoms == CLASS_ATOMS_MAX)
-		return false;
-	p = slice_of(folded,
-	    class_fold_pattern(v->text, folded, sizeof(folded)));
-	re = pattern_compile(p, why, sizeof(why));
-	if (re == NULL) {
-		complain_at(r, v, why);
-		return true; /* said already */
-	}
+	if (text.n == 0 || text.n > sizeof(folded) ||
+	    rule->natoms == CLASS_ATOMS_MAX)
+		return CLASS_REFUSED;
+	p = slice_of(folded, class_fold_pattern(text, folded, sizeof(folded)));
+	re = pattern_compile(p, why, cap);
+	if (re == NULL)
+		return CLASS_WRONG;
 	n = class_literals(p, literals, &is_all);
 	if (n > 0 && is_all) {
 		pcre2_code_free(re);
@@ -292,11 +289,34 @@ take_text(struct reader *r, const struct yaml_node *v)
 		sizeof(*k->atoms)) ||
 	    !keys_add(k, k->natoms, literals, n)) {
 		pcre2_code_free(re);
-		return false;
+		return CLASS_REFUSED;
 	}
 	k->atoms[k->natoms++] =
 	    (struct class_atom){ .re = re, .is_always = n == 0 };
-	r->rule->natoms++;
+	rule->natoms++;
+	return CLASS_ADDED;
+}
+
+static bool
+take_text(struct reader *r, const struct yaml_node *v)
+{
+	char why[200];
+	enum class_added a =
+	    class_atom_add(r->k, r->rule, v->text, why, sizeof(why));
+
+	if (a == CLASS_WRONG)
+		complain_at(r, v, why);
+	return a != CLASS_REFUSED; /* what is wrong was said already */
+}
+
+bool
+class_rule_add(struct classifier *k, const struct class_rule *rule)
+{
+	if (k->nrules == CLASS_RULES_MAX ||
+	    !vector_grow(&k->rules, k->nrules, &k->rules_cap,
+		sizeof(*k->rules)))
+		return false;
+	k->rules[k->nrules++] = *rule;
 	return true;
 }
 
@@ -420,15 +440,10 @@ rule_read(struct reader *r, const struct yaml_node *node, uint32_t i)
 	}
 	if (!r->has_scope)
 		rule.scope = (uint8_t)kind_scope((enum kind)rule.kind);
-	if (k->nrules == CLASS_RULES_MAX || !rule_keep(r) ||
-	    !vector_grow(&k->rules, k->nrules, &k->rules_cap,
-		sizeof(*k->rules))) {
+	if (!rule_keep(r) || !class_rule_add(k, &rule))
 		complain(r->c, yaml_place(node), r->what,
 		    "at most 20000 rules, and memory for them",
 		    slice_str(NULL));
-		return;
-	}
-	k->rules[k->nrules++] = rule;
 }
 
 static void

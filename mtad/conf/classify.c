@@ -51,16 +51,41 @@ index_make(struct classifier *k)
 	return true;
 }
 
+/* All rules are there. */
+static int
+classifier_close(struct classifier *k)
+{
+	int err = class_scan_init(&k->scan, k->keys, k->nkeys);
+
+	mem_free(k->keys);
+	k->keys = NULL;
+	return err != 0 ? err : index_make(k) ? 0 : E_NOMEM;
+}
+
+struct classifier *
+classifier_begin(void)
+{
+	struct classifier *k = mem_get(sizeof(*k));
+
+	arena_init(&k->arena, 64u << 10, ARENA_MAX);
+	return k;
+}
+
+bool
+classifier_end(struct classifier *k)
+{
+	return classifier_close(k) == 0;
+}
+
 struct classifier *
 classifier_new(const struct class_source *files, uint32_t n,
     struct conf_errors *errs)
 {
-	struct classifier *k = mem_get(sizeof(*k));
+	struct classifier *k = classifier_begin();
 	uint32_t before = errs->n;
 	int err;
 
 	ASSERT(n <= CLASS_FILES_MAX);
-	arena_init(&k->arena, 64u << 10, ARENA_MAX);
 	for (; k->nfiles < n; k->nfiles++) {
 		const char *name = files[k->nfiles].name;
 
@@ -71,10 +96,8 @@ classifier_new(const struct class_source *files, uint32_t n,
 		classifier_free(k);
 		return NULL;
 	}
-	err = class_scan_init(&k->scan, k->keys, k->nkeys);
-	mem_free(k->keys);
-	k->keys = NULL;
-	if (err != 0 || !index_make(k)) {
+	err = classifier_close(k);
+	if (err != 0) {
 		errs->n++;
 		if (errs->report != NULL)
 			errs->report(errs->ctx,
@@ -286,22 +309,44 @@ is_hard_by_code(const struct class_query *q)
 	return q->code != 0 ? q->code >= 500 : q->enh.klass == 5;
 }
 
-void
-classify(const struct classifier *k, struct class_desk *d,
-    const struct class_query *q, struct class_answer *out)
+/* Folds the text and marks what it announces; returns its length. */
+static size_t
+ask(const struct classifier *k, struct class_desk *d, struct class_query *q)
 {
-	struct class_query full = *q;
-	const struct class_rule *r;
 	size_t n = class_fold(q->text, d->text, sizeof(d->text));
 
-	if (full.enh.klass == 0)
-		full.enh = enh_of_text(slice_of(d->text, n));
+	if (q->enh.klass == 0)
+		q->enh = enh_of_text(slice_of(d->text, n));
 	memcpy(d->rules, k->rules_always, CLASS_WORDS(k->nrules) * 8);
 	memcpy(d->atoms, k->atoms_always, CLASS_WORDS(k->natoms) * 8);
 	d->failures = 0;
 	if (k->natoms > 0)
 		text_scan(k, d, n);
-	r = rule_find(k, d, &full, n);
+	return n;
+}
+
+void
+class_hits(const struct classifier *k, struct class_desk *d,
+    const struct class_query *q, struct eng_hits *out)
+{
+	struct class_query full = *q;
+	size_t n = ask(k, d, &full);
+
+	*out = (struct eng_hits){ { 0 } };
+	for (uint32_t i = 0; i < MIN(k->nrules, ENG_AUTOMATIONS_MAX); i++)
+		if (class_is_marked(d->rules, i) &&
+		    rule_matches(k, d, &k->rules[i], &full, n))
+			class_mark(out->v, i);
+}
+
+void
+classify(const struct classifier *k, struct class_desk *d,
+    const struct class_query *q, struct class_answer *out)
+{
+	struct class_query full = *q;
+	size_t n = ask(k, d, &full);
+	const struct class_rule *r = rule_find(k, d, &full, n);
+
 	*out = (struct class_answer){
 		.judgement = { .scope = SCOPE_MESSAGE,
 		    .is_hard = is_hard_by_code(&full) },

@@ -55,6 +55,13 @@ void class_desk_free(struct class_desk *d);
 
 void classify(const struct classifier *k, struct class_desk *d,
     const struct class_query *q, struct class_answer *out);
+/* All rules that match, in place of the first: of a classifier of
+ * conf_automation_rules, which judges nothing. */
+void class_hits(const struct classifier *k, struct class_desk *d,
+    const struct class_query *q, struct eng_hits *out);
+/* The policy's automations as a classifier; NULL: there are none, or there is no
+ * memory for them. */
+struct classifier *conf_automation_rules(const struct conf *c);
 /* Puts what a refusal means into it: where trying again can help a 5xx is no
  * bounce. Anything else stays as it is. */
 void class_judge(const struct classifier *k, struct class_desk *d,

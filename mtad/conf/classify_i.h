@@ -140,6 +140,19 @@ class_is_marked(const uint64_t *bits, uint32_t i)
 	return bits[i / 64] >> (i % 64) & 1;
 }
 
+/* "550", "5xx", "500-559"; "5.1.1", "x.1.x", "5.7.500-699", "none". */
+bool class_code_read(struct slice s, struct class_range *out);
+bool class_enh_read(struct slice s, struct class_enh *out);
+/* Adds a pattern to the rule, which is the next that is added. CLASS_WRONG: `why`
+ * says what would be right; CLASS_REFUSED: its length, too many, no memory. */
+enum class_added { CLASS_ADDED, CLASS_WRONG, CLASS_REFUSED };
+enum class_added class_atom_add(struct classifier *k, struct class_rule *rule,
+    struct slice text, char *why, size_t cap);
+bool class_rule_add(struct classifier *k, const struct class_rule *rule);
+/* One without files: rules are added between these two. */
+struct classifier *classifier_begin(void);
+bool classifier_end(struct classifier *k);
+
 /* Appends the rules of a file; complaints go to errs. */
 void class_rules_read(struct classifier *k, const struct class_source *file,
     struct conf_errors *errs);

@@ -27,6 +27,8 @@
 #define CONF_TENANT_CAMPAIGNS_MAX 256
 #define CONF_ZONES_MAX ENG_ZONES_MAX
 #define CONF_SHAPING_MAX 16
+#define CONF_AUTOMATION_WORDS 32
+#define CONF_AUTOMATION_LIST 16
 #define CONF_SUFFIXES_MAX 32
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
 
@@ -131,15 +133,38 @@ struct conf_limit {
 	uint16_t zone;
 };
 
-struct conf_zone {
-	struct slice name;
-	struct tzone zone;
-};
-
 /* Where something was written: a file of conf.files; line 0: nowhere. */
 struct conf_origin {
 	uint32_t line;
 	uint16_t file;
+};
+
+/* A rule about refusals: what they must be, and what follows. */
+struct conf_automation {
+	struct slice name;
+	uint32_t nproviders, ncategories, nkinds, nstages, ncodes, nenhs,
+	    ntexts, non;
+	struct slice providers[CONF_AUTOMATION_LIST];
+	struct slice categories[CATEGORY_N], kinds[KIND_N], stages[STAGE_N];
+	struct slice codes[CONF_AUTOMATION_LIST], enhs[CONF_AUTOMATION_LIST];
+	struct slice texts[CONF_AUTOMATION_WORDS];
+	uint16_t on[ENG_TARGET_DIMS_MAX]; /* bits 1 << enum eng_dim */
+	uint8_t action;                   /* enum eng_action */
+	bool goes_on, opens_at_once;
+	int64_t for_us;
+	struct conf_origin at;
+};
+
+/* Which of them the words of a reply match, of the configuration that has the
+ * key; key 0: nobody has looked. */
+struct conf_heard {
+	struct eng_hits hits;
+	uint64_t key; /* automation_key */
+};
+
+struct conf_zone {
+	struct slice name;
+	struct tzone zone;
 };
 
 /* What one place says about the limits of paths (a layer; conf/shaping.h): bits
@@ -228,7 +253,7 @@ struct conf {
 	uint32_t nshaping;
 	struct slice shaping[CONF_SHAPING_MAX];
 	uint16_t nfiles;
-	struct slice files[CONF_SHAPING_MAX + 2]; /* [0] is this one */
+	struct slice files[CONF_SHAPING_MAX + 3]; /* [0] is this one */
 
 	struct {
 		uint32_t nservers;
@@ -241,6 +266,12 @@ struct conf {
 
 	uint32_t ncaps;
 	struct conf_limit *caps;
+	/* Reactions to refusals, first match first: this file's own, then the
+	 * shipped ones. What they match hangs on this number. */
+	uint32_t nautomations;
+	struct conf_automation *automations;
+	bool automation_shipped;
+	uint64_t automation_key;
 	uint32_t ntenants;
 	/* [0] is the default, for tenants without an entry. At least 1. */
 	struct conf_tenant *tenants;

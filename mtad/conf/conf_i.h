@@ -128,6 +128,9 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	    "a time zone of this system such as Europe/Berlin")                \
 	X(OPT_SHARE, uint16_t, share,                                          \
 	    "the name of a source, or {NAME: WEIGHT}")                         \
+	X(OPT_TARGET, uint16_t, target,                                        \
+	    "path, or one of source, netblock, site and provider")             \
+	X(OPT_ACTION, uint8_t, action, "suspend or none")                      \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,
@@ -173,6 +176,8 @@ struct opt {
 
 extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
+/* options_automation.c */
+extern const struct opt_group automation_options, automation_file_options;
 /* options_limit.c */
 extern const struct opt_group conf_limit_options;
 
@@ -233,6 +238,19 @@ void warmup_begin(const struct conf *c, void *entry);
  * read, among the shipped ones, and makes their tables. */
 void warmup_read(struct conf *conf, const struct yaml_node *root,
     bool reads_files, struct complaints *c);
+
+/* ---- reactions (automation.c) --------------------------------------------- */
+
+/* A file of them. */
+struct conf_automations {
+	uint32_t n;
+	struct conf_automation *v;
+};
+void automation_begin(const struct conf *c, void *entry);
+/* Judges the configuration's own, whose tree is root, and adds the shipped ones if
+ * files may be read. Complaints about the former go to c. */
+void automation_read(struct conf *conf, const struct yaml_node *root,
+    bool reads_files, struct complaints *c, struct conf_errors *errs);
 
 /* ---- judging the whole (check.c) ----------------------------------------- */
 

@@ -757,6 +757,18 @@ static const struct opt top[] = {
 		    "combination of values, of what `per` names. All that "
 		    "apply must agree; mail without a value that `per` "
 		    "names is not limited (see limits.md)." },
+	{ "automation", OPT_MAP, .group = &automation_options,
+	    .key_type = OPT_NAME, .begin = automation_begin,
+	    ENTRIES(struct conf_automation, automations, nautomations,
+		ENG_AUTOMATIONS_MAX),
+	    .absent = "the shipped ones only",
+	    .help = "Reactions to refusals, each a rule under its name. Of "
+		    "those that match one the first counts it, and this "
+		    "file's stand before the shipped ones, of which one is "
+		    "left out by its name and `~` (see reactions.md)." },
+	{ "automation_shipped", OPT_BOOL, AT(automation_shipped), "true",
+	    .help = "Go on with the shipped reactions, "
+		    "`rules/automation.yml`." },
 	PROVIDERS(struct conf, own.),
 	{ "shaping", OPT_PATH, AT(shaping),
 	    COUNT(struct conf, nshaping, CONF_SHAPING_MAX),

@@ -243,6 +243,35 @@ read_dim(const struct value *v)
 	return false;
 }
 
+/* A path is a source at a site. */
+static bool
+read_target(const struct value *v)
+{
+	static const uint16_t dims = 1 << DIM_SOURCE | 1 << DIM_NETBLOCK |
+	    1 << DIM_SITE | 1 << DIM_PROVIDER;
+	uint16_t *to = v->at;
+
+	*to = 0;
+	if (slice_eq(v->text, SL("path")))
+		*to = 1 << DIM_SOURCE | 1 << DIM_SITE;
+	for (int d = 0; d < DIM_N; d++)
+		if (dims >> d & 1 &&
+		    slice_eq(v->text, slice_str(eng_dim_name(d))))
+			*to = (uint16_t)(1 << d);
+	return *to != 0;
+}
+
+static bool
+read_action(const struct value *v)
+{
+	for (int a = 0; a < ENG_ACTION_N; a++)
+		if (slice_eq(v->text, slice_str(eng_action_name(a)))) {
+			*(uint8_t *)v->at = (uint8_t)a;
+			return true;
+		}
+	return false;
+}
+
 /* ---- addresses ----------------------------------------------------------- */
 
 static bool

@@ -311,7 +311,7 @@ session_down(struct worker *w, struct post_session *p)
 	facts.tls = word_copy(&at, facts.tls);
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
-	core_session_down(w->core, copy.session, &copy.outcome,
+	core_session_down(w->core, copy.session, &copy.outcome, &copy.heard,
 	    slice_str(copy.text), &facts);
 }
 

@@ -100,6 +100,7 @@ struct post_session {
 	uint32_t caps;
 	bool is_tls;
 	struct outcome outcome;
+	struct conf_heard heard;
 	char text[REPLY_TEXT_MAX];
 	struct worker *from;
 	struct session_facts *facts;
@@ -236,6 +237,7 @@ struct worker {
 	const struct conf *conf;
 	struct rules *rules; /* by which replies are judged, and where */
 	struct class_desk *desk;
+	struct class_desk *automation_desk; /* of its reactions, or NULL */
 	struct worker_counters counters;
 	bool is_stopping, is_done;
 	int64_t stop_at_us;

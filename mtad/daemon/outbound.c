@@ -53,8 +53,15 @@ op_result(void *ctx, struct job *j)
 	struct out_session *s = ctx;
 
 	COUNT(s->w, messages_out, 1);
-	for (uint32_t i = 0; i < j->n; i++)
-		rules_judge(s->w, &j->rcpt[i].outcome, j->rcpt[i].text);
+	for (uint32_t i = 0; i < j->n; i++) {
+		struct job_rcpt *r = &j->rcpt[i];
+		struct conf_heard heard = { .key = j->heard_key };
+
+		rules_judge(s->w, &r->outcome, r->text);
+		rules_hear(s->w, &r->outcome, r->text, &heard);
+		r->hits = heard.hits;
+		j->heard_key = heard.key;
+	}
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	to_core(s->w, &j->post);
@@ -87,6 +94,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
 	rules_judge(s->w, &p->outcome, text);
+	rules_hear(s->w, &p->outcome, text, &p->heard);
 	slice_copy(text, p->text, sizeof(p->text));
 	to_core(s->w, &p->post);
 }

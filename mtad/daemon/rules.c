@@ -15,6 +15,8 @@
 struct rules {
 	_Atomic uint32_t refs;
 	struct classifier *k;
+	struct classifier *automations; /* NULL: there are none */
+	uint64_t key;                   /* of the configuration's */
 };
 
 /* ---- sharing ------------------------------------------------------------- */
@@ -53,6 +55,8 @@ rules_load(const struct conf *c)
 		mem_free(r);
 		return NULL;
 	}
+	r->automations = conf_automation_rules(c);
+	r->key = c->automation_key;
 	return r;
 }
 
@@ -69,6 +73,7 @@ rules_give(struct rules *r)
 	if (r == NULL || atomic_fetch_sub(&r->refs, 1) > 1)
 		return;
 	classifier_free(r->k);
+	classifier_free(r->automations);
 	mem_free(r);
 }
 
@@ -78,9 +83,12 @@ void
 rules_adopt(struct worker *w, struct rules *r)
 {
 	class_desk_free(w->desk);
+	class_desk_free(w->automation_desk);
 	rules_give(w->rules);
 	w->rules = r;
 	w->desk = r ? class_desk_new(r->k) : NULL;
+	w->automation_desk =
+	    r && r->automations ? class_desk_new(r->automations) : NULL;
 }
 
 void
@@ -88,4 +96,19 @@ rules_judge(struct worker *w, struct outcome *o, struct slice text)
 {
 	if (w->desk != NULL)
 		class_judge(w->rules->k, w->desk, slice_of("", 0), text, o);
+}
+
+void
+rules_hear(struct worker *w, const struct outcome *o, struct slice text,
+    struct conf_heard *h)
+{
+	struct class_query q = { .code = o->code,
+		.enh = o->enh,
+		.stage = o->stage,
+		.text = text };
+
+	if (w->automation_desk == NULL || !o->is_judged)
+		return;
+	h->key = w->rules->key;
+	class_hits(w->rules->automations, w->automation_desk, &q, &h->hits);
 }

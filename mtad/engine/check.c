@@ -90,7 +90,8 @@ check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
 
-		wakes = heap_has(&p->timer.node) || p->waiter != 0;
+		wakes = heap_has(&p->timer.node) || p->waiter != 0 ||
+		    p->standing != 0;
 		i = p->link.next;
 	}
 	t->nready += l->nready;

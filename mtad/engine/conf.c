@@ -2,6 +2,7 @@
  * engine/conf.c - a new policy: sources and pools by name, and everything that
  * is bound to the old one is made to look again, in slices.
  */
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 static uint32_t
@@ -93,6 +94,7 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 		eng_pool_order(&e->pools[k]);
 	}
 	eng_warm_conf(e);
+	eng_standings_conf(e);
 }
 
 void

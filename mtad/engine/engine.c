@@ -8,6 +8,7 @@
  * slices by EV_TICK; while any such list holds something the deadline is now.
  */
 #include "engine/react_i.h"
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 #define TEXT(name, text) text,
@@ -136,6 +137,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->warms, sizeof(struct warm), many);
 	pool_init(&e->adapts, sizeof(struct adapt), many);
 	pool_init(&e->turns, sizeof(struct turn), many);
+	pool_init(&e->standings, sizeof(struct standing), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -152,7 +154,7 @@ maps_init(struct eng *e)
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map };
+		&e->share_map, &e->warm_map, &e->stand_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -184,11 +186,11 @@ eng_free(struct eng *e)
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
-		&e->shares, &e->warms, &e->adapts };
+		&e->shares, &e->warms, &e->adapts, &e->standings };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map };
+		&e->share_map, &e->warm_map, &e->stand_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -216,11 +218,12 @@ eng_memory(const struct eng *e)
 		&e->sites, &e->hosts, &e->flows, &e->queues, &e->lanes,
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
-		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts };
+		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts,
+		&e->standings };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map };
+		&e->share_map, &e->warm_map, &e->stand_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -288,6 +291,9 @@ timers_run(struct eng *e)
 		case TIMER_WARM:
 			eng_warm_timer(e, t->index);
 			break;
+		case TIMER_STANDING:
+			eng_standing_timer(e, t->index);
+			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);
 			break;
@@ -313,9 +319,9 @@ has_more(const struct eng *e)
 {
 	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
 	    (e->warm_hot.n != 0 && !e->is_disk_full) || e->moving.n != 0 ||
-	    e->njobs != 0 || e->conf_lane != 0 || e->conf_park != 0 ||
-	    e->conf_waiter != 0 || (e->woken.n != 0 && !e->is_disk_full) ||
-	    e->conf_dom != 0;
+	    (e->over.n != 0 && !e->is_disk_full) || e->njobs != 0 ||
+	    e->conf_lane != 0 || e->conf_park != 0 || e->conf_waiter != 0 ||
+	    (e->woken.n != 0 && !e->is_disk_full) || e->conf_dom != 0;
 }
 
 int64_t
@@ -406,6 +412,9 @@ dispatch(struct eng *e, const struct eng_event *ev)
 	case EV_FEEDBACK:
 		eng_warm_feedback(e, ev->feedback.source,
 		    ev->feedback.provider);
+		return;
+	case EV_END:
+		eng_standing_end(e, ev->end);
 		return;
 	case ENG_EVENT_N:
 		break;

@@ -19,6 +19,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "engine/reaction.h"
 #include "mail/kept.h"
 #include "mail/mail.h"
 #include "mail/zone.h"
@@ -40,7 +41,6 @@ struct eng;
 #define ENG_WARMUPS_MAX 32
 #define ENG_WARM_STAGES_MAX 128
 #define ENG_SHAPES_MAX 8192
-#define ENG_PROVIDERS_MAX 256
 #define ENG_DESTS_MAX 4096
 #define ENG_PAIRS_MAX 4096
 
@@ -146,25 +146,6 @@ struct eng_warmup_conf {
 };
 #define ENG_PPM UINT32_C(1000000)
 
-/* What a transaction belongs to. A value is a name, 0 = none; that of a site is
- * the name of its best MX host, and the node has only one. */
-#define ENG_DIM_TABLE(X)                                                       \
-	X(DIM_TENANT, "tenant")                                                \
-	X(DIM_CAMPAIGN, "campaign")                                            \
-	X(DIM_SENDER_DOMAIN, "sender_domain")                                  \
-	X(DIM_SIGNING_DOMAIN, "signing_domain")                                \
-	X(DIM_SOURCE, "source")                                                \
-	X(DIM_NETBLOCK, "netblock") /* of the source's address */              \
-	X(DIM_POOL, "pool")                                                    \
-	X(DIM_SITE, "site")                                                    \
-	X(DIM_PROVIDER, "provider")                                            \
-	X(DIM_HOST, "host") /* MX host */                                      \
-	X(DIM_NODE, "node")
-#define X(name, text) name,
-enum eng_dim { ENG_DIM_TABLE(X) DIM_N };
-#undef X
-const char *eng_dim_name(enum eng_dim d);
-
 /* At most burst + count * W / period_us in any window W. count 0 = no limit. */
 struct eng_rate {
 	uint64_t count, burst;
@@ -254,6 +235,8 @@ struct eng_policy {
 	/* Those that weigh other than 1; they rise by tenant, then by name. */
 	uint32_t ncampaigns;
 	struct eng_campaign_conf campaigns[ENG_CAMPAIGNS_MAX];
+	uint32_t nautomations;
+	struct eng_automation_conf automations[ENG_AUTOMATIONS_MAX];
 	struct eng_retry retry;
 	uint32_t default_pool;                        /* name */
 	int64_t dns_retry_min_us, dns_retry_max_us;   /* 1 min, 30 min */
@@ -296,7 +279,8 @@ struct eng_limits {
 	X(EV_DISK, "disk") \
 	X(EV_KEPT, "kept") \
 	X(EV_RECALL, "recall") \
-	X(EV_FEEDBACK, "feedback")
+	X(EV_FEEDBACK, "feedback") \
+	X(EV_END, "end")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -362,6 +346,8 @@ struct ev_session_up {
 struct ev_session_down {
 	struct handle session;
 	struct outcome outcome; /* class DELIVERED: an orderly end */
+	struct eng_hits hits;
+	uint32_t reply; /* its words, a name, where there are hits; 0 = none */
 };
 struct ev_result {
 	struct handle session;
@@ -369,6 +355,8 @@ struct ev_result {
 	bool is_sent, in_doubt;
 	uint16_t n; /* as many as the assignment had, same order */
 	struct outcome rcpt[ENG_TXN_RCPTS_MAX];
+	struct eng_hits hits[ENG_TXN_RCPTS_MAX]; /* of those that are judged */
+	uint32_t reply; /* words of the first with hits, a name; 0 = none */
 };
 
 /* clang-format off */
@@ -450,6 +438,7 @@ struct eng_event {
 			uint32_t source, provider; /* names; 0 = none */
 			uint8_t kind;              /* enum eng_feedback */
 		} feedback;
+		uint32_t end; /* END: a standing reaction, by its id */
 	};
 };
 
@@ -657,7 +646,8 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_SLOWED, "slowed")     /* the rate that the peer seems to bear */ \
 	X(WHY_WARMUP, "warm-up")    /* the day's share of a young source */    \
 	X(WHY_CAP, "limit")         /* one of the policy's caps */             \
-	X(WHY_QUIET, "quiet-hours") /* of its tenant */
+	X(WHY_QUIET, "quiet-hours") /* of its tenant */                        \
+	X(WHY_SUSPENDED, "suspended") /* by a standing reaction */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X
@@ -666,7 +656,8 @@ const char *eng_why_name(enum eng_why w);
 /* What a gate says. */
 struct eng_verdict {
 	enum eng_why why;
-	uint32_t by;      /* what shut it: WHY_CAP: index of eng_policy.caps */
+	uint32_t by;      /* what shut it: WHY_CAP: index of eng_policy.caps;
+			   * WHY_SUSPENDED: id of the standing */
 	int64_t until_us; /* 0 = until something happens */
 };
 
@@ -851,6 +842,7 @@ uint32_t eng_queue_of(const struct eng *e, uint32_t msg, uint16_t rcpt);
 	X(GATE_SOURCE, "source")     /* which sources may carry it */          \
 	X(GATE_LIMIT, "limit")       /* one of the policy's caps */            \
 	X(GATE_WARMUP, "warm-up")    /* the day's share of a young source */   \
+	X(GATE_REACTION, "reaction") /* a rule's, which holds */               \
 	X(GATE_PATH, "path")         /* the peer refused, or we slow down */   \
 	X(GATE_RATE, "rate")                                                   \
 	X(GATE_CONN, "connection")                                             \
@@ -873,6 +865,7 @@ struct eng_gate {
 	int64_t since_us;       /* 0 = unknown */
 	uint32_t of, open;
 	uint32_t source, host, limit; /* names, 0 = none */
+	uint32_t standing;            /* id, 0 = none */
 	uint32_t ahead; /* that go before it, as far as was looked */
 };
 

@@ -50,7 +50,8 @@ enum timer_kind {
 	TIMER_LANE,
 	TIMER_QUEUE,
 	TIMER_METER,
-	TIMER_WARM
+	TIMER_WARM,
+	TIMER_STANDING
 };
 struct timer {
 	struct heap_node node;
@@ -391,6 +392,8 @@ struct path {
 	struct timer timer;
 	uint32_t wait_warm; /* until more of its share is kept */
 	struct link warm;
+	uint32_t standing; /* the one that it was parked for last, or 0 */
+	struct link stand;
 };
 
 enum sess_state { SESS_OPENING, SESS_UP };
@@ -472,6 +475,13 @@ struct job {
 	int64_t started_us;
 };
 
+/* Targets of one kind, which dims make up, and how many stand. */
+struct stand_kind {
+	uint16_t dims;
+	uint32_t n;
+};
+#define STAND_KINDS_MAX 32
+
 struct eng {
 	const struct eng_policy *policy;
 	struct eng_limits limits;
@@ -485,10 +495,11 @@ struct eng {
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
-	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts;
+	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts,
+	    standings;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
-	    path_map, mark_map, form_map, warm_map, turn_map;
+	    path_map, mark_map, form_map, warm_map, turn_map, stand_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -518,6 +529,10 @@ struct eng {
 	uint32_t caps_at[CAP_LEVELS]; /* how many of each level */
 	uint32_t cap_dims;            /* that they look at */
 	struct eng_blocked cap_blocked[ENG_CAPS_MAX];
+	struct stand_kind stand_kinds[STAND_KINDS_MAX];
+	uint32_t nstand_kinds;
+	uint32_t stand_ids;   /* given so far */
+	struct ilist over;    /* standings whose paths are to look again */
 	struct ilist woken;   /* waiters whose turn it is */
 	struct ilist roused;  /* those of them that have been told */
 	struct ilist asking;  /* meters whose entry is not durable yet */

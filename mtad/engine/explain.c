@@ -6,7 +6,7 @@
  * change. Nothing here walks a queue: a recipient costs a look at each source of
  * its pool, of which the caller says how many there may be.
  */
-#include "engine/engine_i.h"
+#include "engine/standing_i.h"
 
 static const char *const gate_names[ENG_GATE_N] = {
 #define X(name, text) [name] = text,
@@ -46,6 +46,8 @@ gate_of(enum eng_why why)
 		return GATE_LIMIT;
 	case WHY_WARMUP:
 		return GATE_WARMUP;
+	case WHY_SUSPENDED:
+		return GATE_REACTION;
 	case WHY_HOST:
 		return GATE_HOST;
 	case WHY_NO_SOURCE:
@@ -76,7 +78,7 @@ shut(struct eng_reasons *r, enum eng_gate_kind k, enum eng_why why,
 struct obstacle {
 	enum eng_why why;
 	int64_t until_us, since_us;
-	uint32_t host, limit;
+	uint32_t host, limit, standing;
 };
 
 /* No address of the site that the source reaches can be tried. */
@@ -139,7 +141,9 @@ look_at_path(struct eng *e, const struct path *p, int64_t now_us,
 	e->totals.decisions_total = decisions;
 	if (o->until_us != 0 && o->until_us <= now_us)
 		*o = (struct obstacle){ .why = WHY_NONE };
-	if (o->why == WHY_BACKOFF)
+	if (o->why == WHY_SUSPENDED)
+		o->standing = eng_path_standing(e, p, &o->since_us);
+	else if (o->why == WHY_BACKOFF)
 		o->since_us = p->fail_us;
 	else if (o->why != WHY_NONE && o->why == p->shut)
 		o->since_us = p->shut_us;
@@ -191,6 +195,7 @@ stop_at(struct eng_gate *g, enum eng_gate_kind at, const struct obstacle *o,
 	g[at].since_us = o->since_us;
 	g[at].host = o->host;
 	g[at].limit = o->limit;
+	g[at].standing = o->standing;
 	g[at].source = source;
 }
 

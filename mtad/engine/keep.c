@@ -5,6 +5,7 @@
  * Each book has one owner, which knows what its numbers mean. An owner that
  * waits for its entry to be durable looks at eng_is_kept when the word comes.
  */
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 uint64_t
@@ -41,6 +42,8 @@ eng_on_recall(struct eng *e, const struct eng_entry *en)
 		eng_meter_recall(e, en);
 		return;
 	case BOOK_STANDING:
+		eng_standing_recall(e, en);
+		return;
 	case BOOK_ADAPT:
 	case KEPT_BOOKS_END:
 		return; /* a book whose owner this program has not */

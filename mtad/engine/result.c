@@ -8,6 +8,7 @@
  * a connection which has carried enough.
  */
 #include "engine/react_i.h"
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 #define LOCAL_DELAY_US (10 * US_PER_S) /* a fault of ours: memory, disk */
@@ -194,7 +195,8 @@ says_bye(struct eng *e, struct sess *x, const struct ev_result *ev)
 	while (k + 1 < ev->n && o[k].klass == OUTCOME_BOUNCED)
 		k++; /* an address that cannot be sent */
 	if (o[k].klass != OUTCOME_TRANSIENT || o[k].code != 421 ||
-	    o[k].stage != STAGE_MAIL || eng_level_of(ev, &o[k]) != LEVEL_PATH)
+	    o[k].stage != STAGE_MAIL || eng_level_of(ev, &o[k]) != LEVEL_PATH ||
+	    eng_hits_any(&ev->hits[k])) /* a rule knows what it is */
 		return false;
 	n = x->has_delivered ? x->ndone : 0;
 	if (p->adapt != 0 && !eng_adapt_is_bye(e, p, n))
@@ -292,5 +294,8 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		eng_path_blocked(e, path, began);
 	else if (fails)
 		path_refused(e, path, host, began, hint);
+	if (e->policy->nautomations != 0)
+		eng_react_all(e, &(struct refused){ path, ev->reply, began },
+		    ev);
 	eng_path_pump(e, path);
 }

@@ -9,6 +9,7 @@
  */
 #include "engine/react_i.h"
 #include "engine/save_i.h"
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 #define AT(type, member) offsetof(struct type, member)
@@ -66,6 +67,8 @@ static const struct ref {
 	REF(parks, park, queue, queues),
 	REF_OR_NONE(lanes, lane, wait_warm, warms),
 	REF_OR_NONE(paths, path, wait_warm, warms),
+	REF_OR_NONE(paths, path, standing, standings),
+	REF_OR_NONE(standings, standing, twin, standings),
 	REF_OR_NONE(queues, queue, turn, turns),
 	REF(turns, turn, lane, lanes),
 	REF(turns, turn, twin, turns),
@@ -128,6 +131,8 @@ static const struct list_at {
 	LIST(warms, warm, paths, paths, path, warm),
 	LIST_OF_ENG(warm_pending, warms, warm, pending),
 	LIST_OF_ENG(warm_hot, warms, warm, hot),
+	LIST(standings, standing, paths, paths, path, stand),
+	LIST_OF_ENG(over, standings, standing, over),
 	LIST_OF_ENG(kicks, lanes, lane, kick),
 	LIST_OF_ENG(moving, doms, dom, moving),
 	LIST_OF_ENG(limit, lanes, lane, limit),
@@ -150,6 +155,7 @@ static const struct {
 	{ IN_ENG(parks), AT(park, timer), TIMER_QUEUE },
 	{ IN_ENG(meters), AT(meter, timer), TIMER_METER },
 	{ IN_ENG(warms), AT(warm, timer), TIMER_WARM },
+	{ IN_ENG(standings), AT(standing, timer), TIMER_STANDING },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -177,6 +183,8 @@ static const struct {
 	BOOL(waiters, waiter, is_told),
 	BOOL(warms, warm, is_pending),
 	BOOL(warms, warm, is_hot),
+	BOOL(standings, standing, is_over),
+	BOOL(standings, standing, ramps),
 	BOOL(lanes, lane, is_cold),
 	BOOL(lanes, lane, is_over),
 	BOOL(sessions, sess, is_closing),
@@ -283,7 +291,7 @@ heap_build(struct eng *e)
 
 	h->n = 0;
 	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
-		(uint64_t)e->paths.live + e->warms.live)
+		(uint64_t)e->paths.live + e->warms.live + e->standings.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
@@ -500,6 +508,18 @@ is_sane(int64_t v)
 }
 
 static bool
+standings_are_good(const struct eng *e)
+{
+	if (e->nstand_kinds > STAND_KINDS_MAX)
+		return false;
+	EACH(e->standings, standing, s, i)
+	if (s->action >= ENG_ACTION_N || s->dims >> DIM_N != 0 ||
+	    s->automation >= MAX(e->policy->nautomations, 1u))
+		return false;
+	return true;
+}
+
+static bool
 warms_are_good(const struct eng *e)
 {
 	EACH(e->warms, warm, w, i)
@@ -694,9 +714,9 @@ save_check(struct eng *e, const char **what)
 	if (!heap_holds(&e->timers) || !wheel_holds(e))
 		return E_CORRUPT;
 	*what = "a field";
-	return mail_is_good(e) && warms_are_good(e) && roads_are_good(e) &&
-		chains_hold(e) && meters_are_good(e) && turns_are_good(e) &&
-		jobs_hold(e) ?
+	return mail_is_good(e) && warms_are_good(e) && standings_are_good(e) &&
+		roads_are_good(e) && chains_hold(e) && meters_are_good(e) &&
+		turns_are_good(e) && jobs_hold(e) ?
 	    0 :
 	    E_CORRUPT;
 }

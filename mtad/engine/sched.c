@@ -8,6 +8,7 @@
  * none may, sessions that hold more are filled. A lane for which nothing can
  * be done is parked: every gate that stopped it has a wake registered.
  */
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 /* Transactions that a session takes before another session is opened: one on
@@ -258,7 +259,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	p = pool_at(&e->paths, path);
 	why = eng_path_open_gate(e, p, &until);
 	if (why != WHY_NONE) {
-		if (until != 0)
+		if (until != 0 || why == WHY_SUSPENDED)
 			eng_path_park(e, path, why, until);
 		else
 			eng_path_shut(e, p, why);
@@ -434,6 +435,8 @@ eng_kicks_run(struct eng *e)
 			eng_roused_run(e);
 		if (e->warm_hot.n != 0)
 			eng_warm_wake(e);
+		if (e->over.n != 0)
+			eng_standings_over(e);
 	} while ((e->kicks.n != 0 || e->woken.n != 0) && e->budget != 0);
 }
 
@@ -587,7 +590,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		site_look_again(e, site);
 		return;
 	}
-	if (until != 0)
+	if (until != 0 || why == WHY_SUSPENDED)
 		eng_path_park(e, path, why, until);
 	lane_tell(e, s->hungry.head, p, why, until);
 }

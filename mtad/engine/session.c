@@ -6,6 +6,7 @@
  * Room that an opening session promises is counted as pending in the lane that
  * asked for it, so that a burst opens no more sessions than it can use.
  */
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 static void
@@ -410,6 +411,10 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 		/* While it was idle this is the peer's way to say goodbye. */
 		if (x->ndone == 0)
 			eng_path_failed(e, path, x->opened_us, HINT_NONE);
+	/* Else it is what a transaction has met, and was told then. */
+	if (x->ndone == 0 && eng_hits_any(&ev->hits))
+		eng_react(e, &(struct refused){ path, ev->reply, x->opened_us },
+		    &ev->hits, o);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */
 	eng_path_ready(e, p);

@@ -8,6 +8,7 @@
  * has a timer for the time that the limit opens; nothing is polled.
  */
 #include "engine/react_i.h"
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
 /* Successes are counted over about so long. */
@@ -192,6 +193,8 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 
 	e->totals.decisions_total++;
 	*until_us = 0;
+	if (e->standings.live != 0 && eng_path_is_suspended(e, p, until_us))
+		return WHY_SUSPENDED;
 	if (p->backoff_until_us > e->now) {
 		*until_us = p->backoff_until_us;
 		return WHY_BACKOFF;
@@ -299,6 +302,8 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 	e->totals.parks_total++;
 	if (why == WHY_WARMUP && until_us == 0)
 		eng_warm_wait(e, path);
+	if (why == WHY_SUSPENDED)
+		eng_standing_wait(e, path);
 	if (p->shut == why && heap_has(&p->timer.node) &&
 	    p->timer.node.key == until_us)
 		return; /* as it is */
@@ -481,6 +486,7 @@ remembers(struct eng *e, struct path *p)
 	/* Somebody may count on its timer; but who waits for a young source has
 	 * a wake of its own. */
 	return p->backoff_until_us > e->now || p->waiter != 0 ||
+	    p->standing != 0 ||
 	    (heap_has(&p->timer.node) && p->why != WHY_WARMUP) ||
 	    (is_rated(p) && p->credit < credit_max(p));
 }
@@ -498,6 +504,7 @@ path_free(struct eng *e, uint32_t i)
 		eng_site_look(e, site);
 	eng_timer_cancel(e, &p->timer);
 	eng_warm_unwait(e, p, i);
+	eng_standing_unwait(e, i);
 	eng_path_ready(e, p);
 	eng_unwait(e, &p->waiter);
 	eng_meters_drop(e, &p->meters);

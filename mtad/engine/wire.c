@@ -380,6 +380,23 @@ wire_cap(struct wire *w, enum wire_mode mode, struct eng_limit_conf *x)
 	SPAN(quota_us);
 }
 
+SIZE_IS(struct eng_automation_conf, 24 + 8 + ENG_PROVIDERS_MAX / 8);
+WIRE
+wire_automation(struct wire *w, enum wire_mode mode,
+    struct eng_automation_conf *x)
+{
+	NUM(name);
+	NUM(categories);
+	NUM(kinds);
+	BELOW(dims, 1u << DIM_N);
+	BELOW(action, ENG_ACTION_N);
+	NUM(goes_on);
+	NUM(ramps);
+	SPAN(for_us);
+	for (uint32_t i = 0; i < ARRAY_LEN(x->providers) && !w->bad; i++)
+		NUM(providers[i]);
+}
+
 SIZE_IS(struct tzone, 8 + 12 * ZONE_CHANGES_MAX);
 SIZE_IS(struct eng_zone_conf, 16 + 12 * ZONE_CHANGES_MAX);
 WIRE
@@ -441,6 +458,7 @@ SIZE_IS(struct eng_policy,
 	ENG_WARMUPS_MAX * sizeof(struct eng_warmup_conf) + 8 +
 	ENG_TENANTS_MAX * sizeof(struct eng_tenant_conf) +
 	ENG_CAMPAIGNS_MAX * sizeof(struct eng_campaign_conf) +
+	ENG_AUTOMATIONS_MAX * sizeof(struct eng_automation_conf) +
 	sizeof(struct eng_retry) + 8 + 5 * 8);
 WIRE
 wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
@@ -478,6 +496,9 @@ wire_policy(struct wire *w, enum wire_mode mode, struct eng_policy *x)
 	BELOW(nwarmups, ENG_WARMUPS_MAX + 1);
 	for (uint32_t i = 0; i < x->nwarmups && !w->bad; i++)
 		wire_warmup(w, mode, &x->warmups[i]);
+	BELOW(nautomations, ENG_AUTOMATIONS_MAX + 1);
+	for (uint32_t i = 0; i < x->nautomations && !w->bad; i++)
+		wire_automation(w, mode, &x->automations[i]);
 	wire_tenants(w, mode, x);
 	wire_retry(w, mode, &x->retry);
 	NUM(default_pool);
@@ -576,15 +597,27 @@ wire_up(struct wire *w, enum wire_mode mode, struct ev_session_up *x)
 	NUM(is_tls);
 }
 
-SIZE_IS(struct ev_session_down, 24);
+SIZE_IS(struct eng_hits, 16);
+WIRE
+wire_hits(struct wire *w, enum wire_mode mode, struct eng_hits *x)
+{
+	NUM(v[0]);
+	NUM(v[1]);
+}
+
+SIZE_IS(struct ev_session_down, 48);
 WIRE
 wire_down(struct wire *w, enum wire_mode mode, struct ev_session_down *x)
 {
 	HANDLE(session);
 	wire_outcome(w, mode, &x->outcome);
+	wire_hits(w, mode, &x->hits);
+	NUM(reply);
 }
 
-SIZE_IS(struct ev_result, 20 + ENG_TXN_RCPTS_MAX * sizeof(struct outcome));
+SIZE_IS(struct ev_result,
+    32 +
+	ENG_TXN_RCPTS_MAX * (sizeof(struct outcome) + sizeof(struct eng_hits)));
 WIRE
 wire_result(struct wire *w, enum wire_mode mode, struct ev_result *x)
 {
@@ -593,8 +626,12 @@ wire_result(struct wire *w, enum wire_mode mode, struct ev_result *x)
 	NUM(is_sent);
 	NUM(in_doubt);
 	BELOW(n, ENG_TXN_RCPTS_MAX + 1);
-	for (uint32_t i = 0; i < x->n && !w->bad; i++)
+	NUM(reply);
+	for (uint32_t i = 0; i < x->n && !w->bad; i++) {
 		wire_outcome(w, mode, &x->rcpt[i]);
+		if (x->rcpt[i].is_judged)
+			wire_hits(w, mode, &x->hits[i]);
+	}
 }
 
 SIZE_IS(struct eng_selector, 40);
@@ -680,6 +717,9 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 		NUM(feedback.source);
 		NUM(feedback.provider);
 		BELOW(feedback.kind, FEEDBACK_N);
+		return;
+	case EV_END:
+		NUM(end);
 		return;
 	case EV_CONF:
 	case EV_TICK:

@@ -12,7 +12,7 @@
 #include "engine/engine.h"
 
 /* Ceilings of one event (but CONF), one command and one policy. */
-#define ENG_EVENT_WIRE_MAX 4096u
+#define ENG_EVENT_WIRE_MAX 8192u
 #define ENG_CMD_WIRE_MAX 128u
 #define ENG_POLICY_WIRE_MAX (1024u * 1024)
 

@@ -640,13 +640,17 @@ core_session_up(struct core *c, struct handle session, uint32_t caps,
 
 void
 core_session_down(struct core *c, struct handle session,
-    const struct outcome *o, struct slice text,
+    const struct outcome *o, const struct conf_heard *heard, struct slice text,
     const struct session_facts *facts)
 {
 	struct eng_event ev;
 
 	ev.kind = EV_SESSION_DOWN;
-	ev.down = (struct ev_session_down){ session, *o };
+	ev.down = (struct ev_session_down){ .session = session, .outcome = *o };
+	if (heard && core_hears(c, heard->key) && eng_hits_any(&heard->hits)) {
+		ev.down.hits = heard->hits;
+		ev.down.reply = core_reply(c, text);
+	}
 	c->down_text = text;
 	c->facts = facts;
 	core_step(c, &ev);
@@ -728,8 +732,17 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 	ev.result.is_sent = j->is_sent;
 	ev.result.in_doubt = j->in_doubt;
 	ev.result.n = j->n;
-	for (uint32_t i = 0; i < j->n; i++)
-		ev.result.rcpt[i] = j->rcpt[i].outcome;
+	ev.result.reply = 0;
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct job_rcpt *r = &j->rcpt[i];
+
+		ev.result.rcpt[i] = r->outcome;
+		ev.result.hits[i] = core_hears(c, j->heard_key) ?
+		    r->hits :
+		    (struct eng_hits){ { 0 } };
+		if (ev.result.reply == 0 && eng_hits_any(&ev.result.hits[i]))
+			ev.result.reply = core_reply(c, r->text);
+	}
 	c->job = j;
 	c->facts = facts;
 	core_step(c, &ev);

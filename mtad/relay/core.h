@@ -127,9 +127,9 @@ void core_resolved(struct core *c, uint32_t domain,
     const struct core_answer *a);
 void core_session_up(struct core *c, struct handle session, uint32_t caps,
     bool is_tls);
-/* text: words for the books; facts may be NULL. */
+/* text: words for the books; heard and facts may be NULL. */
 void core_session_down(struct core *c, struct handle session,
-    const struct outcome *o, struct slice text,
+    const struct outcome *o, const struct conf_heard *heard, struct slice text,
     const struct session_facts *facts);
 /* The results of a job come soon: asks for what they will touch, which lies far
  * where millions wait. */

@@ -119,6 +119,7 @@ struct core {
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
 	uint32_t cap_dims;     /* 1 << enum eng_dim that some limit looks at */
+	uint32_t nreplies;     /* words of refusals that are names now */
 	uint32_t sites_at;     /* conf.sites[1] in the policy's shapes */
 	struct core_job jobs[CORE_JOBS_MAX];
 
@@ -180,6 +181,15 @@ core_tag(struct core *c, struct slice tag)
 }
 /* The same of a domain, in small letters. */
 uint32_t core_tag_lower(struct core *c, struct slice domain);
+/* The words of a refusal that a rule reacts to as a tag, without what differs
+ * from one to the next; 0: there are none, or too many have been seen. */
+uint32_t core_reply(struct core *c, struct slice text);
+/* Are these automations those of the present configuration? */
+static inline bool
+core_hears(const struct core *c, uint64_t key)
+{
+	return key != 0 && key == c->conf->automation_key;
+}
 /* Holds the name of an id for ever, as a tag. */
 void core_name_pin(struct core *c, uint32_t id);
 void core_domain_forget(struct core *c, uint32_t id);

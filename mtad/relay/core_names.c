@@ -10,6 +10,8 @@
  */
 #include "relay/core_i.h"
 
+#define REPLIES_MAX 4096u
+
 /* Has the name room in the table of kinds? */
 static bool
 kinds_fit(struct core *c, uint32_t id)
@@ -61,6 +63,23 @@ core_name_pin(struct core *c, uint32_t id)
 	names_hold(&c->names, id);
 	c->kinds[id] |= NAME_TAG;
 	c->ntags++;
+}
+
+uint32_t
+core_reply(struct core *c, struct slice text)
+{
+	char words[CLUSTER_TEXT];
+	struct slice s =
+	    slice_of(words, cluster_strip(text, words, sizeof(words)));
+	uint32_t before = c->ntags, id;
+
+	if (s.n == 0)
+		return 0;
+	if (c->nreplies >= REPLIES_MAX)
+		return names_find(&c->names, s);
+	id = core_tag(c, s);
+	c->nreplies += c->ntags - before;
+	return id;
 }
 
 uint32_t

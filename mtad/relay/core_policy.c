@@ -331,6 +331,40 @@ compile_provider_caps(struct core *c, const struct conf *conf,
 	}
 }
 
+/* ---- reactions ----------------------------------------------------------------- */
+
+static void
+compile_automations(struct core *c, const struct conf *conf,
+    struct eng_policy *p)
+{
+	p->nautomations = MIN(conf->nautomations, ENG_AUTOMATIONS_MAX);
+	for (uint32_t i = 0; i < p->nautomations; i++) {
+		const struct conf_automation *in = &conf->automations[i];
+		struct eng_automation_conf *out = &p->automations[i];
+
+		out->name = core_tag(c, in->name);
+		out->action = in->action;
+		out->goes_on = in->goes_on;
+		out->ramps = !in->opens_at_once;
+		out->for_us = in->for_us;
+		for (uint32_t k = 0; k < in->non; k++)
+			out->dims |= in->on[k];
+		if (in->non == 0)
+			out->dims = 1 << DIM_SOURCE | 1 << DIM_SITE;
+		for (uint32_t k = 0; k < in->ncategories; k++)
+			out->categories |= 1u
+			    << category_find(in->categories[k]);
+		for (uint32_t k = 0; k < in->nkinds; k++)
+			out->kinds |= 1u << kind_find(in->kinds[k]);
+		for (uint32_t k = 1; k < p->nproviders; k++)
+			for (uint32_t n = 0; n < in->nproviders; n++)
+				if (slice_eq(conf->providers[k].name,
+					in->providers[n]))
+					out->providers[k / 64] |= UINT64_C(1)
+					    << (k % 64);
+	}
+}
+
 struct eng_policy *
 core_policy_compile(struct core *c, const struct conf *conf)
 {
@@ -349,6 +383,7 @@ core_policy_compile(struct core *c, const struct conf *conf)
 	compile_caps(c, conf, p);
 	compile_provider_caps(c, conf, p);
 	compile_tenants(c, conf, p);
+	compile_automations(c, conf, p);
 	p->retry = conf->retry;
 	p->dns_retry_min_us = conf->dns_retry_min_us;
 	p->dns_retry_max_us = conf->dns_retry_max_us;

@@ -18,7 +18,8 @@
 struct job_rcpt {
 	uint16_t number; /* in the envelope */
 	struct outcome outcome;
-	struct slice text; /* into job.texts */
+	struct slice text;    /* into job.texts */
+	struct eng_hits hits; /* of the automations of heard_key */
 };
 
 struct job {
@@ -36,7 +37,8 @@ struct job {
 	bool is_damaged;
 	/* The result. */
 	bool is_sent, in_doubt;
-	char *texts; /* owned, or NULL */
+	uint64_t heard_key; /* struct conf_heard; 0 = no hits */
+	char *texts;        /* owned, or NULL */
 	size_t texts_cap;
 	int64_t began_us, ended_us;
 	void *session_facts;      /* the driver's struct of the session */

@@ -338,17 +338,36 @@ rest(struct trial *t, struct peer *p)
 
 /* Gives a job back to the core, which frees it. */
 static void
-give_back(struct trial *t, struct job *j, const struct outcome *o, bool is_sent)
+hear(const struct trial *t, const struct verdict *v, const struct outcome *o,
+    struct conf_heard *h)
 {
+	*h = (struct conf_heard){ .key = 0 };
+	if (v != NULL && v->kind == VERDICT_REPLY)
+		judge_hear(t->s->conf, o, slice_str(v->text), h);
+}
+
+static void
+give_back(struct trial *t, struct job *j, const struct verdict *v,
+    const struct outcome *o, bool is_sent)
+{
+	struct conf_heard heard;
+
 	struct mail *m = trial_mail(t, j);
 	uint64_t flown = (uint64_t)(t->now - j->began_us);
 
 	tally_of(t, m->provider)->flight_us += flown;
 	tally_all(t)->flight_us += flown;
 	j->is_sent = is_sent;
-	for (uint16_t i = 0; i < j->n; i++)
-		if (j->rcpt[i].outcome.klass == OUTCOME_NONE)
-			j->rcpt[i].outcome = *o;
+	hear(t, v, o, &heard);
+	j->heard_key = heard.key;
+	for (uint16_t i = 0; i < j->n; i++) {
+		if (j->rcpt[i].outcome.klass != OUTCOME_NONE)
+			continue;
+		j->rcpt[i].outcome = *o;
+		j->rcpt[i].hits = heard.hits;
+		if (v != NULL)
+			j->rcpt[i].text = slice_str(v->text);
+	}
 	core_result(t->core, j, NULL);
 }
 
@@ -360,6 +379,7 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 	struct outcome unsent = { .klass = OUTCOME_UNSENT };
 	struct provider_state *ps = provider_of(t, p);
 	uint32_t provider = p->provider;
+	struct conf_heard heard;
 	/* The commands of the next message go with the final dot. */
 	bool went = p->state == PEER_BUSY && p->stage == AT_EOM;
 	struct job *j;
@@ -368,7 +388,7 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 	if (p->is_counted)
 		trial_tell(t, DEED_DOWN, p, NULL);
 	while ((j = job_shift(&p->waiting)) != NULL) {
-		give_back(t, j, &unsent, went);
+		give_back(t, j, NULL, &unsent, went);
 		went = false;
 	}
 	trial_count(t, provider);
@@ -381,7 +401,9 @@ end(struct trial *t, struct peer *p, const struct outcome *o)
 		tally_all(t)->conns--;
 	}
 	t->by_session[p->session.index] = NULL;
-	core_session_down(t->core, p->session, o, SL(""), NULL);
+	hear(t, p->verdict, o, &heard);
+	core_session_down(t->core, p->session, o, &heard,
+	    p->verdict ? slice_str(p->verdict->text) : SL(""), NULL);
 	while ((j = job_shift(&p->stale)) != NULL) {
 		/* Its recipient may have gone on by another way. */
 		j->is_sent = false;
@@ -418,7 +440,7 @@ message_done(struct trial *t, struct peer *p)
 		p->state = PEER_IDLE;
 	if (!ends && p->waiting.head)
 		begin(t, p); /* the line moves before anyone joins it */
-	give_back(t, j, &o, true);
+	give_back(t, j, v, &o, true);
 	if (ends)
 		end(t, p, &o);
 	else if (p->state == PEER_IDLE)

@@ -291,7 +291,7 @@ session_down(struct host *h, struct post_session *p)
 	led_session_down(h->s->ledger, copy.session);
 	p->post.kind = POST_SESSION_FREE;
 	to_out(h, &p->post);
-	core_session_down(h->core, copy.session, &copy.outcome,
+	core_session_down(h->core, copy.session, &copy.outcome, &copy.heard,
 	    slice_str(copy.text), &facts);
 }
 

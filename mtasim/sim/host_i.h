@@ -58,6 +58,7 @@ struct post_session {
 	uint32_t caps;
 	bool is_tls;
 	struct outcome outcome;
+	struct conf_heard heard;
 	char text[REPLY_TEXT_MAX];
 	struct session_facts *facts;
 };

@@ -38,8 +38,15 @@ op_result(void *ctx, struct job *j)
 {
 	struct out_session *s = ctx;
 
-	for (uint32_t i = 0; i < j->n; i++)
-		judge_outcome(&j->rcpt[i].outcome, j->rcpt[i].text);
+	for (uint32_t i = 0; i < j->n; i++) {
+		struct job_rcpt *r = &j->rcpt[i];
+		struct conf_heard heard = { .key = j->heard_key };
+
+		judge_outcome(&r->outcome, r->text);
+		judge_hear(s->h->conf, &r->outcome, r->text, &heard);
+		r->hits = heard.hits;
+		j->heard_key = heard.key;
+	}
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	core_push(s->h, &j->post);
@@ -71,6 +78,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
 	judge_outcome(&p->outcome, text);
+	judge_hear(s->h->conf, &p->outcome, text, &p->heard);
 	slice_copy(text, p->text, sizeof(p->text));
 	core_push(s->h, &p->post);
 }

@@ -38,6 +38,44 @@ judge_load(void)
 		desk = class_desk_new(rules);
 }
 
+/* The reactions of a configuration: most ask about the same one. */
+static struct classifier *
+automations(const struct conf *c, struct class_desk **d)
+{
+	static struct classifier *k;
+	static struct class_desk *at;
+	static uint64_t key;
+
+	if (key != c->automation_key) {
+		class_desk_free(at);
+		classifier_free(k);
+		at = NULL;
+		k = conf_automation_rules(c);
+		if (k != NULL)
+			at = class_desk_new(k);
+		key = c->automation_key;
+	}
+	*d = at;
+	return k;
+}
+
+void
+judge_hear(const struct conf *c, const struct outcome *o, struct slice text,
+    struct conf_heard *h)
+{
+	struct class_query q = { .code = o->code,
+		.enh = o->enh,
+		.stage = o->stage,
+		.text = text };
+	struct class_desk *d;
+	struct classifier *k = automations(c, &d);
+
+	if (d == NULL || !o->is_judged)
+		return;
+	h->key = c->automation_key;
+	class_hits(k, d, &q, &h->hits);
+}
+
 void
 judge_outcome(struct outcome *o, struct slice text)
 {

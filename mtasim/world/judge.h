@@ -5,6 +5,7 @@
 #ifndef WORLD_JUDGE_H
 #define WORLD_JUDGE_H
 
+#include "conf/conf.h"
 #include "mail/mail.h"
 
 /* Reads the rules, unless that has been done. */
@@ -12,5 +13,9 @@ void judge_load(void);
 /* Judges an outcome by its text, as a worker does; without their file nothing
  * is judged. */
 void judge_outcome(struct outcome *o, struct slice text);
+/* Which reactions of the configuration its words match, if it is judged; else *h
+ * stays. */
+void judge_hear(const struct conf *c, const struct outcome *o,
+    struct slice text, struct conf_heard *h);
 
 #endif

@@ -109,6 +109,8 @@ down(struct lab *l, struct lab_sess *s, const struct outcome *o)
 
 	ev.down.session = s->h;
 	ev.down.outcome = *o;
+	if (o->code >= 400)
+		ev.down.hits = l->hits;
 	*s = l->sess[--l->nsess];
 	later(l, &ev);
 }
@@ -190,6 +192,8 @@ answered(struct lab *l, struct lab_sess *s)
 	ev.result.txn = s->txn[0];
 	ev.result.n = 1;
 	ev.result.is_sent = true;
+	if (!ok)
+		ev.result.hits[0] = l->hits;
 	later(l, &ev);
 	s->ntxn--;
 	memmove(s->txn, s->txn + 1, s->ntxn * sizeof(s->txn[0]));
@@ -274,8 +278,13 @@ lab_step(struct lab *l, struct eng_event *ev)
 {
 	l->cmds.n = 0;
 	eng_step(l->e, ev, l->now, &l->cmds);
-	for (uint32_t i = 0; i < l->cmds.n; i++)
+	for (uint32_t i = 0; i < l->cmds.n; i++) {
 		obey(l, &l->cmds.v[i]);
+		if (l->cmds.v[i].kind == CMD_KEEP) {
+			l->kept++;
+			memcpy(l->keep, &l->cmds.v[i], sizeof(l->keep));
+		}
+	}
 }
 
 static void

@@ -64,6 +64,9 @@ struct lab {
 	/* A result is about to be told, a message was handed out. */
 	void (*assigned)(struct lab *l, uint16_t source, uint32_t msg,
 	    uint16_t attempt);
+	struct eng_hits hits; /* of each refusal */
+	uint64_t kept;        /* entries, and the last of them */
+	struct eng_cmd keep[2];
 	int64_t setup_us, reply_us;
 	uint32_t backlog; /* messages kept in the queue */
 	uint32_t nmsgs, free[LAB_MESSAGES];

@@ -97,8 +97,9 @@ schema_is_closed(void **state)
 	 * pool.*, tenant.* and its campaigns, route.*, limits.*, limit.* and its
 	 * where, provider.*, its
 	 * source.*; retry; client
-	 * and its timeouts; dns; warmup.*; drain and its tls. */
-	assert_int_equal(count_closed(j), 22);
+	 * and its timeouts; dns; warmup.*; automation.*; drain and its
+	 * tls. */
+	assert_int_equal(count_closed(j), 23);
 	json_decref(j);
 }
 

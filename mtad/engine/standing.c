@@ -1,0 +1,601 @@
+/*
+ * engine/standing.c - reactions: what a rule of the policy makes of a refusal,
+ * and what holds because of it.
+ *
+ * A standing has a target: the values, of the mail that was refused, of the dims
+ * that its rule names (a source and a site, say). Values are names, so that they
+ * outlive sites and restarts. Whether one suspends a path is found by a look-up
+ * for each kind of target of which there are any; without standings nothing is
+ * asked. A path that one stops has a timer for its end, and is in its list in
+ * case it ends sooner.
+ */
+#include "engine/standing_i.h"
+
+#define BIT(d) (1u << (d))
+/* What came while it was begun, and was under way before, tells nothing new. */
+#define STAND_KEYS 2 /* names of an entry before its target's */
+
+enum {
+	V_FIRST,
+	V_LAST,
+	V_UNTIL,
+	V_REPLY, /* code, stage, enhanced code */
+	V_COUNT,
+	V_ID,
+	V_ACTION
+};
+
+#define TEXT(name, text) text,
+static const char *const action_names[] = { ENG_ACTION_TABLE(TEXT) };
+
+const char *
+eng_action_name(enum eng_action a)
+{
+	return (unsigned)a < ENG_ACTION_N ? action_names[a] : "?";
+}
+
+static struct standing *
+stand_at(const struct eng *e, uint32_t i)
+{
+	return pool_at(&e->standings, i);
+}
+
+/* ---- targets ------------------------------------------------------------------------ */
+
+/* The value of a dim for what leaves by a path; 0: it has none. */
+static uint32_t
+value_of(const struct eng *e, const struct path *p, enum eng_dim d)
+{
+	const struct src *src = &e->srcs[p->src];
+	const struct site *s = pool_at(&e->sites, p->site);
+
+	switch (d) {
+	case DIM_SOURCE:
+		return src->name;
+	case DIM_NETBLOCK:
+		return src->netblock;
+	case DIM_SITE:
+		return s->ntargets != 0 ? s->targets[0].name : 0;
+	case DIM_PROVIDER:
+		return s->provider;
+	default:
+		return 0;
+	}
+}
+
+/* Those of all of these dims. false: one of them has none. */
+static bool
+target_of(const struct eng *e, const struct path *p, uint16_t dims,
+    uint32_t val[DIM_N])
+{
+	memset(val, 0, DIM_N * sizeof(*val));
+	for (uint32_t left = dims; left != 0; left &= left - 1) {
+		uint32_t d = (uint32_t)__builtin_ctz(left);
+
+		if (d == DIM_NODE)
+			continue;
+		val[d] = value_of(e, p, (enum eng_dim)d);
+		if (val[d] == 0)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t
+target_hash(uint16_t dims, const uint32_t val[DIM_N])
+{
+	uint64_t h = hash_u64(dims);
+
+	for (uint32_t left = dims; left != 0; left &= left - 1)
+		h = hash_u64(h ^ val[__builtin_ctz(left)]);
+	return h;
+}
+
+static bool
+is_target(const struct standing *s, uint16_t dims, const uint32_t val[DIM_N])
+{
+	return s->dims == dims &&
+	    memcmp(s->val, val, DIM_N * sizeof(*val)) == 0;
+}
+
+/* How many targets of that kind there are is another number now. false: there
+ * is no room for one more kind. */
+static bool
+kinds_count(struct eng *e, uint16_t dims, int by)
+{
+	uint32_t k = 0;
+
+	while (k < e->nstand_kinds && e->stand_kinds[k].dims != dims)
+		k++;
+	if (k == STAND_KINDS_MAX)
+		return false;
+	if (k == e->nstand_kinds)
+		e->stand_kinds[e->nstand_kinds++] =
+		    (struct stand_kind){ .dims = dims };
+	e->stand_kinds[k].n += (uint32_t)by;
+	if (e->stand_kinds[k].n == 0)
+		e->stand_kinds[k] = e->stand_kinds[--e->nstand_kinds];
+	return true;
+}
+
+/* That of a rule on a target, or 0. */
+static uint32_t
+stand_find(const struct eng *e, uint32_t rule, uint16_t dims,
+    const uint32_t val[DIM_N])
+{
+	uint32_t i = map_get(&e->stand_map, target_hash(dims, val));
+
+	while (i != 0 &&
+	    (stand_at(e, i)->rule != rule ||
+		!is_target(stand_at(e, i), dims, val)))
+		i = stand_at(e, i)->twin;
+	return i;
+}
+
+static void
+map_leave(struct eng *e, uint32_t i)
+{
+	const struct standing *s = stand_at(e, i);
+	uint64_t h = target_hash(s->dims, s->val);
+	uint32_t at = map_get(&e->stand_map, h);
+
+	if (at == i && s->twin == 0) {
+		map_del(&e->stand_map, h);
+	} else if (at == i) {
+		ASSERT(map_put(&e->stand_map, h, s->twin) == 0);
+	} else {
+		while (stand_at(e, at)->twin != i)
+			at = stand_at(e, at)->twin;
+		stand_at(e, at)->twin = s->twin;
+	}
+	(void)kinds_count(e, s->dims, -1);
+}
+
+/* ---- what suspends a path --------------------------------------------------------------- */
+
+/* The standing that suspends it longest, or 0. */
+static uint32_t
+suspends(const struct eng *e, const struct path *p)
+{
+	uint32_t val[DIM_N], best = 0;
+
+	for (uint32_t k = 0; k < e->nstand_kinds; k++) {
+		uint16_t dims = e->stand_kinds[k].dims;
+		uint32_t i;
+
+		if (!target_of(e, p, dims, val))
+			continue;
+		i = map_get(&e->stand_map, target_hash(dims, val));
+		for (; i != 0; i = stand_at(e, i)->twin) {
+			const struct standing *s = stand_at(e, i);
+
+			if (s->action == ACT_SUSPEND && s->until_us > e->now &&
+			    is_target(s, dims, val) &&
+			    (best == 0 ||
+				s->until_us > stand_at(e, best)->until_us))
+				best = i;
+		}
+	}
+	return best;
+}
+
+bool
+eng_path_is_suspended(const struct eng *e, const struct path *p,
+    int64_t *until_us)
+{
+	uint32_t i = suspends(e, p);
+
+	if (i == 0)
+		return false;
+	*until_us = stand_at(e, i)->until_us;
+	if (*until_us == TIME_NEVER)
+		*until_us = 0;
+	return true;
+}
+
+uint32_t
+eng_path_standing(const struct eng *e, const struct path *p, int64_t *since_us)
+{
+	uint32_t i = suspends(e, p);
+
+	if (i == 0)
+		return 0;
+	*since_us = stand_at(e, i)->first_us;
+	return stand_at(e, i)->id;
+}
+
+void
+eng_standing_unwait(struct eng *e, uint32_t path)
+{
+	struct path *p = pool_at(&e->paths, path);
+
+	if (p->standing != 0)
+		il_remove(K_STAND(e), &stand_at(e, p->standing)->paths, path);
+	p->standing = 0;
+}
+
+void
+eng_standing_wait(struct eng *e, uint32_t path)
+{
+	struct path *p = pool_at(&e->paths, path);
+	uint32_t i = suspends(e, p);
+
+	ASSERT(i != 0);
+	while (p->room[0].n != 0)
+		eng_sess_close(e, p->room[0].head);
+	if (p->standing == i)
+		return;
+	eng_standing_unwait(e, path);
+	p->standing = i;
+	il_push_tail(K_STAND(e), &stand_at(e, i)->paths, path);
+}
+
+/* ---- the books ----------------------------------------------------------------------------- */
+
+static int64_t
+pack_reply(const struct outcome *o)
+{
+	return (int64_t)(o->code | (uint64_t)o->stage << 16 |
+	    (uint64_t)o->enh.klass << 24 | (uint64_t)o->enh.subject << 32 |
+	    (uint64_t)o->enh.detail << 48);
+}
+
+static struct outcome
+unpack_reply(int64_t packed)
+{
+	uint64_t v = (uint64_t)packed;
+
+	return (struct outcome){ .klass = OUTCOME_TRANSIENT,
+		.code = (uint16_t)v,
+		.stage = MIN((uint8_t)(v >> 16), (uint8_t)(STAGE_N - 1)),
+		.enh = { .klass = (uint8_t)(v >> 24),
+		    .subject = (uint16_t)(v >> 32),
+		    .detail = (uint16_t)(v >> 48) } };
+}
+
+static void
+keep(struct eng *e, const struct standing *s, bool is_gone)
+{
+	struct eng_entry en = { .book = BOOK_STANDING,
+		.nkeys = STAND_KEYS,
+		.key = { s->rule, s->reply },
+		.sub = s->dims };
+
+	for (uint32_t left = s->dims; left != 0; left &= left - 1) {
+		ASSERT(en.nkeys < KEPT_KEYS_MAX);
+		en.key[en.nkeys++] = s->val[__builtin_ctz(left)];
+	}
+	en.v[V_FIRST] = eng_wall(e) - (e->now - s->first_us);
+	en.v[V_LAST] = eng_wall(e) - (e->now - s->last_us);
+	en.v[V_UNTIL] = s->until_us == TIME_NEVER ?
+	    0 :
+	    eng_wall(e) + (s->until_us - e->now);
+	en.v[V_REPLY] = pack_reply(&s->outcome);
+	en.v[V_COUNT] = (int64_t)s->count;
+	en.v[V_ID] = s->id;
+	en.v[V_ACTION] = s->action;
+	eng_keep(e, &en, is_gone);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------ */
+
+static void
+timer_set(struct eng *e, uint32_t i)
+{
+	struct standing *s = stand_at(e, i);
+
+	if (s->until_us != TIME_NEVER)
+		eng_timer_set(e, &s->timer, TIMER_STANDING, i, s->until_us);
+}
+
+/* One of rule k on a target, as if it had no history; 0: there is no room. */
+static uint32_t
+stand_new(struct eng *e, uint32_t k, const uint32_t val[DIM_N])
+{
+	const struct eng_automation_conf *a = &e->policy->automations[k];
+	uint64_t h = target_hash(a->dims, val);
+	struct standing *s;
+	uint32_t i;
+
+	if (e->standings.live >= ENG_STANDINGS_MAX ||
+	    !kinds_count(e, a->dims, 1))
+		return 0;
+	s = eng_slot(&e->standings, &i);
+	s->rule = a->name;
+	s->automation = k;
+	s->dims = a->dims;
+	s->action = a->action;
+	s->ramps = a->ramps;
+	memcpy(s->val, val, sizeof(s->val));
+	s->twin = map_get(&e->stand_map, h);
+	ASSERT(map_put(&e->stand_map, h, i) == 0);
+	return i;
+}
+
+static int64_t
+end_of(const struct eng *e, const struct eng_automation_conf *a)
+{
+	return a->for_us != 0 ? e->now + a->for_us : TIME_NEVER;
+}
+
+static void
+begin(struct eng *e, uint32_t k, const struct refused *r,
+    const struct outcome *o)
+{
+	const struct eng_automation_conf *a = &e->policy->automations[k];
+	struct path *p = pool_at(&e->paths, r->path);
+	uint32_t val[DIM_N], i;
+	struct standing *s;
+
+	if (!target_of(e, p, a->dims, val))
+		return;
+	i = stand_find(e, a->name, a->dims, val);
+	if (i != 0 && r->began_us < stand_at(e, i)->last_us) {
+		stand_at(e, i)->count++; /* it was under way already */
+		return;
+	}
+	if (i == 0) {
+		i = stand_new(e, k, val);
+		if (i == 0)
+			return;
+		s = stand_at(e, i);
+		s->id = ++e->stand_ids;
+		s->first_us = e->now;
+		s->reply = r->reply;
+		s->outcome = *o;
+	}
+	s = stand_at(e, i);
+	s->last_us = e->now;
+	s->count++;
+	s->until_us = end_of(e, a);
+	timer_set(e, i);
+	if (s->ramps && s->until_us != TIME_NEVER) {
+		p->ramp = 1;
+		p->ramp_us = s->until_us;
+	}
+	keep(e, s, false);
+}
+
+/* Who waits for it looks again, in slices. */
+static void
+end(struct eng *e, uint32_t i)
+{
+	struct standing *s = stand_at(e, i);
+
+	keep(e, s, true);
+	eng_timer_cancel(e, &s->timer);
+	map_leave(e, i);
+	s->is_over = true;
+	s->until_us = e->now;
+	il_push_tail(K_OVER(e), &e->over, i);
+}
+
+void
+eng_standing_timer(struct eng *e, uint32_t i)
+{
+	end(e, i);
+}
+
+static uint32_t
+find_id(const struct eng *e, uint32_t id)
+{
+	for (uint32_t i = 1; i < e->standings.next_new; i++)
+		if (pool_is_live(&e->standings, i) &&
+		    stand_at(e, i)->id == id && !stand_at(e, i)->is_over)
+			return i;
+	return 0;
+}
+
+void
+eng_standing_end(struct eng *e, uint32_t id)
+{
+	uint32_t i = find_id(e, id);
+
+	if (i != 0)
+		end(e, i);
+}
+
+void
+eng_standings_over(struct eng *e)
+{
+	while (e->over.n != 0 && e->budget != 0) {
+		uint32_t i = e->over.head, path = stand_at(e, i)->paths.head;
+
+		if (path == 0) {
+			il_remove(K_OVER(e), &e->over, i);
+			pool_give(&e->standings, i);
+			continue;
+		}
+		e->budget--;
+		eng_standing_unwait(e, path);
+		eng_path_pump(e, path);
+	}
+}
+
+/* ---- rules ------------------------------------------------------------------------------------ */
+
+static bool
+has_provider(const struct eng_automation_conf *a, uint32_t provider)
+{
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < ARRAY_LEN(a->providers); i++)
+		any |= a->providers[i];
+	return any == 0 ||
+	    (provider != 0 &&
+		(a->providers[provider / 64] >> (provider % 64) & 1));
+}
+
+static bool
+matches(const struct eng *e, const struct eng_automation_conf *a,
+    const struct site *s, const struct outcome *o)
+{
+	if (a->categories != 0 && !(a->categories >> o->judged.category & 1))
+		return false;
+	if (a->kinds != 0 && !(a->kinds >> o->judged.kind & 1))
+		return false;
+	/* A site that has not heard of the policy yet has the old one's. */
+	return has_provider(a,
+	    s->generation == e->generation ? s->where.provider : 0);
+}
+
+void
+eng_react(struct eng *e, const struct refused *r, const struct eng_hits *hits,
+    const struct outcome *o)
+{
+	const struct path *p = pool_at(&e->paths, r->path);
+	const struct site *s = pool_at(&e->sites, p->site);
+
+	if (e->srcs[p->src].conf == SRC_NONE)
+		return;
+	for (uint32_t w = 0; w < ARRAY_LEN(hits->v); w++)
+		for (uint64_t bits = hits->v[w]; bits != 0; bits &= bits - 1) {
+			uint32_t k = w * 64 + (uint32_t)__builtin_ctzll(bits);
+			const struct eng_automation_conf *a =
+			    &e->policy->automations[k];
+
+			if (k >= e->policy->nautomations ||
+			    !matches(e, a, s, o))
+				continue;
+			if (a->action != ACT_NONE)
+				begin(e, k, r, o);
+			if (!a->goes_on)
+				return;
+		}
+}
+
+/* Was it said about the one before it, too? */
+static bool
+is_same_reply(const struct ev_result *ev, uint16_t k)
+{
+	const struct outcome *a = &ev->rcpt[k], *b = a - 1;
+
+	return k != 0 && a->stage != STAGE_RCPT && a->stage == b->stage &&
+	    a->code == b->code;
+}
+
+void
+eng_react_all(struct eng *e, const struct refused *r,
+    const struct ev_result *ev)
+{
+	for (uint16_t k = 0; k < ev->n; k++)
+		if (eng_hits_any(&ev->hits[k]) && !is_same_reply(ev, k))
+			eng_react(e, r, &ev->hits[k], &ev->rcpt[k]);
+}
+
+/* ---- another policy, another life ---------------------------------------------------------------- */
+
+/* The rule of that name that does the same to the same kind of target. */
+static uint32_t
+rule_find(const struct eng_policy *p, uint32_t rule, uint16_t dims,
+    uint8_t action)
+{
+	uint32_t k = 0;
+
+	while (k < p->nautomations &&
+	    (p->automations[k].name != rule || p->automations[k].dims != dims ||
+		p->automations[k].action != action))
+		k++;
+	return k;
+}
+
+void
+eng_standings_conf(struct eng *e)
+{
+	for (uint32_t i = 1; i < e->standings.next_new; i++) {
+		struct standing *s = stand_at(e, i);
+
+		if (!pool_is_live(&e->standings, i) || s->is_over)
+			continue;
+		s->automation =
+		    rule_find(e->policy, s->rule, s->dims, s->action);
+		if (s->automation == e->policy->nautomations) {
+			s->automation = 0;
+			end(e, i);
+		}
+	}
+}
+
+void
+eng_standing_recall(struct eng *e, const struct eng_entry *en)
+{
+	uint16_t dims = (uint16_t)en->sub;
+	uint32_t val[DIM_N] = { 0 }, at = STAND_KEYS, k, i = 0;
+	struct standing *s;
+
+	for (uint32_t left = dims & (BIT(DIM_N) - 1); left != 0;
+	     left &= left - 1)
+		if (at < en->nkeys)
+			val[__builtin_ctz(left)] = en->key[at++];
+	k = rule_find(e->policy, en->key[0], dims, (uint8_t)en->v[V_ACTION]);
+	if (at == en->nkeys && k < e->policy->nautomations &&
+	    (en->v[V_UNTIL] == 0 || en->v[V_UNTIL] > eng_wall(e)) &&
+	    stand_find(e, en->key[0], dims, val) == 0)
+		i = stand_new(e, k, val);
+	if (i == 0) {
+		eng_keep(e, en, true);
+		return;
+	}
+	s = stand_at(e, i);
+	s->id = (uint32_t)en->v[V_ID];
+	s->reply = en->key[1];
+	s->outcome = unpack_reply(en->v[V_REPLY]);
+	s->count = (uint64_t)en->v[V_COUNT];
+	s->first_us = MIN(eng_mono(e, en->v[V_FIRST]), e->now);
+	s->last_us = MIN(eng_mono(e, en->v[V_LAST]), e->now);
+	s->until_us =
+	    en->v[V_UNTIL] != 0 ? eng_mono(e, en->v[V_UNTIL]) : TIME_NEVER;
+	e->stand_ids = MAX(e->stand_ids, s->id);
+	timer_set(e, i);
+}
+
+/* ---- what viewers see ---------------------------------------------------------------------------- */
+
+uint32_t
+eng_standings(const struct eng *e)
+{
+	return e->standings.live - e->over.n;
+}
+
+static void
+row_fill(const struct standing *s, struct eng_standing_row *r)
+{
+	*r = (struct eng_standing_row){ .id = s->id,
+		.rule = s->rule,
+		.automation = s->automation,
+		.action = s->action,
+		.dims = s->dims,
+		.first_us = s->first_us,
+		.last_us = s->last_us,
+		.until_us = s->until_us == TIME_NEVER ? 0 : s->until_us,
+		.count = s->count,
+		.reply = s->reply,
+		.outcome = s->outcome };
+	memcpy(r->val, s->val, sizeof(r->val));
+}
+
+uint32_t
+eng_standing_rows(const struct eng *e, uint32_t after,
+    struct eng_standing_row *rows, uint32_t n)
+{
+	uint32_t have = 0;
+
+	for (uint32_t i = 1; i < e->standings.next_new; i++) {
+		const struct standing *s = stand_at(e, i);
+		uint32_t at = have;
+
+		if (!pool_is_live(&e->standings, i) || s->is_over ||
+		    s->id <= after || n == 0)
+			continue;
+		if (have == n && rows[n - 1].id < s->id)
+			continue;
+		if (have == n)
+			at--;
+		else
+			have++;
+		for (; at > 0 && rows[at - 1].id > s->id; at--)
+			rows[at] = rows[at - 1];
+		row_fill(s, &rows[at]);
+	}
+	return have;
+}

@@ -1,0 +1,203 @@
+/*
+ * test_conf_automation - rules about refusals: own ones before the shipped ones,
+ * what they match, and what is wrong with one is said where it stands.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/classify.h"
+#include "test_conf.h"
+
+#define HEAD "hostname: mx.example\n"
+
+static struct told told;
+
+/* From a file, so that the shipped rules are at hand. */
+static struct conf *
+loaded(const char *text)
+{
+	char path[] = "/tmp/test_conf_automation.XXXXXX";
+	int fd = mkstemp(path);
+	struct conf *c;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	told_init(&told);
+	c = conf_load(path, &told.errs);
+	unlink(path);
+	if (c == NULL)
+		fail_msg("%s", told.text);
+	return c;
+}
+
+static const struct conf_automation *
+find(const struct conf *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->nautomations; i++)
+		if (slice_eq(c->automations[i].name, slice_str(name)))
+			return &c->automations[i];
+	return NULL;
+}
+
+/* The rules that a reply matches, as bits. */
+static uint64_t
+hits(const struct conf *c, uint16_t code, const char *text)
+{
+	struct classifier *k = conf_automation_rules(c);
+	struct class_desk *d = class_desk_new(k);
+	struct class_query q = { .code = code,
+		.stage = STAGE_MAIL,
+		.text = slice_str(text) };
+	struct eng_hits h;
+
+	class_hits(k, d, &q, &h);
+	class_desk_free(d);
+	classifier_free(k);
+	return h.v[0];
+}
+
+static void
+the_shipped_rules_are_there_unless_left_out(void **state)
+{
+	struct conf *c = loaded(HEAD);
+	uint32_t n = c->nautomations;
+	const struct conf_automation *a = find(c, "yahoo-volume");
+	uint64_t key = c->automation_key;
+
+	(void)state;
+	assert_non_null(a);
+	assert_int_equal(a->for_us, 7200 * US_PER_S);
+	assert_true(a->at.line > 0);
+	assert_non_null(strstr(c->files[a->at.file].p, "automation.yml"));
+	for (uint32_t i = 0; i < n; i++) {
+		assert_true(c->automations[i].for_us > 0);
+		assert_true(c->automations[i].nproviders > 0);
+	}
+	conf_free(c);
+	c = loaded(HEAD "automation: { yahoo-volume: ~ }\n");
+	assert_int_equal(c->nautomations, n - 1);
+	assert_null(find(c, "yahoo-volume"));
+	assert_true(c->automation_key != key);
+	conf_free(c);
+	c = loaded(HEAD "automation_shipped: false\n");
+	assert_int_equal(c->nautomations, 0);
+	assert_null(conf_automation_rules(c));
+	conf_free(c);
+	c = loaded(HEAD "automation:\n  yahoo-volume: { action: none }\n");
+	assert_int_equal(c->nautomations, n);
+	assert_int_equal(c->automations[0].action, ACT_NONE);
+	assert_int_equal(c->automations[0].at.line, 3);
+	assert_int_equal(c->automations[0].at.file, 0);
+	conf_free(c);
+}
+
+static void
+what_a_rule_does_not_say_matches_everything(void **state)
+{
+	struct conf *c = told_parse(&told,
+	    HEAD "automation:\n"
+		 "  a: { text: [slow, \"too many\"], code: [421, 45x],"
+		 " action: suspend, for: 1h }\n"
+		 "  b: { enhanced: 4.7.x, stage: [mail, rcpt],"
+		 " action: suspend, for: 1h, on: [source, provider] }\n"
+		 "  c: { action: none }\n");
+
+	(void)state;
+	if (c == NULL)
+		fail_msg("%s", told.text);
+	assert_int_equal(c->nautomations, 3);
+	assert_int_equal(c->automations[1].on[0], 1 << DIM_SOURCE);
+	assert_int_equal(c->automations[1].on[1], 1 << DIM_PROVIDER);
+	assert_int_equal(hits(c, 421, "4.7.0 Slow down"), 7);
+	assert_int_equal(hits(c, 450, "TOO MANY of them"), 5);
+	assert_int_equal(hits(c, 550, "too many of them"), 4);
+	assert_int_equal(hits(c, 450, "4.7.1 other"), 6);
+	conf_free(c);
+}
+
+static void
+the_shipped_rules_know_what_was_said(void **state)
+{
+	struct conf *c = loaded(HEAD);
+	static const struct {
+		const char *rule;
+		uint16_t code;
+		const char *text;
+	} said[] = {
+		{ "yahoo-volume", 421,
+		    "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily "
+		    "deferred due to unexpected volume or user complaints" },
+		{ "cox-batch", 421, "cxr 192.0.2.1 AUP#CXCNCT" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		uint32_t at =
+		    (uint32_t)(find(c, said[i].rule) - c->automations);
+
+		if (!(hits(c, said[i].code, said[i].text) >> at & 1))
+			fail_msg("%s", said[i].rule);
+	}
+	assert_int_equal(hits(c, 450, "4.2.1 mailbox busy"), 0);
+	conf_free(c);
+}
+
+static void
+what_is_wrong_is_said_where_it_stands(void **state)
+{
+	(void)state;
+	assert_null(told_parse(&told,
+	    HEAD "automation:\n"
+		 "  a:\n"
+		 "    provider: nobody\n"
+		 "    kind: [throttle, thrttle]\n"
+		 "    category: Spam\n"
+		 "    code: 4x1\n"
+		 "    enhanced: 4.7\n"
+		 "    stage: male\n"
+		 "    text: [ok, \"(\"]\n"
+		 "    action: sleep\n"
+		 "    on: campain\n"
+		 "  b: { for: 1h }\n"));
+	assert_string_equal(told.text,
+	    "f.yml:4:15: automation.a.provider, expected the name of a "
+	    "provider, here or in a shaping file, got \"nobody\"\n"
+	    "f.yml:5:22: automation.a.kind, expected a kind such as throttle, "
+	    "got \"thrttle\"\n"
+	    "f.yml:6:15: automation.a.category, expected a category such as "
+	    "SpamBlock, got \"Spam\"\n"
+	    "f.yml:7:11: automation.a.code, expected a code such as 421, 4xx "
+	    "or 500-559, got \"4x1\"\n"
+	    "f.yml:8:15: automation.a.enhanced, expected an enhanced code "
+	    "such as 4.7.28, x.7.x, or none, got \"4.7\"\n"
+	    "f.yml:9:12: automation.a.stage, expected a stage such as banner, "
+	    "mail, rcpt or eom, got \"male\"\n"
+	    "f.yml:10:16: automation.a.text, expected a pattern (missing "
+	    "closing parenthesis, at character 2), got \"(\"\n"
+	    "f.yml:11:13: automation.a.action, expected suspend or none, got "
+	    "\"sleep\"\n"
+	    "f.yml:12:9: automation.a.on, expected path, or one of source, "
+	    "netblock, site and provider, got \"campain\"\n"
+	    "f.yml:13:6: automation.b.action, expected suspend or none, got "
+	    "nothing\n");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_shipped_rules_are_there_unless_left_out),
+		cmocka_unit_test(what_a_rule_does_not_say_matches_everything),
+		cmocka_unit_test(the_shipped_rules_know_what_was_said),
+		cmocka_unit_test(what_is_wrong_is_said_where_it_stands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
