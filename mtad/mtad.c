@@ -28,6 +28,8 @@ static const struct verb {
 	{ "queues", verb_queues, "queues, and why they wait" },
 	{ "sources", verb_sources, "source addresses" },
 	{ "warmup", verb_warmup, "how far young sources have come" },
+	{ "reactions", verb_reactions, "what reactions hold, and why" },
+	{ "end", verb_end, "end a reaction" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },

@@ -4,8 +4,8 @@
  *
  *	GET  /v1/status /v1/queues /v1/sources /v1/warmup /v1/messages /v1/message
  *		/v1/explain /metrics
- *	GET  /v1/drain
- *	POST /v1/admin /v1/drain
+ *	GET  /v1/drain /v1/reactions
+ *	POST /v1/admin /v1/drain /v1/end
  */
 #include "daemon/daemon_i.h"
 
@@ -104,11 +104,13 @@ is_known(struct slice path, bool is_post)
 {
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
-		"/v1/path", "/v1/drain", "/v1/warmup", "/metrics" };
+		"/v1/path", "/v1/drain", "/v1/warmup", "/v1/reactions",
+		"/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin")) ||
-		    slice_eq(path, SL("/v1/drain"));
+		    slice_eq(path, SL("/v1/drain")) ||
+		    slice_eq(path, SL("/v1/end"));
 	for (size_t i = 0; i < ARRAY_LEN(gets); i++)
 		if (slice_eq(path, slice_str(gets[i])))
 			return true;
@@ -295,6 +297,24 @@ ask_drain(struct worker *w, struct ask *a)
 	answer(w, a, 200, "application/json");
 }
 
+/* Ends a reaction, whose number stands where a message's id does. */
+static void
+ask_end(struct worker *w, struct ask *a)
+{
+	uint64_t id = 0;
+
+	if (slice_u64(a->sel.id, UINT32_MAX, &id) != 0) {
+		refuse(w, a, 400, "id: expected the number of a reaction");
+		return;
+	}
+	if (core_end(w->core, id, slice_str(a->user), slice_str(a->reason))) {
+		refuse(w, a, 404, "no reaction of that number holds");
+		return;
+	}
+	core_view_reactions(w->core, 0, 0, &a->out);
+	answer(w, a, 200, "application/json");
+}
+
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -304,6 +324,10 @@ counter_ask(struct worker *w, struct ask *a)
 
 	if (slice_eq(path, SL("/v1/drain"))) {
 		ask_drain(w, a);
+		return;
+	}
+	if (slice_eq(path, SL("/v1/end"))) {
+		ask_end(w, a);
 		return;
 	}
 	if (a->is_post) {
@@ -330,6 +354,9 @@ counter_ask(struct worker *w, struct ask *a)
 		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/warmup")))
 		core_view_warmup(w->core, &a->out);
+	else if (slice_eq(path, SL("/v1/reactions")))
+		core_view_reactions(w->core, a->cursor, (uint32_t)a->n,
+		    &a->out);
 	else if (slice_eq(path, SL("/v1/path")))
 		err = core_view_path(w->core, a->sel.domain, a->sel.pool,
 		    &a->out);

@@ -183,10 +183,27 @@ duration_of(const json_t *o, const char *key, char text[24])
 	return true;
 }
 
+/* ", by rule R (file:line), id 3: 421 4.7.0 words"; its length. */
+static size_t
+put_reaction(const json_t *r, char *dst, size_t cap)
+{
+	char rule[80], file[160], words[100];
+	const json_t *reply = json_object_get(r, "reply");
+
+	text_escape(verb_str(r, "rule"), rule, sizeof(rule));
+	text_escape(verb_str(r, "file"), file, sizeof(file));
+	text_escape(verb_str(reply, "text"), words, sizeof(words));
+	return (size_t)snprintf(dst, cap,
+	    ", by rule %s (%s:%llu), reaction %llu: %llu %s", rule, file,
+	    (unsigned long long)verb_u64(r, "line"),
+	    (unsigned long long)verb_u64(r, "id"),
+	    (unsigned long long)verb_u64(reply, "code"), words);
+}
+
 static void
 put_because(struct table *t, const json_t *gate)
 {
-	char text[300], part[200], span[24];
+	char text[600], part[200], span[24];
 	size_t n = 0;
 
 	text[0] = '\0';
@@ -209,6 +226,9 @@ put_because(struct table *t, const json_t *gate)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, ", %s %s",
 		    key, part);
 	}
+	if (n < sizeof(text) && json_object_get(gate, "reaction"))
+		n += put_reaction(json_object_get(gate, "reaction"), text + n,
+		    sizeof(text) - n);
 	if (n < sizeof(text) && duration_of(gate, "since_s", span))
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 		    ", since %s ago", span);

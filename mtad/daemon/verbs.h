@@ -21,6 +21,9 @@ int verb_queues(int argc, char **argv);
 int verb_sources(int argc, char **argv);
 /* Young sources at their providers. */
 int verb_warmup(int argc, char **argv);
+/* What rules have made of refusals; the end of one. */
+int verb_reactions(int argc, char **argv);
+int verb_end(int argc, char **argv);
 /* The gates that mail waits at, and why each is shut. */
 int verb_explain(int argc, char **argv);
 /* list, show, hold, release, retry, bounce, delete: on messages. */

@@ -865,7 +865,7 @@ struct eng_gate {
 	int64_t since_us;       /* 0 = unknown */
 	uint32_t of, open;
 	uint32_t source, host, limit; /* names, 0 = none */
-	uint32_t standing;            /* id, 0 = none */
+	uint32_t standing;            /* of eng_standing_row, 0 = none */
 	uint32_t ahead; /* that go before it, as far as was looked */
 };
 

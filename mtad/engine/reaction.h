@@ -92,5 +92,8 @@ struct eng_standing_row {
 uint32_t eng_standing_rows(const struct eng *e, uint32_t after,
     struct eng_standing_row *rows, uint32_t n);
 uint32_t eng_standings(const struct eng *e); /* how many there are */
+/* The one that a gate names. false: there is none. */
+bool eng_standing_row(const struct eng *e, uint32_t standing,
+    struct eng_standing_row *row);
 
 #endif

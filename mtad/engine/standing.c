@@ -201,7 +201,7 @@ eng_path_standing(const struct eng *e, const struct path *p, int64_t *since_us)
 	if (i == 0)
 		return 0;
 	*since_us = stand_at(e, i)->first_us;
-	return stand_at(e, i)->id;
+	return i;
 }
 
 void
@@ -572,6 +572,16 @@ row_fill(const struct standing *s, struct eng_standing_row *r)
 		.reply = s->reply,
 		.outcome = s->outcome };
 	memcpy(r->val, s->val, sizeof(r->val));
+}
+
+bool
+eng_standing_row(const struct eng *e, uint32_t i, struct eng_standing_row *row)
+{
+	if (i == 0 || i >= e->standings.next_new ||
+	    !pool_is_live(&e->standings, i) || stand_at(e, i)->is_over)
+		return false;
+	row_fill(stand_at(e, i), row);
+	return true;
 }
 
 uint32_t

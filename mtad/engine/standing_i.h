@@ -48,7 +48,7 @@ void eng_react_all(struct eng *e, const struct refused *r,
 /* May nothing start on the path? Until when, 0 = until somebody ends it. */
 bool eng_path_is_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us);
-/* The id of what suspends it, and when that began; 0: nothing does. */
+/* What suspends it, and when that began; 0: nothing does. */
 uint32_t eng_path_standing(const struct eng *e, const struct path *p,
     int64_t *since_us);
 /* It waits for what suspends it; who is idle there says goodbye. */

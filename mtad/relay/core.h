@@ -164,6 +164,12 @@ void core_check(const struct core *c);
 void core_view_status(struct core *c, struct buf *out);
 /* Young sources at their providers: where they stand, and why. */
 void core_view_warmup(struct core *c, struct buf *out);
+/* Reactions that hold: up to n by id, from the first above `cursor` on. */
+void core_view_reactions(const struct core *c, uint64_t cursor, uint32_t n,
+    struct buf *out);
+/* Ends one by its id; E_NOTFOUND: there is none. */
+int core_end(struct core *c, uint64_t id, struct slice user,
+    struct slice reason) MUST_CHECK;
 /* The same, row by row. */
 void core_warm_rows(struct core *c,
     void (*row)(void *ctx, struct slice source, struct slice provider,

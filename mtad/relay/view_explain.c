@@ -25,6 +25,8 @@ static void
 view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
     const struct eng_gate *g)
 {
+	struct eng_standing_row row;
+
 	jw_open(w, '{');
 	jw_kstr(w, "gate", slice_str(eng_gate_name(k)));
 	jw_kstr(w, "state", slice_str(gate_state(g)));
@@ -43,6 +45,8 @@ view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
 		view_name(c, w, "host", g->host);
 	if (g->limit != 0)
 		view_name(c, w, "limit", g->limit);
+	if (eng_standing_row(c->eng, g->standing, &row))
+		view_reaction(c, w, &row);
 	if (g->ahead != 0)
 		jw_ku64(w, k == GATE_TENANT ? "queues" : "ahead", g->ahead);
 	jw_close(w, '}');

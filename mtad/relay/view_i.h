@@ -31,6 +31,9 @@ void view_moment(const struct core *c, struct jsonw *w, const char *key,
  */
 void view_steer(const struct core *c, struct jsonw *w,
     const struct eng_rcpt_row *r);
+/* "reaction": why something is suspended. */
+void view_reaction(const struct core *c, struct jsonw *w,
+    const struct eng_standing_row *r);
 void view_eta(const struct core *c, struct jsonw *w, const struct eng_eta *e);
 void view_outcome(struct jsonw *w, const struct outcome *o);
 /* What a recipient waits for: members of the object that is open. */

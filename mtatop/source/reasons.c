@@ -53,6 +53,21 @@ span(const json_t *o, const char *key, const char *lead, char text[40])
 }
 
 static void
+add_reaction(struct snap *s, const json_t *r)
+{
+	const json_t *reply = json_object_get(r, "reply");
+	struct slice text = text_of(reply, "text");
+
+	if (r == NULL)
+		return;
+	add_line(s, "    by rule %.*s (reaction %lld), after %lld %.*s",
+	    SLF(text_of(r, "rule")),
+	    (long long)json_integer_value(json_object_get(r, "id")),
+	    (long long)json_integer_value(json_object_get(reply, "code")),
+	    SLF(text));
+}
+
+static void
 add_gates(struct snap *s, const json_t *queue)
 {
 	const json_t *gates = json_object_get(queue, "gates"), *g;
@@ -70,6 +85,7 @@ add_gates(struct snap *s, const json_t *queue)
 		    span(g, "since_s", ", since ", span2),
 		    SLF(text_of(g, "why")), limit.n ? " " : "", SLF(limit),
 		    source.n ? ", first by source " : "", SLF(source));
+		add_reaction(s, json_object_get(g, "reaction"));
 	}
 }
 

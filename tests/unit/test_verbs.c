@@ -272,6 +272,33 @@ warm_up_is_a_table(void **state)
 }
 
 static void
+reactions_are_listed_and_ended(void **state)
+{
+	struct server *s = *state;
+
+	s->pages[0] =
+	    "{\"total\":2,\"reactions\":[{\"id\":7,\"target\":{"
+	    "\"source\":\"a\",\"site\":\"mx.example\"},"
+	    "\"action\":\"suspend\",\"until_s\":3600,\"first_s\":60,"
+	    "\"count\":3,\"rule\":\"r\",\"file\":\"f.yml\",\"line\":9,"
+	    "\"reply\":{\"code\":421,\"enhanced\":\"4.7.0\","
+	    "\"text\":\"slow\\u0007 down\"}}]}";
+	assert_int_equal(run(s, verb_reactions, "reactions"), 0);
+	assert_string_equal(s->request, "GET /v1/reactions n=1000");
+	has(s->out, "7  source a, site mx.example  suspend  1h00m     1m");
+	has(s->out, "3  r     f.yml:9  421 4.7.0 slow\\x07 down\n(1 more)\n");
+	assert_int_equal(run(s, verb_end, "end|7|--reason|because"), 0);
+	assert_string_equal(s->request, "POST /v1/end id=7 reason=because");
+	has(s->out, "It is over; 2 hold");
+	s->status = 404;
+	s->pages[0] = "{\"error\":\"no reaction of that number holds\"}";
+	assert_int_equal(run(s, verb_end, "end|8"), 1);
+	has(s->err, "no reaction of that number holds");
+	assert_int_equal(run(s, verb_end, "end"), 2);
+	assert_int_equal(run(s, verb_end, "end|x"), 2);
+}
+
+static void
 what_the_daemon_refuses_is_said_and_exit_1(void **state)
 {
 	struct server *s = *state;
@@ -505,6 +532,7 @@ main(void)
 		SERVED(queues_are_a_table_with_columns_in_line),
 		SERVED(sources_are_a_table_too),
 		SERVED(warm_up_is_a_table),
+		SERVED(reactions_are_listed_and_ended),
 		SERVED(what_the_daemon_refuses_is_said_and_exit_1),
 		SERVED(a_daemon_that_is_not_there_is_exit_3),
 		SERVED(help_is_exit_0_and_nonsense_exit_2),
