@@ -218,6 +218,14 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->tenant = env.tenant.n != 0 ? tag(env.tenant) : LED_TENANTS - 1;
 	in->campaign = tag(env.campaign);
 	in->klass = env.klass;
+	in->bytes = env.body_bytes;
+	if (!in->is_null) {
+		char domain[DOMAIN_MAX + 1];
+
+		slice_copy(mailbox_domain(env.sender), domain, sizeof(domain));
+		in->sender = site_of(domain) * LED_DOMAINS +
+		    (uint32_t)(domain[1] - '0') % LED_DOMAINS;
+	}
 	in->expires_wall_us = env.expires_us;
 	in->not_before_us = env.not_before_us;
 	in->expires_us = env.expires_us - l->wall_us + l->now_us;

@@ -130,7 +130,13 @@ void led_audit(struct ledger *l);
 /* Nothing is queued any more. */
 void led_rest(struct ledger *l);
 
-/* Numbers of its tenant, campaign and pool, 3 = none or the last. */
-bool led_flow(struct ledger *l, const struct msgid *id, uint32_t out[3]);
+/* Whose a message is. 3 = none or the last of those. */
+struct led_flow {
+	uint32_t tenant, campaign, pool;
+	bool is_null;    /* it has no sender */
+	uint32_t sender; /* its sender's domain */
+	uint64_t bytes;
+};
+bool led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out);
 
 #endif

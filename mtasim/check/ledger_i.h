@@ -62,6 +62,8 @@ struct led_inst {
 	int64_t not_before_us; /* by the wall clock, 0 = at once */
 	int64_t expires_us, expires_wall_us, committed_us, submitted_us;
 	uint8_t pool, tenant, campaign, klass;
+	uint32_t sender; /* its domain: LED_DOMAINS of each site */
+	uint64_t bytes;
 	uint32_t pays; /* instance + 1 */
 	uint32_t npays;
 	uint16_t *pays_rcpts;

@@ -306,14 +306,13 @@ led_shares(struct ledger *l)
 }
 
 bool
-led_flow(struct ledger *l, const struct msgid *id, uint32_t out[3])
+led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out)
 {
 	const struct led_inst *in = led_by_id(l, id);
 
 	if (!in)
 		return false;
-	out[0] = in->tenant;
-	out[1] = in->campaign;
-	out[2] = in->pool;
+	*out = (struct led_flow){ in->tenant, in->campaign, in->pool,
+		in->is_null, in->sender, in->bytes };
 	return true;
 }

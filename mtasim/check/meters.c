@@ -7,25 +7,24 @@
  */
 #include "check/meters.h"
 
-#define CAPS 16u
+#define CAPS 32u
 #define ROWS_MAX 4096u
-#define ROWS_OF_ONE 16u /* that one transaction counts in */
-
-enum val { VAL_TENANT, VAL_CAMPAIGN, VAL_POOL, VAL_SOURCE, VAL_PROVIDER, VALS };
+#define ROWS_OF_ONE CAPS /* that one transaction counts in */
 
 struct cap {
-	struct conf_limit c; /* the loosest numbers */
-	bool is_sure;        /* every configuration has it */
-	bool speaks[VALS];   /* apart for each of these */
-	uint32_t where[VALS];
+	struct conf_limit c;   /* the loosest numbers */
+	bool is_sure;          /* every configuration has it */
+	bool speaks[MET_VALS]; /* apart for each of these */
+	uint32_t where[MET_VALS];
 };
 
 struct row {
-	uint32_t cap, val[VALS];
+	uint32_t cap, val[MET_VALS];
 	uint32_t conns;
 	int64_t ramp_us;
-	/* Owed, in microseconds x count: transactions, recipients, sessions. */
-	int64_t txns, rcpts, opens, at_us;
+	/* Owed, in microseconds x count: transactions, recipients, sessions,
+	 * bytes. */
+	int64_t txns, rcpts, opens, bytes, at_us;
 	int64_t *times; /* of what was sent */
 	uint32_t n, cap_n;
 	int64_t day;
@@ -34,7 +33,7 @@ struct row {
 
 struct flight {
 	struct handle session, txn; /* txn none: the session itself */
-	uint32_t nrcpts, nrows;
+	uint32_t nrows;
 	struct met_who who;
 	int64_t at_us;
 	uint32_t row[ROWS_OF_ONE];
@@ -75,8 +74,17 @@ met_free(struct meters *m)
 
 /* ---- the limits ------------------------------------------------------------------ */
 
-static const enum eng_dim dim_of[VALS] = { DIM_TENANT, DIM_CAMPAIGN, DIM_POOL,
-	DIM_SOURCE, DIM_PROVIDER };
+static const enum eng_dim dim_of[MET_VALS] = {
+	[MET_TENANT] = DIM_TENANT,
+	[MET_CAMPAIGN] = DIM_CAMPAIGN,
+	[MET_POOL] = DIM_POOL,
+	[MET_SENDER] = DIM_SENDER_DOMAIN,
+	[MET_SOURCE] = DIM_SOURCE,
+	[MET_NETBLOCK] = DIM_NETBLOCK,
+	[MET_SITE] = DIM_SITE,
+	[MET_PROVIDER] = DIM_PROVIDER,
+	[MET_HOST] = DIM_HOST,
+};
 
 /* The number at the end of a name. */
 static uint32_t
@@ -94,7 +102,7 @@ static void
 cap_read(struct cap *k, const struct conf_limit *c)
 {
 	*k = (struct cap){ .c = *c, .is_sure = true };
-	for (int v = 0; v < VALS; v++) {
+	for (int v = 0; v < MET_VALS; v++) {
 		struct slice w = c->where[dim_of[v]];
 
 		k->where[v] = w.n ? number(w) : MET_NONE;
@@ -122,16 +130,83 @@ cap_loosen(struct cap *k, const struct conf_limit *b)
 	loosen(&a->ramp, &a->ramp_start, b->ramp, b->ramp_start);
 	loosen(&a->rate, &a->burst, b->rate, b->burst);
 	loosen(&a->rcpt_rate, &a->rcpt_burst, b->rcpt_rate, b->rcpt_burst);
+	a->byte_rate =
+	    a->byte_rate && b->byte_rate ? MAX(a->byte_rate, b->byte_rate) : 0;
+	a->byte_burst = MAX(a->byte_burst, b->byte_burst);
 	a->quota = a->quota && b->quota ? MAX(a->quota, b->quota) : 0;
 }
 
-static const struct conf_limit *
-limit_find(const struct conf *c, struct slice name)
+/* All limits on tuples that a configuration has, those among them that providers
+ * have: of all sources together, and of each. */
+struct text {
+	struct conf_limit v[CAPS];
+	uint32_t n;
+};
+
+static void
+provider_cap(struct text *t, const struct conf_provider *p,
+    const struct conf_cap *c, struct slice name)
 {
-	for (uint32_t i = 0; i < c->ncaps; i++)
-		if (slice_eq(c->caps[i].name, name))
-			return &c->caps[i];
+	if (!c->conns_max && !c->rate_count)
+		return;
+	ASSERT(t->n < CAPS);
+	t->v[t->n] = (struct conf_limit){ .name = name,
+		.conns_max = c->conns_max,
+		.rate = c->rate_count,
+		.burst = 1,
+		.period_us = c->rate_period_us };
+	t->v[t->n].where[DIM_PROVIDER] = p->name;
+	if (c == &p->source)
+		t->v[t->n].per[t->v[t->n].nper++] = DIM_SOURCE;
+	t->n++;
+}
+
+static void
+text_of(const struct conf *c, struct text *t)
+{
+	static const char *const total[] = { "all to v0", "all to v1" };
+	static const char *const each[] = { "each to v0", "each to v1" };
+
+	t->n = 0;
+	ASSERT(c->ncaps <= CAPS);
+	while (t->n < c->ncaps) {
+		t->v[t->n] = c->caps[t->n];
+		t->n++;
+	}
+	for (uint32_t i = 0; i < c->nproviders; i++) {
+		const struct conf_provider *p = &c->providers[i];
+		uint32_t k;
+
+		if (p->name.n != 2 || p->name.p[0] != 'v')
+			continue;
+		k = number(p->name);
+		ASSERT(k < ARRAY_LEN(total));
+		provider_cap(t, p, &p->total, slice_str(total[k]));
+		provider_cap(t, p, &p->source, slice_str(each[k]));
+	}
+}
+
+static const struct conf_limit *
+limit_find(const struct text *t, struct slice name)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (slice_eq(t->v[i].name, name))
+			return &t->v[i];
 	return NULL;
+}
+
+/* A start, or another definition, begins with all spent that may go at once: that
+ * one message was larger is forgotten. */
+static void
+forget_large(struct meters *m)
+{
+	for (uint32_t i = 0; i < m->nrows; i++) {
+		struct row *r = &m->rows[i];
+		const struct conf_limit *c = &m->caps[r->cap].c;
+
+		r->bytes =
+		    MIN(r->bytes, (int64_t)c->byte_burst * c->byte_period_us);
+	}
 }
 
 void
@@ -139,30 +214,40 @@ met_confs(struct meters *m, const struct conf *const *confs, uint32_t n,
     bool clock_lies)
 {
 	const struct conf_limit *l;
+	struct text t;
 
 	m->zones = confs[0];
-	m->ncaps = MIN(confs[0]->ncaps, CAPS);
-	for (uint32_t i = 0; i < m->ncaps; i++) {
-		cap_read(&m->caps[i], &confs[0]->caps[i]);
-		for (uint32_t k = 1; k < n; k++) {
-			l = limit_find(confs[k], m->caps[i].c.name);
+	text_of(confs[0], &t);
+	m->ncaps = t.n;
+	for (uint32_t i = 0; i < m->ncaps; i++)
+		cap_read(&m->caps[i], &t.v[i]);
+	for (uint32_t k = 1; k < n; k++) {
+		text_of(confs[k], &t);
+		for (uint32_t i = 0; i < m->ncaps; i++) {
+			l = limit_find(&t, m->caps[i].c.name);
 			if (l)
 				cap_loosen(&m->caps[i], l);
 			else
 				m->caps[i].is_sure = false;
 		}
+	}
+	for (uint32_t i = 0; i < m->ncaps; i++) {
+		/* The largest message that is taken. */
+		if (!m->caps[i].c.byte_burst)
+			m->caps[i].c.byte_rate = 0;
 		if (clock_lies && m->caps[i].c.quota_us)
 			m->caps[i].c.quota = 0;
 	}
+	forget_large(m);
 }
 
 /* ---- rows ------------------------------------------------------------------------- */
 
 /* Does the limit speak of it? */
 static bool
-belongs(const struct cap *k, const uint32_t val[VALS])
+belongs(const struct cap *k, const uint32_t val[MET_VALS])
 {
-	for (int v = 0; v < VALS; v++) {
+	for (int v = 0; v < MET_VALS; v++) {
 		bool looks = k->speaks[v] || k->where[v] != MET_NONE;
 
 		if (looks && (val[v] == MET_UNKNOWN || val[v] == MET_NONE))
@@ -177,14 +262,14 @@ belongs(const struct cap *k, const uint32_t val[VALS])
 static bool
 is_of_mail(const struct cap *k)
 {
-	for (int v = VAL_TENANT; v <= VAL_POOL; v++)
+	for (int v = 0; v < MET_OF_MAIL; v++)
 		if (k->speaks[v] || k->where[v] != MET_NONE)
 			return true;
 	return false;
 }
 
 static struct row *
-row_get(struct meters *m, uint32_t cap, const uint32_t val[VALS])
+row_get(struct meters *m, uint32_t cap, const uint32_t val[MET_VALS])
 {
 	const struct cap *k = &m->caps[cap];
 	struct row *r;
@@ -192,7 +277,7 @@ row_get(struct meters *m, uint32_t cap, const uint32_t val[VALS])
 	for (uint32_t i = 0; i < m->nrows; i++) {
 		bool is_it = m->rows[i].cap == cap;
 
-		for (int v = 0; v < VALS; v++)
+		for (int v = 0; v < MET_VALS; v++)
 			is_it &= !k->speaks[v] || m->rows[i].val[v] == val[v];
 		if (is_it)
 			return &m->rows[i];
@@ -208,18 +293,23 @@ static void
 broken(const struct meters *m, const struct row *r, const char *what,
     double have, double most)
 {
-	struct slice name = m->caps[r->cap].c.name;
+	const struct cap *k = &m->caps[r->cap];
+	struct slice name = k->c.name;
+	char tuple[160] = "";
 
+	for (int v = 0, n = 0; v < MET_VALS; v++)
+		if (k->speaks[v])
+			n += snprintf(tuple + n, sizeof(tuple) - (size_t)n,
+			    ", %s %d", eng_dim_name(dim_of[v]), (int)r->val[v]);
 	check_fail("no limit on a tuple is exceeded", 0,
-	    "limit %.*s, t%d c%d p%d s%d v%d: %s: %.3f|at most %.3f", SLF(name),
-	    (int)r->val[0], (int)r->val[1], (int)r->val[2], (int)r->val[3],
-	    (int)r->val[4], what, have, most);
+	    "limit %.*s%s: %s: %.3f|at most %.3f", SLF(name), tuple, what, have,
+	    most);
 }
 
 /* ---- counting ---------------------------------------------------------------------- */
 
 static void
-pay(int64_t *owed, uint32_t count, int64_t passed)
+pay(int64_t *owed, int64_t count, int64_t passed)
 {
 	if (count && passed >= *owed / count + 1)
 		*owed = 0;
@@ -236,6 +326,8 @@ row_pass(struct meters *m, struct row *r)
 	pay(&r->txns, c->rate, passed);
 	pay(&r->rcpts, c->rcpt_rate, passed);
 	pay(&r->opens, c->conn_rate, passed);
+	pay(&r->bytes, (int64_t)c->byte_rate, passed);
+	r->bytes = MAX(r->bytes, 0);
 	r->txns = MAX(r->txns, 0);
 	r->rcpts = MAX(r->rcpts, 0);
 	r->opens = MAX(r->opens, 0);
@@ -255,6 +347,26 @@ owe(const struct meters *m, const struct row *r, const char *what,
 		broken(m, r, what, (double)*owed / (double)period_us, burst);
 	if (*owed > (int64_t)(burst - 1) * period_us)
 		m->marks->n[MARK_tuple_rate_reached]++;
+}
+
+/* Whole KiB. One message alone may be more than the burst. */
+static void
+owe_bytes(const struct meters *m, struct row *r, uint64_t bytes)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	uint64_t kib = (bytes + 1023) / 1024, most = c->byte_burst;
+	int64_t period_us = c->byte_period_us;
+
+	if (!c->byte_rate)
+		return;
+	if (r->bytes + (int64_t)MIN(kib * 1024, most) * period_us >
+	    (int64_t)most * period_us)
+		broken(m, r, "bytes",
+		    (double)r->bytes / (double)period_us + (double)kib * 1024,
+		    (double)most);
+	m->marks->n[MARK_byte_rate_reached] +=
+	    r->bytes > (int64_t)most * period_us / 2;
+	r->bytes += (int64_t)kib * 1024 * period_us;
 }
 
 static void
@@ -309,7 +421,7 @@ conns(struct meters *m, struct row *r)
 
 static struct flight *
 flight_new(struct meters *m, struct handle session, struct handle txn,
-    uint32_t nrcpts)
+    const struct met_who *who)
 {
 	struct flight *f;
 
@@ -322,19 +434,9 @@ flight_new(struct meters *m, struct handle session, struct handle txn,
 	f = &m->flights[m->nflights++];
 	*f = (struct flight){ .session = session,
 		.txn = txn,
-		.nrcpts = nrcpts,
+		.who = *who,
 		.at_us = m->now_us };
 	return f;
-}
-
-static void
-values(const struct met_who *w, uint32_t val[VALS])
-{
-	val[VAL_TENANT] = w->tenant;
-	val[VAL_CAMPAIGN] = w->campaign;
-	val[VAL_POOL] = w->pool;
-	val[VAL_SOURCE] = w->source;
-	val[VAL_PROVIDER] = w->provider;
 }
 
 void
@@ -342,20 +444,17 @@ met_opened(struct meters *m, struct handle session, const struct met_who *who,
     int64_t now_us, int64_t wall_us)
 {
 	struct flight *f;
-	uint32_t val[VALS];
 
 	m->now_us = now_us;
 	m->wall_us = wall_us;
-	values(who, val);
-	f = flight_new(m, session, HANDLE_NONE, 0);
-	f->who = *who;
+	f = flight_new(m, session, HANDLE_NONE, who);
 	for (uint32_t i = 0; i < m->ncaps; i++) {
 		const struct cap *k = &m->caps[i];
 		struct row *r;
 
-		if (!k->is_sure || is_of_mail(k) || !belongs(k, val))
+		if (!k->is_sure || is_of_mail(k) || !belongs(k, who->val))
 			continue;
-		r = row_get(m, i, val);
+		r = row_get(m, i, who->val);
 		row_pass(m, r);
 		owe(m, r, "connections opened", &r->opens, 1, k->c.conn_rate,
 		    k->c.conn_period_us, k->c.conn_burst);
@@ -367,35 +466,33 @@ met_opened(struct meters *m, struct handle session, const struct met_who *who,
 
 void
 met_assigned(struct meters *m, struct handle session, struct handle txn,
-    uint32_t nrcpts, const struct met_who *who, int64_t now_us, int64_t wall_us)
+    const struct met_who *who, int64_t now_us, int64_t wall_us)
 {
 	struct met_who w = *who;
 	struct flight *f;
-	uint32_t val[VALS];
 
 	m->now_us = now_us;
 	m->wall_us = wall_us;
 	for (uint32_t i = 0; i < m->nflights; i++)
 		if (handle_eq(m->flights[i].session, session)) {
-			w.source = m->flights[i].who.source;
-			w.provider = m->flights[i].who.provider;
+			for (int v = MET_OF_MAIL; v < MET_VALS; v++)
+				w.val[v] = m->flights[i].who.val[v];
 			break;
 		}
-	values(&w, val);
-	f = flight_new(m, session, txn, nrcpts);
-	f->who = w;
+	f = flight_new(m, session, txn, &w);
 	for (uint32_t i = 0; i < m->ncaps; i++) {
 		const struct cap *k = &m->caps[i];
 		struct row *r;
 
-		if (!k->is_sure || !belongs(k, val))
+		if (!k->is_sure || !belongs(k, w.val))
 			continue;
-		r = row_get(m, i, val);
+		r = row_get(m, i, w.val);
 		row_pass(m, r);
 		owe(m, r, "transactions", &r->txns, 1, k->c.rate,
 		    k->c.period_us, k->c.burst);
-		owe(m, r, "recipients", &r->rcpts, nrcpts, k->c.rcpt_rate,
+		owe(m, r, "recipients", &r->rcpts, w.nrcpts, k->c.rcpt_rate,
 		    k->c.rcpt_period_us, k->c.rcpt_burst);
+		owe_bytes(m, r, w.bytes);
 		quota(m, r);
 		if (is_of_mail(k))
 			conns(m, r);
@@ -414,7 +511,11 @@ unspend(struct meters *m, const struct flight *f, struct row *r, int64_t day)
 	uint32_t i = r->n;
 
 	r->txns = MAX(r->txns - c->period_us, 0);
-	r->rcpts = MAX(r->rcpts - f->nrcpts * c->rcpt_period_us, 0);
+	r->rcpts = MAX(r->rcpts - f->who.nrcpts * c->rcpt_period_us, 0);
+	r->bytes = MAX(r->bytes -
+		(int64_t)((f->who.bytes + 1023) / 1024 * 1024) *
+		    c->byte_period_us,
+	    0);
 	while (i > 0 && r->times[i - 1] != f->at_us)
 		i--;
 	if (i == 0)
@@ -466,4 +567,5 @@ met_crash(struct meters *m)
 {
 	while (m->nflights != 0)
 		flight_end(m, m->nflights - 1, false);
+	forget_large(m);
 }

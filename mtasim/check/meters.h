@@ -12,12 +12,28 @@
 
 struct meters;
 
-/* Whom a session or a transaction belongs to; names end in the number. UINT32_MAX:
- * not known, so that nothing that speaks of it is judged. */
-struct met_who {
-	uint32_t tenant, campaign, pool; /* t2, c0, p1 */
-	uint32_t source, provider;       /* s3, v0 */
+/* Whom a session or a transaction belongs to, as numbers: t2, c0, p1, s3 and v0
+ * end in theirs, the others are the world's. The first ones are of mail, which
+ * goes over any session, the others of sessions. */
+enum met_val {
+	MET_TENANT,
+	MET_CAMPAIGN,
+	MET_POOL,
+	MET_SENDER, /* domain of the envelope's sender */
+	MET_SOURCE,
+	MET_NETBLOCK,
+	MET_SITE,
+	MET_PROVIDER,
+	MET_HOST,
+	MET_VALS
 };
+#define MET_OF_MAIL MET_SOURCE
+struct met_who {
+	uint32_t val[MET_VALS];
+	uint32_t nrcpts; /* of a transaction */
+	uint64_t bytes;
+};
+/* Not known, so that nothing that speaks of it is judged. */
 #define MET_UNKNOWN UINT32_MAX
 #define MET_NONE (UINT32_MAX - 1)
 
@@ -31,10 +47,9 @@ void met_confs(struct meters *m, const struct conf *const *confs, uint32_t n,
 /* Each tells the time of the driver and of the wall. */
 void met_opened(struct meters *m, struct handle session,
     const struct met_who *who, int64_t now_us, int64_t wall_us);
-/* source and provider are those of its session. */
+/* Only what is of mail is told: the rest is that of its session. */
 void met_assigned(struct meters *m, struct handle session, struct handle txn,
-    uint32_t nrcpts, const struct met_who *who, int64_t now_us,
-    int64_t wall_us);
+    const struct met_who *who, int64_t now_us, int64_t wall_us);
 void met_result(struct meters *m, struct handle session, struct handle txn,
     bool is_unsent);
 /* What it had not given back was not sent. */

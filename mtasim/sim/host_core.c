@@ -50,6 +50,20 @@ tls_pause(const struct sim *s)
 }
 
 static void
+meters_opened(struct sim *s, const struct core_open *o, uint32_t site,
+    uint32_t host)
+{
+	uint32_t source = number_of(o->source_name);
+	struct met_who w = { .val = { [MET_SOURCE] = source,
+				 [MET_NETBLOCK] = plan_netblock(source),
+				 [MET_SITE] = site,
+				 [MET_HOST] = site * SIM_HOSTS + host,
+				 [MET_PROVIDER] = plan_provider(site) } };
+
+	met_opened(s->meters, o->session, &w, s->now_us, sim_wall(s));
+}
+
+static void
 op_open(void *ctx, const struct core_open *o)
 {
 	struct host *h = ctx;
@@ -69,10 +83,7 @@ op_open(void *ctx, const struct core_open *o)
 	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);
-	met_opened(h->s->meters, o->session,
-	    &(struct met_who){ .source = number_of(o->source_name),
-		.provider = plan_provider(site) },
-	    h->s->now_us, sim_wall(h->s));
+	meters_opened(h->s, o, site, number);
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -95,14 +106,16 @@ known(uint32_t number)
 static void
 meters_assigned(struct sim *s, const struct job *j)
 {
-	uint32_t v[3] = { 3, 3, 3 };
-	struct met_who w;
+	struct led_flow f = { 3, 3, 3, true, 0, 0 };
+	struct met_who w = { .nrcpts = j->n };
 
-	led_flow(s->ledger, &j->id, v);
-	w = (struct met_who){ known(v[0]), known(v[1]), known(v[2]),
-		MET_UNKNOWN, MET_UNKNOWN };
-	met_assigned(s->meters, j->session, j->txn, j->n, &w, s->now_us,
-	    sim_wall(s));
+	led_flow(s->ledger, &j->id, &f);
+	w.val[MET_TENANT] = known(f.tenant);
+	w.val[MET_CAMPAIGN] = known(f.campaign);
+	w.val[MET_POOL] = known(f.pool);
+	w.val[MET_SENDER] = f.is_null ? MET_NONE : f.sender;
+	w.bytes = f.bytes;
+	met_assigned(s->meters, j->session, j->txn, &w, s->now_us, sim_wall(s));
 }
 
 static void

@@ -118,9 +118,9 @@ write_sources(struct sim *s, struct buf *b, uint32_t without)
 	for (uint32_t i = 0; i < p->nsources; i++)
 		if (i != without)
 			buf_addf(b,
-			    "  s%u: { address: 10.0.0.%u, ehlo: "
+			    "  s%u: { address: 10.0.%u.%u, ehlo: "
 			    "s%u.sim.example%s }\n",
-			    i, i + 1, i,
+			    i, plan_netblock(i), i + 1, i,
 			    p->warm.young >> i & 1 ? ", warmup: w" : "");
 	buf_addz(b, "pool:\n");
 	for (uint32_t i = 0; i < p->npools; i++) {
@@ -202,37 +202,57 @@ write_client(struct sim *s, struct buf *b)
 
 /* ---- limits on tuples ---------------------------------------------------------- */
 
-#define ZONE_FIRST_HOUR 23 /* when a world begins */
-
 uint32_t
 plan_provider(uint32_t site)
 {
 	return site % 3 == 2 ? MET_NONE : site % 3;
 }
 
-static void
-write_providers(const struct sim *s, struct buf *b)
+/* Two netblocks. */
+uint32_t
+plan_netblock(uint32_t source)
 {
-	buf_addz(b, "provider:\n");
-	for (uint32_t v = 0; v < 2; v++) {
-		buf_addf(b, "  v%u: { mx: [x%u.example", v, v);
-		for (uint32_t i = v; i < s->plan.nsites; i += 3)
-			buf_addf(b, ", g%u.example", i);
-		buf_addz(b, "] }\n");
-	}
+	return source % 2;
 }
 
-/* A zone in which a day ends soon after the world begins. */
+/* What counts together, of all sources or of each. */
+static void
+write_totals(struct sim *s, struct buf *b)
+{
+	if (coin(s, 30))
+		put(s, b, "    total_connections: %u\n", 2, 9);
+	if (coin(s, 30))
+		put(s, b, "    total_rate: %u/10s\n", 20, 90);
+	if (coin(s, 30))
+		put(s, b, "    source_connections: %u\n", 1, 6);
+	if (coin(s, 30))
+		put(s, b, "    source_rate: %u/10s\n", 10, 60);
+}
+
+void
+plan_write_provider(struct sim *s, struct buf *b, uint32_t v)
+{
+	buf_addf(b, "  v%u:\n    mx: [x%u.example", v, v);
+	for (uint32_t i = v; i < s->plan.nsites; i += 3)
+		buf_addf(b, ", g%u.example", i);
+	buf_addz(b, "]\n");
+	write_totals(s, b);
+}
+
+/* A zone in which a day ends soon after the world begins, or an hour later: the
+ * same in all configurations, or it would be two days for the referee. */
 static void
 write_zone(struct sim *s, struct buf *b)
 {
-	uint32_t hour = (uint32_t)(sim_wall(s) / US_PER_S / 3600 % 24);
-	int east = ZONE_FIRST_HOUR - (int)hour;
+	int hour = (int)(sim_wall(s) / US_PER_S / 3600 % 24);
+	int east;
+
+	if (s->plan.day_hour == 0)
+		s->plan.day_hour = coin(s, 50) ? 23 : 22;
+	east = s->plan.day_hour - hour;
 
 	if (east > 12)
 		east -= 24;
-	if (east < -12)
-		east += 24;
 	buf_addf(b, ", zone: Etc/GMT%+d", -east);
 }
 
@@ -253,12 +273,12 @@ write_tuples(struct sim *s, struct buf *b)
 	if (coin(s, 40)) {
 		put(s, b, "  c: { per: tenant, rate: %u/10s, ", 10, 60);
 		put(s, b, "burst: %u, ", 1, 9);
-		put(s, b, "quota: %u/10m }\n", 60, 300);
+		put(s, b, "quota: %u/10m }\n", 30, 150);
 	}
 	/* A queue that is full for days is offered mail all the time. */
 	if (coin(s, 40) && !sim_has(s, SIM_F_exhaust)) {
-		put(s, b, "  d: { where: { tenant: t0 }, quota: %u/day", 30,
-		    300);
+		put(s, b, "  d: { where: { tenant: t0 }, quota: %u/day", 25,
+		    150);
 		write_zone(s, b);
 		buf_addz(b, " }\n");
 	}
@@ -275,11 +295,57 @@ write_tuples(struct sim *s, struct buf *b)
 	if (coin(s, 30)) {
 		put(s, b, "  g: { per: [campaign, pool], connections: %u, ", 1,
 		    6);
-		put(s, b, "recipient_rate: %u/10s, ", 40, 200);
-		put(s, b, "recipient_burst: %u }\n", 10, 100);
+		put(s, b, "recipient_rate: %u/10s, ", 20, 150);
+		put(s, b, "recipient_burst: %u }\n", 5, 60);
 	}
 	if (coin(s, 30))
-		put(s, b, "  h: { quota: %u/5m }\n", 200, 900);
+		put(s, b, "  h: { quota: %u/5m }\n", 80, 500);
+}
+
+/* Where mail goes, and what it is. */
+static void
+write_places(struct sim *s, struct buf *b)
+{
+	if (coin(s, 30)) {
+		put(s, b, "  i: { per: site, connections: %u, ", 1, 6);
+		put(s, b, "byte_rate: %uK/10s, ", 40, 300);
+		put(s, b, "byte_burst: %uK }\n", 4, 100);
+	}
+	if (coin(s, 30)) {
+		put(s, b, "  j: { per: [tenant, site], connections: %u, ", 1,
+		    4);
+		put(s, b, "rate: %u/10s, burst: 3 }\n", 5, 60);
+	}
+	if (coin(s, 30)) {
+		put(s, b, "  k: { per: host, connections: %u, ", 1, 4);
+		put(s, b, "rate: %u/10s, burst: 4 }\n", 10, 60);
+	}
+	if (coin(s, 30)) {
+		put(s, b, "  l: { per: [netblock, campaign], rate: %u/10s, ",
+		    10, 80);
+		put(s, b, "burst: %u }\n", 1, 10);
+	}
+	if (coin(s, 30)) {
+		put(s, b, "  m: { per: sender_domain, recipient_rate: %u/10s, ",
+		    8, 80);
+		put(s, b, "recipient_burst: %u, ", 2, 20);
+		put(s, b, "connections: %u }\n", 1, 5);
+	}
+}
+
+/* One number of this differs between configurations: the others count on. */
+static void
+write_steady(struct sim *s, struct buf *b)
+{
+	struct plan *p = &s->plan;
+
+	if (p->steady_rate == 0) {
+		p->steady_rate = pick(s, 10, 60);
+		p->steady_burst = pick(s, 5, 40);
+	}
+	buf_addf(b, "  n: { per: source, rate: %u/10s, burst: %u, ",
+	    p->steady_rate, p->steady_burst);
+	put(s, b, "connections: %u }\n", 4, 30);
 }
 
 void
@@ -305,18 +371,25 @@ write_limits_of_tuples(struct sim *s, struct buf *b)
 
 	if (!sim_has(s, SIM_F_tuples))
 		return;
-	write_providers(s, b);
+	if (!sim_has(s, SIM_F_layers)) {
+		buf_addz(b, "provider:\n");
+		for (uint32_t v = 0; v < 2; v++)
+			plan_write_provider(s, b, v);
+	}
 	if (p->tuples == NULL || coin(s, 30)) {
 		struct buf t;
 
 		buf_init(&t, 1u << 14);
 		write_tuples(s, &t);
+		write_places(s, &t);
+		ASSERT(!t.failed);
 		mem_free(p->tuples);
 		p->tuples = mem_get(t.n + 1);
 		memcpy(p->tuples, t.p, t.n);
 		buf_free(&t);
 	}
 	buf_addz(b, p->tuples);
+	write_steady(s, b);
 }
 
 static struct conf *
@@ -451,9 +524,6 @@ plan_make(struct sim *s)
 	uint32_t scale = s->opts->is_large ? 10 : 1;
 
 	p->features = features(s);
-	/* Both name providers, each its own. */
-	if (sim_has(s, SIM_F_layers))
-		p->features &= ~(UINT64_C(1) << SIM_F_tuples);
 	p->messages = pick(s, 530, 1190) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)

@@ -58,8 +58,15 @@ write_shaping(struct sim *s, struct buf *b)
 	put_limits(s, b);
 	buf_addz(b, "provider:\n");
 	for (uint32_t i = 0; i < 3; i++) {
-		buf_addf(b, "  p%u:\n    mx: [g%u.example, '*.g%u.example']\n",
-		    i, pick(s, 0, s->plan.nsites - 1), i);
+		/* Limits on tuples want to know whose a site is. */
+		if (sim_has(s, SIM_F_tuples) && i == 2)
+			break;
+		if (sim_has(s, SIM_F_tuples))
+			plan_write_provider(s, b, i);
+		else
+			buf_addf(b,
+			    "  p%u:\n    mx: [g%u.example, '*.g%u.example']\n",
+			    i, pick(s, 0, s->plan.nsites - 1), i);
 		if (coin(s))
 			buf_addf(b, "    connections: %u\n", pick(s, 1, 6));
 		if (coin(s))

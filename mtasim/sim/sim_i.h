@@ -92,8 +92,10 @@ struct plan_shape_of {
 struct plan {
 	uint64_t features;
 	uint32_t messages, rcpts_max;
-	int64_t load_us, heal_us; /* from the start */
-	char *tuples;             /* the limits on them, as text */
+	int64_t load_us, heal_us;           /* from the start */
+	char *tuples;                       /* the limits on them, as text */
+	uint32_t steady_rate, steady_burst; /* of one of them */
+	int day_hour; /* where a quota's day ends; a world begins then */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
 	uint32_t nconfs;
@@ -202,8 +204,11 @@ struct conf *plan_parse(struct sim *s, struct slice text);
 int64_t plan_layers_us(const struct sim *s);
 /* The name of a host of a site; dst of 32 bytes. */
 void sim_host_name(uint32_t site, uint32_t i, char *dst);
-/* The number of a site's provider, MET_NONE. */
+/* The number of a site's provider, MET_NONE; of a source's netblock. */
 uint32_t plan_provider(uint32_t site);
+uint32_t plan_netblock(uint32_t source);
+/* A provider, with what it has together. */
+void plan_write_provider(struct sim *s, struct buf *b, uint32_t v);
 /* Which limits on tuples may hold is told. */
 void plan_meters(struct sim *s);
 const struct conf *sim_conf(const struct sim *s);

@@ -6,7 +6,8 @@
 #include "world/judge.h"
 
 #define START_US (1000 * US_PER_S)
-#define WALL_START_US (INT64_C(1800000000) * US_PER_S)
+/* So that a day begins in some zone a quarter of an hour after the world does. */
+#define WALL_START_US (INT64_C(1800001700) * US_PER_S)
 #define AUDIT_EVERY 1000u
 #define SHARES_EVERY 200u
 #define UNSYNCED_US (200 * US_PER_MS)
