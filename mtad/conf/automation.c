@@ -19,7 +19,9 @@ void
 automation_begin(const struct conf *c, void *entry)
 {
 	(void)c;
-	*(struct conf_automation *)entry = (struct conf_automation){ .non = 0 };
+	*(struct conf_automation *)entry =
+	    (struct conf_automation){ .window_us = 3600 * US_PER_S,
+		    .replies_min = 50 };
 }
 
 /* ---- words about it ------------------------------------------------------------- */
@@ -190,6 +192,12 @@ check_rule(const struct rules_in *in, struct conf_automation *a)
 	check_names(in, a);
 	for (uint32_t i = 0; i < a->non; i++)
 		dims |= a->on[i];
+	if (a->count > 1 && a->ratio_ppm != 0)
+		wrong(in, a, "ratio", 0, "one of `after` and `ratio`",
+		    SL("both"));
+	if (a->count > 1 && a->period_us < 16 * US_PER_S)
+		wrong(in, a, "after", 0, "a period of 16s at least",
+		    slice_str(NULL));
 	if (__builtin_popcount(dims) > ENG_TARGET_DIMS_MAX)
 		wrong(in, a, "on", 0, "at most four of these", slice_str(NULL));
 	a->at = (struct conf_origin){ map ? map->line : 0,

@@ -44,6 +44,21 @@ static const struct opt automation[] = {
 	    .absent = "any",
 	    .help = "Only replies with one of these patterns (PCRE2, as in "
 		    "the rules of classification) in them." },
+	{ "after", OPT_RATE, AT(count),
+	    .also = offsetof(struct conf_automation, period_us),
+	    .absent = "at once", RANGE(1, 1000000),
+	    .help = "Act when so many of them have come, for one target, in a "
+		    "period of time, such as 3/h; it moves in steps of a "
+		    "sixteenth." },
+	{ "ratio", OPT_PART, AT(ratio_ppm), .absent = "at once",
+	    RANGE(1, 1000000),
+	    .help = "Or when they are such a part of all replies to mail for "
+		    "the target, counted from the first of them on," },
+	{ "window", OPT_DURATION, AT(window_us), .absent = "`1h`",
+	    RANGE(16 * US_PER_S, 7 * 86400 * US_PER_S),
+	    .help = "... in a period of that length" },
+	{ "replies_min", OPT_U32, AT(replies_min), .absent = "`50`",
+	    RANGE(1, 1000000), .help = "... in which there were so many." },
 	{ "on", OPT_TARGET, AT(on), COUNT(non, ENG_TARGET_DIMS_MAX),
 	    .absent = "`path`",
 	    .help = "What the reaction is about: of the mail that was refused "

@@ -138,6 +138,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->adapts, sizeof(struct adapt), many);
 	pool_init(&e->turns, sizeof(struct turn), many);
 	pool_init(&e->standings, sizeof(struct standing), many);
+	pool_init(&e->tallies, sizeof(struct tally), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -154,7 +155,7 @@ maps_init(struct eng *e)
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -186,11 +187,11 @@ eng_free(struct eng *e)
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
-		&e->shares, &e->warms, &e->adapts, &e->standings };
+		&e->shares, &e->warms, &e->adapts, &e->standings, &e->tallies };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -219,11 +220,11 @@ eng_memory(const struct eng *e)
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
 		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts,
-		&e->standings };
+		&e->standings, &e->tallies };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -293,6 +294,9 @@ timers_run(struct eng *e)
 			break;
 		case TIMER_STANDING:
 			eng_standing_timer(e, t->index);
+			break;
+		case TIMER_TALLY:
+			eng_tally_timer(e, t->index);
 			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);

@@ -51,7 +51,8 @@ enum timer_kind {
 	TIMER_QUEUE,
 	TIMER_METER,
 	TIMER_WARM,
-	TIMER_STANDING
+	TIMER_STANDING,
+	TIMER_TALLY
 };
 struct timer {
 	struct heap_node node;
@@ -496,10 +497,11 @@ struct eng {
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts,
-	    standings;
+	    standings, tallies;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
-	    path_map, mark_map, form_map, warm_map, turn_map, stand_map;
+	    path_map, mark_map, form_map, warm_map, turn_map, stand_map,
+	    tally_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -532,6 +534,7 @@ struct eng {
 	struct stand_kind stand_kinds[STAND_KINDS_MAX];
 	uint32_t nstand_kinds;
 	uint32_t stand_ids;   /* given so far */
+	uint32_t nratios;     /* rules of ratios that the policy has */
 	struct ilist over;    /* standings whose paths are to look again */
 	struct ilist woken;   /* waiters whose turn it is */
 	struct ilist roused;  /* those of them that have been told */

@@ -53,7 +53,12 @@ struct eng_automation_conf {
 	uint16_t dims; /* whose values make up the target; 0 = the node */
 	uint8_t action;
 	bool goes_on;
-	bool ramps;     /* then begins with one connection */
+	/* When it does so: at so many replies that match within a period, or at
+	 * such a part of all replies in it, if there were enough; 0: at once. */
+	uint32_t count;
+	uint32_t ratio_ppm, replies_min;
+	bool ramps; /* then begins with one connection */
+	int64_t period_us;
 	int64_t for_us; /* 0 = until an operator ends it */
 	/* Indices of the policy's, as bits; none = any. */
 	uint64_t providers[ENG_PROVIDERS_MAX / 64];

@@ -69,6 +69,7 @@ static const struct ref {
 	REF_OR_NONE(paths, path, wait_warm, warms),
 	REF_OR_NONE(paths, path, standing, standings),
 	REF_OR_NONE(standings, standing, twin, standings),
+	REF_OR_NONE(tallies, tally, twin, tallies),
 	REF_OR_NONE(queues, queue, turn, turns),
 	REF(turns, turn, lane, lanes),
 	REF(turns, turn, twin, turns),
@@ -156,6 +157,7 @@ static const struct {
 	{ IN_ENG(meters), AT(meter, timer), TIMER_METER },
 	{ IN_ENG(warms), AT(warm, timer), TIMER_WARM },
 	{ IN_ENG(standings), AT(standing, timer), TIMER_STANDING },
+	{ IN_ENG(tallies), AT(tally, timer), TIMER_TALLY },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -291,7 +293,8 @@ heap_build(struct eng *e)
 
 	h->n = 0;
 	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
-		(uint64_t)e->paths.live + e->warms.live + e->standings.live)
+		(uint64_t)e->paths.live + e->warms.live + e->standings.live +
+		e->tallies.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
@@ -515,6 +518,9 @@ standings_are_good(const struct eng *e)
 	EACH(e->standings, standing, s, i)
 	if (s->action >= ENG_ACTION_N || s->dims >> DIM_N != 0 ||
 	    s->automation >= MAX(e->policy->nautomations, 1u))
+		return false;
+	EACH(e->tallies, tally, t, i)
+	if (t->part_us <= 0 || t->part < 0 || t->dims >> DIM_N != 0)
 		return false;
 	return true;
 }

@@ -81,8 +81,8 @@ target_of(const struct eng *e, const struct path *p, uint16_t dims,
 	return true;
 }
 
-static uint64_t
-target_hash(uint16_t dims, const uint32_t val[DIM_N])
+uint64_t
+eng_target_hash(uint16_t dims, const uint32_t val[DIM_N])
 {
 	uint64_t h = hash_u64(dims);
 
@@ -123,7 +123,7 @@ static uint32_t
 stand_find(const struct eng *e, uint32_t rule, uint16_t dims,
     const uint32_t val[DIM_N])
 {
-	uint32_t i = map_get(&e->stand_map, target_hash(dims, val));
+	uint32_t i = map_get(&e->stand_map, eng_target_hash(dims, val));
 
 	while (i != 0 &&
 	    (stand_at(e, i)->rule != rule ||
@@ -136,7 +136,7 @@ static void
 map_leave(struct eng *e, uint32_t i)
 {
 	const struct standing *s = stand_at(e, i);
-	uint64_t h = target_hash(s->dims, s->val);
+	uint64_t h = eng_target_hash(s->dims, s->val);
 	uint32_t at = map_get(&e->stand_map, h);
 
 	if (at == i && s->twin == 0) {
@@ -165,7 +165,7 @@ suspends(const struct eng *e, const struct path *p)
 
 		if (!target_of(e, p, dims, val))
 			continue;
-		i = map_get(&e->stand_map, target_hash(dims, val));
+		i = map_get(&e->stand_map, eng_target_hash(dims, val));
 		for (; i != 0; i = stand_at(e, i)->twin) {
 			const struct standing *s = stand_at(e, i);
 
@@ -293,7 +293,7 @@ static uint32_t
 stand_new(struct eng *e, uint32_t k, const uint32_t val[DIM_N])
 {
 	const struct eng_automation_conf *a = &e->policy->automations[k];
-	uint64_t h = target_hash(a->dims, val);
+	uint64_t h = eng_target_hash(a->dims, val);
 	struct standing *s;
 	uint32_t i;
 
@@ -334,6 +334,8 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 		stand_at(e, i)->count++; /* it was under way already */
 		return;
 	}
+	if ((a->count > 1 || a->ratio_ppm != 0) && !eng_tally_hit(e, k, val))
+		return;
 	if (i == 0) {
 		i = stand_new(e, k, val);
 		if (i == 0)
@@ -464,6 +466,27 @@ eng_react(struct eng *e, const struct refused *r, const struct eng_hits *hits,
 		}
 }
 
+/* All replies count for rules of ratios that may ask about them. */
+static void
+count_reply(struct eng *e, const struct refused *r)
+{
+	const struct path *p = pool_at(&e->paths, r->path);
+	const struct site *s = pool_at(&e->sites, p->site);
+	uint32_t val[DIM_N];
+
+	for (uint32_t k = 0; k < e->policy->nautomations; k++) {
+		const struct eng_automation_conf *a =
+		    &e->policy->automations[k];
+
+		if (a->ratio_ppm != 0 &&
+		    has_provider(a,
+			s->generation == e->generation ? s->where.provider :
+							 0) &&
+		    target_of(e, p, a->dims, val))
+			eng_tally_reply(e, k, val);
+	}
+}
+
 /* Was it said about the one before it, too? */
 static bool
 is_same_reply(const struct ev_result *ev, uint16_t k)
@@ -478,9 +501,14 @@ void
 eng_react_all(struct eng *e, const struct refused *r,
     const struct ev_result *ev)
 {
-	for (uint16_t k = 0; k < ev->n; k++)
-		if (eng_hits_any(&ev->hits[k]) && !is_same_reply(ev, k))
+	for (uint16_t k = 0; k < ev->n; k++) {
+		if (ev->rcpt[k].klass == OUTCOME_UNSENT || is_same_reply(ev, k))
+			continue;
+		if (e->nratios != 0 && e->tallies.live != 0)
+			count_reply(e, r);
+		if (eng_hits_any(&ev->hits[k]))
 			eng_react(e, r, &ev->hits[k], &ev->rcpt[k]);
+	}
 }
 
 /* ---- another policy, another life ---------------------------------------------------------------- */
@@ -502,6 +530,9 @@ rule_find(const struct eng_policy *p, uint32_t rule, uint16_t dims,
 void
 eng_standings_conf(struct eng *e)
 {
+	e->nratios = 0;
+	for (uint32_t k = 0; k < e->policy->nautomations; k++)
+		e->nratios += e->policy->automations[k].ratio_ppm != 0;
 	for (uint32_t i = 1; i < e->standings.next_new; i++) {
 		struct standing *s = stand_at(e, i);
 

@@ -32,6 +32,21 @@ struct standing {
 	struct link over;
 };
 
+/* Replies that a rule has counted for a target, in parts of its period: those that
+ * matched and, for a rule of ratios, all. It is given up when none has matched
+ * for a period. */
+#define TALLY_PARTS 16
+struct tally {
+	uint32_t rule; /* name */
+	uint32_t twin; /* next with the same target */
+	uint16_t dims;
+	uint32_t val[DIM_N];
+	int64_t part_us; /* length of a part */
+	int64_t part;    /* number of the one that is running */
+	uint32_t hits[TALLY_PARTS], all[TALLY_PARTS];
+	struct timer timer;
+};
+
 /* A refusal: of what began at began_us, by that path. */
 struct refused {
 	uint32_t path;
@@ -45,6 +60,15 @@ void eng_react(struct eng *e, const struct refused *r,
 /* The same of all that a transaction met, once for each reply. */
 void eng_react_all(struct eng *e, const struct refused *r,
     const struct ev_result *ev);
+/* ---- tally.c ---- */
+/* One more reply matches rule k (of the policy's) on a target: is it time to
+ * act? */
+bool eng_tally_hit(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
+/* One more reply of all, of a rule of ratios. */
+void eng_tally_reply(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
+uint64_t eng_target_hash(uint16_t dims, const uint32_t val[DIM_N]);
+
+/* ---- standing.c ---- */
 /* May nothing start on the path? Until when, 0 = until somebody ends it. */
 bool eng_path_is_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us);
@@ -55,6 +79,7 @@ uint32_t eng_path_standing(const struct eng *e, const struct path *p,
 void eng_standing_wait(struct eng *e, uint32_t path);
 void eng_standing_unwait(struct eng *e, uint32_t path);
 void eng_standing_timer(struct eng *e, uint32_t i);
+void eng_tally_timer(struct eng *e, uint32_t i);
 /* By its id; nothing when there is none. */
 void eng_standing_end(struct eng *e, uint32_t id);
 /* Lets paths look again whose standing is over. */

@@ -134,7 +134,45 @@ the_shipped_rules_know_what_was_said(void **state)
 		{ "yahoo-volume", 421,
 		    "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily "
 		    "deferred due to unexpected volume or user complaints" },
+		{ "yahoo-refused", 421,
+		    "4.7.1 [TS03] All messages from 192.0.2.1 will be "
+		    "permanently deferred; Retrying will NOT succeed" },
+		{ "yahoo-japan-deferred", 553,
+		    "Mail from 192.0.2.1 not allowed - VS98-IP0 deferred" },
+		{ "gmail-suspicious", 421,
+		    "4.7.0 This message is suspicious due to the very low "
+		    "reputation of the sending IP address" },
+		{ "outlook-rate", 451,
+		    "4.7.650 The mail server [192.0.2.1] has been temporarily "
+		    "rate limited due to IP reputation." },
+		{ "icloud-deferred", 421,
+		    "[HCM1] Your mail from 192.0.2.1 was deferred" },
+		{ "comcast-block", 554,
+		    "mx comcast 192.0.2.1 Comcast block for spam. Please see "
+		    "http://postmaster.comcast.net/"
+		    "smtp-error-codes.php#BL000000" },
 		{ "cox-batch", 421, "cxr 192.0.2.1 AUP#CXCNCT" },
+		{ "orange-later", 421,
+		    "mwinf Service refuse. Veuillez essayer plus tard. "
+		    "Service refused, please try later. OFR_999 [999]" },
+		{ "orange-block-list", 550,
+		    "mwinf ME Adresse IP source bloquee pour incident de "
+		    "spam. Ref http://csi.cloudmark.com/reset-request/?ip=" },
+		{ "sfr-block", 450, "4.7.1 refused SFR_IN_x05" },
+		{ "t-online-block", 554,
+		    "IP=192.0.2.1 - A problem occurred. (Ask your postmaster "
+		    "for help or to contact tosa@rx.t-online.de to clarify.) "
+		    "(BL)" },
+		{ "qq-frequency", 550, "Connection frequency limited" },
+		{ "netease-host", 421, "HL:REP 163 mx" },
+		{ "netease-day", 554, "MI:STC 163 mx" },
+		{ "netvigator-session", 421,
+		    "Too many messages for this session" },
+		{ "mimecast-listed", 451, "IP temporarily blacklisted" },
+		{ "mimecast-connections", 451,
+		    "Account service is temporarily unavailable" },
+		{ "godaddy-hour", 554, "IB110 refused" },
+		{ "facebook-tier-2", 421, "POL-T2 temporary" },
 	};
 
 	(void)state;
@@ -145,6 +183,8 @@ the_shipped_rules_know_what_was_said(void **state)
 		if (!(hits(c, said[i].code, said[i].text) >> at & 1))
 			fail_msg("%s", said[i].rule);
 	}
+	/* Only those that ask for nothing but a kind and a class. */
+	assert_int_equal(__builtin_popcountll(hits(c, 550, "no such user")), 2);
 	assert_int_equal(hits(c, 450, "4.2.1 mailbox busy"), 0);
 	conf_free(c);
 }
@@ -153,6 +193,15 @@ static void
 what_is_wrong_is_said_where_it_stands(void **state)
 {
 	(void)state;
+	assert_null(told_parse(&told,
+	    HEAD "automation:\n"
+		 "  a: { after: 3/s, action: suspend }\n"
+		 "  b: { after: 3/h, ratio: 10%, action: suspend }\n"));
+	assert_string_equal(told.text,
+	    "f.yml:3:15: automation.a.after, expected a period of 16s at "
+	    "least, got nothing\n"
+	    "f.yml:4:27: automation.b.ratio, expected one of `after` and "
+	    "`ratio`, got \"both\"\n");
 	assert_null(told_parse(&told,
 	    HEAD "automation:\n"
 		 "  a:\n"

@@ -207,6 +207,93 @@ a_reply_that_came_later_prolongs_it_and_one_under_way_does_not(void **state)
 	lab_free(l);
 }
 
+/* One refusal of the first source every so often. */
+static int64_t gap_us, next_us;
+
+static bool
+refuse_now_and_then(struct lab *l, uint16_t source, uint32_t msg,
+    struct outcome *o)
+{
+	(void)msg;
+	if (source != 0 || l->now < next_us)
+		return false;
+	next_us = l->now + gap_us;
+	ntried++;
+	*o = refusal;
+	return true;
+}
+
+static void
+so_many_in_a_period_are_needed(void **state)
+{
+	struct lab *l = lab_of();
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, PATH, 300 * MIN_US);
+	l->policy->automations[0].count = 4;
+	l->policy->automations[0].period_us = 60 * MIN_US;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	l->answer = refuse_now_and_then;
+	gap_us = 21 * MIN_US;
+	next_us = LAB_START;
+	lab_start(l, 1);
+	lab_run(l, 240 * MIN_US); /* three an hour */
+	assert_true(ntried > 9);
+	assert_int_equal(standings(l, &row), 0);
+	gap_us = 15 * MIN_US;
+	ntried = 0;
+	lab_run(l, 60 * MIN_US);
+	assert_int_equal(standings(l, &row), 1);
+	assert_in_range(ntried, 2, 4);
+	assert_int_equal(row.count, 1);
+	lab_free(l);
+}
+
+static void
+such_a_part_of_enough_replies_is_needed(void **state)
+{
+	struct lab *l = lab_of();
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, PATH, 300 * MIN_US);
+	l->policy->automations[0].ratio_ppm = ENG_PPM / 10;
+	l->policy->automations[0].replies_min = 100;
+	l->policy->automations[0].period_us = 60 * MIN_US;
+	l->policy->shapes[0].rate_count = 10;
+	l->policy->shapes[0].rate_period_us = MIN_US;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	l->answer = refuse_now_and_then;
+	gap_us = 3 * MIN_US; /* a thirtieth */
+	next_us = LAB_START;
+	lab_start(l, 1);
+	lab_run(l, 120 * MIN_US);
+	assert_true(ntried > 30);
+	assert_int_equal(standings(l, &row), 0);
+	gap_us = MIN_US / 2; /* a fifth */
+	lab_run(l, 50 * MIN_US);
+	assert_int_equal(standings(l, &row), 1);
+	lab_free(l);
+	/* However many of few. */
+	l = lab_of();
+	rule_add(l->policy, PATH, 300 * MIN_US);
+	l->policy->automations[0].ratio_ppm = ENG_PPM / 10;
+	l->policy->automations[0].replies_min = 100;
+	l->policy->automations[0].period_us = 60 * MIN_US;
+	l->policy->shapes[0].rate_count = 1;
+	l->policy->shapes[0].rate_period_us = MIN_US;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	l->answer = refuse_now_and_then;
+	gap_us = 2 * MIN_US;
+	next_us = LAB_START;
+	lab_start(l, 1);
+	lab_run(l, 240 * MIN_US);
+	assert_true(ntried > 30);
+	assert_int_equal(standings(l, &row), 0);
+	lab_free(l);
+}
+
 static void
 who_ends_it_lets_mail_go_at_once(void **state)
 {
@@ -330,6 +417,8 @@ main(void)
 		cmocka_unit_test(the_first_rule_that_matches_counts),
 		cmocka_unit_test(
 		    a_reply_that_came_later_prolongs_it_and_one_under_way_does_not),
+		cmocka_unit_test(so_many_in_a_period_are_needed),
+		cmocka_unit_test(such_a_part_of_enough_replies_is_needed),
 		cmocka_unit_test(who_ends_it_lets_mail_go_at_once),
 		cmocka_unit_test(it_survives_and_so_does_its_number),
 		cmocka_unit_test(a_reload_ends_what_has_no_rule_any_more),
