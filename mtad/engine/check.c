@@ -76,6 +76,16 @@ check_ready(const struct eng *e, const struct lane *l)
 	}
 }
 
+/* It will be woken: one that has been told and has looked will not. */
+static bool
+waits(const struct eng *e, uint32_t waiter)
+{
+	return waiter != 0 &&
+	    (!eng_waiter_is_told(e, waiter) ||
+		((const struct waiter *)pool_at(&e->waiters, waiter))->list !=
+		    LIST_NONE);
+}
+
 /* No lost wake: a lane with ready mail is about to be pumped, is parked with a
  * wake, has sessions on their way, or is served by sessions that are busy or
  * by a path with a timer. */
@@ -85,12 +95,12 @@ check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 	const struct site *s = pool_at(&e->sites, l->site);
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
-	    l->wait_warm != 0 || e->is_disk_full || l->waiter != 0;
+	    l->wait_warm != 0 || e->is_disk_full || waits(e, l->waiter);
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
 
-		wakes = heap_has(&p->timer.node) || p->waiter != 0 ||
+		wakes = heap_has(&p->timer.node) || waits(e, p->waiter) ||
 		    p->standing != 0;
 		i = p->link.next;
 	}

@@ -451,24 +451,6 @@ is_on_its_way(const struct eng *e, const struct waiter *w)
 	return ((const struct lane *)pool_at(&e->lanes, lane))->pending != 0;
 }
 
-/* A path gives back what it could not use, and nothing else may wake the lanes
- * that wait there: they look again after a while. */
-static void
-look_later(struct eng *e, uint32_t path)
-{
-	const struct path *p = pool_at(&e->paths, path);
-	const struct site *s = pool_at(&e->sites, p->site);
-
-	for (uint32_t i = s->hungry.head; i != 0;) {
-		struct lane *l = pool_at(&e->lanes, i);
-
-		if (l->is_parked && !heap_has(&l->timer.node))
-			eng_timer_set(e, &l->timer, TIMER_LANE, i,
-			    e->now + TOLD_MIN_US);
-		i = l->hungry.next;
-	}
-}
-
 /* Everybody has looked: who did not need what was kept for it gives it back. */
 void
 eng_roused_run(struct eng *e)
@@ -478,11 +460,8 @@ eng_roused_run(struct eng *e)
 		struct waiter *w = waiter_at(e, wi);
 
 		list_leave(e, wi);
-		if (is_on_its_way(e, w))
-			continue;
-		if (w->kind == WAITER_PATH)
-			look_later(e, w->index);
-		eng_unwait(e, slot_of(e, w));
+		if (!is_on_its_way(e, w))
+			eng_unwait(e, slot_of(e, w));
 	}
 }
 

@@ -490,7 +490,7 @@ park_also(struct eng *e, uint32_t lane, const struct stop *st)
 	if (st->wake_us > e->now &&
 	    (!heap_has(&l->timer.node) || l->timer.node.key > st->wake_us))
 		eng_timer_set(e, &l->timer, TIMER_LANE, lane, st->wake_us);
-	if (st->cap.meter != 0 && l->waiter == 0)
+	if (st->cap.meter != 0)
 		eng_wait(e, WAITER_LANE, lane, &st->cap, &st->asker);
 	wait_host(e, lane, st->host);
 	wait_limit(e, lane, st->limit);
