@@ -166,6 +166,7 @@ check_sess(const struct eng *e, const struct sess *x)
 
 	ASSERT(x->txns.n <= AHEAD_MAX);
 	ASSERT(x->level == LEVEL_NONE || x->level == x->txns.n);
+	ASSERT(x->promises == 0 || x->state == SESS_OPENING);
 	ASSERT(p->inflight >= x->txns.n);
 	ASSERT((x->lane != 0) == (x->state == SESS_OPENING));
 }

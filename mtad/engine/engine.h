@@ -710,10 +710,12 @@ struct eng_totals {
 	ENG_TOTALS(X)
 #undef X
 };
-/* The last three are what an event costs, whatever the machine: gates, sources,
- * hosts and sessions looked at; order comparisons of timers and of neighbours in
- * a line; places that timers moved to. Per message they do not depend on how
- * many are queued. */
+/* The last three are what an event costs, whatever the machine. Decisions: one
+ * each time that it is asked whether something may go now (a path's own gates and
+ * every limit that applies are one question, each further queue or host another),
+ * and one for each path or source that is passed over without. Order comparisons
+ * of timers and of neighbours in a line. Places that timers moved to. Per message
+ * they do not depend on how many are queued. */
 void eng_totals(const struct eng *e, struct eng_totals *out);
 
 /* One queue: (site or unresolved domain) x pool x tenant x campaign x class. */

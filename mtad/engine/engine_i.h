@@ -411,7 +411,9 @@ struct sess {
 	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
 	int64_t opened_us, assigned_us;
-	uint32_t charges; /* sessions at once: to give back */
+	uint32_t charges;    /* sessions at once: to give back */
+	uint32_t promises;   /* waiters: units that are kept for it */
+	struct handle queue; /* that it was opened for, where limits are */
 	struct ilist txns;
 	struct link link, room;
 	struct link idle; /* of idle_sessions; of opening until it is up */

@@ -3,15 +3,17 @@
  * at the limit that refused it, and is woken when a unit is free.
  *
  * A meter has two lines of waiters: to send, and to open a session. When a unit
- * is free one waiter is told and the unit is kept for it, for a while: it may
- * still have to open a session, or find that it has no use for it any more. Whose
- * turn it is: tenants share a line by their weights, and of one tenant the first
- * comes first. Who was not told may not pass those who wait. But who was told at
- * one meter is held up at another only when nothing is left there: if it had to
- * wait in line again, two limits with the same waiters could send them to and
- * fro without end. For the same reason who has no session yet does not stand in
- * line for what only its queue needs: what is kept for others may come back as
- * they find no session either.
+ * is free one waiter is told, and nobody else looks. It sends, and stands in line
+ * again, unasked, if it has more; or it opens a session, for which a unit is then
+ * kept at every meter that counts what will be sent on it (a promise), for a
+ * while; or it is refused elsewhere, and waits there. What it has not used when
+ * all have looked is the next one's, in the same step.
+ *
+ * Whose turn it is: tenants share a line by their weights, and of one tenant the
+ * first comes first. Who was not told may not pass those who wait. But who was
+ * told at one meter is held up at another only when nothing is left there but
+ * promises: if it had to wait in line again, two limits with the same waiters
+ * could send them to and fro without end.
  */
 #include "engine/engine_i.h"
 
@@ -29,11 +31,19 @@ waiter_at(const struct eng *e, uint32_t i)
 static uint32_t *
 slot_of(const struct eng *e, const struct waiter *w)
 {
+	uint32_t *slot;
+
 	switch ((enum waiter_kind)w->kind) {
 	case WAITER_PATH:
 		return &((struct path *)pool_at(&e->paths, w->index))->waiter;
 	case WAITER_QUEUE:
 		return &((struct queue *)pool_at(&e->queues, w->index))->waiter;
+	case WAITER_SESS:
+		slot =
+		    &((struct sess *)pool_at(&e->sessions, w->index))->promises;
+		while (*slot != 0 && waiter_at(e, *slot) != w)
+			slot = &waiter_at(e, *slot)->next;
+		return slot;
 	case WAITER_LANE:
 		break;
 	}
@@ -161,7 +171,8 @@ waiter_free(struct eng *e, uint32_t wi)
 		il_remove(K_WAIT(e), &m->line[w->line].told, wi);
 	else
 		share_leave(e, wi);
-	*slot_of(e, w) = 0;
+	m->line[w->line].npromised -= w->kind == WAITER_SESS;
+	*slot_of(e, w) = w->next;
 	pool_give(&e->waiters, wi);
 	eng_meter_drop(e, meter);
 }
@@ -238,6 +249,34 @@ queue_park(struct eng *e, uint32_t i, uint32_t meter)
 	eng_queue_park(e, i, WHY_CAP, 0, eng_meter(e, meter)->cap + 1);
 }
 
+bool
+eng_queue_stands_aside(struct eng *e, uint32_t i, uint32_t sess)
+{
+	const struct queue *q = pool_at(&e->queues, i);
+	const struct sess *x;
+
+	if (!eng_waiter_is_in_line(e, q->waiter, LINE_SEND))
+		return false;
+	if (sess != 0) {
+		x = pool_at(&e->sessions, sess);
+		if (x->promises != 0 && x->queue.index == i)
+			return false;
+	}
+	queue_park(e, i, waiter_at(e, q->waiter)->meter);
+	return true;
+}
+
+/* A session has come up for it. */
+void
+eng_queue_meets(struct eng *e, struct handle queue)
+{
+	const struct queue *q = pool_get(&e->queues, queue);
+
+	if (q != NULL && q->park != 0 &&
+	    eng_waiter_is_in_line(e, q->waiter, LINE_SEND))
+		eng_queue_unpark(e, queue.index);
+}
+
 /* Who stands in line somewhere stays there: where two limits refuse the same
  * ones, they would change places without end. But who may not send on a session
  * that it has does not wait for another one. */
@@ -246,6 +285,22 @@ keeps_place(const struct waiter *w, const struct refusal *r)
 {
 	return !w->is_told &&
 	    (w->kind != WAITER_PATH || w->line == r->line || r->is_opening);
+}
+
+/* At the end of its tenant's. */
+static void
+line_enter(struct eng *e, enum waiter_kind kind, uint32_t index,
+    const struct refusal *r, const struct asker *a)
+{
+	uint32_t wi = waiter_new(e, kind, index, r->meter, r->line);
+	struct waiter *w = waiter_at(e, wi);
+
+	w->bytes = a->bytes;
+	w->share = share_get(e, r->meter, r->line,
+	    tenant_of(e, kind, index, a->queue));
+	il_push_tail(K_WAIT(e),
+	    &((struct share *)pool_at(&e->shares, w->share))->waiters, wi);
+	eng_meter(e, r->meter)->line[r->line].n++;
 }
 
 void
@@ -269,14 +324,7 @@ eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
 		}
 		eng_unwait(e, slot);
 	}
-	wi = waiter_new(e, kind, index, r->meter, r->line);
-	w = waiter_at(e, wi);
-	w->bytes = a->bytes;
-	w->share = share_get(e, r->meter, r->line,
-	    tenant_of(e, kind, index, a->queue));
-	il_push_tail(K_WAIT(e),
-	    &((struct share *)pool_at(&e->shares, w->share))->waiters, wi);
-	m->line[r->line].n++;
+	line_enter(e, kind, index, r, a);
 	if (kind == WAITER_QUEUE)
 		queue_park(e, index, r->meter);
 	eng_meter_run(e, r->meter);
@@ -298,21 +346,19 @@ tell(struct eng *e, struct line *ln, uint32_t wi)
 	list_enter(e, wi, LIST_WOKEN);
 }
 
-/* Opening a session may take longer for some. One that has not heard of it yet
- * loses nothing: while outcomes cannot be kept nobody goes anywhere. */
+/* A session may take longer to come up for some. Who was told looks in this step,
+ * or when outcomes can be kept again: until then nobody goes anywhere. */
 static int64_t
 told_until_us(const struct eng *e, const struct waiter *w)
 {
-	int64_t us = TOLD_MIN_US;
+	const struct sess *x;
 	const struct path *p;
 
-	if (w->list == LIST_WOKEN)
-		return e->now + us;
-	if (w->kind == WAITER_PATH) {
-		p = pool_at(&e->paths, w->index);
-		us += 2 * p->setup_us;
-	}
-	return w->told_us + us;
+	if (w->kind != WAITER_SESS)
+		return e->now + TOLD_MIN_US;
+	x = pool_at(&e->sessions, w->index);
+	p = pool_at(&e->paths, x->path);
+	return w->told_us + TOLD_MIN_US + 2 * p->setup_us;
 }
 
 /* One at a time where what one takes is not known before. */
@@ -375,14 +421,20 @@ eng_meter_run(struct eng *e, uint32_t meter)
 	eng_meter_drop(e, meter);
 }
 
-void
-eng_told_return(struct eng *e, uint32_t *waiter)
+/* Parked or not, it looks, at what it knows. */
+static void
+lane_look(struct eng *e, uint32_t lane)
 {
-	if (*waiter != 0 && waiter_at(e, *waiter)->is_told)
-		eng_unwait(e, waiter);
+	const struct lane *l = pool_at(&e->lanes, lane);
+
+	if (l->is_parked)
+		eng_lane_wake(e, lane);
+	else
+		eng_lane_kick(e, lane);
 }
 
-/* One that something else may have brought back, or that has run empty. */
+/* It may stand in the ring all the same: a session has come up for it, or it has
+ * run empty meanwhile. */
 static void
 queue_wake(struct eng *e, uint32_t i)
 {
@@ -390,6 +442,8 @@ queue_wake(struct eng *e, uint32_t i)
 
 	if (q->park != 0)
 		eng_queue_unpark(e, i);
+	else if (q->fifo.n != 0)
+		lane_look(e, q->lane);
 }
 
 /* It looks again, as a new policy wants it. */
@@ -405,7 +459,7 @@ eng_waiter_release(struct eng *e, uint32_t wi)
 		eng_path_pump(e, index);
 	else if (kind == WAITER_QUEUE)
 		queue_wake(e, index);
-	else
+	else if (kind == WAITER_LANE)
 		eng_lane_unpark(e, index);
 }
 
@@ -430,39 +484,19 @@ eng_woken_run(struct eng *e)
 		case WAITER_LANE:
 			eng_lane_unpark(e, index);
 			break;
+		case WAITER_SESS: /* is never in line */
+			break;
 		}
 	}
 }
 
-/* Does it still look for a way to use what is kept for it? */
-static bool
-is_on_its_way(const struct eng *e, const struct waiter *w)
-{
-	const struct queue *q;
-	uint32_t lane = w->index;
-
-	if (w->kind == WAITER_PATH)
-		return ((const struct path *)pool_at(&e->paths, w->index))
-			   ->nopening != 0;
-	if (w->kind == WAITER_QUEUE) {
-		q = pool_at(&e->queues, w->index);
-		lane = q->lane;
-	}
-	return ((const struct lane *)pool_at(&e->lanes, lane))->pending != 0;
-}
-
-/* Everybody has looked: who did not need what was kept for it gives it back. */
+/* Everybody has looked: who did not need what was kept for it gives it back, and
+ * the next in line is told at once. */
 void
 eng_roused_run(struct eng *e)
 {
-	while (e->roused.n != 0) {
-		uint32_t wi = e->roused.head;
-		struct waiter *w = waiter_at(e, wi);
-
-		list_leave(e, wi);
-		if (!is_on_its_way(e, w))
-			eng_unwait(e, slot_of(e, w));
-	}
+	while (e->roused.n != 0)
+		eng_unwait(e, slot_of(e, waiter_at(e, e->roused.head)));
 }
 
 /* ---- the gate ------------------------------------------------------------------------ */
@@ -471,6 +505,13 @@ bool
 eng_waiter_is_told(const struct eng *e, uint32_t waiter)
 {
 	return waiter != 0 && waiter_at(e, waiter)->is_told;
+}
+
+bool
+eng_waiter_is_in_line(const struct eng *e, uint32_t waiter, enum line_kind line)
+{
+	return waiter != 0 && !waiter_at(e, waiter)->is_told &&
+	    waiter_at(e, waiter)->line == line;
 }
 
 bool
@@ -491,6 +532,9 @@ asker_is_told(const struct eng *e, const struct asker *a)
 	    eng_waiter_is_told(e,
 		((struct queue *)pool_at(&e->queues, a->queue))->waiter))
 		return true;
+	if (a->sess != 0 &&
+	    ((struct sess *)pool_at(&e->sessions, a->sess))->promises != 0)
+		return true;
 	return a->lane != 0 &&
 	    eng_waiter_is_told(e,
 		((struct lane *)pool_at(&e->lanes, a->lane))->waiter);
@@ -503,6 +547,24 @@ struct asking {
 	struct refusal *r;
 };
 
+/* Units of a line that it may not have. Of those who were told the first to look
+ * has them; but what sessions on their way are for stays theirs. */
+static uint32_t
+kept_from(const struct eng *e, const struct asking *k, uint32_t meter,
+    const struct line *ln)
+{
+	uint32_t n = ln->npromised, i = 0;
+
+	if (!k->is_told)
+		return ln->told.n;
+	if (n != 0 && k->a->sess != 0)
+		i = ((struct sess *)pool_at(&e->sessions, k->a->sess))
+			->promises;
+	for (; i != 0; i = waiter_at(e, i)->next)
+		n -= waiter_at(e, i)->meter == meter;
+	return n;
+}
+
 /* The one that opens last is the one to wait for. */
 static void
 ask(struct eng *e, const struct asking *k, uint32_t meter, uint8_t level,
@@ -510,15 +572,13 @@ ask(struct eng *e, const struct asking *k, uint32_t meter, uint8_t level,
 {
 	struct meter *m = eng_meter(e, meter);
 	const struct line *ln = &m->line[line];
-	bool passes = k->is_told || k->a->is_early ||
-	    (k->line == LINE_OPEN && line == LINE_SEND && level != CAP_PATH);
 	int64_t until;
 
 	if (eng_meter_cap(e, m) == NULL)
 		return;
-	if (eng_meter_allows(e, meter, line, passes ? 0 : ln->told.n,
+	if (eng_meter_allows(e, meter, line, kept_from(e, k, meter, ln),
 		k->a->bytes, &until)) {
-		if (passes || ln->n == 0)
+		if (k->is_told || ln->n == 0)
 			return;
 		until = heap_has(&m->timer.node) ? m->timer.node.key : e->now;
 	}
@@ -572,7 +632,6 @@ eng_caps_allow(struct eng *e, const struct asker *a, enum line_kind line,
 	struct asking k = { a, line, asker_is_told(e, a), r };
 
 	*r = (struct refusal){ .meter = 0 };
-	e->totals.decisions_total++;
 	if (a->path != 0)
 		ask_meters(e, &k,
 		    eng_path_meters(e, pool_at(&e->paths, a->path)), CAP_PATH);
@@ -634,9 +693,9 @@ eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max)
 	return max;
 }
 
-/* What was kept for it is used. */
+/* What was kept for it is used. *meter, unless NULL: where, held. */
 static void
-take(struct eng *e, uint32_t *waiter, enum line_kind line)
+take(struct eng *e, uint32_t *waiter, enum line_kind line, uint32_t *meter)
 {
 	struct waiter *w;
 
@@ -646,15 +705,75 @@ take(struct eng *e, uint32_t *waiter, enum line_kind line)
 	if (w->line != line)
 		return;
 	eng_meter(e, w->meter)->line[line].unused = 0;
+	if (meter != NULL) {
+		*meter = w->meter;
+		eng_meter(e, w->meter)->nrefs++;
+	}
 	waiter_free(e, *waiter);
 }
 
 void
-eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line)
+eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line,
+    struct again *g)
 {
-	take(e, &((struct path *)pool_at(&e->paths, a->path))->waiter, line);
-	take(e, &((struct queue *)pool_at(&e->queues, a->queue))->waiter, line);
-	take(e, &((struct lane *)pool_at(&e->lanes, a->lane))->waiter, line);
+	struct path *p = pool_at(&e->paths, a->path);
+	struct queue *q = pool_at(&e->queues, a->queue);
+	struct lane *l = pool_at(&e->lanes, a->lane);
+
+	take(e, &p->waiter, line, g != NULL ? &g->path : NULL);
+	take(e, &q->waiter, line, g != NULL ? &g->queue : NULL);
+	take(e, &l->waiter, line, NULL);
+}
+
+static void
+path_again(struct eng *e, const struct asker *a, uint32_t meter)
+{
+	struct path *p = pool_at(&e->paths, a->path);
+	const struct site *s = pool_at(&e->sites, p->site);
+	struct lane *l = pool_at(&e->lanes, a->lane);
+	struct refusal r = { .meter = meter, .line = LINE_SEND };
+	struct asker next = *a;
+
+	if (p->waiter != 0 || s->hungry.n == 0)
+		return;
+	if (l->nring == 0)
+		l = pool_at(&e->lanes, s->hungry.head);
+	next.queue = eng_lane_next(e, l);
+	line_enter(e, WAITER_PATH, a->path, &r, &next);
+	p->why = WHY_CAP;
+	if (p->shut != WHY_CAP)
+		eng_path_shut(e, p, WHY_CAP);
+}
+
+static void
+queue_again(struct eng *e, const struct asker *a, uint32_t meter)
+{
+	const struct queue *q = pool_at(&e->queues, a->queue);
+	struct refusal r = { .meter = meter, .line = LINE_SEND };
+
+	if (q->waiter != 0 || q->fifo.n == 0)
+		return;
+	line_enter(e, WAITER_QUEUE, a->queue, &r, a);
+	queue_park(e, a->queue, meter);
+}
+
+void
+eng_caps_again(struct eng *e, const struct asker *a, const struct again *g)
+{
+	const struct queue *q = pool_at(&e->queues, a->queue);
+
+	if (g->path != 0) {
+		path_again(e, a, g->path);
+		eng_meter_run(e, g->path);
+		eng_meter_drop(e, g->path);
+	}
+	if (g->queue != 0) {
+		queue_again(e, a, g->queue);
+		eng_meter_run(e, g->queue);
+		eng_meter_drop(e, g->queue);
+	}
+	if (q->fifo.n != 0 && q->park == 0)
+		eng_queue_stands_aside(e, a->queue, 0);
 }
 
 struct spending {
@@ -761,38 +880,55 @@ open_spend(struct eng *e, void *ctx, uint32_t meter)
 		eng_meter_open(e, meter);
 }
 
-/* Many lanes could open a session for one unit: while the first does, it is kept
- * for it. */
+/* Many could open a session for one unit: while the first does, it is kept for
+ * that session. */
 static void
-promise(struct eng *e, uint32_t path)
+promise(struct eng *e, void *ctx, uint32_t meter)
 {
-	struct path *p = pool_at(&e->paths, path);
-	uint32_t wi, i = p->waiter == 0 ? p->meters.head : 0;
+	const struct eng_limit_conf *c = eng_meter_cap(e, eng_meter(e, meter));
+	struct line *ln = &eng_meter(e, meter)->line[LINE_SEND];
+	const uint32_t *sess = ctx;
+	uint32_t wi;
 
-	while (i != 0) {
-		const struct charge *c = pool_at(&e->charges, i);
-		struct meter *m = eng_meter(e, c->meter);
-		const struct eng_limit_conf *k = eng_meter_cap(e, m);
-
-		i = c->next;
-		if (k == NULL || !eng_cap_is_sent(k))
-			continue;
-		wi = waiter_new(e, WAITER_PATH, path, c->meter, LINE_SEND);
-		waiter_at(e, wi)->is_told = true;
-		waiter_at(e, wi)->told_us = e->now;
-		il_push_tail(K_WAIT(e), &m->line[LINE_SEND].told, wi);
-		eng_meter_run(e, c->meter);
+	if (c == NULL ||
+	    !(eng_cap_is_sent(c) ||
+		(eng_cap_counts_txns(c) &&
+		    (c->conns_max | c->ramp.count) != 0)))
 		return;
+	wi = waiter_new(e, WAITER_SESS, *sess, meter, LINE_SEND);
+	waiter_at(e, wi)->is_told = true;
+	waiter_at(e, wi)->told_us = e->now;
+	il_push_tail(K_WAIT(e), &ln->told, wi);
+	ln->npromised++;
+	eng_meter_run(e, meter);
+}
+
+void
+eng_promises_end(struct eng *e, uint32_t sess, bool is_used)
+{
+	struct sess *x = pool_at(&e->sessions, sess);
+
+	while (x->promises != 0) {
+		const struct waiter *w = waiter_at(e, x->promises);
+		struct line *ln = &eng_meter(e, w->meter)->line[LINE_SEND];
+
+		if (is_used)
+			ln->unused = 0;
+		eng_unwait(e, &x->promises);
 	}
 }
 
 void
 eng_caps_open(struct eng *e, const struct asker *a, uint32_t sess)
 {
-	eng_caps_take(e, a, LINE_OPEN);
+	struct again g = { 0, 0 };
+
+	eng_caps_take(e, a, LINE_OPEN, NULL);
+	eng_caps_take(e, a, LINE_SEND, &g);
 	each_meter(e, a, open_spend, NULL);
 	eng_caps_hold(e, a, sess);
-	promise(e, a->path);
+	each_meter(e, a, promise, &sess);
+	eng_caps_again(e, a, &g);
 }
 
 void

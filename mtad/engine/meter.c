@@ -492,6 +492,7 @@ eng_session_rebind(struct eng *e, uint32_t i)
 	const struct path *p = pool_at(&e->paths, x->path);
 	struct asker a = { .path = x->path, .src = p->src, .host = x->host };
 
+	eng_promises_end(e, i, false);
 	eng_caps_close(e, i);
 	for (uint32_t t = x->txns.head; t != 0;) {
 		const struct txn *v = pool_at(&e->txns, t);

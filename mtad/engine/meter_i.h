@@ -31,6 +31,7 @@ enum line_kind { LINE_SEND, LINE_OPEN, LINES };
 struct line {
 	struct ilist shares; /* whose turn it is stands first */
 	struct ilist told;   /* waiters a unit is kept for, oldest first */
+	uint32_t npromised;  /* of them, sessions that are to come up */
 	uint32_t n;          /* waiters that are not told */
 	/* Units in a row that nobody had a use for; after a round of them the
 	 * next one rests until then. */
@@ -80,10 +81,12 @@ struct charge {
 	int64_t day;   /* of the meter, then */
 };
 
-enum waiter_kind { WAITER_PATH, WAITER_QUEUE, WAITER_LANE };
+/* A session never stands in line: it has what was kept for who opened it. */
+enum waiter_kind { WAITER_PATH, WAITER_QUEUE, WAITER_LANE, WAITER_SESS };
 struct waiter {
 	uint32_t meter, share;
-	uint32_t index; /* of the path, queue or lane */
+	uint32_t index; /* of the path, queue, lane or session */
+	uint32_t next;  /* of the same session */
 	uint8_t kind;   /* enum waiter_kind */
 	uint8_t line;   /* enum line_kind */
 	bool is_told;   /* a unit is kept for it */
@@ -110,8 +113,8 @@ struct asker {
 	uint32_t path, queue, lane;
 	uint32_t src;
 	uint32_t host;  /* of the session */
+	uint32_t sess;  /* that it would go on */
 	uint32_t bytes; /* of the message */
-	bool is_early;  /* no session is at hand: is anything left at all? */
 };
 /* The meter that refuses, and when it may not. */
 struct refusal {
@@ -184,12 +187,13 @@ void eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
 void eng_unwait(struct eng *e, uint32_t *waiter);
 void eng_waiter_release(struct eng *e, uint32_t waiter);
 bool eng_waiter_is_told(const struct eng *e, uint32_t waiter);
+/* It stands in line, and has not been told. */
+bool eng_waiter_is_in_line(const struct eng *e, uint32_t waiter,
+    enum line_kind line);
 /* It was told in this step. */
 bool eng_waiter_is_roused(const struct eng *e, uint32_t waiter);
 /* It has waited, so long, since it was counted. */
 void eng_waiter_count(struct eng *e, uint32_t waiter, uint64_t rcpt_us);
-/* What was kept for it is given to the next, if it has no use for it. */
-void eng_told_return(struct eng *e, uint32_t *waiter);
 /* Something may be free. */
 void eng_meter_run(struct eng *e, uint32_t meter);
 /* Those whose turn it is; and when all have looked, what they did not need. */
@@ -197,8 +201,22 @@ void eng_woken_run(struct eng *e);
 void eng_roused_run(struct eng *e);
 /* Recipients that one transaction may have now, at most max. */
 uint32_t eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max);
-/* What was kept for these is used. */
-void eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line);
+/* What was kept for these is used. *g, unless NULL: where; then comes
+ * eng_caps_again: who has more to send stands in line again, unasked. */
+struct again {
+	uint32_t path, queue; /* meters, held; 0 = none */
+};
+void eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line,
+    struct again *g);
+void eng_caps_again(struct eng *e, const struct asker *a,
+    const struct again *g);
+/* A session has used what was kept for it, or has no use for it. */
+void eng_promises_end(struct eng *e, uint32_t sess, bool is_used);
+/* A queue that is next stands in line, and the session (0: none) was not opened
+ * for it: it leaves the ring. */
+bool eng_queue_stands_aside(struct eng *e, uint32_t queue, uint32_t sess);
+/* A session has come up for it: it stands in the ring, in line as it is. */
+void eng_queue_meets(struct eng *e, struct handle queue);
 /* A transaction, with its recipients, is spent; given back, as it was never
  * sent; over, and holds no session any more. */
 void eng_caps_spend(struct eng *e, const struct asker *a, uint32_t txn);
@@ -221,6 +239,9 @@ uint32_t eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path);
 bool eng_lane_admits(struct eng *e, uint32_t lane);
 /* The path waits for its turn to send, and has not been told. */
 bool eng_path_at_limit(const struct eng *e, const struct path *p);
+/* It waits at a limit, to send or to open a session: nobody need ask it for one
+ * until it is told. */
+bool eng_path_waits(const struct eng *e, const struct path *p);
 
 static inline struct meter *
 eng_meter(const struct eng *e, uint32_t i)

@@ -40,6 +40,7 @@ is_for_another(struct eng *e, uint32_t lane, struct asker a, struct refusal *r)
 		    !eng_lane_serves(e, l, &e->srcs[pool->src[i]]))
 			continue;
 		a.src = pool->src[i];
+		e->totals.decisions_total++;
 		if (eng_caps_allow(e, &a, LINE_SEND, &k))
 			return true;
 		if (k.until_us < r->until_us)
@@ -71,17 +72,21 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 	eng_lane_hush(e, l);
 	if (!eng_has_caps(e))
 		return eng_lane_next(e, l);
-	for (int left = OFFER_MAX; l->nring != 0 && left > 0; left--) {
-		uint32_t q;
+	for (int left = OFFER_MAX, n = 0; l->nring != 0 && left > 0; n++) {
+		uint32_t si = p->room[p->level].head, q;
+		const struct sess *x = pool_at(&e->sessions, si);
 
 		eng_lane_hush(e, l);
 		q = eng_lane_next(e, l);
 		if (q == 0 || must_be_idle(e, q, p))
 			break;
+		/* The path's own gate and the first of these are one. */
+		e->totals.decisions_total += n != 0;
+		if (eng_queue_stands_aside(e, q, si))
+			continue;
 		a = eng_asker(e, lane, q, path);
-		a.host = ((const struct sess *)pool_at(&e->sessions,
-			      p->room[p->level].head))
-			     ->host;
+		a.host = x->host;
+		a.sess = si;
 		if (eng_caps_allow(e, &a, LINE_SEND, &r))
 			return q;
 		if (r.level == CAP_PATH || r.level == CAP_HOST) {
@@ -92,9 +97,9 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 			if (p->waiter == 0)
 				eng_wait(e, WAITER_PATH, path, &r, &a);
 			eng_lane_skip(e, q);
+			left--;
 			continue;
 		}
-		left += r.level == CAP_QUEUE; /* it has left the ring */
 		eng_wait(e, WAITER_QUEUE, q, &r, &a);
 	}
 	eng_lane_unskip(e);
@@ -106,27 +111,46 @@ eng_lane_admits(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct refusal r;
+	uint32_t q;
 
 	eng_lane_hush(e, l);
 	if (e->caps_at[CAP_QUEUE] == 0)
 		return l->nring != 0;
-	while (l->nring != 0) {
-		struct asker a = eng_asker(e, lane, eng_lane_next(e, l), 0);
+	while ((q = eng_lane_next(e, l)) != 0) {
+		struct asker a;
 
-		a.is_early = true;
+		if (eng_waiter_is_roused(e,
+			((struct queue *)pool_at(&e->queues, q))->waiter))
+			return true;
+		if (eng_queue_stands_aside(e, q, 0))
+			continue;
+		a = eng_asker(e, lane, q, 0);
+		e->totals.decisions_total++;
 		if (eng_caps_allow(e, &a, LINE_SEND, &r))
 			return true;
-		eng_wait(e, WAITER_QUEUE, a.queue, &r, &a);
+		eng_wait(e, WAITER_QUEUE, q, &r, &a);
 		eng_lane_hush(e, l);
 	}
 	return false;
 }
 
 bool
-eng_path_at_limit(const struct eng *e, const struct path *p)
+eng_path_waits(const struct eng *e, const struct path *p)
 {
 	return p->shut == WHY_CAP && p->waiter != 0 &&
-	    !eng_waiter_is_told(e, p->waiter) &&
-	    ((const struct waiter *)pool_at(&e->waiters, p->waiter))->line ==
-	    LINE_SEND;
+	    !eng_waiter_is_told(e, p->waiter);
+}
+
+bool
+eng_path_at_limit(const struct eng *e, const struct path *p)
+{
+	const struct sess *x;
+
+	if (p->shut != WHY_CAP ||
+	    !eng_waiter_is_in_line(e, p->waiter, LINE_SEND))
+		return false;
+	if (p->level == LEVEL_NONE)
+		return true;
+	x = pool_at(&e->sessions, p->room[p->level].head);
+	return x->promises == 0;
 }

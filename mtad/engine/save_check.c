@@ -56,12 +56,14 @@ static const struct ref {
 	REF_OR_NONE(paths, path, meters.head, charges),
 	REF_OR_NONE(lanes, lane, waiter, waiters),
 	REF_OR_NONE(sessions, sess, charges, charges),
+	REF_OR_NONE(sessions, sess, promises, waiters),
 	REF_OR_NONE(txns, txn, charges, charges),
 	REF_OR_NONE(charges, charge, next, charges),
 	REF(charges, charge, meter, meters),
 	REF_OR_NONE(meters, meter, twin, meters),
 	REF_OR_NONE(meters, meter, window, windows),
 	REF(waiters, waiter, meter, meters),
+	REF_OR_NONE(waiters, waiter, next, waiters),
 	REF_OR_NONE(waiters, waiter, share, shares),
 	REF(shares, share, meter, meters),
 	REF(parks, park, queue, queues),
@@ -619,11 +621,12 @@ meters_are_good(const struct eng *e)
 	    m->cap >= e->policy->ncaps)
 		return false;
 	EACH(e->waiters, waiter, w, i)
-	if (w->kind > WAITER_LANE || w->line >= LINES ||
+	if (w->kind > WAITER_SESS || w->line >= LINES ||
 	    w->list > LIST_ROUSED ||
 	    !is_slot(w->kind == WAITER_PATH ? &e->paths :
 		    w->kind == WAITER_QUEUE ? &e->queues :
-					      &e->lanes,
+		    w->kind == WAITER_LANE  ? &e->lanes :
+					      &e->sessions,
 		w->index) ||
 	    (w->share == 0) != w->is_told)
 		return false;

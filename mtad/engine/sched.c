@@ -32,10 +32,10 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			enum eng_why why;
 			int64_t until;
 
-			e->totals.decisions_total++;
 			if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
 			    !eng_path_has_room(e, p) ||
 			    eng_path_at_limit(e, p)) {
+				e->totals.decisions_total++;
 				i = next;
 				continue;
 			}
@@ -223,6 +223,7 @@ host_allows(struct eng *e, uint32_t lane, uint32_t path, int target,
 			(h->ip.family == 6 ? !src->has_v6 : !src->has_v4)))
 			continue;
 		a.host = s->targets[k].host;
+		e->totals.decisions_total++;
 		if (eng_caps_allow(e, &a, LINE_OPEN, &r))
 			return k;
 		stopped_by_cap(e, st, &r, &a);
@@ -245,11 +246,11 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	struct path *p;
 	int target;
 
-	e->totals.decisions_total++;
 	if (src->conf == SRC_NONE)
 		return false;
 	if (src->plan != 0 &&
 	    (why = eng_warm_open_gate(e, lane, si, &until)) != WHY_NONE) {
+		e->totals.decisions_total++;
 		if (at >= 0)
 			eng_turn_shut(l, at, why, until);
 		stopped_by(st, why, until, 0);
@@ -396,13 +397,12 @@ lane_pump(struct eng *e, uint32_t lane)
 			return;
 		}
 		e->budget--;
-		e->totals.decisions_total++;
-		if (!eng_lane_admits(e, lane))
-			return;
 		if (assign_below(e, lane, FILL_FIRST))
 			continue;
 		if (l->pending >= l->ngroups)
 			return; /* enough is on its way */
+		if (!eng_lane_admits(e, lane))
+			return;
 		if (open_one(e, lane, &st))
 			continue;
 		if (assign_below(e, lane, AHEAD_MAX))
@@ -518,8 +518,11 @@ told_opens(struct eng *e, uint32_t path)
 			eng_lane_unpark(e, lane);
 			return;
 		}
-		if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
-		    !eng_lane_admits(e, lane))
+		if (!eng_lane_serves(e, l, &e->srcs[p->src])) {
+			e->totals.decisions_total++;
+			continue;
+		}
+		if (!eng_lane_admits(e, lane))
 			continue;
 		e->budget--;
 		if (open_by(e, lane, p->src, -1, &st))
@@ -545,7 +548,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 	eng_path_reopen(e, p);
 	if (eng_path_at_limit(e, p))
 		return;
-	eng_path_ready(e, p);
+	if (!eng_path_waits(e, p))
+		eng_path_ready(e, p);
 	if (e->is_disk_full)
 		return;
 	while (left > 0 && s->hungry.n != 0 && eng_path_has_room(e, p) &&
@@ -555,8 +559,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 
 		at = l->hungry.next;
 		/* That which has just been served need not be asked again. */
-		e->totals.decisions_total += lane != served;
 		if (lane != served && !eng_lane_serves(e, l, src)) {
+			e->totals.decisions_total++;
 			left--;
 			continue;
 		}
@@ -585,6 +589,8 @@ eng_path_pump(struct eng *e, uint32_t path)
 		told_opens(e, path);
 		return;
 	}
+	if (e->budget != 0 && eng_path_waits(e, p))
+		return;
 	why = e->budget == 0 ? WHY_NONE : eng_path_open_gate(e, p, &until);
 	if (why == WHY_NONE) {
 		site_look_again(e, site);

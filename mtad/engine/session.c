@@ -51,6 +51,8 @@ promise_end(struct eng *e, struct sess *x)
 	l = pool_at(&e->lanes, lane);
 	l->pending -= x->pending;
 	x->lane = 0;
+	if (l->nring != 0)
+		eng_lane_kick(e, lane);
 	eng_lane_give_if_empty(e, lane);
 }
 
@@ -112,6 +114,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 			.src = p->src,
 			.host = t->host };
 
+		x->queue = pool_handle(&e->queues, a.queue);
 		eng_caps_open(e, &a, i);
 	}
 	c = eng_emit(e, CMD_OPEN);
@@ -206,21 +209,29 @@ txn_fill(struct eng *e, uint32_t ti, uint32_t qi, uint32_t max)
 
 /* The same, spent at the policy's limits. */
 static void
-capped_fill(struct eng *e, uint32_t path, uint32_t lane, uint32_t ti,
-    uint32_t max)
+capped_fill(struct eng *e, const struct asker *a, uint32_t ti, uint32_t max,
+    struct again *g)
 {
 	struct txn *t = pool_at(&e->txns, ti);
+
+	eng_caps_take(e, a, LINE_SEND, g);
+	txn_fill(e, ti, t->queue, eng_caps_rcpts(e, a, max));
+	eng_caps_spend(e, a, ti);
+	eng_promises_end(e, t->sess, true);
+}
+
+static struct asker
+asker_of(const struct eng *e, uint32_t path, uint32_t lane, const struct txn *t)
+{
 	const struct sess *x = pool_at(&e->sessions, t->sess);
-	struct asker a = { .path = path,
+
+	return (struct asker){ .path = path,
 		.queue = t->queue,
 		.lane = lane,
 		.src = ((struct path *)pool_at(&e->paths, path))->src,
 		.host = x->host,
+		.sess = t->sess,
 		.bytes = eng_msg_bytes(eng_msg(e, t->msg)) };
-
-	eng_caps_take(e, &a, LINE_SEND);
-	txn_fill(e, ti, t->queue, eng_caps_rcpts(e, &a, max));
-	eng_caps_spend(e, &a, ti);
 }
 
 void
@@ -234,6 +245,8 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	bool is_young = eng_path_is_young(e, p);
 	struct queue *q = pool_at(&e->queues, qi);
 	struct sess *x = pool_at(&e->sessions, si);
+	struct again g = { 0, 0 };
+	struct asker a;
 	struct txn *t;
 
 	i = q->fifo.head;
@@ -252,8 +265,9 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	max = MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX);
 	if (is_young)
 		max = MIN(max, eng_warm_room(e, p));
+	a = asker_of(e, path, lane, t);
 	if (eng_has_caps(e))
-		capped_fill(e, path, lane, ti, max);
+		capped_fill(e, &a, ti, max, &g);
 	else
 		txn_fill(e, ti, qi, max);
 	if (is_young)
@@ -265,6 +279,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	assign_emit(e, ti);
 	eng_lane_unskip(e);
 	eng_lane_served(e, lane, qi, &e->srcs[p->src]);
+	eng_caps_again(e, &a, &g);
 	if (x->nassigned >= msgs_max(shape, x))
 		eng_sess_close(e, si);
 	else
@@ -299,8 +314,11 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	eng_host_up(e, x->host);
 	eng_path_uncrowd(p, x->opened_us);
 	eng_sess_relist(e, ev->session.index);
+	if (x->promises != 0)
+		eng_queue_meets(e, x->queue);
 	eng_path_pump(e, path);
 	promise_end(e, x);
+	eng_promises_end(e, ev->session.index, false);
 }
 
 /* Why a session did not come up: the host could not be had, or the peer does
@@ -375,6 +393,7 @@ sess_free(struct eng *e, uint32_t i)
 		il_remove(K_SESSIDLE(e), &e->opening, i);
 	}
 	eng_stranger_leave(e, x);
+	eng_promises_end(e, i, false);
 	eng_caps_close(e, i);
 	p->nproven -= x->ndone != 0;
 	s->nsess--;
@@ -395,6 +414,7 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 	const struct outcome *o = &ev->outcome;
 	uint32_t path, site;
 	struct path *p;
+	bool is_probe;
 
 	if (x == NULL)
 		return;
@@ -417,10 +437,15 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 		    &ev->hits, o);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */
-	eng_path_ready(e, p);
+	is_probe = ((struct host *)pool_at(&e->hosts, x->host))->probe ==
+	    ev->session.index;
 	sess_free(e, ev->session.index);
 	eng_path_idle(e, path);
-	eng_site_look(e, site);
+	/* A path that waits at a limit opens no other, whatever ends. */
+	if (is_probe || !eng_path_waits(e, p)) {
+		eng_path_ready(e, p);
+		eng_site_look(e, site);
+	}
 	eng_limit_wake(e);
 	eng_site_drop(e, site);
 }

@@ -406,7 +406,6 @@ look_at(struct eng *e, const struct site *s, int k, const struct src *src,
 {
 	const struct host *x = pool_at(&e->hosts, s->targets[k].host);
 
-	e->totals.decisions_total++;
 	if (x->ip.family == 6 ? !src->has_v6 : !src->has_v4)
 		return;
 	p->reaches = true;
@@ -440,6 +439,7 @@ eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
 			continue;
 		n = to - from;
 		first = n > 1 ? (int)rng_below(&e->rng, (uint64_t)n) : 0;
+		e->totals.decisions_total += (uint64_t)n - (from == 0);
 		for (int k = 0; k < n; k++)
 			look_at(e, s, from + (first + k) % n, src, shun, &p);
 	}

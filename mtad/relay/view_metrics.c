@@ -39,7 +39,8 @@
 	X(steps_total, "Events the engine has taken.")                         \
 	X(commands_total, "Commands the engine has given.")                    \
 	X(parks_total, "Times a path was parked on a limit.")                  \
-	X(decisions_total, "Gates, sources, hosts and sessions looked at.")    \
+	X(decisions_total,                                                     \
+	    "Times that it was asked whether something may go.")               \
 	X(comparisons_total, "Comparisons of timers and of neighbours.")       \
 	X(moves_total, "Places that timers moved to.")
 

@@ -58,7 +58,7 @@ struct bucket {
  */
 #define TRIAL_WORK(X)                                                          \
 	X(messages)    /* that came (first part); that left (the others) */    \
-	X(decisions)   /* the engine's gates, sources, hosts looked at */      \
+	X(decisions)   /* times that the engine asked what may go */           \
 	X(comparisons) /* of timers, the world's too, and of neighbours */     \
 	X(moves)       /* places that timers moved to, the world's too */      \
 	X(steps)       /* of the engine */                                     \

@@ -387,15 +387,17 @@ provider:
 
 def costs():
     """What a message costs does not depend on how many are queued."""
-    cases = (("all goes well", "", (9, 30, 19)),
+    cases = (("all goes well", "", (3, 30, 19)),
              ("a fifth is deferred",
-              ', replies: ["rcpt:20%:450 4.2.0 later"]', (11, 40, 25)))
+              ', replies: ["rcpt:20%:450 4.2.0 later"]', (4, 40, 25)))
     for name, provider, most in cases if LONG else cases[1:]:
         few, many = work(3000, provider), work(60000 if LONG else 30000,
                                                provider)
         for k, a, b, top in zip(COUNTS, few, many, most):
+            # A quarter of one is not a queue's length: who is deferred comes
+            # back to more sites.
             check("%s: %s a message grow by less than 5 %%" % (name, k),
-                  b < 1.05 * a, "%.3f to %.3f" % (a, b))
+                  b < 1.05 * a + 0.25, "%.3f to %.3f" % (a, b))
             check("  and are no more than %d" % top, max(a, b) <= top,
                   "%.3f, %.3f" % (a, b))
     write("c.yml", CONF % ("5m", "rate: 5/s, connections: 20"))
