@@ -199,8 +199,6 @@ void eng_meter_run(struct eng *e, uint32_t meter);
 /* Those whose turn it is; and when all have looked, what they did not need. */
 void eng_woken_run(struct eng *e);
 void eng_roused_run(struct eng *e);
-/* Recipients that one transaction may have now, at most max. */
-uint32_t eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max);
 /* What was kept for these is used. *g, unless NULL: where; then comes
  * eng_caps_again: who has more to send stands in line again, unasked. */
 struct again {
@@ -210,13 +208,19 @@ void eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line,
     struct again *g);
 void eng_caps_again(struct eng *e, const struct asker *a,
     const struct again *g);
-/* A session has used what was kept for it, or has no use for it. */
-void eng_promises_end(struct eng *e, uint32_t sess, bool is_used);
 /* A queue that is next stands in line, and the session (0: none) was not opened
  * for it: it leaves the ring. */
 bool eng_queue_stands_aside(struct eng *e, uint32_t queue, uint32_t sess);
 /* A session has come up for it: it stands in the ring, in line as it is. */
 void eng_queue_meets(struct eng *e, struct handle queue);
+/* A unit of the meter, if it counts what is sent, is kept for a session that is on
+ * its way; until that has used them, or has no use for them. */
+void eng_promise(struct eng *e, uint32_t sess, uint32_t meter);
+void eng_promises_end(struct eng *e, uint32_t sess, bool is_used);
+
+/* ---- spend.c ---- */
+/* Recipients that one transaction may have now, at most max. */
+uint32_t eng_caps_rcpts(struct eng *e, const struct asker *a, uint32_t max);
 /* A transaction, with its recipients, is spent; given back, as it was never
  * sent; over, and holds no session any more. */
 void eng_caps_spend(struct eng *e, const struct asker *a, uint32_t txn);
