@@ -27,6 +27,7 @@ static const struct verb {
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },
 	{ "sources", verb_sources, "source addresses" },
+	{ "limits", verb_limits, "limits on tuples, and who waits for them" },
 	{ "warmup", verb_warmup, "how far young sources have come" },
 	{ "reactions", verb_reactions, "what reactions hold, and why" },
 	{ "end", verb_end, "end a reaction" },

@@ -4,7 +4,7 @@
  *
  *	GET  /v1/status /v1/queues /v1/sources /v1/warmup /v1/messages /v1/message
  *		/v1/explain /metrics
- *	GET  /v1/drain /v1/reactions
+ *	GET  /v1/drain /v1/reactions /v1/limits
  *	POST /v1/admin /v1/drain /v1/end
  */
 #include "daemon/daemon_i.h"
@@ -105,7 +105,7 @@ is_known(struct slice path, bool is_post)
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
 		"/v1/path", "/v1/drain", "/v1/warmup", "/v1/reactions",
-		"/metrics" };
+		"/v1/limits", "/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin")) ||
@@ -354,6 +354,9 @@ counter_ask(struct worker *w, struct ask *a)
 		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/warmup")))
 		core_view_warmup(w->core, &a->out);
+	else if (slice_eq(path, SL("/v1/limits")))
+		core_view_limits(w->core, slice_str(a->name), a->cursor,
+		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/reactions")))
 		core_view_reactions(w->core, a->cursor, (uint32_t)a->n,
 		    &a->out);

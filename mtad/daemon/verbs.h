@@ -21,6 +21,8 @@ int verb_queues(int argc, char **argv);
 int verb_sources(int argc, char **argv);
 /* Young sources at their providers. */
 int verb_warmup(int argc, char **argv);
+/* How far limits on tuples are used, and who waits for them. */
+int verb_limits(int argc, char **argv);
 /* What rules have made of refusals; the end of one. */
 int verb_reactions(int argc, char **argv);
 int verb_end(int argc, char **argv);

@@ -17,24 +17,11 @@
 
 /* ---- buckets ------------------------------------------------------------------ */
 
-static int64_t
-bucket_max(const struct eng_rate *r)
-{
-	return r->period_us * (int64_t)MAX(r->burst, UINT64_C(1));
-}
-
 static void
 bucket_fill(struct bucket *b, const struct eng_rate *r, int64_t now_us)
 {
-	int64_t passed = now_us - b->at_us, max = bucket_max(r);
-	int64_t count = (int64_t)r->count;
-
+	b->credit = eng_bucket_credit(b, r, now_us);
 	b->at_us = now_us;
-	b->credit = MIN(b->credit, max);
-	if (passed > (max - b->credit) / count)
-		b->credit = max;
-	else
-		b->credit += passed * count;
 }
 
 /* May n go? Else when, if nothing else goes before. */
@@ -75,13 +62,14 @@ bucket_give(struct bucket *b, const struct eng_rate *r, uint64_t n,
 	if (r->count == 0)
 		return;
 	bucket_fill(b, r, now_us);
-	b->credit = MIN(b->credit + (int64_t)n * r->period_us, bucket_max(r));
+	b->credit =
+	    MIN(b->credit + (int64_t)n * r->period_us, eng_bucket_max(r));
 }
 
 static void
 bucket_begin(struct bucket *b, const struct eng_rate *r, int64_t since_us)
 {
-	b->credit = since_us == 0 ? bucket_max(r) : 0;
+	b->credit = since_us == 0 ? eng_bucket_max(r) : 0;
 	b->at_us = since_us;
 }
 
@@ -94,12 +82,6 @@ bytes_cost(const struct eng_rate *r, uint64_t bytes)
 
 /* ---- quotas ------------------------------------------------------------------- */
 
-static int64_t
-part_us(const struct eng_limit_conf *c)
-{
-	return MAX(c->quota_us / (WINDOW_SLOTS - 1), 1);
-}
-
 static struct window *
 window_of(struct eng *e, struct meter *m)
 {
@@ -108,27 +90,8 @@ window_of(struct eng *e, struct meter *m)
 	if (m->window != 0)
 		return pool_at(&e->windows, m->window);
 	w = eng_slot(&e->windows, &m->window);
-	w->slot = e->now / part_us(eng_meter_cap(e, m));
+	w->slot = e->now / eng_quota_part_us(eng_meter_cap(e, m));
 	return w;
-}
-
-static const struct tzone *
-zone_of(const struct eng *e, const struct eng_limit_conf *c)
-{
-	return &e->policy->zones[MIN(c->zone, e->policy->nzones - 1)].zone;
-}
-
-static int64_t
-today(const struct eng *e, const struct eng_limit_conf *c)
-{
-	return zone_day(zone_of(e, c), eng_wall(e) / S_US);
-}
-
-/* Engine time at which a day begins. */
-static int64_t
-day_start_us(const struct eng *e, const struct eng_limit_conf *c, int64_t day)
-{
-	return eng_mono(e, zone_day_start_s(zone_of(e, c), day) * S_US);
 }
 
 /* Forgets what has left the window, or the day. */
@@ -140,8 +103,8 @@ quota_pass(struct eng *e, struct meter *m, const struct eng_limit_conf *c)
 
 	if (c->quota_us == 0) {
 		/* A clock that is put back does not bring a day back. */
-		if (today(e, c) > m->day) {
-			m->day = today(e, c);
+		if (eng_quota_day(e, c, e->now) > m->day) {
+			m->day = eng_quota_day(e, c, e->now);
 			m->used = 0;
 			m->kept = m->asked = 0; /* another day's entry */
 			m->serial = 0;
@@ -149,7 +112,7 @@ quota_pass(struct eng *e, struct meter *m, const struct eng_limit_conf *c)
 		return;
 	}
 	w = window_of(e, m);
-	slot = e->now / part_us(c);
+	slot = e->now / eng_quota_part_us(c);
 	if (slot - w->slot >= WINDOW_SLOTS) {
 		memset(w->n, 0, sizeof(w->n));
 		m->used = 0;
@@ -170,12 +133,12 @@ quota_next_us(struct eng *e, struct meter *m, const struct eng_limit_conf *c)
 	const struct window *w;
 
 	if (c->quota_us == 0)
-		return MAX(day_start_us(e, c, m->day + 1), e->now + 1);
+		return MAX(eng_quota_day_us(e, c, m->day + 1), e->now + 1);
 	w = window_of(e, m);
 	for (int64_t s = w->slot - (WINDOW_SLOTS - 1); s < w->slot; s++)
 		if (s >= 0 && w->n[s % WINDOW_SLOTS] != 0)
-			return (s + WINDOW_SLOTS) * part_us(c);
-	return (w->slot + WINDOW_SLOTS) * part_us(c);
+			return (s + WINDOW_SLOTS) * eng_quota_part_us(c);
+	return (w->slot + WINDOW_SLOTS) * eng_quota_part_us(c);
 }
 
 static uint64_t
@@ -335,7 +298,7 @@ quota_give(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
 		return;
 	}
 	w = window_of(e, m);
-	slot = at_us / part_us(c);
+	slot = at_us / eng_quota_part_us(c);
 	if (slot <= w->slot - WINDOW_SLOTS || w->n[slot % WINDOW_SLOTS] == 0)
 		return;
 	w->n[slot % WINDOW_SLOTS]--;
@@ -349,9 +312,10 @@ window_recall(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
     const struct eng_entry *en)
 {
 	struct window *w = window_of(e, m);
-	int64_t gone = MAX(eng_wall(e) - en->v[V_WALL], 0) / part_us(c);
+	int64_t gone =
+	    MAX(eng_wall(e) - en->v[V_WALL], 0) / eng_quota_part_us(c);
 
-	w->slot = e->now / part_us(c);
+	w->slot = e->now / eng_quota_part_us(c);
 	w->n[w->slot % WINDOW_SLOTS] += (uint32_t)en->v[V_AHEAD];
 	m->used += (uint64_t)en->v[V_AHEAD];
 	for (int64_t k = 0; k < QUARTERS; k++) {
@@ -411,36 +375,13 @@ eng_meter_inherit(struct eng *e, uint32_t meter, uint32_t from)
 
 /* ---- connections ----------------------------------------------------------------- */
 
-static uint32_t
-conns_max(struct eng *e, const struct meter *m, const struct eng_limit_conf *c,
-    int64_t *until_us)
-{
-	uint64_t max = c->conns_max ? c->conns_max : UINT32_MAX;
-	int64_t begun, steps;
-	uint64_t up;
-
-	*until_us = TIME_NEVER;
-	if (c->ramp.count == 0)
-		return (uint32_t)max;
-	begun = m->conns != 0 ? m->ramp_us : e->now;
-	steps = MIN(e->now - begun, INT64_C(1) << 40) * (int64_t)c->ramp.count /
-	    c->ramp.period_us;
-	up = MAX(c->ramp.burst, UINT64_C(1)) + (uint64_t)steps;
-	if (up >= max)
-		return (uint32_t)max;
-	*until_us = begun +
-	    ((steps + 1) * c->ramp.period_us + (int64_t)c->ramp.count - 1) /
-		(int64_t)c->ramp.count;
-	return (uint32_t)up;
-}
-
 static bool
 conns_allow(struct eng *e, const struct meter *m,
     const struct eng_limit_conf *c, uint32_t ahead, int64_t *until_us)
 {
 	int64_t until;
 
-	if (m->conns + ahead < conns_max(e, m, c, &until))
+	if (m->conns + ahead < eng_meter_conns_max(m, c, e->now, &until))
 		return true;
 	*until_us = MAX(*until_us, until);
 	return false;

@@ -471,6 +471,13 @@ struct mark {
 	enum eng_verb verb;
 };
 
+/* Who waits at a limit: all, and paths, with the sum of the times since which they are
+ * counted. */
+struct waits {
+	uint32_t n, npaths;
+	uint64_t since_us;
+};
+
 struct job {
 	struct ev_admin ev;
 	uint32_t cursor; /* next recipient slot, or link of the message */
@@ -533,6 +540,7 @@ struct eng {
 	uint32_t caps_at[CAP_LEVELS]; /* how many of each level */
 	uint32_t cap_dims;            /* that they look at */
 	struct eng_blocked cap_blocked[ENG_CAPS_MAX];
+	struct waits cap_waits[ENG_CAPS_MAX];
 	struct stand_kind stand_kinds[STAND_KINDS_MAX];
 	uint32_t nstand_kinds;
 	uint32_t stand_ids;   /* given so far */

@@ -143,19 +143,52 @@ list_enter(struct eng *e, uint32_t wi, enum waiter_list list)
 	il_push_tail(K_WAKE(e), list_of(e, (uint8_t)list), wi);
 }
 
+static void
+waits_change(struct waits *v, const struct waiter *w, bool more)
+{
+	bool is_path = w->kind == WAITER_PATH;
+
+	v->n += more ? 1 : UINT32_MAX;
+	if (!is_path)
+		return;
+	v->npaths += more ? 1 : UINT32_MAX;
+	v->since_us += more ? (uint64_t)w->since_us : -(uint64_t)w->since_us;
+}
+
+/* It waits, and is counted at its meter and its limit; or no more. Who was there
+ * when the policy changed is not its limit's, as its number may be another's. */
+static void
+waits_count(struct eng *e, const struct waiter *w, bool more)
+{
+	struct meter *m = eng_meter(e, w->meter);
+
+	waits_change(&m->waits, w, more);
+	if (w->generation == e->generation && m->cap != CAP_NONE)
+		waits_change(&e->cap_waits[m->cap], w, more);
+}
+
 void
 eng_waiter_count(struct eng *e, uint32_t wi, uint64_t rcpt_us)
 {
 	struct waiter *w = waiter_at(e, wi);
 	struct meter *m = eng_meter(e, w->meter);
-	uint64_t passed = (uint64_t)(e->now - w->since_us);
+	struct eng_blocked add = { .rcpt_us = rcpt_us };
 
-	w->since_us = e->now;
-	if (w->is_told || eng_meter_cap(e, m) == NULL)
-		return;
 	if (w->kind == WAITER_PATH)
-		e->cap_blocked[m->cap].path_us += passed;
-	e->cap_blocked[m->cap].rcpt_us += rcpt_us;
+		add.path_us = (uint64_t)(e->now - w->since_us);
+	if (w->is_told) {
+		w->since_us = e->now;
+		return;
+	}
+	waits_count(e, w, false);
+	w->since_us = e->now;
+	waits_count(e, w, true);
+	m->blocked.path_us += add.path_us;
+	m->blocked.rcpt_us += add.rcpt_us;
+	if (eng_meter_cap(e, m) == NULL)
+		return;
+	e->cap_blocked[m->cap].path_us += add.path_us;
+	e->cap_blocked[m->cap].rcpt_us += add.rcpt_us;
 }
 
 static void
@@ -167,10 +200,12 @@ waiter_free(struct eng *e, uint32_t wi)
 
 	eng_waiter_count(e, wi, 0);
 	list_leave(e, wi);
-	if (w->is_told)
+	if (w->is_told) {
 		il_remove(K_WAIT(e), &m->line[w->line].told, wi);
-	else
+	} else {
+		waits_count(e, w, false);
 		share_leave(e, wi);
+	}
 	m->line[w->line].npromised -= w->kind == WAITER_SESS;
 	*slot_of(e, w) = w->next;
 	pool_give(&e->waiters, wi);
@@ -301,6 +336,8 @@ line_enter(struct eng *e, enum waiter_kind kind, uint32_t index,
 	il_push_tail(K_WAIT(e),
 	    &((struct share *)pool_at(&e->shares, w->share))->waiters, wi);
 	eng_meter(e, r->meter)->line[r->line].n++;
+	w->generation = e->generation;
+	waits_count(e, w, true);
 }
 
 void
@@ -313,6 +350,7 @@ eng_wait(struct eng *e, enum waiter_kind kind, uint32_t index,
 	struct waiter *w;
 
 	e->totals.parks_total++;
+	m->blocked.refusals++;
 	if (m->cap != CAP_NONE)
 		e->cap_blocked[m->cap].refusals++;
 	if (wi != 0) {
@@ -338,6 +376,7 @@ tell(struct eng *e, struct line *ln, uint32_t wi)
 	struct waiter *w = waiter_at(e, wi);
 
 	eng_waiter_count(e, wi, 0);
+	waits_count(e, w, false);
 	share_turn(e, ln);
 	share_leave(e, wi);
 	w->is_told = true;

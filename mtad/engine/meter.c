@@ -95,6 +95,7 @@ eng_caps_begin(struct eng *e, const struct eng_policy *p)
 	}
 	memcpy(e->cap_since, since, p->ncaps * sizeof(since[0]));
 	memset(e->cap_blocked, 0, sizeof(e->cap_blocked));
+	memset(e->cap_waits, 0, sizeof(e->cap_waits));
 }
 
 const struct eng_limit_conf *

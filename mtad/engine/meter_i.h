@@ -63,6 +63,8 @@ struct meter {
 	bool has_entry; /* one stands in the books */
 	bool is_asking; /* in e->asking */
 	struct line line[LINES];
+	struct waits waits;
+	struct eng_blocked blocked;
 	struct timer timer;
 	struct link asking;
 };
@@ -93,7 +95,8 @@ struct waiter {
 	uint8_t list;   /* enum waiter_list it is in by `wake` */
 	uint32_t bytes; /* of the message that it wants to send */
 	int64_t told_us, since_us;
-	struct link link; /* of its share; once told, of its line */
+	uint64_t generation; /* of e, under which its limit counts it */
+	struct link link;    /* of its share; once told, of its line */
 	struct link wake;
 };
 enum waiter_list { LIST_NONE, LIST_WOKEN, LIST_ROUSED };
@@ -151,6 +154,27 @@ struct charge *eng_charge_add(struct eng *e, uint32_t *head, uint32_t meter);
 void eng_meter_timer(struct eng *e, uint32_t meter);
 /* A name for a site's value. */
 uint32_t eng_site_label(const struct eng *e, uint32_t val);
+
+/* ---- usage.c ---- */
+static inline int64_t
+eng_bucket_max(const struct eng_rate *r)
+{
+	return r->period_us * (int64_t)MAX(r->burst, UINT64_C(1));
+}
+/* What it would hold at that time. */
+int64_t eng_bucket_credit(const struct bucket *b, const struct eng_rate *r,
+    int64_t now_us);
+/* Sessions that it may have at once then; more from *until_us on, TIME_NEVER. */
+uint32_t eng_meter_conns_max(const struct meter *m,
+    const struct eng_limit_conf *c, int64_t now_us, int64_t *until_us);
+/* Of the parts in which a quota's window moves. */
+int64_t eng_quota_part_us(const struct eng_limit_conf *c);
+/* The day that a quota counts in, by the wall clock; and when one begins, in the
+ * engine's time. */
+int64_t eng_quota_day(const struct eng *e, const struct eng_limit_conf *c,
+    int64_t now_us);
+int64_t eng_quota_day_us(const struct eng *e, const struct eng_limit_conf *c,
+    int64_t day);
 
 /* ---- count.c ---- */
 void eng_meter_reset(struct eng *e, struct meter *m, int64_t since_us);

@@ -164,6 +164,17 @@ void core_check(const struct core *c);
 void core_view_status(struct core *c, struct buf *out);
 /* Young sources at their providers: where they stand, and why. */
 void core_view_warmup(struct core *c, struct buf *out);
+/* Limits on tuples: all with what waiting for them has cost, and up to n tuples
+ * in use from `cursor` on (0: the first); with a filter those that have it in the
+ * limit's name or in a value. */
+void core_view_limits(const struct core *c, struct slice filter,
+    uint64_t cursor, uint32_t n, struct buf *out);
+/* All tuples, row by row; val by dim, empty: not told apart. */
+struct eng_limit_row;
+void core_limit_rows(const struct core *c,
+    void (*row)(void *ctx, struct slice limit, const struct slice val[DIM_N],
+	const struct eng_limit_row *r),
+    void *ctx);
 /* Reactions that hold: up to n by id, from the first above `cursor` on. */
 void core_view_reactions(const struct core *c, uint64_t cursor, uint32_t n,
     struct buf *out);

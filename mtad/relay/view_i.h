@@ -21,6 +21,14 @@
 #define VIEW_METRIC_QUEUES 100u
 #define VIEW_METRIC_SOURCES 100u
 
+/* HELP and TYPE of a metric: a counter where its name ends like one. */
+void view_metric_head(struct buf *out, const char *name, const char *help);
+/* A label behind `before`; the value is escaped. */
+void view_label(struct buf *out, char before, const char *name,
+    struct slice value);
+/* Limits on tuples; view_limits.c. */
+void view_metrics_limits(const struct core *c, struct buf *out);
+
 /* "time": the moment of the answer. */
 void view_now(const struct core *c, struct jsonw *w);
 /* A moment twice: key is its wall-clock text, key_s the seconds until then

@@ -3,8 +3,9 @@
  *
  * Totals are exact. Single queues and sources appear for the top
  * VIEW_METRIC_QUEUES and VIEW_METRIC_SOURCES only, so the number of series is
- * bounded whatever the number of domains: 24 totals, 100 queues x 10 and 100
- * sources x 6 are under 2,000 with room for what the daemon adds.
+ * bounded whatever the number of domains: 24 totals, 100 queues x 10, 100
+ * sources x 6 and at most 128 limits x 4 (by their names, whatever the number of
+ * their tuples) are under 2,500 with room for what the daemon adds.
  *
  * Two queues may look alike in their labels (they differ in class, or one is
  * not resolved yet); a series must be there once, so such rows are added up.
@@ -50,8 +51,8 @@ is_counter(const char *name)
 	return slice_has_isuffix(slice_str(name), SL("_total"));
 }
 
-static void
-metric_head(struct buf *out, const char *name, const char *help)
+void
+view_metric_head(struct buf *out, const char *name, const char *help)
 {
 	buf_addf(out, "# HELP mtad_%s %s\n# TYPE mtad_%s %s\n", name, help,
 	    name, is_counter(name) ? "counter" : "gauge");
@@ -60,7 +61,7 @@ metric_head(struct buf *out, const char *name, const char *help)
 static void
 metric(struct buf *out, const char *name, const char *help, uint64_t v)
 {
-	metric_head(out, name, help);
+	view_metric_head(out, name, help);
 	buf_addf(out, "mtad_%s %llu\n", name, (unsigned long long)v);
 }
 
@@ -95,8 +96,8 @@ metrics_totals(const struct core *c, struct buf *out)
 /* ---- labels ----------------------------------------------------------------- */
 
 /* A label's value: backslash, quote and newline escaped, UTF-8 only. */
-static void
-label(struct buf *out, char before, const char *name, struct slice s)
+void
+view_label(struct buf *out, char before, const char *name, struct slice s)
 {
 	uint32_t code;
 	size_t n;
@@ -226,18 +227,18 @@ queue_line(const struct core *c, struct buf *out, const char *name,
 	const struct names *names = &c->names;
 
 	buf_addf(out, "mtad_%s", name);
-	label(out, '{', "domain", names_text(names, q->domain));
-	label(out, ',', "site", names_text(names, q->site_host));
-	label(out, ',', "pool", names_text(names, q->pool));
-	label(out, ',', "tenant", names_text(names, q->tenant));
-	label(out, ',', "campaign", names_text(names, q->campaign));
+	view_label(out, '{', "domain", names_text(names, q->domain));
+	view_label(out, ',', "site", names_text(names, q->site_host));
+	view_label(out, ',', "pool", names_text(names, q->pool));
+	view_label(out, ',', "tenant", names_text(names, q->tenant));
+	view_label(out, ',', "campaign", names_text(names, q->campaign));
 }
 
 static void
 queues_oldest(const struct core *c, struct buf *out,
     const struct eng_queue_row *rows, uint32_t n)
 {
-	metric_head(out, "queue_oldest_seconds",
+	view_metric_head(out, "queue_oldest_seconds",
 	    "Age of the oldest recipient.");
 	for (uint32_t i = 0; i < n; i++) {
 		if (rows[i].oldest_us == 0)
@@ -252,10 +253,12 @@ static void
 queues_why(const struct core *c, struct buf *out,
     const struct eng_queue_row *rows, uint32_t n)
 {
-	metric_head(out, "queue_waits", "1 with what the queue waits for.");
+	view_metric_head(out, "queue_waits",
+	    "1 with what the queue waits for.");
 	for (uint32_t i = 0; i < n; i++) {
 		queue_line(c, out, "queue_waits", &rows[i]);
-		label(out, ',', "why", slice_str(eng_why_name(rows[i].why)));
+		view_label(out, ',', "why",
+		    slice_str(eng_why_name(rows[i].why)));
 		buf_addz(out, "} 1\n");
 	}
 }
@@ -275,7 +278,7 @@ metrics_queues(struct core *c, struct buf *out)
 	for (size_t k = 0; k < ARRAY_LEN(queue_series); k++) {
 		const struct series *s = &queue_series[k];
 
-		metric_head(out, s->name, s->help);
+		view_metric_head(out, s->name, s->help);
 		for (uint32_t i = 0; i < n; i++) {
 			queue_line(c, out, s->name, &rows[i]);
 			buf_addf(out, "} %llu\n",
@@ -318,10 +321,10 @@ metrics_sources(struct core *c, struct buf *out)
 	for (size_t k = 0; k < ARRAY_LEN(source_series); k++) {
 		const struct series *s = &source_series[k];
 
-		metric_head(out, s->name, s->help);
+		view_metric_head(out, s->name, s->help);
 		for (uint32_t i = 0; i < n; i++) {
 			buf_addf(out, "mtad_%s", s->name);
-			label(out, '{', "source",
+			view_label(out, '{', "source",
 			    names_text(&c->names, rows[i].name));
 			buf_addf(out, "} %llu\n",
 			    (unsigned long long)series_get(s, &rows[i]));
@@ -333,11 +336,12 @@ metrics_sources(struct core *c, struct buf *out)
 void
 core_view_metrics(struct core *c, struct buf *out)
 {
-	metric_head(out, "info", "1 with the version of the daemon.");
+	view_metric_head(out, "info", "1 with the version of the daemon.");
 	buf_addz(out, "mtad_info");
-	label(out, '{', "version", slice_str(mta_version()));
+	view_label(out, '{', "version", slice_str(mta_version()));
 	buf_addz(out, "} 1\n");
 	metrics_totals(c, out);
 	metrics_queues(c, out);
 	metrics_sources(c, out);
+	view_metrics_limits(c, out);
 }

@@ -21,6 +21,7 @@ struct cap {
 struct row {
 	uint32_t cap, val[MET_VALS];
 	uint32_t conns;
+	bool is_said; /* the engine has told it in this round */
 	int64_t ramp_us;
 	/* Owed, in microseconds x count: transactions, recipients, sessions,
 	 * bytes. */
@@ -85,6 +86,12 @@ static const enum eng_dim dim_of[MET_VALS] = {
 	[MET_PROVIDER] = DIM_PROVIDER,
 	[MET_HOST] = DIM_HOST,
 };
+
+enum eng_dim
+met_dim(enum met_val v)
+{
+	return dim_of[v];
+}
 
 /* The number at the end of a name. */
 static uint32_t
@@ -164,8 +171,10 @@ provider_cap(struct text *t, const struct conf_provider *p,
 static void
 text_of(const struct conf *c, struct text *t)
 {
-	static const char *const total[] = { "all to v0", "all to v1" };
-	static const char *const each[] = { "each to v0", "each to v1" };
+	/* As the daemon calls them. */
+	static const char *const total[] = { "provider v0", "provider v1" };
+	static const char *const each[] = { "provider v0, each source",
+		"provider v1, each source" };
 
 	t->n = 0;
 	ASSERT(c->ncaps <= CAPS);
@@ -568,4 +577,58 @@ met_crash(struct meters *m)
 	while (m->nflights != 0)
 		flight_end(m, m->nflights - 1, false);
 	forget_large(m);
+}
+
+/* ---- what the engine says -------------------------------------------------------------- */
+
+/* Mail that names no pool has the default one, which is not known here. */
+static bool
+is_comparable(const struct cap *k)
+{
+	return k->is_sure && !k->speaks[MET_POOL] &&
+	    k->where[MET_POOL] == MET_NONE;
+}
+
+static void
+differs(const struct meters *m, const struct row *r, uint64_t said)
+{
+	struct slice name = m->caps[r->cap].c.name;
+
+	check_fail("a limit counts what there is", 0,
+	    "limit %.*s says that %llu count|there are %u", SLF(name),
+	    (unsigned long long)said, r->conns);
+}
+
+void
+met_said(struct meters *m, struct slice limit, const uint32_t val[MET_VALS],
+    uint64_t conns)
+{
+	uint32_t i = 0;
+	struct row *r;
+
+	while (i < m->ncaps && !slice_eq(m->caps[i].c.name, limit))
+		i++;
+	if (i == m->ncaps || !is_comparable(&m->caps[i]))
+		return;
+	for (int v = 0; v < MET_VALS; v++)
+		if (m->caps[i].speaks[v] && val[v] == MET_UNKNOWN)
+			return;
+	r = row_get(m, i, val);
+	if (r->conns != conns)
+		differs(m, r, conns);
+	r->is_said = true;
+}
+
+void
+met_all_said(struct meters *m)
+{
+	for (uint32_t i = 0; i < m->nrows; i++) {
+		struct row *r = &m->rows[i];
+
+		if (is_comparable(&m->caps[r->cap]) && r->conns != 0 &&
+		    !r->is_said)
+			differs(m, r, 0);
+		m->marks->n[MARK_tuple_compared] += r->is_said && r->conns != 0;
+		r->is_said = false;
+	}
 }

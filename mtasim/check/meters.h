@@ -54,6 +54,13 @@ void met_result(struct meters *m, struct handle session, struct handle txn,
     bool is_unsent);
 /* What it had not given back was not sent. */
 void met_closed(struct meters *m, struct handle session);
+/* The dim of the engine's that it is. */
+enum eng_dim met_dim(enum met_val v);
+/* An engine says how many sessions (or transactions) a tuple of a limit has now:
+ * MET_NONE where it is not told apart. Then, that it has told all. */
+void met_said(struct meters *m, struct slice limit,
+    const uint32_t val[MET_VALS], uint64_t conns);
+void met_all_said(struct meters *m);
 /* All sessions are gone, and what they had may have been sent. */
 void met_crash(struct meters *m);
 

@@ -468,6 +468,7 @@ host_audit(struct sim *s)
 	if (!h->is_up)
 		return;
 	core_check(h->core);
+	host_meters_audit(s, h->core);
 	core_totals(h->core, &t);
 	led_sums(s->ledger, &sums);
 	/* What it was to send when it began to stop, the spool remembers: the

@@ -50,20 +50,6 @@ tls_pause(const struct sim *s)
 }
 
 static void
-meters_opened(struct sim *s, const struct core_open *o, uint32_t site,
-    uint32_t host)
-{
-	uint32_t source = number_of(o->source_name);
-	struct met_who w = { .val = { [MET_SOURCE] = source,
-				 [MET_NETBLOCK] = plan_netblock(source),
-				 [MET_SITE] = site,
-				 [MET_HOST] = site * SIM_HOSTS + host,
-				 [MET_PROVIDER] = plan_provider(site) } };
-
-	met_opened(s->meters, o->session, &w, s->now_us, sim_wall(s));
-}
-
-static void
 op_open(void *ctx, const struct core_open *o)
 {
 	struct host *h = ctx;
@@ -83,7 +69,7 @@ op_open(void *ctx, const struct core_open *o)
 	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);
-	meters_opened(h->s, o, site, number);
+	host_meters_opened(h->s, o, site, number);
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -97,27 +83,6 @@ op_open(void *ctx, const struct core_open *o)
 	to_out(h, &p->post);
 }
 
-static uint32_t
-known(uint32_t number)
-{
-	return number == 3 ? MET_UNKNOWN : number;
-}
-
-static void
-meters_assigned(struct sim *s, const struct job *j)
-{
-	struct led_flow f = { 3, 3, 3, true, 0, 0 };
-	struct met_who w = { .nrcpts = j->n };
-
-	led_flow(s->ledger, &j->id, &f);
-	w.val[MET_TENANT] = known(f.tenant);
-	w.val[MET_CAMPAIGN] = known(f.campaign);
-	w.val[MET_POOL] = known(f.pool);
-	w.val[MET_SENDER] = f.is_null ? MET_NONE : f.sender;
-	w.bytes = f.bytes;
-	met_assigned(s->meters, j->session, j->txn, &w, s->now_us, sim_wall(s));
-}
-
 static void
 op_assign(void *ctx, struct job *j)
 {
@@ -129,7 +94,7 @@ op_assign(void *ctx, struct job *j)
 	sim_trace(h->s, &j->id, sizeof(j->id));
 	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
-	meters_assigned(h->s, j);
+	host_meters_assigned(h->s, j);
 	wrm_assigned(h->s->warms, j->session.index,
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));

@@ -227,6 +227,13 @@ void outbound_session_free(struct host *h, struct handle session);
 void outbound_crash(struct host *h);
 /* Transactions under way may end; at once: none may. */
 void outbound_stop(struct host *h, bool now);
+/* host_meters.c */
+void host_meters_opened(struct sim *s, const struct core_open *o, uint32_t site,
+    uint32_t host);
+void host_meters_assigned(struct sim *s, const struct job *j);
+/* What the daemon says that its limits count, and what they should. */
+void host_meters_audit(struct sim *s, struct core *core);
+
 /* host_core.c */
 extern const struct core_ops host_core_ops;
 void core_turn(void *arg);

@@ -340,8 +340,8 @@ write_steady(struct sim *s, struct buf *b)
 	struct plan *p = &s->plan;
 
 	if (p->steady_rate == 0) {
-		p->steady_rate = pick(s, 10, 60);
-		p->steady_burst = pick(s, 5, 40);
+		p->steady_rate = pick(s, 8, 30);
+		p->steady_burst = pick(s, 10, 60);
 	}
 	buf_addf(b, "  n: { per: source, rate: %u/10s, burst: %u, ",
 	    p->steady_rate, p->steady_burst);

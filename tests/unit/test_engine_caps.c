@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/engine.h"
+#include "engine/usage.h"
 
 #define SESSIONS 400
 #define MSGS 20000
@@ -768,10 +769,91 @@ a_new_policy_changes_no_count(void **state)
 	world_free(&w);
 }
 
+/* The row of a tenant; there is one. */
+static struct eng_limit_row
+row_of(const struct world *w, uint32_t cap, uint32_t tenant)
+{
+	struct eng_limit_row v[16], found = { 0 };
+	uint32_t at = 0, n, times = 0;
+
+	do {
+		n = eng_limit_rows(w->e, &at, 3, w->now, v, 2);
+		assert_in_range(n, 0, 2);
+		for (uint32_t i = 0; i < n; i++)
+			if (v[i].name == CAP(cap) &&
+			    v[i].val[DIM_TENANT] == tenant) {
+				found = v[i];
+				times++;
+			}
+	} while (at != 0);
+	assert_int_equal(times, 1);
+	return found;
+}
+
+static void
+what_is_used_and_who_waits_can_be_seen(void **state)
+{
+	struct world w;
+	struct eng_limit_sum sum[ENG_CAPS_MAX];
+	struct eng_limit_conf *c;
+	struct eng_limit_row r;
+	uint32_t at = 0;
+
+	(void)state;
+	world_new(&w, 2);
+	c = cap(&w, 1u << DIM_TENANT);
+	c->where[DIM_TENANT] = TENANT(1);
+	c->msgs = (struct eng_rate){ 1, 5, 60 * US_PER_S };
+	c->bytes = (struct eng_rate){ 1024, 1u << 20, US_PER_S };
+	c = cap(&w, 1u << DIM_TENANT);
+	c->where[DIM_TENANT] = TENANT(2);
+	c->quota = 8;
+	c->quota_us = HOUR_US;
+	start(&w);
+	assert_int_equal(eng_limit_rows(w.e, &at, 100, w.now, &r, 1), 0);
+	for (uint32_t i = 0; i < 20; i++)
+		send_big(&w, 1, i % 2, 1, 50 * 1024);
+	for (uint32_t i = 0; i < 3; i++)
+		send(&w, 2, 0);
+	run(&w, 10 * US_PER_S);
+	r = row_of(&w, 0, TENANT(1));
+	assert_int_equal(r.cap, 0);
+	assert_int_equal(r.msgs.most, 5);
+	assert_int_equal(r.msgs.now, 5);
+	assert_true(r.is_shut && r.waiting >= 1 && r.blocked.refusals >= 1);
+	assert_in_range(r.until_us - w.now, 49 * US_PER_S, 51 * US_PER_S);
+	/* 250 KiB, of which ten have been made good. */
+	assert_in_range(r.bytes.now, 239 * 1024, 243 * 1024);
+	assert_int_equal(r.quota.most, 0);
+	assert_int_equal(r.conns.most, 0);
+	r = row_of(&w, 1, TENANT(2));
+	assert_int_equal(r.quota.now, 3);
+	assert_int_equal(r.quota.most, 8);
+	assert_true(!r.is_shut && r.until_us == 0 && r.waiting == 0);
+	assert_int_equal(eng_limit_sums(w.e, w.now, sum), 2);
+	assert_true(sum[0].waiting >= 1 && sum[0].blocked.rcpt_us != 0);
+	assert_int_equal(sum[1].waiting, 0);
+	for (uint32_t i = 0; i < 6; i++)
+		send(&w, 2, 0);
+	run(&w, 60 * US_PER_S);
+	r = row_of(&w, 1, TENANT(2));
+	assert_true(r.is_shut && r.quota.now == 8 && r.waiting == 1);
+	assert_in_range(r.until_us - w.now, 58 * 60 * US_PER_S, HOUR_US);
+	/* Looking on does not need a step. */
+	w.now += 2 * HOUR_US;
+	assert_int_equal(row_of(&w, 1, TENANT(2)).quota.now, 0);
+	w.now -= 2 * HOUR_US;
+	run(&w, 3 * HOUR_US);
+	assert_int_equal(eng_limit_sums(w.e, w.now, sum), 2);
+	assert_true(sum[0].waiting == 0 && sum[1].waiting == 0);
+	world_free(&w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_used_and_who_waits_can_be_seen),
 		cmocka_unit_test(a_rate_is_shared_by_all_sites_of_a_provider),
 		cmocka_unit_test(a_tight_limit_is_not_polled),
 		cmocka_unit_test(all_limits_must_agree),

@@ -272,6 +272,41 @@ warm_up_is_a_table(void **state)
 }
 
 static void
+limits_are_listed_tuple_by_tuple(void **state)
+{
+	struct server *s = *state;
+
+	s->pages[0] =
+	    "{\"limits\":[{\"limit\":\"gmail\",\"waiting\":3,"
+	    "\"refusals\":70,\"blocked_path_s\":61.5,"
+	    "\"blocked_recipient_s\":7200}],\"tuples\":[{\"limit\":"
+	    "\"gmail\",\"tuple\":{\"source\":\"a\\u0007\",\"site\":"
+	    "\"mx.example\"},\"connections\":{\"now\":10,\"most\":10},"
+	    "\"quota\":{\"now\":4,\"most\":9},\"is_shut\":true,"
+	    "\"until_s\":30,\"waiting\":2,\"refusals\":5,"
+	    "\"blocked_path_s\":60}],\"cursor\":40}";
+	s->pages[1] = "{\"limits\":[],\"tuples\":[{\"limit\":\"x\","
+		      "\"tuple\":{},\"is_shut\":false,\"waiting\":0,"
+		      "\"refusals\":0,\"blocked_path_s\":0}],"
+		      "\"cursor\":null}";
+	s->npages = 2;
+	assert_int_equal(run(s, verb_limits, "limits|gm"), 0);
+	assert_string_equal(s->request,
+	    "GET /v1/limits n=99 name=gm cursor=40");
+	has(s->out, "gmail        3       70");
+	has(s->out,
+	    "gmail  source a\\x07, site mx.example  connections 10/10, quota "
+	    "4/9        2  shut   30s        5");
+	has(s->out, "x      all ");
+	s->asked = 0;
+	assert_int_equal(run(s, verb_limits, "limits|--limit|1|--json"), 0);
+	assert_string_equal(s->request, "GET /v1/limits n=1");
+	has(s->out, "\"cursor\":40");
+	assert_int_equal(run(s, verb_limits, "limits|a|b"), 2);
+	assert_int_equal(run(s, verb_limits, "limits|--limit|0"), 2);
+}
+
+static void
 reactions_are_listed_and_ended(void **state)
 {
 	struct server *s = *state;
@@ -532,6 +567,7 @@ main(void)
 		SERVED(queues_are_a_table_with_columns_in_line),
 		SERVED(sources_are_a_table_too),
 		SERVED(warm_up_is_a_table),
+		SERVED(limits_are_listed_tuple_by_tuple),
 		SERVED(reactions_are_listed_and_ended),
 		SERVED(what_the_daemon_refuses_is_said_and_exit_1),
 		SERVED(a_daemon_that_is_not_there_is_exit_3),

@@ -146,7 +146,10 @@ set_up(void **state)
 	    "listen: { in: { bind: 127.0.0.1:2525 } }\n"
 	    "source: { a: { address: 127.0.0.10, ehlo: a.example },\n"
 	    "          b: { address: 127.0.0.11 } }\n"
-	    "pool: { default: { sources: [a, b] } }\n";
+	    "pool: { default: { sources: [a, b] } }\n"
+	    "limit: { tight: { per: source, connections: 1,\n"
+	    "                  where: { site: mx.tight.example } },\n"
+	    "         each: { per: tenant, rate: 100/s, burst: 99 } }\n";
 	struct conf_errors errs = { .report = report };
 	struct house *st = mem_get(sizeof(*st));
 
@@ -626,6 +629,61 @@ is_series(struct slice line)
 	return line.n > 0 && line.p[0] != '#';
 }
 
+static json_t *
+limits(struct house *st, const char *filter, uint64_t cursor, uint32_t n)
+{
+	struct buf out;
+
+	buf_init(&out, OUT_MAX);
+	core_view_limits(st->core, slice_str(filter), cursor, n, &out);
+	return parse(&out);
+}
+
+static void
+limits_are_shown_tuple_by_tuple(void **state)
+{
+	struct house *st = *state;
+	const json_t *rows, *row;
+	json_t *root;
+	struct buf out;
+
+	root = limits(st, "", 0, 10);
+	assert_int_equal(json_array_size(json_object_get(root, "limits")), 2);
+	assert_int_equal(json_array_size(json_object_get(root, "tuples")), 0);
+	assert_true(json_is_null(json_object_get(root, "cursor")));
+	json_decref(root);
+	for (int i = 0; i < 3; i++)
+		submit(st, "tight.example", "acme", 5);
+	resolve(st, "mx.tight.example");
+	root = limits(st, "TIGHT", 0, 1);
+	assert_int_equal(json_array_size(json_object_get(root, "limits")), 1);
+	rows = json_object_get(root, "tuples");
+	assert_int_equal(json_array_size(rows), 1);
+	row = json_array_get(rows, 0);
+	assert_string_equal(text(row, "limit"), "tight");
+	assert_string_equal(text(json_object_get(row, "tuple"), "source"), "a");
+	row = json_object_get(row, "connections");
+	assert_int_equal(number(row, "now"), 1);
+	assert_int_equal(number(row, "most"), 1);
+	row = json_array_get(rows, 0);
+	assert_true(json_is_true(json_object_get(row, "is_shut")));
+	/* Until a connection goes. */
+	assert_true(json_is_null(json_object_get(row, "until")));
+	assert_true(number(row, "refusals") >= 0);
+	json_decref(root);
+	root = limits(st, "nothing of that kind", 0, 10);
+	assert_int_equal(json_array_size(json_object_get(root, "limits")), 0);
+	assert_int_equal(json_array_size(json_object_get(root, "tuples")), 0);
+	json_decref(root);
+	metrics(st, &out);
+	buf_addc(&out, '\0');
+	assert_non_null(
+	    strstr(out.p, "\nmtad_limit_waiting{limit=\"each\"} 0\n"));
+	assert_non_null(strstr(out.p,
+	    "# TYPE mtad_limit_blocked_path_seconds_total counter\n"));
+	buf_free(&out);
+}
+
 static void
 metrics_have_help_and_type_and_appear_once(void **state)
 {
@@ -718,6 +776,7 @@ main(void)
 		STAGED(a_message_is_explained_gate_by_gate),
 		STAGED(a_gate_of_sources_counts_those_that_pass),
 		STAGED(what_nobody_knows_is_not_explained),
+		STAGED(limits_are_shown_tuple_by_tuple),
 		STAGED(metrics_have_help_and_type_and_appear_once),
 		STAGED(series_stay_under_their_ceiling),
 		STAGED(labels_are_escaped),

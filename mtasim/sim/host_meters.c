@@ -1,0 +1,118 @@
+/*
+ * sim/host_meters.c - the daemon's limits on tuples: what leaves is told to the
+ * referee, and what the daemon says that its limits count is compared with what
+ * the referee has counted.
+ */
+#include <stdio.h>
+
+#include "engine/usage.h"
+#include "sim/host_i.h"
+
+static uint32_t
+number_of(struct slice name)
+{
+	return name.n == 2 ? (uint32_t)(name.p[1] - '0') : MET_UNKNOWN;
+}
+
+void
+host_meters_opened(struct sim *s, const struct core_open *o, uint32_t site,
+    uint32_t host)
+{
+	uint32_t source = number_of(o->source_name);
+	struct met_who w = { .val = { [MET_SOURCE] = source,
+				 [MET_NETBLOCK] = plan_netblock(source),
+				 [MET_SITE] = site,
+				 [MET_HOST] = site * SIM_HOSTS + host,
+				 [MET_PROVIDER] = plan_provider(site) } };
+
+	met_opened(s->meters, o->session, &w, s->now_us, sim_wall(s));
+}
+
+/* The ledger takes no name for the fourth. */
+static uint32_t
+known(uint32_t number)
+{
+	return number == 3 ? MET_UNKNOWN : number;
+}
+
+void
+host_meters_assigned(struct sim *s, const struct job *j)
+{
+	struct led_flow f = { 3, 3, 3, true, 0, 0 };
+	struct met_who w = { .nrcpts = j->n };
+
+	led_flow(s->ledger, &j->id, &f);
+	w.val[MET_TENANT] = known(f.tenant);
+	w.val[MET_CAMPAIGN] = known(f.campaign);
+	w.val[MET_POOL] = known(f.pool);
+	w.val[MET_SENDER] = f.is_null ? MET_NONE : f.sender;
+	w.bytes = f.bytes;
+	met_assigned(s->meters, j->session, j->txn, &w, s->now_us, sim_wall(s));
+}
+
+/* ---- what the daemon says ------------------------------------------------------ */
+
+/* "d1.g3.example", or a host of that site. */
+static bool
+place(struct slice name, unsigned *number, unsigned *site)
+{
+	char text[64];
+
+	slice_copy(name, text, sizeof(text));
+	return sscanf(text, "%*[a-z]%u.g%u.example", number, site) == 2;
+}
+
+/* UINT32_MAX: what the referee has no number for. */
+static uint32_t
+value(enum met_val v, struct slice name)
+{
+	unsigned number = 0, site = 0, block;
+	struct ip ip;
+	char text[64];
+
+	switch (v) {
+	case MET_TENANT:
+	case MET_CAMPAIGN:
+	case MET_POOL:
+		return known(number_of(name));
+	case MET_SENDER:
+		return place(name, &number, &site) ?
+		    site * SIM_DOMAINS + number :
+		    MET_UNKNOWN;
+	case MET_SITE:
+		return place(name, &number, &site) ? site : MET_UNKNOWN;
+	case MET_NETBLOCK:
+		slice_copy(name, text, sizeof(text));
+		return sscanf(text, "10.0.%u.0/24", &block) == 1 ? block :
+								   MET_UNKNOWN;
+	case MET_HOST:
+		return ip_parse(name, &ip) == 0 &&
+			peer_of_ip(&ip, &site, &number) ?
+		    site * SIM_HOSTS + number :
+		    MET_UNKNOWN;
+	default:
+		return number_of(name);
+	}
+}
+
+static void
+on_row(void *ctx, struct slice limit, const struct slice name[DIM_N],
+    const struct eng_limit_row *r)
+{
+	struct sim *s = ctx;
+	uint32_t val[MET_VALS];
+
+	for (int v = 0; v < MET_VALS; v++) {
+		struct slice n = name[met_dim((enum met_val)v)];
+
+		val[v] = n.n ? value((enum met_val)v, n) : MET_NONE;
+	}
+	met_said(s->meters, limit, val, r->conns.now);
+}
+
+void
+host_meters_audit(struct sim *s, struct core *core)
+{
+	core_limit_rows(core, on_row, s);
+	met_all_said(s->meters);
+}
