@@ -171,6 +171,37 @@ check_sess(const struct eng *e, const struct sess *x)
 	ASSERT((x->lane != 0) == (x->state == SESS_OPENING));
 }
 
+/* Transactions that a rate has room for now. */
+static int64_t
+room_of(const struct eng *e, const struct bucket *b, const struct eng_rate *r)
+{
+	int64_t max = r->period_us * (int64_t)MAX(r->burst, UINT64_C(1));
+	int64_t passed = e->now - b->at_us, count = (int64_t)r->count;
+
+	if (passed > (max - b->credit) / count)
+		return max / r->period_us;
+	return MAX(b->credit + passed * count, 0) / r->period_us;
+}
+
+/* What is free while somebody stands in line has been kept for somebody: where
+ * nothing but a rate refuses, it can be told from outside. */
+static void
+check_free(const struct eng *e, const struct meter *m)
+{
+	const struct eng_limit_conf *c;
+	const struct line *ln = &m->line[LINE_SEND];
+
+	if (ln->n == 0 || ln->rest_until_us > e->now || e->conf_waiter != 0 ||
+	    e->is_disk_full || m->generation != e->generation ||
+	    m->cap == CAP_NONE)
+		return;
+	c = &e->policy->caps[m->cap];
+	if (c->msgs.count == 0 || c->conns_max != 0 || c->ramp.count != 0 ||
+	    (c->rcpts.count | c->bytes.count | c->quota) != 0)
+		return;
+	ASSERT(room_of(e, &m->msgs, &c->msgs) <= (int64_t)ln->told.n);
+}
+
 /* Who waits for a limit is woken by it: at a time, by what is given back, or by
  * word that its entry is durable. What is promised or held is held by somebody. */
 static void
@@ -189,6 +220,18 @@ check_meter(const struct eng *e, const struct meter *m, uint32_t waiters)
 		ASSERT(ln->told.n == 0 || heap_has(&m->timer.node));
 	}
 	ASSERT(m->nrefs != 0 || heap_has(&m->timer.node));
+	check_free(e, m);
+}
+
+/* Who was told looks in the same step; only a session has it for longer. */
+static void
+check_waiter(const struct eng *e, const struct waiter *w)
+{
+	ASSERT(w->is_told || w->list == LIST_NONE);
+	ASSERT(!w->is_told || w->list != LIST_NONE || w->kind == WAITER_SESS);
+	ASSERT(w->kind != WAITER_SESS ||
+	    ((const struct sess *)pool_at(&e->sessions, w->index))->state ==
+		SESS_OPENING);
 }
 
 static void
@@ -197,9 +240,12 @@ check_meters(const struct eng *e)
 	uint32_t *n = mem_get(((size_t)e->meters.next_new + 1) * sizeof(*n));
 
 	for (uint32_t i = 1; i < e->waiters.next_new; i++)
-		if (pool_is_live(&e->waiters, i))
-			n[((const struct waiter *)pool_at(&e->waiters, i))
-				->meter]++;
+		if (pool_is_live(&e->waiters, i)) {
+			const struct waiter *w = pool_at(&e->waiters, i);
+
+			check_waiter(e, w);
+			n[w->meter]++;
+		}
 	for (uint32_t i = 1; i < e->meters.next_new; i++)
 		if (pool_is_live(&e->meters, i))
 			check_meter(e, eng_meter(e, i), n[i]);

@@ -687,7 +687,7 @@ eng_caps_allow(struct eng *e, const struct asker *a, enum line_kind line,
 
 /* ---- what was kept is used --------------------------------------------------------- */
 
-/* What was kept for it is used. *meter, unless NULL: where, held. */
+/* What was kept for it is used. *meter: where, held. */
 static void
 take(struct eng *e, uint32_t *waiter, enum line_kind line, uint32_t *meter)
 {
@@ -699,10 +699,8 @@ take(struct eng *e, uint32_t *waiter, enum line_kind line, uint32_t *meter)
 	if (w->line != line)
 		return;
 	eng_meter(e, w->meter)->line[line].unused = 0;
-	if (meter != NULL) {
-		*meter = w->meter;
-		eng_meter(e, w->meter)->nrefs++;
-	}
+	*meter = w->meter;
+	eng_meter(e, w->meter)->nrefs++;
 	waiter_free(e, *waiter);
 }
 
@@ -714,9 +712,10 @@ eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line,
 	struct queue *q = pool_at(&e->queues, a->queue);
 	struct lane *l = pool_at(&e->lanes, a->lane);
 
-	take(e, &p->waiter, line, g != NULL ? &g->path : NULL);
-	take(e, &q->waiter, line, g != NULL ? &g->queue : NULL);
-	take(e, &l->waiter, line, NULL);
+	g->line = (uint8_t)line;
+	take(e, &p->waiter, line, &g->path);
+	take(e, &q->waiter, line, &g->queue);
+	take(e, &l->waiter, line, &g->lane);
 }
 
 static void
@@ -751,21 +750,29 @@ queue_again(struct eng *e, const struct asker *a, uint32_t meter)
 	queue_park(e, a->queue, meter);
 }
 
+/* It may have gone another way than it was told of: then the unit is the next
+ * one's. */
+static void
+told_end(struct eng *e, uint32_t meter)
+{
+	if (meter == 0)
+		return;
+	eng_meter_run(e, meter);
+	eng_meter_drop(e, meter);
+}
+
 void
 eng_caps_again(struct eng *e, const struct asker *a, const struct again *g)
 {
 	const struct queue *q = pool_at(&e->queues, a->queue);
 
-	if (g->path != 0) {
+	if (g->path != 0 && g->line == LINE_SEND)
 		path_again(e, a, g->path);
-		eng_meter_run(e, g->path);
-		eng_meter_drop(e, g->path);
-	}
-	if (g->queue != 0) {
+	if (g->queue != 0 && g->line == LINE_SEND)
 		queue_again(e, a, g->queue);
-		eng_meter_run(e, g->queue);
-		eng_meter_drop(e, g->queue);
-	}
+	told_end(e, g->path);
+	told_end(e, g->queue);
+	told_end(e, g->lane);
 	if (q->fifo.n != 0 && q->park == 0)
 		eng_queue_stands_aside(e, a->queue, 0);
 }

@@ -223,10 +223,11 @@ void eng_meter_run(struct eng *e, uint32_t meter);
 /* Those whose turn it is; and when all have looked, what they did not need. */
 void eng_woken_run(struct eng *e);
 void eng_roused_run(struct eng *e);
-/* What was kept for these is used. *g, unless NULL: where; then comes
+/* What was kept for these is used, *g: where. When it has been spent comes
  * eng_caps_again: who has more to send stands in line again, unasked. */
 struct again {
-	uint32_t path, queue; /* meters, held; 0 = none */
+	uint32_t path, queue, lane; /* meters, held; 0 = none */
+	uint8_t line;
 };
 void eng_caps_take(struct eng *e, const struct asker *a, enum line_kind line,
     struct again *g);

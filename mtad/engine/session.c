@@ -245,7 +245,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	bool is_young = eng_path_is_young(e, p);
 	struct queue *q = pool_at(&e->queues, qi);
 	struct sess *x = pool_at(&e->sessions, si);
-	struct again g = { 0, 0 };
+	struct again g = { .line = LINE_SEND };
 	struct asker a;
 	struct txn *t;
 

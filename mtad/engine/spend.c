@@ -166,13 +166,14 @@ promise(struct eng *e, void *ctx, uint32_t meter)
 void
 eng_caps_open(struct eng *e, const struct asker *a, uint32_t sess)
 {
-	struct again g = { 0, 0 };
+	struct again o = { .line = LINE_OPEN }, g = { .line = LINE_SEND };
 
-	eng_caps_take(e, a, LINE_OPEN, NULL);
+	eng_caps_take(e, a, LINE_OPEN, &o);
 	eng_caps_take(e, a, LINE_SEND, &g);
 	each_meter(e, a, open_spend, NULL);
 	eng_caps_hold(e, a, sess);
 	each_meter(e, a, promise, &sess);
+	eng_caps_again(e, a, &o);
 	eng_caps_again(e, a, &g);
 }
 
