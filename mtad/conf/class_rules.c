@@ -11,12 +11,20 @@
  *	    kind: unknown_user
  *	    scope: recipient             else by the kind
  *	    hard: true                   else by the code
+ *	    points: 300                  words may outweigh it
+ *	words: words.yml                 or none, or the table itself:
+ *	  verdicts: [{category: InvalidRecipient, kind: unknown_user}]
+ *	  start: {InvalidRecipient: 20}
+ *	  points: {mailbox: {InvalidRecipient: 60, unknown_user: 40}}
  *
  * Every mistake of a file is complained about; a rule that has one is left out.
  */
+#include <limits.h>
 #include <stdio.h>
 
 #include "conf/classify_i.h"
+
+#define WORDS_MAX 100000u
 
 struct reader {
 	struct classifier *k;
@@ -27,6 +35,9 @@ struct reader {
 	struct slice providers[CLASS_LIST_MAX];
 	char what[CONF_WHAT_MAX]; /* "rules[3].code" */
 	bool has_category, has_kind, has_scope;
+	bool is_verdict;      /* the rule is one of a table of words */
+	bool is_file;         /* not in memory: it may name another */
+	char words[PATH_MAX]; /* the file of words that it names */
 };
 
 static void
@@ -206,6 +217,18 @@ take_hard(struct reader *r, const struct yaml_node *v)
 	return yes || slice_eq(v->text, SL("false"));
 }
 
+static bool
+take_points(struct reader *r, const struct yaml_node *v)
+{
+	uint64_t n;
+
+	if (slice_u64(v->text, CLASS_POINTS_MAX, &n) != 0)
+		return false;
+	r->rule->points = (int32_t)n;
+	r->rule->is_guess = true;
+	return true;
+}
+
 /* ---- patterns ------------------------------------------------------------ */
 
 static pcre2_compile_context *
@@ -325,32 +348,34 @@ class_rule_add(struct classifier *k, const struct class_rule *rule)
 static const struct key {
 	const char *name, *expected;
 	bool (*take)(struct reader *r, const struct yaml_node *v);
-	bool may_be_list;
+	bool may_be_list, is_of_verdict;
 } keys[] = {
 	{ "code", "a code such as 550, 4xx or 500-559 (64 at most)", take_code,
-	    true },
+	    true, true },
 	{ "enhanced",
 	    "an enhanced code such as 5.1.1, x.1.x, 5.7.500-699, or "
 	    "none (64 at most)",
-	    take_enh, true },
+	    take_enh, true, false },
 	{ "text", "a pattern of 1 to 2048 bytes (1024 at most)", take_text,
-	    true },
+	    true, false },
 	{ "provider", "a provider or pattern such as *google* (64 at most)",
-	    take_provider, true },
+	    take_provider, true, false },
 	{ "stage", "a stage such as connect, ehlo, mail, rcpt, data or eom",
-	    take_stage, true },
+	    take_stage, true, false },
 	{ "category", "a category such as InvalidRecipient", take_category,
-	    false },
-	{ "kind", "a kind such as unknown_user", take_kind, false },
-	{ "scope", "a scope such as recipient", take_scope, false },
-	{ "hard", "true or false", take_hard, false },
+	    false, true },
+	{ "kind", "a kind such as unknown_user", take_kind, false, true },
+	{ "scope", "a scope such as recipient", take_scope, false, true },
+	{ "hard", "true or false", take_hard, false, true },
+	{ "points", "points from 0 to 10000", take_points, false, false },
 };
 
 static const struct key *
-key_find(struct slice name)
+key_find(struct slice name, bool is_verdict)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (slice_eq(name, slice_str(keys[i].name)))
+		if (slice_eq(name, slice_str(keys[i].name)) &&
+		    (keys[i].is_of_verdict || !is_verdict))
 			return &keys[i];
 	return NULL;
 }
@@ -397,59 +422,240 @@ rule_keep(struct reader *r)
 
 /* The keys of a rule, each in its place. */
 static void
-rule_walk(struct reader *r, const struct yaml_node *node, uint32_t i)
+rule_walk(struct reader *r, const struct yaml_node *node, const char *list,
+    uint32_t i)
 {
 	for (uint32_t j = 0; j < node->n; j++) {
-		const struct key *key = key_find(node->keys[j]);
+		const struct key *key = key_find(node->keys[j], r->is_verdict);
 		struct place at = { node->key_lines[j], node->key_columns[j] };
-		int n = snprintf(r->what, sizeof(r->what), "rules[%u]", i + 1);
+		int n =
+		    snprintf(r->what, sizeof(r->what), "%s[%u]", list, i + 1);
 
 		option_path_add(r->what, (size_t)n, node->keys[j]);
 		if (key != NULL)
 			take_value(r, key, node->items[j]);
 		else
 			complain(r->c, at, r->what,
-			    "code, enhanced, text, provider, stage, category, "
-			    "kind, scope or hard",
+			    r->is_verdict ?
+				"code, category, kind, scope or hard" :
+				"code, enhanced, text, provider, stage, "
+				"category, kind, scope, hard or points",
 			    node->keys[j]);
 	}
-	snprintf(r->what, sizeof(r->what), "rules[%u]", i + 1);
+	snprintf(r->what, sizeof(r->what), "%s[%u]", list, i + 1);
 }
 
-static void
-rule_read(struct reader *r, const struct yaml_node *node, uint32_t i)
+/* Reads a rule, or a verdict, into *rule; false when it is none. */
+static bool
+rule_read(struct reader *r, const struct yaml_node *node, const char *list,
+    uint32_t i, struct class_rule *rule)
 {
-	struct classifier *k = r->k;
-	struct class_rule rule = { .file = k->nfiles,
+	*rule = (struct class_rule){ .file = r->k->nfiles,
 		.line = node->line,
-		.atom = k->natoms };
-
-	r->rule = &rule;
+		.atom = r->k->natoms };
+	r->rule = rule;
 	r->has_category = r->has_kind = r->has_scope = false;
-	snprintf(r->what, sizeof(r->what), "rules[%u]", i + 1);
+	snprintf(r->what, sizeof(r->what), "%s[%u]", list, i + 1);
 	if (node->kind != YAML_MAP) {
 		complain_at(r, node, "a rule");
-		return;
+		return false;
 	}
-	rule_walk(r, node, i);
+	rule_walk(r, node, list, i);
 	if (!r->has_category || !r->has_kind) {
 		if (r->c->nerrors == 0)
 			complain(r->c, yaml_place(node), r->what,
 			    "a category and a kind", slice_str(NULL));
-		return;
+		return false;
 	}
 	if (!r->has_scope)
-		rule.scope = (uint8_t)kind_scope((enum kind)rule.kind);
-	if (!rule_keep(r) || !class_rule_add(k, &rule))
+		rule->scope = (uint8_t)kind_scope((enum kind)rule->kind);
+	return true;
+}
+
+static void
+rule_add(struct reader *r, const struct yaml_node *node, uint32_t i)
+{
+	struct class_rule rule;
+
+	if (!rule_read(r, node, "rules", i, &rule))
+		return;
+	if (!rule_keep(r) || !class_rule_add(r->k, &rule))
 		complain(r->c, yaml_place(node), r->what,
 		    "at most 20000 rules, and memory for them",
 		    slice_str(NULL));
 }
 
+/* ---- words --------------------------------------------------------------- */
+
+static void
+verdict_add(struct reader *r, const struct yaml_node *node, uint32_t i)
+{
+	struct class_words *w = &r->k->words;
+	struct class_rule rule;
+
+	if (!rule_read(r, node, "words.verdicts", i, &rule))
+		return;
+	if (w->nverdicts == CLASS_VERDICTS_MAX || !rule_keep(r) ||
+	    !vector_grow(&w->verdicts, w->nverdicts, &w->verdicts_cap,
+		sizeof(*w->verdicts))) {
+		complain(r->c, yaml_place(node), r->what,
+		    "at most 256 verdicts, and memory for them",
+		    slice_str(NULL));
+		return;
+	}
+	w->verdicts[w->nverdicts++] = rule;
+}
+
+/* A pair "InvalidRecipient: 60" of a map. */
+static bool
+opinion_read(const struct yaml_node *map, uint32_t i, struct class_opinion *out)
+{
+	struct slice s = map->items[i]->text;
+	enum category c = category_find(map->keys[i]);
+	enum kind k = kind_find(map->keys[i]);
+	bool is_less = s.n > 0 && s.p[0] == '-';
+	uint64_t points;
+
+	if (map->items[i]->kind != YAML_SCALAR ||
+	    (c == CATEGORY_N && k == KIND_N) ||
+	    slice_u64(slice_skip(s, is_less), CLASS_POINTS_MAX, &points) != 0)
+		return false;
+	out->about = (uint8_t)(c != CATEGORY_N ? c : CATEGORY_N + k);
+	out->points = (int16_t)(is_less ? -(int)points : (int)points);
+	return true;
+}
+
+/* Calls `take` with each opinion of a map. */
+static void
+opinions_read(struct reader *r, const struct yaml_node *map,
+    void (*take)(struct reader *r, struct class_opinion o))
+{
+	static const char expected[] =
+	    "categories and kinds, with points from -10000 to 10000";
+	struct class_opinion o;
+
+	if (map->kind != YAML_MAP) {
+		complain_at(r, map, expected);
+		return;
+	}
+	for (uint32_t i = 0; i < map->n; i++) {
+		struct place at = { map->key_lines[i], map->key_columns[i] };
+
+		if (opinion_read(map, i, &o))
+			take(r, o);
+		else
+			complain(r->c, at, r->what, expected, map->keys[i]);
+	}
+}
+
+static void
+take_start(struct reader *r, struct class_opinion o)
+{
+	r->k->words.start[o.about] = o.points;
+}
+
+static void
+take_opinion(struct reader *r, struct class_opinion o)
+{
+	struct class_words *w = &r->k->words;
+
+	if (!vector_grow(&w->opinions, w->nopinions, &w->opinions_cap,
+		sizeof(*w->opinions)))
+		return;
+	w->opinions[w->nopinions++] = o;
+	w->words[w->nwords - 1].n++;
+}
+
+static void
+word_add(struct reader *r, const struct yaml_node *map, uint32_t i)
+{
+	struct class_words *w = &r->k->words;
+	struct place at = { map->key_lines[i], map->key_columns[i] };
+	char key[CLASS_KEY_MAX];
+	size_t n = class_word_key(map->keys[i], key);
+	uint64_t hash = hash_bytes(0, key, n);
+
+	option_path_add(r->what,
+	    (size_t)snprintf(r->what, sizeof(r->what), "words.points"),
+	    map->keys[i]);
+	if (n == 0 || map_get(&w->index, hash) != 0) {
+		complain(r->c, at, r->what,
+		    "a word or two, not said before (six letters count)",
+		    map->keys[i]);
+		return;
+	}
+	if (!vector_grow(&w->words, w->nwords, &w->words_cap,
+		sizeof(*w->words)) ||
+	    map_put(&w->index, hash, w->nwords + 1) != 0) {
+		complain(r->c, at, r->what,
+		    "at most 100000 words, and memory for them",
+		    slice_str(NULL));
+		return;
+	}
+	w->words[w->nwords++] =
+	    (struct class_word){ .first = w->nopinions, .line = at.line };
+	opinions_read(r, map->items[i], take_opinion);
+}
+
+static void
+table_read(struct reader *r, const struct yaml_node *map)
+{
+	const struct yaml_node *verdicts = yaml_get(map, "verdicts");
+	const struct yaml_node *start = yaml_get(map, "start");
+	const struct yaml_node *points = yaml_get(map, "points");
+
+	snprintf(r->what, sizeof(r->what), "words");
+	if (verdicts == NULL || verdicts->kind != YAML_LIST || points == NULL ||
+	    points->kind != YAML_MAP || map->n != 2u + (start != NULL)) {
+		complain_at(r, map,
+		    "a list of verdicts, points, and perhaps a start");
+		return;
+	}
+	map_init(&r->k->words.index, 0, WORDS_MAX);
+	r->k->words.file =
+	    arena_str(&r->k->arena, r->c->file, strlen(r->c->file));
+	r->is_verdict = true;
+	for (uint32_t i = 0; i < verdicts->n; i++)
+		verdict_add(r, verdicts->items[i], i);
+	r->is_verdict = false;
+	snprintf(r->what, sizeof(r->what), "words.start");
+	if (start != NULL)
+		opinions_read(r, start, take_start);
+	for (uint32_t i = 0; i < points->n; i++)
+		word_add(r, points, i);
+}
+
+/* The value of `words` in a file of rules; that of the first file counts. */
+static void
+words_read(struct reader *r, const struct yaml_node *v)
+{
+	const char *slash = strrchr(r->c->file, '/');
+	int n = v->text.n > 0 && v->text.p[0] == '/' ? 0 :
+	    slash ? (int)(slash + 1 - r->c->file) :
+		    0;
+
+	snprintf(r->what, sizeof(r->what), "words");
+	if (r->k->words.is_said)
+		return;
+	r->k->words.is_said = true;
+	if (v->kind == YAML_MAP)
+		table_read(r, v);
+	else if (v->kind == YAML_SCALAR && slice_eq(v->text, SL("none")))
+		return;
+	else if (v->kind == YAML_SCALAR && v->text.n > 0 && r->is_file &&
+	    v->text.n < PATH_MAX / 2 && n < PATH_MAX / 2)
+		snprintf(r->words, sizeof(r->words), "%.*s%.*s", n, r->c->file,
+		    SLF(v->text));
+	else
+		complain_at(r, v, "a file of words, none, or a table");
+}
+
+/* ---- files --------------------------------------------------------------- */
+
 static void
 tree_read(struct reader *r, const struct yaml_node *root)
 {
-	const struct yaml_node *list = NULL;
+	const struct yaml_node *list = NULL, *words = NULL;
 
 	snprintf(r->what, sizeof(r->what), "rules");
 	if (root->kind == YAML_MAP)
@@ -459,29 +665,49 @@ tree_read(struct reader *r, const struct yaml_node *root)
 
 			if (slice_eq(root->keys[i], SL("rules")))
 				list = root->items[i];
+			else if (slice_eq(root->keys[i], SL("words")))
+				words = root->items[i];
 			else
-				complain(r->c, at, "file", "the key rules only",
+				complain(r->c, at, "file",
+				    "the keys rules and words only",
 				    root->keys[i]);
 		}
-	if (list == NULL || list->kind != YAML_LIST) {
+	if (list ? list->kind != YAML_LIST : words == NULL) {
 		complain_at(r, list ? list : root, "a list of rules");
 		return;
 	}
-	for (uint32_t i = 0; i < list->n; i++)
-		rule_read(r, list->items[i], i);
+	for (uint32_t i = 0; list != NULL && i < list->n; i++)
+		rule_add(r, list->items[i], i);
+	if (words != NULL)
+		words_read(r, words);
 }
 
-void
-class_rules_read(struct classifier *k, const struct class_source *file,
+/* A file of words that rules have named: its table is all that it has. */
+static void
+words_tree_read(struct reader *r, const struct yaml_node *root)
+{
+	const struct yaml_node *table =
+	    root->kind == YAML_MAP ? yaml_get(root, "words") : NULL;
+
+	snprintf(r->what, sizeof(r->what), "file");
+	if (table == NULL || table->kind != YAML_MAP || root->n != 1)
+		complain_at(r, root, "the key words only, with a table");
+	else
+		table_read(r, table);
+}
+
+static void
+file_take(struct reader *r, const struct class_source *file,
+    void (*take)(struct reader *r, const struct yaml_node *root),
     struct conf_errors *errs)
 {
 	struct complaints c;
-	struct reader *r = mem_get(sizeof(*r));
 	struct slice text = file->text;
 	struct yaml_doc *doc = NULL;
 	struct buf whole;
 
-	*r = (struct reader){ .k = k, .c = &c };
+	r->c = &c;
+	r->is_file = text.p == NULL;
 	complaints_init(&c, file->name);
 	buf_init(&whole, YAML_BYTES_MAX);
 	if (text.p == NULL && file_read(file->name, &whole, &c))
@@ -489,9 +715,24 @@ class_rules_read(struct classifier *k, const struct class_source *file,
 	if (text.p != NULL)
 		doc = yaml_read(file->name, text, &c);
 	if (doc != NULL)
-		tree_read(r, yaml_root(doc));
+		take(r, yaml_root(doc));
 	yaml_doc_free(doc);
 	buf_free(&whole);
-	mem_free(r);
 	complaints_flush(&c, errs);
+}
+
+void
+class_rules_read(struct classifier *k, const struct class_source *file,
+    struct conf_errors *errs)
+{
+	struct reader *r = mem_get(sizeof(*r));
+
+	r->k = k;
+	file_take(r, file, tree_read, errs);
+	if (r->words[0] != '\0') {
+		struct class_source words = { .name = r->words };
+
+		file_take(r, &words, words_tree_read, errs);
+	}
+	mem_free(r);
 }

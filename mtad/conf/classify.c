@@ -6,7 +6,8 @@
  * enhanced code, stage and provider are compared first, patterns last. A
  * pattern may take MATCH_LIMIT steps; one that takes more counts as no match,
  * and after MATCH_FAILURES of those no pattern is tried any more, so a reply
- * costs a bounded time whatever its sender has made of it.
+ * costs a bounded time whatever its sender has made of it. Where no rule
+ * matches, or one that is only a guess, the words are weighed (class_words.c).
  */
 #include "conf/classify_i.h"
 #include "proto/reply.h"
@@ -21,6 +22,7 @@ struct class_desk {
 	pcre2_match_context *context;
 	pcre2_jit_stack *stack;
 	uint64_t *rules, *atoms; /* which are announced, as bits */
+	uint64_t *words;         /* which were seen, likewise */
 	uint32_t failures;
 	char text[CLASS_TEXT_MAX];
 };
@@ -122,6 +124,10 @@ classifier_free(struct classifier *k)
 	mem_free(k->rules_always);
 	mem_free(k->atoms_always);
 	class_scan_free(&k->scan);
+	mem_free(k->words.verdicts);
+	mem_free(k->words.words);
+	mem_free(k->words.opinions);
+	map_free(&k->words.index);
 	arena_free(&k->arena);
 	mem_free(k);
 }
@@ -144,7 +150,8 @@ class_desk_new(const struct classifier *k)
 	d->stack = pcre2_jit_stack_create(16u << 10, JIT_STACK_BYTES, NULL);
 	d->rules = mem_try(CLASS_WORDS(k->nrules + 1) * 8);
 	d->atoms = mem_try(CLASS_WORDS(k->natoms + 1) * 8);
-	if (!d->data || !d->context || !d->rules || !d->atoms) {
+	d->words = mem_try(CLASS_WORDS(k->words.nwords + 1) * 8);
+	if (!d->data || !d->context || !d->rules || !d->atoms || !d->words) {
 		class_desk_free(d);
 		return NULL;
 	}
@@ -165,6 +172,7 @@ class_desk_free(struct class_desk *d)
 	pcre2_jit_stack_free(d->stack);
 	mem_free(d->rules);
 	mem_free(d->atoms);
+	mem_free(d->words);
 	mem_free(d);
 }
 
@@ -339,27 +347,39 @@ class_hits(const struct classifier *k, struct class_desk *d,
 			class_mark(out->v, i);
 }
 
+static void
+rule_say(const struct class_rule *r, const char *file, uint32_t line,
+    struct class_answer *out)
+{
+	out->judgement.category = r->category;
+	out->judgement.kind = r->kind;
+	out->judgement.scope = r->scope;
+	if (r->hard != HARD_BY_CODE)
+		out->judgement.is_hard = r->hard == HARD_YES;
+	out->file = file;
+	out->line = line;
+}
+
 void
 classify(const struct classifier *k, struct class_desk *d,
     const struct class_query *q, struct class_answer *out)
 {
 	struct class_query full = *q;
 	size_t n = ask(k, d, &full);
-	const struct class_rule *r = rule_find(k, d, &full, n);
+	const struct class_rule *r = rule_find(k, d, &full, n), *v = NULL;
+	uint32_t line = 0;
 
 	*out = (struct class_answer){
 		.judgement = { .scope = SCOPE_MESSAGE,
 		    .is_hard = is_hard_by_code(&full) },
 	};
-	if (r == NULL)
-		return;
-	out->judgement.category = r->category;
-	out->judgement.kind = r->kind;
-	out->judgement.scope = r->scope;
-	if (r->hard != HARD_BY_CODE)
-		out->judgement.is_hard = r->hard == HARD_YES;
-	out->file = k->files[r->file];
-	out->line = r->line;
+	if (r == NULL || r->is_guess)
+		v = class_weigh(&k->words, d->words, slice_of(d->text, n),
+		    full.code, r, &line);
+	if (v != NULL)
+		rule_say(v, k->words.file, line, out);
+	else if (r != NULL)
+		rule_say(r, k->files[r->file], r->line, out);
 }
 
 void

@@ -2,7 +2,8 @@
  * conf/classify_i.h - private to the classifier: folding of texts
  * (class_fold.c), required literals of a pattern (class_literal.c), the
  * automaton that finds them all in one pass (class_scan.c), compiled rules
- * (class_rules.c) and the asking (classify.c).
+ * (class_rules.c), words that are weighed (class_words.c) and the asking
+ * (classify.c).
  *
  * A rule's text is a list of patterns, its atoms. For each atom literals are
  * found one of which every match must contain; the automaton says which atoms
@@ -100,6 +101,8 @@ struct class_rule {
 	uint16_t ncodes, nenhs, nproviders;
 	uint8_t category, kind, scope, hard;
 	uint32_t stages; /* bits; 0 = any */
+	bool is_guess;   /* words may outweigh it ... */
+	int32_t points;  /* ... and these are added to its category */
 	uint32_t atom, natoms;
 	uint32_t file, line;
 	const struct class_range *codes;
@@ -113,6 +116,49 @@ struct class_atom {
 	bool is_always; /* no literal announces it */
 };
 
+/* ---- words (class_words.c) ----------------------------------------------- */
+
+#define CLASS_POINTS_MAX 10000
+#define CLASS_VERDICTS_MAX 256u
+#define CLASS_KEY_MAX 64u /* bytes of a word, or of two in a row */
+
+/* What a word says about a category, or CATEGORY_N + a kind. */
+struct class_opinion {
+	int16_t points;
+	uint8_t about;
+};
+
+struct class_word {
+	uint32_t first, n; /* its opinions */
+	uint32_t line;
+};
+
+/* A table of words; without verdicts there is none. */
+struct class_words {
+	const char *file;
+	bool is_said; /* a file has said which, or none */
+	uint32_t nverdicts, nwords, nopinions;
+	uint32_t verdicts_cap, words_cap, opinions_cap;
+	struct class_rule *verdicts; /* what may be said, on which codes */
+	struct class_word *words;
+	struct class_opinion *opinions;
+	struct map index; /* hash of a word's key to its place + 1 */
+	int32_t start[CATEGORY_N + KIND_N];
+};
+
+/* How a word of a table, or two with a blank between them, is looked up: folded
+ * and cut as texts are. dst is of CLASS_KEY_MAX bytes; 0 when it is neither. */
+size_t class_word_key(struct slice key, char *dst);
+/*
+ * The verdict for a folded text and a code, and the line of the word that said
+ * most for it; NULL when it is of the category of the guess, a rule with points
+ * (NULL: no rule matched), or when there is none for that code. `seen` is room
+ * for a bit a word.
+ */
+const struct class_rule *class_weigh(const struct class_words *words,
+    uint64_t *seen, struct slice text, uint16_t code,
+    const struct class_rule *guess, uint32_t *line);
+
 struct classifier {
 	struct arena arena;
 	uint32_t nfiles, nrules, natoms, nkeys;
@@ -122,6 +168,7 @@ struct classifier {
 	struct class_atom *atoms;
 	struct class_key *keys; /* gone once the automaton is there */
 	struct class_scan scan;
+	struct class_words words;
 	/* Rules and atoms that no literal announces. */
 	uint64_t *rules_always, *atoms_always;
 };
@@ -153,7 +200,8 @@ bool class_rule_add(struct classifier *k, const struct class_rule *rule);
 struct classifier *classifier_begin(void);
 bool classifier_end(struct classifier *k);
 
-/* Appends the rules of a file; complaints go to errs. */
+/* Appends the rules of a file, and reads the table of words that it has or
+ * names if no file before has said which; complaints go to errs. */
 void class_rules_read(struct classifier *k, const struct class_source *file,
     struct conf_errors *errs);
 

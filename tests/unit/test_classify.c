@@ -173,7 +173,8 @@ static const struct {
 	    "InvalidRecipient, got \"Spam\"\n" },
 	{ "rules:\n- {" V ", txt: a}\n",
 	    "r.yml:2:39: rules[1].txt, expected code, enhanced, text, "
-	    "provider, stage, category, kind, scope or hard, got \"txt\"\n" },
+	    "provider, stage, category, kind, scope, hard or points, got "
+	    "\"txt\"\n" },
 	{ "rules:\n- {" V ", text: '(a'}\n",
 	    "r.yml:2:45: rules[1].text, expected a pattern (missing closing "
 	    "parenthesis, at character 3), got \"(a\"\n" },
@@ -185,7 +186,31 @@ static const struct {
 	    "\"3\"\n" },
 	{ "", "r.yml:1:1: rules, expected a list of rules, got \"\"\n" },
 	{ "rules: []\nmore: 1\n",
-	    "r.yml:2:1: file, expected the key rules only, got \"more\"\n" },
+	    "r.yml:2:1: file, expected the keys rules and words only, got "
+	    "\"more\"\n" },
+	{ "rules:\n- {" V ", points: -1}\n",
+	    "r.yml:2:47: rules[1].points, expected points from 0 to 10000, "
+	    "got \"-1\"\n" },
+	{ "words: other.yml\n",
+	    "r.yml:1:8: words, expected a file of words, none, or a table, "
+	    "got \"other.yml\"\n" },
+	{ "words: {verdicts: []}\n",
+	    "r.yml:1:8: words, expected a list of verdicts, points, and "
+	    "perhaps a start, got \"a map\"\n" },
+	{ "words:\n verdicts:\n - {" V ", text: a}\n points: {}\n",
+	    "r.yml:3:40: words.verdicts[1].text, expected code, category, "
+	    "kind, scope or hard, got \"text\"\n" },
+	{ "words:\n verdicts: []\n points:\n  a b c: {policy: 1}\n"
+	  "  blocked: {polity: 1}\n  Blocks: {policy: 10001}\n"
+	  "  blocker: {}\n",
+	    "r.yml:4:3: words.points.\"a b c\", expected a word or two, not "
+	    "said before (six letters count), got \"a b c\"\n"
+	    "r.yml:5:13: words.points.blocked, expected categories and "
+	    "kinds, with points from -10000 to 10000, got \"polity\"\n"
+	    "r.yml:6:12: words.points.Blocks, expected categories and "
+	    "kinds, with points from -10000 to 10000, got \"policy\"\n"
+	    "r.yml:7:3: words.points.blocker, expected a word or two, not "
+	    "said before (six letters count), got \"blocker\"\n" },
 };
 
 static void
@@ -378,6 +403,154 @@ folding_makes_texts_alike(void **state)
 	}
 }
 
+/* ---- words --------------------------------------------------------------- */
+
+static const char table[] =
+    "words:\n"
+    "  verdicts:\n"
+    "  - {category: SpamBlock, kind: reputation_block}\n"
+    "  - {category: PolicyRelated, kind: throttle, code: 5xx,\n"
+    "     scope: netblock, hard: false}\n"
+    "  start: {SpamBlock: 10}\n"
+    "  points:\n"
+    "    blocked: {SpamBlock: 100, reputation_block: 100}\n"
+    "    too much: {PolicyRelated: 150, throttle: 150}\n"
+    "    <ip>: {SpamBlock: 30}\n"
+    "    much: {throttle: -20}\n"
+    "rules:\n"
+    "- {text: sure, category: RelayDenied, kind: relay}\n"
+    "- {text: guess, category: RelayDenied, kind: relay, points: 210}\n";
+
+static const struct {
+	const char *reply;
+	enum category category;
+	uint32_t line;
+} weighed[] = {
+	{ "550 sure it is blocked", CATEGORY_RELAY_DENIED, 13 },
+	/* 210 points against as many are enough; against 240 they are not. */
+	{ "550 guess it is blocked", CATEGORY_RELAY_DENIED, 14 },
+	{ "550 guess 192.0.2.1 is blocked", CATEGORY_SPAM_BLOCK, 8 },
+	{ "550 BLOCKS and blocker, twice", CATEGORY_SPAM_BLOCK, 8 },
+	{ "550 too much of it", CATEGORY_POLICY_RELATED, 9 },
+	{ "550 too  much", CATEGORY_POLICY_RELATED, 9 },
+	/* The two words do not stand in a row; that verdict is for 5xx only. */
+	{ "550 too very much", CATEGORY_SPAM_BLOCK, 3 },
+	{ "450 too much", CATEGORY_SPAM_BLOCK, 3 },
+	{ "550 too much, blocked [192.0.2.1] (192.0.2.2)",
+	    CATEGORY_POLICY_RELATED, 9 },
+	{ "550", CATEGORY_SPAM_BLOCK, 3 },
+};
+
+static void
+words_decide_where_no_rule_is_sure(void **state)
+{
+	struct classifier *k = make(table);
+	struct class_desk *d;
+	struct class_answer a;
+
+	(void)state;
+	if (k == NULL)
+		fail_msg("%s", said);
+	d = class_desk_new(k);
+	for (size_t i = 0; i < ARRAY_LEN(weighed); i++) {
+		struct slice rest = slice_str(weighed[i].reply);
+		char text[CLASS_TEXT_MAX];
+		struct class_query q;
+
+		assert_true(class_read(&rest, text, &q));
+		classify(k, d, &q, &a);
+		if (a.judgement.category != weighed[i].category ||
+		    a.line != weighed[i].line)
+			fail_msg("%s: category %u, line %u", weighed[i].reply,
+			    a.judgement.category, a.line);
+		if (a.line != 9)
+			continue;
+		assert_int_equal(a.judgement.kind, KIND_THROTTLE);
+		assert_int_equal(a.judgement.scope, SCOPE_NETBLOCK);
+		assert_false(a.judgement.is_hard);
+	}
+	class_desk_free(d);
+	classifier_free(k);
+}
+
+/* What stands for what differs from reply to reply. */
+static void
+texts_are_cut_into_words(void **state)
+{
+	static const struct {
+		const char *key, *text;
+		bool has;
+	} cases[] = {
+		{ "<url>", "see (https://x.example/a?b=1)", true },
+		{ "<url>", "see www.x.example", true },
+		{ "<address>", "<a.b@x.example>... no", true },
+		{ "<ip>", "from [192.0.2.1]:", true },
+		{ "<ip>", "from 2001:db8::1,", true },
+		{ "<ip>", "at 1.2.3.x4", false },
+		{ "<number>", "at 1.2.3.x4", true },
+		{ "<number>", "id ab-12", true },
+		{ "<host>", "by mx.example.com:", true },
+		{ "<host>", "by mx. example", false },
+		{ "not", "doesn't", true },
+		{ "does", "doesn't", true },
+		{ "n", "doesn't", false },
+		{ "reputation", "low reputations", true },
+		{ "e-mail", "mail", false },
+		{ "\xd0\xbf\xd0\xb8\xd1\x81\xd1\x8c\xd0\xbc\xd0\xbe",
+		    "\xd0\xbf\xd0\xb8\xd1\x81\xd1\x8c\xd0\xbc\xd0\xbe"
+		    "\xd0\xbc",
+		    true },
+		{ "^ first", "(first) second", true },
+		{ "second $", "first \"second.\"", true },
+		{ "first second", "first/second", true },
+		{ "550", "x", true },
+		{ "5xx", "x", true },
+		{ "4xx", "x", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[512], reply[128];
+		struct classifier *k;
+		uint32_t line;
+
+		snprintf(text, sizeof(text),
+		    "words:\n verdicts:\n - {category: SpamBlock, kind: "
+		    "policy}\n - {category: SpamContent, kind: policy}\n "
+		    "points:\n  '%s': {SpamContent: 1}\n",
+		    cases[i].key);
+		k = make(text);
+		if (k == NULL)
+			fail_msg("%s", said);
+		snprintf(reply, sizeof(reply), "550\t\t%s", cases[i].text);
+		line = line_of(k, reply);
+		if (line != (cases[i].has ? 6u : 3u))
+			fail_msg("%s in %s: line %u", cases[i].key,
+			    cases[i].text, line);
+		classifier_free(k);
+	}
+}
+
+static void
+the_first_file_says_which_words(void **state)
+{
+	const struct class_source files[] = {
+		{ "mine.yml", SL("words: none\n") },
+		{ "theirs.yml", slice_str(table) },
+	};
+	struct conf_errors errs = { .report = say };
+
+	(void)state;
+	for (uint32_t first = 0; first < 2; first++) {
+		struct classifier *k =
+		    classifier_new(&files[first], 2 - first, &errs);
+
+		assert_non_null(k);
+		assert_int_equal(line_of(k, "550 blocked"), first ? 8 : 0);
+		classifier_free(k);
+	}
+}
+
 /* Where trying again can help it is tried again, whatever the code. */
 static void
 a_soft_5xx_is_no_bounce(void **state)
@@ -428,6 +601,9 @@ main(void)
 		cmocka_unit_test(replies_are_cut_where_they_end),
 		cmocka_unit_test(a_long_text_is_cut_and_no_more),
 		cmocka_unit_test(folding_makes_texts_alike),
+		cmocka_unit_test(words_decide_where_no_rule_is_sure),
+		cmocka_unit_test(texts_are_cut_into_words),
+		cmocka_unit_test(the_first_file_says_which_words),
 		cmocka_unit_test(a_soft_5xx_is_no_bounce),
 	};
 

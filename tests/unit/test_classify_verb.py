@@ -100,6 +100,30 @@ ok(b"InvalidRecipient" in p.stdout.readline(), "an answer at once")
 p.stdin.close()
 ok(p.wait(timeout=60) == 0, "the end of input: exit 0")
 
+# Words: the program and its teacher cut texts alike and add alike.
+bounces = os.path.join(TOP, "tests", "unit", "bounces")
+words = os.path.join(TOP, "share", "rules", "words.yml")
+with open(os.path.join(bounces, "open.tsv"), "rb") as f:
+    replies = b"".join(b"\t".join(x.split(b"\t")[:3]) + b"\n"
+                       for x in f.read().splitlines()[1:])
+r = subprocess.run([sys.executable, os.path.join(bounces, "words.py"),
+                    "--score"], stdout=subprocess.PIPE, timeout=60)
+a = answers(replies, "--bare", "--rules", words)
+ok(r.stdout.decode().splitlines() ==
+   ["%s %s" % (x["category"], x["kind"]) for x in a] and
+   all(x["rule"].startswith(words + ":") for x in a),
+   "words say what their teacher says")
+guess = b"550 5.7.1 You are not welcome, unacceptable\n"
+a = answers(guess, *shipped) + \
+    answers(guess, *shipped[:1], "--rules",
+            write("none.yml", "words: none\n"), *shipped[1:])
+ok(a[0]["rule"].startswith(words) and a[1]["rule"].startswith(RULES),
+   "words stand beside the rules that name them, and can be turned off", a)
+away = write("away.yml", "words: away/words.yml\n")
+status, out, err = run(b"550 x\n", "--rules", away)
+ok(status == 1 and "%s/away/words.yml" % TMP in err,
+   "words that are not there are told", err)
+
 split = os.path.join(TOP, "tests", "unit", "bounces", "split.py")
 ok(subprocess.run([sys.executable, split, "--check"]).returncode == 0,
    "each reply is in the half that its hash says")

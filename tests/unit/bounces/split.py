@@ -75,4 +75,5 @@ def main():
         print("%s: %d replies" % (os.path.basename(path), len(half)))
 
 
-main()
+if __name__ == "__main__":
+    main()
