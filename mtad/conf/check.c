@@ -500,9 +500,6 @@ check_cap(const struct check *k, const struct conf_limit *l)
 	if (w[DIM_SOURCE].n && !has_source(k->conf, w[DIM_SOURCE]))
 		wrong(k, SPOT(k, in, l->name, where, SL("source")),
 		    "the name of a source", w[DIM_SOURCE]);
-	if (l->quota && dims >> DIM_HOST & 1)
-		wrong(k, SPOT(k, in, l->name, SL("per")),
-		    "no host, as its quota could not be kept", SL("host"));
 	if (l->quota && l->nper > KEPT_KEYS_MAX - 1)
 		wrong(k, SPOT(k, in, l->name, SL("per")),
 		    "at most five of them with a quota", slice_str(NULL));

@@ -171,6 +171,13 @@ entry_names(const struct eng *e, const struct meter *m, struct eng_entry *en)
 			continue;
 		if (d == DIM_SITE)
 			v = eng_site_label(e, v);
+		if (d == DIM_HOST) {
+			const struct host *h = pool_at(&e->hosts, v);
+
+			v = ENG_KEY_HOST;
+			en->host = h->ip;
+			en->port = h->port;
+		}
 		if (en->nkeys < KEPT_KEYS_MAX)
 			en->key[en->nkeys++] = v;
 	}

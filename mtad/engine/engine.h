@@ -386,7 +386,10 @@ struct eng_entry {
 	uint32_t key[KEPT_KEYS_MAX]; /* names; 0 = none */
 	uint32_t sub;
 	int64_t v[KEPT_VALUES_MAX]; /* times: wall clock */
+	struct ip host; /* what ENG_KEY_HOST among the names means */
+	uint16_t port;
 };
+#define ENG_KEY_HOST UINT32_MAX
 
 /* Which recipients: all that match every field that is set. */
 struct eng_selector {
@@ -583,6 +586,8 @@ struct eng_cmd {
 			uint32_t key[KEPT_KEYS_MAX];
 			uint32_t sub;
 			uint64_t serial; /* from 1, without a gap */
+			struct ip host;
+			uint16_t port;
 		} keep;
 		struct {
 			int64_t v[KEPT_VALUES_MAX];

@@ -747,6 +747,8 @@ void eng_site_drop(struct eng *e, uint32_t site);
 void eng_site_look(struct eng *e, uint32_t site);
 /* The same, and what was known of their sources no longer counts. */
 void eng_site_wake(struct eng *e, uint32_t site);
+/* The host at an address, held once more. */
+uint32_t eng_host_take(struct eng *e, const struct ip *ip, uint16_t port);
 void eng_host_drop(struct eng *e, uint32_t host);
 void eng_host_up(struct eng *e, uint32_t host);
 void eng_host_failed(struct eng *e, uint32_t host, int64_t opened_us);

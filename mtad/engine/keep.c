@@ -19,6 +19,8 @@ eng_keep(struct eng *e, const struct eng_entry *en, bool is_gone)
 	c->keep.is_gone = is_gone;
 	memcpy(c->keep.key, en->key, en->nkeys * sizeof(en->key[0]));
 	c->keep.sub = en->sub;
+	c->keep.host = en->host;
+	c->keep.port = en->port;
 	c->keep.serial = ++e->keep_serial;
 	c = eng_emit(e, CMD_KEEP_VALUES);
 	memcpy(c->keep_values.v, en->v, sizeof(en->v));

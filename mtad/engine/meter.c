@@ -305,9 +305,13 @@ eng_meter_named(struct eng *e, const struct eng_entry *en)
 			    en->key[n++] | (d == DIM_SITE ? SITE_LABEL : 0);
 	val[DIM_NODE] = 1;
 	if (p->caps[cap].dims & BIT(DIM_HOST))
-		return 0;
+		val[DIM_HOST] = eng_host_take(e, &en->host, en->port);
 	n = meter_find(e, &p->caps[cap], val);
-	return n != 0 ? n : meter_new(e, cap, val);
+	if (n == 0)
+		n = meter_new(e, cap, val);
+	if (val[DIM_HOST] != 0)
+		eng_host_drop(e, val[DIM_HOST]);
+	return n;
 }
 
 uint32_t

@@ -22,8 +22,8 @@ host_hash(const struct ip *ip, uint16_t port)
 	return hash_u64(ip_hash(ip) ^ port);
 }
 
-static uint32_t
-host_take(struct eng *e, const struct ip *ip, uint16_t port)
+uint32_t
+eng_host_take(struct eng *e, const struct ip *ip, uint16_t port)
 {
 	uint64_t h = host_hash(ip, port);
 	uint32_t first = map_get(&e->host_map, h), i;
@@ -242,7 +242,7 @@ targets_set(struct eng *e, struct site *s, const struct ev_resolved *ev)
 	s->ntargets = n;
 	for (uint16_t k = 0; k < n; k++)
 		s->targets[k] = (struct target){ .name = in[k].host,
-			.host = host_take(e, &in[k].ip, in[k].port),
+			.host = eng_host_take(e, &in[k].ip, in[k].port),
 			.pref = in[k].pref };
 	targets_free(e, old, nold);
 }

@@ -655,7 +655,7 @@ wire_admin(struct wire *w, enum wire_mode mode, struct ev_admin *x)
 	NUM(sel.everything);
 }
 
-SIZE_IS(struct eng_entry, 32 + 8 * KEPT_VALUES_MAX);
+SIZE_IS(struct eng_entry, 56 + 8 * KEPT_VALUES_MAX);
 WIRE
 wire_entry(struct wire *w, enum wire_mode mode, struct eng_entry *x)
 {
@@ -664,6 +664,8 @@ wire_entry(struct wire *w, enum wire_mode mode, struct eng_entry *x)
 	for (uint32_t i = 0; i < x->nkeys && !w->bad; i++)
 		NUM(key[i]);
 	NUM(sub);
+	wire_ip(w, mode, &x->host);
+	NUM(port);
 	for (uint32_t i = 0; i < KEPT_VALUES_MAX && !w->bad; i++)
 		SPAN(v[i]);
 }
@@ -851,7 +853,7 @@ wire_keep(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 {
 	__typeof__(c->keep) *x = &c->keep;
 
-	SIZE_IS(__typeof__(*x), 40);
+	SIZE_IS(__typeof__(*x), 64);
 	BELOW(book, KEPT_BOOKS_END);
 	BELOW(nkeys, KEPT_KEYS_MAX + 1);
 	NUM(is_gone);
@@ -859,6 +861,8 @@ wire_keep(struct wire *w, enum wire_mode mode, struct eng_cmd *c)
 		NUM(key[i]);
 	NUM(sub);
 	NUM(serial);
+	wire_ip(w, mode, &x->host);
+	NUM(port);
 }
 
 WIRE

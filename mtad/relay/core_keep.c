@@ -2,7 +2,48 @@
  * relay/core_keep.c - entries between the engine, which knows names by their
  * ids, and the books, which outlive ids and have them as text.
  */
+#include <stdio.h>
+
 #include "relay/core_i.h"
+
+/* A host has no name that is its own: its address stands there. */
+#define HOST_TEXT_MAX (IP_TEXT_MAX + 8)
+
+static struct slice
+host_text(char dst[HOST_TEXT_MAX], const struct ip *ip, uint16_t port)
+{
+	char text[IP_TEXT_MAX];
+	size_t n = ip_format(text, ip);
+
+	return slice_of(dst,
+	    (size_t)snprintf(dst, HOST_TEXT_MAX, "%.*s %u", (int)n, text,
+		port));
+}
+
+static bool
+host_parse(struct slice s, struct ip *ip, uint16_t *port)
+{
+	struct slice address = slice_cut(&s, ' ');
+	uint64_t n;
+
+	if (ip_parse(address, ip) != 0 || slice_u64(s, UINT16_MAX, &n) != 0)
+		return false;
+	*port = (uint16_t)n;
+	return true;
+}
+
+/* Which of the names of a limit's entry is a host's, or -1. */
+static int
+host_at(const struct kept *k)
+{
+	int n = 1;
+
+	if (k->book != BOOK_QUOTA || (k->sub >> DIM_HOST & 1) == 0)
+		return -1;
+	for (int d = 0; d < DIM_HOST; d++)
+		n += k->sub >> d & 1;
+	return n;
+}
 
 void
 core_do_keep(struct core *c, uint32_t *i)
@@ -15,10 +56,17 @@ core_do_keep(struct core *c, uint32_t *i)
 		.sub = cmd->keep.sub,
 	};
 
+	char host[HOST_TEXT_MAX];
+
 	ASSERT(*i + 1 < c->cmds.n && values->kind == CMD_KEEP_VALUES);
 	++*i;
 	memcpy(k.v, values->keep_values.v, sizeof(k.v));
 	for (uint32_t n = 0; n < k.nkeys; n++) {
+		if (cmd->keep.key[n] == ENG_KEY_HOST) {
+			k.key[n] =
+			    host_text(host, &cmd->keep.host, cmd->keep.port);
+			continue;
+		}
 		core_name_pin(c, cmd->keep.key[n]);
 		k.key[n] = names_text(&c->names, cmd->keep.key[n]);
 	}
@@ -39,8 +87,15 @@ core_recall(struct core *c, const struct kept *k)
 		.sub = k->sub,
 	};
 	memcpy(ev.recall.v, k->v, sizeof(k->v));
-	for (uint32_t n = 0; n < k->nkeys; n++)
-		ev.recall.key[n] = core_tag(c, k->key[n]);
+	for (uint32_t n = 0; n < k->nkeys; n++) {
+		if ((int)n != host_at(k)) {
+			ev.recall.key[n] = core_tag(c, k->key[n]);
+			continue;
+		}
+		ev.recall.key[n] = ENG_KEY_HOST;
+		if (!host_parse(k->key[n], &ev.recall.host, &ev.recall.port))
+			return;
+	}
 	core_step(c, &ev);
 }
 

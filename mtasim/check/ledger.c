@@ -34,6 +34,10 @@ led_free(struct ledger *l)
 void
 led_clock(struct ledger *l, int64_t now_us, int64_t wall_us)
 {
+	/* When a tenant was quiet before the clock was set can no longer be
+	 * told by the clock. */
+	if (wall_us - now_us != l->wall_us - l->now_us)
+		led_share_begin(l);
 	l->now_us = now_us;
 	l->wall_us = wall_us;
 }

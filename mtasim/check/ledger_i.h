@@ -149,6 +149,8 @@ bool led_is_open(const struct led_inst *in);
 void led_share_served(struct ledger *l, const struct led_inst *in,
     const struct led_rcpt *c);
 void led_share_reset(struct ledger *l);
+/* What was served up to here does not count. */
+void led_share_begin(struct ledger *l);
 /* Is its tenant quiet at a time of the wall clock? */
 bool led_is_quiet(const struct ledger *l, const struct led_inst *in,
     int64_t wall_us);

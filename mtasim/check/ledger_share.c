@@ -107,6 +107,17 @@ led_share_reset(struct ledger *l)
 }
 
 void
+led_share_begin(struct ledger *l)
+{
+	for (uint32_t i = 0; i < LED_LINES; i++)
+		for (uint32_t t = 0; t < LED_TENANTS; t++) {
+			line_reset(l, i, t);
+			for (uint32_t k = 0; k < LED_CAMPAIGNS; k++)
+				campaign_reset(&l->line[i], t, k);
+		}
+}
+
+void
 led_weights(struct ledger *l, const struct conf *c)
 {
 	char name[16];
@@ -131,12 +142,7 @@ led_weights(struct ledger *l, const struct conf *c)
 		}
 	}
 	/* Lines go over from the old weights one by one. */
-	for (uint32_t i = 0; i < LED_LINES; i++)
-		for (uint32_t t = 0; t < LED_TENANTS; t++) {
-			line_reset(l, i, t);
-			for (uint32_t k = 0; k < LED_CAMPAIGNS; k++)
-				campaign_reset(&l->line[i], t, k);
-		}
+	led_share_begin(l);
 }
 
 /* "d1.g3.example" */

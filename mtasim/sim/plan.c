@@ -318,7 +318,8 @@ write_places(struct sim *s, struct buf *b)
 	}
 	if (coin(s, 30)) {
 		put(s, b, "  k: { per: host, connections: %u, ", 1, 4);
-		put(s, b, "rate: %u/10s, burst: 4 }\n", 10, 60);
+		put(s, b, "rate: %u/10s, burst: 4, ", 10, 60);
+		put(s, b, "quota: %u/10m }\n", 20, 150);
 	}
 	if (coin(s, 30)) {
 		put(s, b, "  l: { per: [netblock, campaign], rate: %u/10s, ",
