@@ -86,6 +86,7 @@ struct post_open {
 	char host[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
+	char provider[NAME_MAX_BYTES + 1];
 	bool is_clear;
 };
 #define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */

@@ -20,6 +20,7 @@ struct out_session {
 	struct posts early; /* jobs that came before the connection */
 	char *tls;          /* what facts.tls says; NULL in clear text */
 	bool is_down, is_flushing, is_shaking;
+	struct slice provider; /* for those who judge replies */
 	char words[]; /* of facts and conf; there may be many sessions */
 };
 
@@ -57,7 +58,7 @@ op_result(void *ctx, struct job *j)
 		struct job_rcpt *r = &j->rcpt[i];
 		struct conf_heard heard = { .key = j->heard_key };
 
-		rules_judge(s->w, &r->outcome, r->text);
+		rules_judge(s->w, &r->outcome, s->provider, r->text);
 		rules_hear(s->w, &r->outcome, r->text, &heard);
 		r->hits = heard.hits;
 		j->heard_key = heard.key;
@@ -93,7 +94,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
-	rules_judge(s->w, &p->outcome, text);
+	rules_judge(s->w, &p->outcome, s->provider, text);
 	rules_hear(s->w, &p->outcome, text, &p->heard);
 	slice_copy(text, p->text, sizeof(p->text));
 	to_core(s->w, &p->post);
@@ -311,7 +312,8 @@ table_fits(struct worker *w, uint32_t index)
 static struct out_session *
 session_new(const struct post_open *o)
 {
-	const char *of[] = { o->host, o->source, o->site, o->ehlo };
+	const char *of[] = { o->host, o->source, o->site, o->ehlo,
+		o->provider };
 	size_t n[ARRAY_LEN(of)], sum = 0;
 	struct out_session *s;
 	char *at;
@@ -331,6 +333,7 @@ session_new(const struct post_open *o)
 	s->facts.tls = "";
 	s->facts.peer = o->to;
 	s->conf.ehlo_name = slice_str(of[3]);
+	s->provider = slice_str(of[4]);
 	return s;
 }
 

@@ -92,10 +92,11 @@ rules_adopt(struct worker *w, struct rules *r)
 }
 
 void
-rules_judge(struct worker *w, struct outcome *o, struct slice text)
+rules_judge(struct worker *w, struct outcome *o, struct slice provider,
+    struct slice text)
 {
 	if (w->desk != NULL)
-		class_judge(w->rules->k, w->desk, slice_of("", 0), text, o);
+		class_judge(w->rules->k, w->desk, provider, text, o);
 }
 
 void

@@ -19,8 +19,10 @@ void rules_give(struct rules *r); /* may be NULL */
 
 /* A worker judges by r from now on, which is given to it; NULL: by none. */
 void rules_adopt(struct worker *w, struct rules *r);
-/* Judges an outcome by its text, unless there are no rules: class_judge. */
-void rules_judge(struct worker *w, struct outcome *o, struct slice text);
+/* Judges an outcome by the provider and its text, unless there are no rules:
+ * class_judge. */
+void rules_judge(struct worker *w, struct outcome *o, struct slice provider,
+    struct slice text);
 /* Which reactions its words match, if it is judged; else *h stays. */
 void rules_hear(struct worker *w, const struct outcome *o, struct slice text,
     struct conf_heard *h);

@@ -174,6 +174,7 @@ static void
 do_open(struct core *c, const struct eng_cmd *cmd)
 {
 	const struct eng_target *t = &cmd->open.target;
+	struct eng_where where;
 	struct core_open o = {
 		.session = cmd->open.session,
 		.source = cmd->open.source,
@@ -185,6 +186,9 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 	};
 
 	o.site = o.host.n ? o.host : o.domain;
+	core_where(c, cmd->open.domain, &where);
+	if (where.provider != 0)
+		o.provider = c->conf->providers[where.provider].name;
 	c->ops->open(c->ctx, &o);
 }
 

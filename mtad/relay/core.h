@@ -28,7 +28,8 @@ struct core_open {
 	struct slice host;   /* MX host, good during the call */
 	struct slice domain; /* whose TLS policy holds */
 	struct slice source_name, site;
-	bool is_clear; /* no STARTTLS */
+	struct slice provider; /* of the site; empty = none */
+	bool is_clear;         /* no STARTTLS */
 };
 
 struct core_ops {

@@ -77,6 +77,7 @@ struct peer {
 	const struct verdict *verdict; /* on what is under way; NULL: yes */
 	struct job *job;               /* under way */
 	struct posts waiting, stale;
+	char named[NAME_MAX_BYTES + 1]; /* its provider, by the configuration */
 };
 
 struct answer {
@@ -112,7 +113,8 @@ struct trial {
 	uint64_t sequence, connections, transactions;
 	struct buf address;
 	struct verdict cold;                  /* too many from a young source */
-	const struct verdict *judged_verdict; /* of the last refusal */
+	const struct verdict *judged_verdict; /* of the last refusal ... */
+	char judged_by[NAME_MAX_BYTES + 1];   /* ... and whose it was */
 	struct outcome judged;
 };
 

@@ -33,22 +33,27 @@ is_silent(const struct verdict *v)
 
 /* Most refusals are the same as the last one. */
 static void
-judge(struct trial *t, const struct verdict *v, struct outcome *o)
+judge(struct trial *t, const struct peer *p, const struct verdict *v,
+    struct outcome *o)
 {
 	struct slice enh = slice_str(v->enh);
 
-	if (t->judged_verdict != v || t->judged.stage != o->stage) {
+	if (t->judged_verdict != v || t->judged.stage != o->stage ||
+	    strcmp(t->judged_by, p->named) != 0) {
 		if (enh_parse(&enh, &o->enh))
 			o->enh = (struct enh){ 0 };
-		judge_outcome(o, slice_str(v->text));
+		judge_outcome(o, slice_str(p->named), slice_str(v->text));
 		t->judged_verdict = v;
+		slice_copy(slice_str(p->named), t->judged_by,
+		    sizeof(t->judged_by));
 		t->judged = *o;
 	}
 	*o = t->judged;
 }
 
 static struct outcome
-outcome_of(struct trial *t, const struct verdict *v, uint8_t stage)
+outcome_of(struct trial *t, const struct peer *p, const struct verdict *v,
+    uint8_t stage)
 {
 	struct outcome o = { .klass = OUTCOME_TRANSIENT };
 
@@ -61,7 +66,7 @@ outcome_of(struct trial *t, const struct verdict *v, uint8_t stage)
 		o.code = v->code;
 		if (v->code >= 500)
 			o.klass = OUTCOME_BOUNCED;
-		judge(t, v, &o);
+		judge(t, p, v, &o);
 	}
 	return o;
 }
@@ -137,7 +142,7 @@ refuse_rcpt(struct trial *t, struct peer *p, uint16_t i,
 	struct job_rcpt *r = &p->job->rcpt[i];
 	struct trial_event ev = mail_event(t, trial_mail(t, p->job), r->number);
 
-	r->outcome = outcome_of(t, v, AT_RCPT);
+	r->outcome = outcome_of(t, p, v, AT_RCPT);
 	ev.klass = r->outcome.klass;
 	p->verdict = v;
 	trial_tell(t, DEED_ANSWER, p, &ev);
@@ -419,7 +424,7 @@ message_done(struct trial *t, struct peer *p)
 {
 	struct job *j = p->job;
 	const struct verdict *v = p->verdict;
-	struct outcome o = outcome_of(t, v, p->stage);
+	struct outcome o = outcome_of(t, p, v, p->stage);
 	bool ends = v != NULL && (v->kind != VERDICT_REPLY || v->code == 421);
 
 	p->job = NULL;
@@ -491,6 +496,7 @@ peer_open(struct trial *t, const struct core_open *o)
 	p->session = o->session;
 	p->source = o->source;
 	p->number = ++t->connections;
+	slice_copy(o->provider, p->named, sizeof(p->named));
 	p->provider =
 	    (uint16_t)(nameset_find(&t->s->domains, o->domain, NULL) - 1);
 	ps = provider_of(t, p);
@@ -549,7 +555,7 @@ opened(struct trial *t, struct peer *p)
 		one->refused++;
 		tally_all(t)->refused++;
 		trial_tell(t, DEED_REFUSED, p, NULL);
-		o = outcome_of(t, p->verdict, AT_CONNECT);
+		o = outcome_of(t, p, p->verdict, AT_CONNECT);
 		end(t, p, &o);
 		return;
 	}

@@ -80,6 +80,7 @@ op_open(void *ctx, const struct core_open *o)
 	slice_copy(o->host, p->host, sizeof(p->host));
 	slice_copy(o->source_name, p->source, sizeof(p->source));
 	slice_copy(o->site, p->site, sizeof(p->site));
+	slice_copy(o->provider, p->provider, sizeof(p->provider));
 	to_out(h, &p->post);
 }
 

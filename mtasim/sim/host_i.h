@@ -49,6 +49,7 @@ struct post_open {
 	char host[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
+	char provider[NAME_MAX_BYTES + 1];
 	bool is_clear;
 };
 

@@ -15,7 +15,7 @@ struct out_session {
 	struct smtp_cli_conf conf;
 	char ehlo[DOMAIN_MAX + 1];
 	char host[DOMAIN_MAX + 1], site[DOMAIN_MAX + 1];
-	char source[NAME_MAX_BYTES + 1];
+	char source[NAME_MAX_BYTES + 1], provider[NAME_MAX_BYTES + 1];
 	struct posts early;
 	bool is_down, is_flushing, is_shaking;
 };
@@ -42,7 +42,7 @@ op_result(void *ctx, struct job *j)
 		struct job_rcpt *r = &j->rcpt[i];
 		struct conf_heard heard = { .key = j->heard_key };
 
-		judge_outcome(&r->outcome, r->text);
+		judge_outcome(&r->outcome, slice_str(s->provider), r->text);
 		judge_hear(s->h->conf, &r->outcome, r->text, &heard);
 		r->hits = heard.hits;
 		j->heard_key = heard.key;
@@ -77,7 +77,7 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
-	judge_outcome(&p->outcome, text);
+	judge_outcome(&p->outcome, slice_str(s->provider), text);
 	judge_hear(s->h->conf, &p->outcome, text, &p->heard);
 	slice_copy(text, p->text, sizeof(p->text));
 	core_push(s->h, &p->post);
@@ -287,6 +287,7 @@ fill(struct out_session *s, const struct post_open *o)
 	slice_copy(slice_str(o->host), s->host, sizeof(s->host));
 	slice_copy(slice_str(o->source), s->source, sizeof(s->source));
 	slice_copy(slice_str(o->site), s->site, sizeof(s->site));
+	slice_copy(slice_str(o->provider), s->provider, sizeof(s->provider));
 	s->facts.host = s->host;
 	s->facts.source = s->source;
 	s->facts.site = s->site;

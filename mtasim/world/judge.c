@@ -77,11 +77,11 @@ judge_hear(const struct conf *c, const struct outcome *o, struct slice text,
 }
 
 void
-judge_outcome(struct outcome *o, struct slice text)
+judge_outcome(struct outcome *o, struct slice provider, struct slice text)
 {
 	if (o->code < 400)
 		return;
 	judge_load();
 	if (desk != NULL)
-		class_judge(rules, desk, slice_of("", 0), text, o);
+		class_judge(rules, desk, provider, text, o);
 }

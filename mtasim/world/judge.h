@@ -10,9 +10,9 @@
 
 /* Reads the rules, unless that has been done. */
 void judge_load(void);
-/* Judges an outcome by its text, as a worker does; without their file nothing
- * is judged. */
-void judge_outcome(struct outcome *o, struct slice text);
+/* Judges an outcome by the provider and its text, as a worker does; without
+ * their file nothing is judged. */
+void judge_outcome(struct outcome *o, struct slice provider, struct slice text);
 /* Which reactions of the configuration its words match, if it is judged; else *h
  * stays. */
 void judge_hear(const struct conf *c, const struct outcome *o,

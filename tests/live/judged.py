@@ -18,7 +18,8 @@ from mtalib import Mtad, Sink, Tap, path, wait_for, write_config
 tap = Tap()
 MINE = path("mine.yml")
 RULE = ("rules:\n- {text: 'words of mine', category: PolicyRelated, "
-        "kind: %s}\n")
+        "kind: %s}\n- {text: 'words of theirs', provider: corp, "
+        "category: QuotaIssues, kind: size}\n")
 
 
 def rule(stage, text, session):
@@ -26,7 +27,8 @@ def rule(stage, text, session):
         return None
     return {"no": "550 5.1.1 no such user here",
             "busy": "421 4.7.0 too many connections from your host",
-            "mine": "550 5.9.9 words of mine"}.get(
+            "mine": "550 5.9.9 words of mine",
+            "theirs": "550 5.9.9 words of theirs"}.get(
                 text[text.index("<") + 1:text.index("@")].rstrip("0123456789"))
 
 
@@ -72,6 +74,7 @@ conf = write_config(
     route={"shut.example": {"hosts": ["127.0.0.1:%d" % shut.getsockname()[1]]},
            "*": {"hosts": ["127.0.0.1:%d" % sink.port]}},
     bounce_rules=[MINE], workers=2,
+    provider={"corp": {"domains": ["corp.example"]}},
     # A path that is told to be slower shall not hold up what comes next.
     limits={"default": {"backoff_min": "10ms", "backoff_max": "10ms",
                         "rate_floor": "none"}})
@@ -83,6 +86,11 @@ for name, want in [
         ("yes", ("Delivery", None, None))]:
     send(d, name + "@to.example")
     tap.same(meaning(d, name + "@to.example"), want, name)
+
+for at, want in ("corp.example", "QuotaIssues"), ("to.example", "Uncategorized"):
+    send(d, "theirs@" + at)
+    tap.same(meaning(d, "theirs@" + at)[1], want,
+             "a rule of a provider, at " + at)
 
 send(d, "x@shut.example")
 tap.same(meaning(d, "x@shut.example")[1:], ("SpamBlock", "reputation_block"),
