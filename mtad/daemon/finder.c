@@ -19,9 +19,9 @@
 
 #define RUN_MAGIC UINT64_C(0x31646e69664154d1)
 #define RUNS_MAX 65536u
-#define NEAR 2048u /* records of one read */
+#define NEAR 1024u /* records of one read */
 #define NAME_BYTES 32
-#define RADIX_BITS 16
+#define RADIX_BITS 14
 
 struct run_head {
 	uint64_t magic;
@@ -126,12 +126,13 @@ write_all(int fd, const void *p, size_t n)
 	return true;
 }
 
-/* By key: into buckets by the first bits, then each, which is small. */
-static struct find_rec *
-sorted(const struct find_rec *v, uint32_t n)
+/* Their places in the order of keys: by the first bits, then among those that
+ * share them, which are few. */
+static uint32_t *
+order_of(const struct find_rec *v, uint32_t n)
 {
 	uint32_t *at = mem_try((1u << RADIX_BITS) * sizeof(*at)), sum = 0;
-	struct find_rec *out = mem_try(n * sizeof(*out));
+	uint32_t *out = mem_try(n * sizeof(*out));
 
 	if (at == NULL || out == NULL) {
 		mem_free(at);
@@ -147,17 +148,34 @@ sorted(const struct find_rec *v, uint32_t n)
 		sum += k;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		out[at[v[i].key >> (64 - RADIX_BITS)]++] = v[i];
+		out[at[v[i].key >> (64 - RADIX_BITS)]++] = i;
 	for (uint32_t i = 1; i < n; i++) {
-		struct find_rec r = out[i];
-		uint32_t k = i;
+		uint32_t r = out[i], k = i;
 
-		for (; k > 0 && out[k - 1].key > r.key; k--)
+		for (; k > 0 && v[out[k - 1]].key > v[r].key; k--)
 			out[k] = out[k - 1];
 		out[k] = r;
 	}
 	mem_free(at);
 	return out;
+}
+
+/* By the order that is asked for, a block at a time. */
+static bool
+write_ordered(int fd, const struct find_rec *v, const uint32_t *order,
+    uint32_t n)
+{
+	struct find_rec block[256];
+
+	for (uint32_t i = 0; i < n; i += ARRAY_LEN(block)) {
+		uint32_t m = MIN(n - i, (uint32_t)ARRAY_LEN(block));
+
+		for (uint32_t k = 0; k < m; k++)
+			block[k] = v[order[i + k]];
+		if (!write_all(fd, block, m * sizeof(*block)))
+			return false;
+	}
+	return true;
 }
 
 /* All that is fresh becomes a run. */
@@ -169,18 +187,18 @@ run_write(struct finder *f)
 		.n = f->nfresh,
 		.newest_s = f->newest_s };
 	struct run_head h = { RUN_MAGIC, r.n, 0, r.newest_s, 0 };
-	struct find_rec *v = sorted(f->fresh, f->nfresh);
+	uint32_t *order = order_of(f->fresh, f->nfresh);
 	char name[NAME_BYTES];
 	bool ok;
 
 	run_name(name, r.number);
-	r.fd = v == NULL ?
+	r.fd = order == NULL ?
 	    -1 :
 	    openat(f->dir_fd, name,
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	ok = r.fd >= 0 && write_all(r.fd, &h, sizeof(h)) &&
-	    write_all(r.fd, v, r.n * sizeof(*v)) && run_keep(f, &r);
-	mem_free(v);
+	    write_ordered(r.fd, f->fresh, order, r.n) && run_keep(f, &r);
+	mem_free(order);
 	if (!ok && r.fd >= 0) {
 		close(r.fd);
 		unlinkat(f->dir_fd, name, 0);

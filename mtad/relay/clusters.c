@@ -6,7 +6,7 @@
 struct said {
 	uint64_t queue;
 	struct list link; /* by when something was heard, oldest first */
-	struct cluster v[CLUSTERS];
+	struct cluster *v[CLUSTERS]; /* NULL behind the last */
 };
 
 struct clusters {
@@ -28,13 +28,22 @@ clusters_new(void)
 	return c;
 }
 
+static void
+forget(struct said *s)
+{
+	for (uint32_t i = 0; i < CLUSTERS; i++)
+		mem_free(s->v[i]);
+}
+
 void
 clusters_free(struct clusters *c)
 {
 	if (c == NULL)
 		return;
-	for (uint32_t i = 0; i < c->n; i++)
+	for (uint32_t i = 0; i < c->n; i++) {
+		forget(c->said[i]);
 		mem_free(c->said[i]);
+	}
 	map_free(&c->by_queue);
 	mem_free(c);
 }
@@ -160,6 +169,7 @@ said_of(struct clusters *c, uint64_t queue)
 		s = container_of(c->old.next, struct said, link);
 		at = map_del(&c->by_queue, s->queue);
 		list_remove(&s->link);
+		forget(s);
 		memset(s, 0, sizeof(*s));
 		if (map_put(&c->by_queue, queue, at) != 0) {
 			list_push_head(&c->old, &s->link);
@@ -171,16 +181,17 @@ said_of(struct clusters *c, uint64_t queue)
 	return s;
 }
 
-/* The cluster of a hash, or the one that was heard last the longest ago. */
-static struct cluster *
+/* The place of the cluster with that hash; else one that is free, or that of the
+ * one which was heard last the longest ago. */
+static struct cluster **
 place_of(struct said *s, uint64_t hash)
 {
-	struct cluster *old = &s->v[0];
+	struct cluster **old = &s->v[0];
 
 	for (uint32_t i = 0; i < CLUSTERS; i++) {
-		if (s->v[i].hash == hash)
+		if (s->v[i] == NULL || s->v[i]->hash == hash)
 			return &s->v[i];
-		if (s->v[i].last_us < old->last_us)
+		if (s->v[i]->last_us < (*old)->last_us)
 			old = &s->v[i];
 	}
 	return old;
@@ -208,17 +219,22 @@ clusters_add(struct clusters *c, uint64_t queue, const struct outcome *o,
 	size_t n = cluster_strip(text, plain, sizeof(plain));
 	uint64_t hash = hash_bytes((uint64_t)o->code << 8 | o->stage, plain, n);
 	struct said *s = said_of(c, queue);
-	struct cluster *k;
+	struct cluster **at, *k;
 
 	if (s == NULL)
 		return;
-	hash += hash == 0;
-	k = place_of(s, hash);
-	if (k->hash != hash) {
-		*k = (struct cluster){ .hash = hash,
-			.first_us = wall_us,
-			.outcome = *o,
-			.text_n = (uint8_t)n };
+	at = place_of(s, hash);
+	k = *at;
+	if (k == NULL || k->hash != hash) {
+		k = mem_try(sizeof(*k) + n);
+		if (k == NULL)
+			return;
+		mem_free(*at);
+		*at = k;
+		k->hash = hash;
+		k->first_us = wall_us;
+		k->outcome = *o;
+		k->text_n = (uint8_t)n;
 		memcpy(k->text, plain, n);
 	}
 	k->count++;
@@ -233,11 +249,11 @@ clusters_get(const struct clusters *c, uint64_t queue,
 	uint32_t at = map_get(&c->by_queue, queue), n = 0;
 
 	for (uint32_t i = 0; at != 0 && i < CLUSTERS; i++) {
-		const struct cluster *k = &c->said[at - 1]->v[i];
+		const struct cluster *k = c->said[at - 1]->v[i];
 		uint32_t to = n;
 
-		if (k->hash == 0)
-			continue;
+		if (k == NULL)
+			break;
 		for (; to > 0 && v[to - 1]->count < k->count; to--)
 			v[to] = v[to - 1];
 		v[to] = k;

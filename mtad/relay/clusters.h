@@ -17,14 +17,14 @@
 #define CLUSTER_SOURCES 4u
 
 struct cluster {
-	uint64_t hash;  /* of code, stage and text; 0 = there is none */
+	uint64_t hash;  /* of code, stage and text */
 	uint64_t count; /* times it was said */
 	int64_t first_us, last_us; /* wall clock */
 	struct outcome outcome;
 	uint32_t sources[CLUSTER_SOURCES]; /* names; 0 behind the last */
 	uint32_t nsources; /* so many or more, when it is over the table */
 	uint8_t text_n;
-	char text[CLUSTER_TEXT];
+	char text[];
 };
 struct clusters;
 
