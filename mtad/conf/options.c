@@ -602,7 +602,7 @@ static const struct opt dns[] = {
 		    "dead zone cannot take them all." },
 	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000", RANGE(1, 10000000),
 	    .help = "Look-ups that wait." },
-	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "4M", RANGE(MB, 64 * GB),
+	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "2M", RANGE(MB, 64 * GB),
 	    .help = "Memory for answers: about 500 bytes a name. It serves "
 		    "what many domains share; what domains with mail have "
 		    "been answered is kept beside it. Without a caching "

@@ -19,7 +19,7 @@
 
 #define RUN_MAGIC UINT64_C(0x31646e69664154d1)
 #define RUNS_MAX 65536u
-#define NEAR 1024u /* records of one read */
+#define NEAR 512u /* records of one read */
 #define NAME_BYTES 32
 #define RADIX_BITS 14
 

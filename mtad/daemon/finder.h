@@ -15,7 +15,7 @@
 
 struct finder;
 
-#define FINDER_RUN (1u << 16) /* records: 2 MB */
+#define FINDER_RUN (1u << 15) /* records: 1 MB */
 
 /* Opens what is in dir, which it makes if it must, or begins anew. NULL without memory or
  * when the directory cannot be written, with errno. */

@@ -9,7 +9,7 @@
  */
 #include "engine/engine_i.h"
 
-#define STUDIES_MAX 4096u
+#define STUDIES_MAX 2048u
 #define STUDY_DEPTH 8u
 #define TRIES_MAX 4096u /* then what was counts for half */
 #define STUDY_QUIET_US (600 * US_PER_S)
