@@ -371,10 +371,11 @@ static const struct opt_group route_group = ROWS(route);
 	    { "assign_ahead", OPT_U32, SHAPE_AT(T, prefix, assign_ahead),      \
 		    .dflt = D("2"), .absent = A, RANGE(1, 64),                 \
 		    .help = "Transactions handed to a connection before the "  \
-			    "first of them is done. What has been handed "     \
-			    "over goes before whoever comes then: with more "  \
-			    "than 2, mail of a tenant that has had none "      \
-			    "waits longer behind the backlog of others." },    \
+			    "first of them is done, four at most. What has "   \
+			    "been handed over goes before whoever comes "      \
+			    "then: with more than 2, mail of a tenant that "   \
+			    "has had none waits longer behind the backlog "    \
+			    "of others." },                                    \
 	    { "backoff_min", OPT_DURATION,                                     \
 		    SHAPE_AT(T, prefix, backoff_min_us), .dflt = D("1m"),      \
 		    .absent = A, RANGE(S / 100, DAY_US),                       \

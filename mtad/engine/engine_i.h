@@ -24,7 +24,7 @@
 #include "engine/list_i.h"
 
 #define WHEEL_TICK_US (10 * US_PER_MS) /* spans 497 days */
-#define AHEAD_MAX 8                    /* ceiling of a shape's assign_ahead */
+#define AHEAD_MAX 4                    /* ceiling of a shape's assign_ahead */
 #define LEVEL_NONE UINT8_MAX
 #define IDLE_US (60 * US_PER_S) /* what has no mail is given back */
 #define SLICE 2000              /* recipients that one step looks at */
@@ -122,8 +122,8 @@ struct flow {
 struct meters {
 	uint32_t head;       /* chain of charges that are none, 0 = none */
 	uint32_t provider;   /* of the site, then */
+	uint32_t generation; /* of e */
 	bool is_metered;     /* one of them counts what is sent */
-	uint64_t generation; /* of e */
 };
 
 /* Counts that decay with a time constant of about a minute. */
@@ -238,7 +238,7 @@ struct dom {
 	uint8_t state, status; /* enum dom_state, enum eng_dns */
 	bool is_asked;         /* a RESOLVE is unanswered */
 	bool is_moving;        /* in e->moving */
-	uint64_t generation;   /* of the policy that its answer came under */
+	uint32_t generation;   /* of the policy that its answer came under */
 	struct ilist waiting;  /* queues whose home it is */
 	uint32_t nwaiting;     /* recipients in their FIFOs */
 	struct link moving, idle;
@@ -265,7 +265,7 @@ struct site {
 	uint32_t shape;         /* a form: of sources that are not told apart */
 	uint32_t provider;      /* name, 0 = none */
 	uint32_t rollup;        /* name; a part of what makes a site */
-	uint64_t generation;
+	uint32_t generation;
 	uint32_t nsess;
 	uint8_t hurried;     /* transactions of the latter while bulk waited */
 	struct ilist lanes;  /* all of them */
@@ -315,7 +315,7 @@ struct lane {
 	uint32_t ngroups; /* transactions ready, about */
 	uint32_t nready;  /* recipients in its queues' FIFOs, parked ones not */
 	uint32_t pending; /* room in the sessions it has asked for */
-	uint64_t generation; /* of the policy that pool was found in */
+	uint32_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
 	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
@@ -330,15 +330,16 @@ struct lane {
 	uint32_t waiter; /* for a session that a limit allows its mail */
 	/* With why and shut WHY_CAP: of the policy's caps. */
 	uint16_t by, shut_by;
-	/* Sources of the pool, by their place in it, whose path has not refused
-	 * since the lane looked: only these are asked. */
-	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
-	uint8_t shut; /* why the others are not: of these, the first to open */
-	int64_t shut_until_us;
+	uint8_t
+	    shut; /* why those that are not ready are not: the first to open */
 	/* One of these is young and has had its share; then, where none of
 	 * the pool may, the overflow pool's carry its mail. */
 	bool is_cold, is_over;
 	uint32_t wait_warm; /* the young source that it waits for */
+	int64_t shut_until_us;
+	/* Sources of the pool, by their place in it, whose path has not refused
+	 * since the lane looked: only these are asked. */
+	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
 	struct link warm;
 	uint32_t nring; /* queues with something ready, parked ones not */
 	uint32_t left;  /* transactions before it is the next lane's turn */
@@ -500,7 +501,7 @@ struct eng {
 	uint64_t keep_serial, kept_serial; /* given, durable */
 	struct eng_cmds *cmds;
 	struct rng rng;
-	uint64_t generation; /* of CONFs */
+	uint32_t generation; /* of CONFs */
 
 	struct pages msgs;   /* by the driver's numbers */
 	struct pool studies; /* what is learnt of queues */

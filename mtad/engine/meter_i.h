@@ -48,7 +48,7 @@ struct meter {
 	uint32_t where[DIM_N];
 	uint32_t twin;       /* next with the same hash */
 	uint32_t nrefs;      /* meters' chains, charges, waiters */
-	uint64_t generation; /* of e, that cap is of */
+	uint32_t generation; /* of e, that cap is of */
 	int64_t synced_us;
 	struct bucket msgs, rcpts, bytes, opens;
 	uint32_t conns;  /* sessions, or transactions, that count now */

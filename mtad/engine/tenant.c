@@ -204,9 +204,9 @@ present(const struct scale *s)
 static void
 weigh(const struct eng *e, struct turn *t)
 {
-	if (t->generation == (uint32_t)e->generation)
+	if (t->generation == e->generation)
 		return;
-	t->generation = (uint32_t)e->generation;
+	t->generation = e->generation;
 	t->weight = MAX(eng_tenant_conf(e, t->tenant)->weight, (uint16_t)1);
 }
 
@@ -290,7 +290,7 @@ eng_turn_take(struct eng *e, uint32_t lane, uint32_t tenant, bool is_hurry)
 	t->tenant = tenant;
 	t->band = is_hurry;
 	t->nqueues = 1;
-	t->generation = (uint32_t)e->generation - 1;
+	t->generation = e->generation - 1;
 	weigh(e, t);
 	if (first == 0) {
 		t->twin = i;

@@ -17,8 +17,8 @@
 #define CLUSTER_SOURCES 4u
 
 struct cluster {
-	uint64_t hash;  /* of code, stage and text */
-	uint64_t count; /* times it was said */
+	uint64_t hash;             /* of code, stage and text */
+	uint64_t count;            /* times it was said */
 	int64_t first_us, last_us; /* wall clock */
 	struct outcome outcome;
 	uint32_t sources[CLUSTER_SOURCES]; /* names; 0 behind the last */
