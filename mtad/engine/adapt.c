@@ -429,3 +429,73 @@ eng_adapt_remembers(const struct eng *e, const struct path *p)
 
 	return a->evid_us + ADAPT_KEEP_US > e->now;
 }
+
+/* ---- what is to be expected ------------------------------------------------------------ */
+
+uint64_t
+eng_adapt_rate(const struct eng *e, const struct path *p)
+{
+	return ((struct adapt *)pool_at(&e->adapts, p->adapt))->rate;
+}
+
+/* What the receiver is thought to bear: what it refused last, or, if that limit
+ * has fallen, before. */
+static uint64_t
+borne(const struct adapt *a)
+{
+	return part(a->wall != 0 ? a->wall : MAX(a->wall2, a->proven), 95);
+}
+
+bool
+eng_adapt_climbs(const struct eng *e, const struct path *p)
+{
+	const struct adapt *a = pool_at(&e->adapts, p->adapt);
+
+	return p->fails == 0 && a->rate < part(borne(a), 85);
+}
+
+/* How long it will stay where it is. */
+static int64_t
+stay_us(const struct eng *e, const struct adapt *a, uint64_t rate,
+    bool is_first)
+{
+	struct adapt x = *a;
+	struct span s;
+	int64_t us;
+
+	x.rate = rate;
+	if (!is_first) { /* the next ones are tried in quick succession */
+		x.proven = rate - 1;
+		x.step = 1;
+	}
+	s = span_of(&x);
+	us = s.n != 0 ? (int64_t)(s.n * (uint64_t)period_us(rate)) : s.min_us;
+	us = MAX(us, s.min_us);
+	us = s.max_us != 0 ? MIN(us, s.max_us) : us;
+	return is_first ? MAX(us - (e->now - a->since_us), 0) : us;
+}
+
+int64_t
+eng_adapt_needs(const struct eng *e, const struct path *p, uint64_t n,
+    uint32_t pct)
+{
+	const struct adapt *a = pool_at(&e->adapts, p->adapt);
+	uint64_t rate = a->rate, top = MAX(part(borne(a), pct), rate);
+	uint32_t step = a->step;
+	int64_t all = 0;
+
+	top = MIN(top, ceiling(eng_path_shape(e, p)));
+	for (int k = 0; k < 64 && rate < top; k++) {
+		int64_t us = stay_us(e, a, rate, k == 0);
+		uint64_t done = (uint64_t)(us / period_us(rate));
+
+		if (done >= n)
+			break;
+		n -= done;
+		all += us;
+		step = MIN(step + 1, ADAPT_STEPS - 1);
+		rate =
+		    MIN(MAX(part(rate, 100 + steps_pct[step]), rate + 1), top);
+	}
+	return all + (int64_t)n * period_us(rate);
+}

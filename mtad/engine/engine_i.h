@@ -209,19 +209,18 @@ struct study {
 		/* Attempts that were put off: first ones and others; and the
 		 * others that were not. */
 		uint32_t later, again, through;
-		uint32_t due; /* as it began */
+		uint32_t due;  /* as it began */
+		uint32_t lane; /* attempts that ended in its whole lane */
 	} step[STUDY_STEPS];
 	/* The same of a long time: what left in each quarter of an hour. */
 	struct study_span {
 		uint32_t left, due;
 	} span[STUDY_STEPS];
 	uint32_t span_at;
-	struct study_tries {
-		uint32_t n, off;   /* attempts; of them, put off */
-	} tries[2];                /* first ones and others, of a long time */
 	int64_t since_us, left_us; /* it began; the last one left */
 	int64_t due_last_us;       /* of what is deferred, and its attempts */
 	uint32_t due_attempts;
+	uint32_t lane, lane_seen; /* up to here its attempts are in steps */
 };
 
 enum dom_state {
@@ -248,6 +247,7 @@ struct dom {
 	struct timer timer; /* next try */
 };
 
+#define SITE_TRIES 8u
 struct target {
 	uint32_t name; /* of the MX host */
 	uint32_t host;
@@ -267,7 +267,12 @@ struct site {
 	uint32_t rollup;        /* name; a part of what makes a site */
 	uint32_t generation;
 	uint32_t nsess;
-	uint8_t hurried;     /* transactions of the latter while bulk waited */
+	uint8_t hurried; /* transactions of the latter while bulk waited */
+	/* The first attempts of recipients, the second ones, and so on; the last
+	 * ones together: how many, and how many of them were put off. */
+	struct site_tries {
+		uint16_t n, off;
+	} tries[SITE_TRIES];
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
@@ -315,6 +320,7 @@ struct lane {
 	uint32_t ngroups; /* transactions ready, about */
 	uint32_t nready;  /* recipients in its queues' FIFOs, parked ones not */
 	uint32_t pending; /* room in the sessions it has asked for */
+	uint32_t nended;  /* attempts of its recipients that came to an end */
 	uint32_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
 	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
@@ -693,6 +699,9 @@ void eng_queues_idle_run(struct eng *e);
 /* What the policy says of a tenant; never NULL. */
 const struct eng_tenant_conf *eng_tenant_conf(const struct eng *e,
     uint32_t name);
+/* The weight of a campaign beside the tenant's others. */
+uint32_t eng_campaign_weight(const struct eng *e, uint32_t tenant,
+    uint32_t campaign);
 /* The turn of a tenant in a lane, held by one more queue. */
 uint32_t eng_turn_take(struct eng *e, uint32_t lane, uint32_t tenant,
     bool is_hurry);
@@ -718,6 +727,9 @@ void eng_lane_served(struct eng *e, uint32_t lane, uint32_t queue,
 /* ---- quiet.c ---- */
 /* Parks queues of the lane that would be next while their tenants are quiet. */
 void eng_lane_hush(struct eng *e, struct lane *l);
+/* How long what takes `us` of the tenant's open hours takes from now_us on. */
+int64_t eng_quiet_stretch(const struct eng *e, uint32_t tenant, int64_t now_us,
+    int64_t us);
 /* Another policy, or the clock has been set: who is parked looks again. */
 void eng_quiet_again(struct eng *e);
 void eng_quiet_run(struct eng *e);
@@ -937,9 +949,13 @@ void eng_path_reopen(struct eng *e, struct path *p);
 void eng_path_unshut(struct eng *e, struct path *p);
 
 /* ---- study.c ---- */
+/* A recipient of a queue has had an attempt, after which it is put off or over;
+ * attempts: of its own, 0: it is over without one. */
+void eng_study_tried(struct eng *e, const struct queue *q, uint32_t attempts,
+    bool is_off);
 /* A recipient has come into a queue, left it for good (after so many attempts of
- * its own, 0: without one), or is deferred after an attempt. The last two are
- * for queues that have a study. */
+ * its own), or is deferred after an attempt. The last two are for queues that
+ * have a study. */
 void eng_study_came(struct eng *e, uint32_t queue);
 void eng_study_left(struct eng *e, uint32_t queue, uint32_t attempts);
 void eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts);
@@ -949,6 +965,8 @@ void eng_study_due(struct eng *e, uint32_t queue, uint32_t attempts,
 void eng_study_end(struct eng *e, uint32_t queue);
 
 /* ---- explain.c, eta.c ---- */
+/* The pool of a lane, as the scheduler finds it, but nothing is remembered. */
+const struct epool *eng_lane_looks(const struct eng *e, const struct lane *l);
 void eng_queue_reasons(struct eng *e, uint32_t queue, int64_t now_us,
     uint32_t *budget, struct eng_reasons *out);
 struct eng_eta eng_eta_queue(const struct eng *e, uint32_t queue,

@@ -20,344 +20,113 @@
  * Shares are in thousandths, times in microseconds; a bound is a percentage of the
  * median for each cause of doubt.
  */
-#include "engine/engine_i.h"
+#include "engine/eta_i.h"
 
-#define LATE_MAX (5 * INT64_C(86400) * US_PER_S) /* nothing waits longer */
-#define SOURCES_LOOK 256u
-/* Messages of a connection per 1000 s, before it has shown how many. */
-#define CONN_USUAL 1500u
 #define GROWS_STEPS 24u /* that more has come than left */
 /* An outage that has lasted longer may last any time. */
-#define FORESEEN_US (1500 * US_PER_S)
-#define SEEN_MIN 8u /* attempts that say something about the rate */
-
-/* What comes and goes by turns, such as a path that backs off, varies less over
- * a few steps together than their number would have it. */
-#define BLOCK 4u
-#define BLOCK_ROOT 2u
-
-/* How fast attempts come to an end, while there is a line. */
-struct speed {
-	uint64_t n;      /* attempts seen */
-	int64_t span_us; /* in so much time; 0 = not known */
-	uint32_t nsteps;
-	uint32_t spread; /* of a step, in thousandths of the mean */
-	uint64_t came, left, later, again, through;
-};
-
-static int64_t
-mul_div(int64_t a, uint64_t b, uint64_t c)
-{
-	__int128 x = c ? (__int128)a * (__int128)b / (__int128)c : LATE_MAX;
-
-	return x > LATE_MAX ? LATE_MAX : (int64_t)x;
-}
-
-static uint64_t
-root(uint64_t x)
-{
-	uint64_t r = x, y = x / 2 + 1;
-
-	while (y < r) {
-		r = y;
-		y = (r + x / r) / 2;
-	}
-	return r;
-}
-
-/* ---- what was measured ------------------------------------------------------------ */
-
-/* The step that is k before the present one; what is before the study or behind
- * its last event is empty. */
-static struct study_step
-step_back(const struct study *s, uint32_t now, uint32_t k)
-{
-	uint32_t at = now - k;
-
-	if (at > s->at)
-		return (struct study_step){ 0 };
-	return s->step[at % STUDY_STEPS];
-}
-
-static bool
-differs(uint64_t x, uint64_t mean)
-{
-	uint64_t d = x > mean ? x - mean : mean - x;
-
-	return d > 3 * root(mean + 1) + mean / 8;
-}
-
-/* Is a step another time than those behind it: another rate, or another share
- * of attempts that are put off? */
-static bool
-is_other(const struct speed *v, const struct study_step *x, int64_t span)
-{
-	uint64_t n = (uint64_t)x->left + x->later + x->again;
-	uint64_t off = v->later + v->again;
-
-	if (v->span_us < STUDY_STEP_US / 6 || v->n < SEEN_MIN)
-		return false;
-	return differs(n, v->n * (uint64_t)span / (uint64_t)v->span_us) ||
-	    differs((uint64_t)x->later + x->again, off * n / v->n);
-}
-
-/* Does it go and stop by turns, as who meets a limit of the receiver's? */
-static bool
-is_by_turns(const struct study *s, uint32_t now, uint32_t first, uint32_t skip)
-{
-	bool was_still = true;
-	uint32_t n = 0;
-
-	for (uint32_t k = skip; k < STUDY_STEPS && now - k > first; k++) {
-		struct study_step x = step_back(s, now, k);
-		bool is_still = x.left == 0;
-
-		n += is_still && !was_still;
-		was_still = is_still;
-	}
-	return n >= 2;
-}
-
-/* From the present back, over steps that began with a line, skipping the
- * first `skip`, as long as it is one rate. */
-static struct speed
-speed_of(const struct study *s, const struct queue *q, int64_t now_us,
-    uint32_t skip)
-{
-	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US), k;
-	int64_t part = now_us % STUDY_STEP_US;
-	uint32_t first = (uint32_t)(s->since_us / STUDY_STEP_US);
-	bool by_turns = is_by_turns(s, now, first, skip);
-	struct speed v = { 0 };
-	uint64_t squares = 0, sum = 0, nblocks = 0, block = 0;
-	uint64_t bsquares = 0, bsum = 0;
-
-	for (k = skip; k < STUDY_STEPS && now - k >= first; k++) {
-		struct study_step x = step_back(s, now, k);
-		int64_t span = k == 0 ? part : STUDY_STEP_US;
-		uint64_t n = (uint64_t)x.left + x.later + x.again;
-
-		if (now - k == first)
-			span -= s->since_us % STUDY_STEP_US;
-		if (now - k > s->at)
-			x.due = q->fifo.n;
-		if (x.due == 0 && now - k != first && v.span_us != 0)
-			break;
-		if (!by_turns && is_other(&v, &x, span))
-			break;
-		v.n += n;
-		v.left += x.left;
-		v.later += x.later;
-		v.again += x.again;
-		v.through += x.through;
-		v.came += x.came;
-		v.span_us += span;
-		if (span == STUDY_STEP_US) {
-			v.nsteps++;
-			sum += n;
-			squares += n * n;
-			block += n;
-			if (v.nsteps % BLOCK == 0) {
-				nblocks++;
-				bsum += block;
-				bsquares += block * block;
-				block = 0;
-			}
-		}
-	}
-	v.spread = v.nsteps >= 3 && sum != 0 ?
-	    (uint32_t)(root(squares * v.nsteps - sum * sum) * 1000 / sum) :
-	    300;
-	if (nblocks >= 4 && sum != 0)
-		v.spread = MIN(v.spread,
-		    (uint32_t)(root(bsquares * nblocks - bsum * bsum) * 1000 *
-			BLOCK_ROOT / bsum));
-	return v;
-}
-
-/* The same over a long time, where mail leaves in most quarters of an hour: then a
- * pause of some minutes is no outage. */
-static bool
-long_speed(const struct study *s, const struct queue *q, int64_t now_us,
-    struct speed *v)
-{
-	uint32_t now = (uint32_t)(now_us / STUDY_SPAN_US), moving = 0;
-	uint32_t first = (uint32_t)(s->since_us / STUDY_SPAN_US);
-	uint64_t squares = 0;
-
-	*v = (struct speed){ .span_us = now_us % STUDY_SPAN_US };
-	v->n = now == s->span_at ? s->span[now % STUDY_STEPS].left : 0;
-	for (uint32_t k = 1; k < STUDY_STEPS && now - k > first; k++) {
-		struct study_span x = now - k > s->span_at ?
-		    (struct study_span){ .due = q->fifo.n } :
-		    s->span[(now - k) % STUDY_STEPS];
-
-		if (x.due == 0)
-			break;
-		v->n += x.left;
-		v->span_us += STUDY_SPAN_US;
-		v->nsteps++;
-		squares += (uint64_t)x.left * x.left;
-		moving += x.left != 0;
-	}
-	if (v->nsteps < 3 || moving * 2 < v->nsteps || v->n < SEEN_MIN)
-		return false;
-	v->left = v->n;
-	v->spread =
-	    (uint32_t)MIN(root(squares * v->nsteps) * 1000 / MAX(v->n, 1u),
-		2000u);
-	v->spread = v->spread > 1000 ? v->spread - 1000 : 100;
-	return true;
-}
+#define FORESEEN_US (7200 * US_PER_S)
 
 /* The share of attempts that is put off, in thousandths: at least, likely, at
  * most; of n seen. */
 struct chance {
 	uint32_t lo, mid, hi;
 };
+/* Of first attempts, of second ones, and so on. */
+struct chances {
+	struct chance p[SITE_TRIES];
+};
 
 static struct chance
 chance_of(uint64_t off, uint64_t n)
 {
-	struct chance p = { 0 };
-	uint64_t mid, doubt;
+	uint64_t mid = off * 1000 / n, doubt;
 
-	if (n == 0 || off == 0)
-		return p;
-	mid = off * 1000 / n;
-	/* 1.6 of the deviation of a share. */
-	doubt = 1600 * root(off * (n - off) * 1000000 / n) / 1000 / n;
-	doubt += 500 / n;
-	p.mid = (uint32_t)mid;
-	p.lo = (uint32_t)(mid > doubt ? mid - doubt : 0);
-	p.hi = (uint32_t)MIN(mid + doubt, 1000u);
-	return p;
+	if (off == 0 && n >= ETA_SEEN_MIN * 3) /* it is no matter here */
+		return (struct chance){ 0 };
+	/* 1.6 of the deviation of a share, and what few seen leave open. */
+	doubt = 1600 * eta_root(off * (n - off) * 1000000 / n) / 1000 / n;
+	return (struct chance){ .mid = (uint32_t)mid,
+		.lo = (uint32_t)(mid > doubt ? mid - doubt : 0),
+		.hi = (uint32_t)MIN(mid + doubt + 2300 / n, 1000u) };
 }
 
-/* From the present back, as long as it is one share. */
-struct chances {
-	struct chance first, again;
-};
+/* What is thought of those that nobody has seen, by the attempt before: less
+ * are put off, for most of what puts off is over some time. */
+static struct chance
+chance_next(const struct chance *p)
+{
+	return (struct chance){ .mid = p->mid / 3, .hi = MIN(p->hi, 500u) };
+}
 
-static struct chances
-chances_of(const struct study *s, int64_t now_us)
+/* First attempts change with what comes in: from the present back, as long as it
+ * is one share. */
+static struct chance
+chance_first(const struct study *s, const struct site_tries *t, int64_t now_us)
 {
 	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US);
-	uint64_t off[2] = { 0 }, n[2] = { 0 };
-	struct chances p;
+	uint64_t off = 0, n = 0;
 
 	for (uint32_t k = 0; k < STUDY_STEPS && k <= now; k++) {
-		struct study_step x = step_back(s, now, k);
-		uint64_t xoff[2] = { x.later, x.again }, xn[2];
+		struct study_step x = eta_step_back(s, now, k);
+		uint64_t xn = (uint64_t)x.later + x.left - x.through;
 
-		xn[1] = (uint64_t)x.again + x.through;
-		xn[0] = (uint64_t)x.later + x.left - x.through;
-		for (int i = 0; i < 2; i++) {
-			if (n[i] >= 16 &&
-			    differs(xoff[i], off[i] * xn[i] / n[i]))
-				goto out;
-			off[i] += xoff[i];
-			n[i] += xn[i];
-		}
+		if (n >= 16 && eta_differs(x.later, off * xn / n))
+			break;
+		off += x.later;
+		n += xn;
 	}
-out:
-	for (int i = 0; i < 2; i++)
-		if (n[i] < 16) {
-			off[i] = s->tries[i].off;
-			n[i] = s->tries[i].n;
-		}
-	p.first = chance_of(off[0], n[0]);
-	p.again = chance_of(off[1], n[1]);
-	/* Before any has come again: nothing, or nearly as the first time. */
-	if (n[1] < 4) {
-		p.again.mid = p.first.mid / 3;
-		p.again.hi = MIN(p.first.hi, 700u);
+	if (n < 16) {
+		off = t->off;
+		n = t->n;
 	}
-	return p;
+	return n != 0 ? chance_of(off, n) : (struct chance){ 0 };
 }
 
-/* What the paths to the site may carry by their limits, in messages per 1000 s;
- * is_told: by a rate, not by what a connection usually does. */
-static uint64_t
-capacity_of(const struct eng *e, const struct queue *q, bool *is_told)
+static struct chances
+chances_of(const struct eng *e, const struct queue *q, int64_t now_us)
 {
-	const struct site *s = pool_at(&e->sites, q->home);
-	uint64_t all = 0;
-	uint32_t left = SOURCES_LOOK;
+	const struct study *s = pool_at(&e->studies, q->study);
+	const struct site *to = pool_at(&e->sites, q->home);
+	struct chances c = { .p[0] = chance_first(s, &to->tries[0], now_us) };
 
-	*is_told = s->paths.n != 0;
-	if (s->paths.n == 0)
-		return CONN_USUAL * 4;
-	for (uint32_t i = s->paths.head; i != 0 && left > 0; left--) {
-		const struct path *p = pool_at(&e->paths, i);
-		const struct eng_shape *l = eng_path_shape(e, p);
+	for (uint32_t k = 1; k < SITE_TRIES; k++) {
+		const struct site_tries *t = &to->tries[k];
 
-		if (l->rate_count != 0 && l->rate_period_us > 0)
-			all += (uint64_t)mul_div(1000 * US_PER_S, l->rate_count,
-			    (uint64_t)l->rate_period_us);
-		else {
-			all += CONN_USUAL * (l->conns_max ? l->conns_max : 10);
-			*is_told = false;
-		}
-		i = p->link.next;
+		c.p[k] = t->n >= 4 ? chance_of(t->off, t->n) :
+				     chance_next(&c.p[k - 1]);
 	}
-	return all;
+	return c;
 }
 
 /* ---- the parts ---------------------------------------------------------------------- */
 
-/* Offsets from now: at best, likely, at worst. */
-struct guess {
-	int64_t lo, mid, hi;
-};
-
-/* So many recipients at a measured rate. */
-static struct guess
-line_guess(const struct speed *v, uint64_t n)
+/* How likely is the attempt after so many put off? */
+static const struct chance *
+chance_after(const struct chances *c, uint32_t attempts)
 {
-	struct guess g;
-	int64_t mid = mul_div(v->span_us, n, MAX(v->n, 1u));
-	uint64_t ahead = (uint64_t)(mid / STUDY_STEP_US) + 1;
-	uint64_t doubt; /* thousandths */
-
-	/* Of the mean so far, and of the mean to come. */
-	doubt = v->spread * 16 / 10;
-	doubt = doubt * doubt / MAX(v->nsteps, 1u) + doubt * doubt / ahead;
-	doubt += UINT64_C(2560000) / MAX(v->n, 1u); /* 1.6 of sqrt(n) */
-	doubt = root(doubt) + 90;
-	doubt = MIN(doubt, 700u);
-	g.mid = mid;
-	g.lo = mul_div(mid, 1000, 1000 + doubt);
-	g.hi = mul_div(mid, 1000 + doubt, 1000);
-	return g;
+	return &c->p[MIN(attempts, SITE_TRIES - 1)];
 }
 
-/* Nothing has been seen of it. */
-static struct guess
-line_unseen(const struct eng *e, const struct queue *q, uint64_t n)
+static uint32_t
+share(const struct chance *p, enum bound b)
 {
-	bool is_told;
-	uint64_t cap = capacity_of(e, q, &is_told);
-	int64_t mid = cap ? mul_div(1000 * US_PER_S, n, cap) : LATE_MAX / 4;
-
-	if (is_told)
-		return (struct guess){ mid - mid / 5, mid, mid + mid / 2 };
-	return (struct guess){ mid / 4, mid, 4 * mid };
+	return b == AT_LEAST ? p->lo : b == LIKELY ? p->mid : p->hi;
 }
 
-/* Rounds of delays until fewer than milli / 1000 of n are left; the first is
- * taken in any case by those that are already put off. */
+/* Rounds of delays until fewer than milli / 1000 are left of n that have an
+ * attempt now, after so many. */
 static int64_t
-rounds_us(const struct eng *e, uint64_t n_milli, uint32_t share,
-    uint32_t attempts, uint64_t milli)
+rounds_us(const struct eng *e, const struct chances *c, uint64_t n,
+    uint32_t attempts, enum bound b, uint64_t milli)
 {
+	uint64_t left = n * share(chance_after(c, attempts), b);
 	int64_t all = 0;
 
-	for (int k = 0; k < 40 && n_milli > milli && all < LATE_MAX; k++) {
-		all += eng_retry_delay(&e->policy->retry, attempts + 1,
-		    UINT32_MAX / 2);
+	for (int k = 0; k < 40 && left > milli && all < ETA_MAX; k++) {
 		attempts++;
-		n_milli = n_milli * share / 1000;
+		all += eng_retry_delay(&e->policy->retry, attempts,
+		    UINT32_MAX / 2);
+		left = left * share(chance_after(c, attempts), b) / 1000;
 	}
 	return all;
 }
@@ -365,56 +134,95 @@ rounds_us(const struct eng *e, uint64_t n_milli, uint32_t share,
 static void
 add(struct guess *g, int64_t us)
 {
-	g->lo += us;
-	g->mid += us;
-	g->hi += us;
+	for (int b = 0; b < BOUNDS; b++)
+		g->at[b] += us;
 }
 
 static void
 later_of(struct guess *g, const struct guess *o)
 {
-	g->lo = MAX(g->lo, o->lo);
-	g->mid = MAX(g->mid, o->mid);
-	g->hi = MAX(g->hi, o->hi);
+	for (int b = 0; b < BOUNDS; b++)
+		g->at[b] = MAX(g->at[b], o->at[b]);
 }
 
-/* The last of n recipients that have an attempt by base, of which some are put
- * off, and of these some again. */
+/* The last of n recipients that have an attempt by base, after so many, of which
+ * some are put off, and of these some again. */
 static struct guess
 tail_guess(const struct eng *e, struct guess base, uint64_t n,
-    const struct chance *first, const struct chance *again, uint32_t attempts)
+    const struct chances *c, uint32_t attempts)
 {
-	const struct eng_retry *r = &e->policy->retry;
-	uint32_t jitter = MIN(r->jitter_pct, 100u);
-	struct guess add = {
-		rounds_us(e, n * first->lo, again->lo, attempts, 2500),
-		rounds_us(e, n * first->mid, again->mid, attempts, 700),
-		rounds_us(e, n * first->hi, again->hi, attempts, 70),
-	};
+	/* At most so many are left over, in thousandths. */
+	static const uint32_t milli[BOUNDS] = { 2500, 700, 70 };
+	int64_t jitter = MIN(e->policy->retry.jitter_pct, 100u);
 
-	base.lo += add.lo - mul_div(add.lo, jitter, 100);
-	base.mid += add.mid;
-	base.hi += add.hi + mul_div(add.hi, jitter, 100);
+	for (int b = 0; b < BOUNDS; b++) {
+		int64_t us = rounds_us(e, c, n, attempts, b, milli[b]);
+
+		base.at[b] += us + us / 100 * jitter * (b - LIKELY);
+	}
 	return base;
 }
 
 /* ---- outages ----------------------------------------------------------------------- */
 
-/* Since when nothing has left though there was something to do; 0: it goes. */
+static enum eng_why
+why_of(const struct eng_reasons *r)
+{
+	return r->first < ENG_GATE_N ? r->gate[r->first].why : WHY_NONE;
+}
+
+/* What it waits for comes at its time, and is no outage. */
+static bool
+is_timed(const struct eng_reasons *r)
+{
+	switch (why_of(r)) {
+	case WHY_QUIET:
+	case WHY_WARMUP:
+	case WHY_CAP:
+	case WHY_RATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Do all paths to the site wait after more than one refusal in a row? */
+static bool
+is_refused(const struct eng *e, const struct queue *q)
+{
+	const struct site *s = pool_at(&e->sites, q->home);
+	uint32_t left = ETA_SOURCES, n = 0;
+
+	for (uint32_t i = s->paths.head; i != 0 && left > 0; left--) {
+		const struct path *p = pool_at(&e->paths, i);
+
+		if (p->fails < 2 && (p->nsess != 0 || p->fails == 1))
+			return false;
+		n += p->fails >= 2;
+		i = p->link.next;
+	}
+	return n != 0;
+}
+
+/* Since when nothing has left though there was something to do; 0: it goes, or
+ * stands for a reason that ends by the clock. */
 static int64_t
-silent_since(const struct queue *q, const struct study *s,
+silent_since(const struct eng *e, const struct queue *q, const struct study *s,
     const struct eng_reasons *r, int64_t now_us)
 {
 	int64_t since = MAX(s->left_us, s->since_us);
 	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US);
-	struct study_step a = step_back(s, now, 0), b = step_back(s, now, 1);
+	struct study_step a = eta_step_back(s, now, 0),
+			  b = eta_step_back(s, now, 1);
 	bool is_shut = r->gate[GATE_PATH].is_shut || r->gate[GATE_HOST].is_shut;
 
-	if (now_us - since < 20 * US_PER_S)
+	if (q->fifo.n != 0 && is_shut &&
+	    (r->gate[GATE_HOST].is_shut || is_refused(e, q)))
+		return since;
+	if (is_timed(r) || now_us - since < 20 * US_PER_S)
 		return 0;
 	if (q->fifo.n != 0 && (is_shut || now_us - since > 60 * US_PER_S))
 		return since;
-	/* All that is tried is put off. */
 	/* All that is tried is put off, where mail has got through before. */
 	return s->left_us != 0 && a.later + b.later + a.again + b.again != 0 &&
 		a.left + b.left == 0 && now_us - since > 60 * US_PER_S ?
@@ -427,17 +235,11 @@ outage_guess(int64_t since_us, int64_t next_us, int64_t now_us)
 {
 	int64_t age = now_us - since_us, next = MAX(next_us - now_us, 0);
 
-	return (struct guess){ MAX(next, age / 20), MAX(next, age),
-		MAX(next, 9 * age + 600 * US_PER_S) };
+	return (struct guess){ { MAX(next, age / 20), MAX(next, age),
+	    MAX(next, 9 * age + 600 * US_PER_S) } };
 }
 
 /* ---- all together ------------------------------------------------------------------- */
-
-static enum eng_why
-why_of(const struct eng_reasons *r)
-{
-	return r->first < ENG_GATE_N ? r->gate[r->first].why : WHY_NONE;
-}
 
 /* More has come than left for long, and still does. */
 static bool
@@ -447,14 +249,17 @@ grows(const struct speed *v, const struct study *s, const struct queue *q,
 	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US);
 	uint64_t in = v->came, out = v->left, came = 0, left = 0;
 
-	for (uint32_t k = 1; k <= 4; k++) {
-		struct study_step x = step_back(s, now, k);
+	for (uint32_t k = 0; k <= 3; k++) {
+		struct study_step x = eta_step_back(s, now, k);
 
+		if (k == 1 && x.came <= x.left)
+			return false;
 		came += x.came;
 		left += x.left;
 	}
 	return q->depth >= 32 && v->nsteps >= GROWS_STEPS &&
-	    in > out + out / 4 + 4 * root(in + out) && came > left + left / 4;
+	    in > out + out / 4 + 4 * eta_root(in + out) &&
+	    came > left + left / 4;
 }
 
 /* The gates that are shut until something happens that nobody can foresee. */
@@ -475,28 +280,34 @@ struct known {
 	int64_t now_us,
 	    next_us;      /* the next attempt at the earliest; 0 unknown */
 	bool is_out;      /* nothing gets through now */
+	bool has_clock;   /* something that opens by the clock holds it */
 	struct guess out; /* how long that lasts */
 	struct speed v;
 	struct chances p;
 	enum eng_why why;
 };
 
+/* Something of the queue is on its way, or sessions stand, whatever waits for
+ * more of them. */
+static bool
+is_moving(const struct eng *e, const struct queue *q)
+{
+	const struct site *s = pool_at(&e->sites, q->home);
+
+	return q->ninflight != 0 || s->nsess != 0;
+}
+
 /* Until the nth in line has had its attempt. */
 static struct guess
 line_of(const struct eng *e, const struct known *k, uint64_t n)
 {
-	struct guess w =
-	    k->v.n >= SEEN_MIN ? line_guess(&k->v, n) : line_unseen(e, k->q, n);
+	struct guess g = eta_line(e, k->q, &k->v, n, k->now_us);
 
-	/* Who has been slowed down climbs again. */
-	if (k->why == WHY_SLOWED) {
-		w.lo = mul_div(w.lo, 76, 100);
-		w.mid = mul_div(w.mid, 85, 100);
-		w.hi = mul_div(w.hi, 94, 100);
-	}
-	if (!k->is_out && k->next_us > k->now_us)
-		add(&w, k->next_us - k->now_us);
-	return w;
+	if (k->has_clock)
+		eta_by_clock(e, k->q, n, k->now_us, &g);
+	else if (!k->is_out && k->next_us > k->now_us && !is_moving(e, k->q))
+		add(&g, k->next_us - k->now_us);
+	return g;
 }
 
 /* Those that are deferred: the last of n is due then, after so many attempts,
@@ -505,22 +316,27 @@ static struct guess
 deferred_guess(const struct eng *e, const struct known *k, uint64_t n,
     int64_t due_us, uint32_t attempts, const struct guess *line)
 {
-	int64_t due = MAX(due_us - k->now_us, 0), behind;
-	struct guess g = { due, due, due }, l;
+	int64_t due = MAX(due_us - k->now_us, 0);
+	struct guess g = { { due, due, due } }, l;
 
 	if (n != 0 && due == 0) { /* from before anybody took note */
-		g.hi = eng_retry_delay(&e->policy->retry, 1, UINT32_MAX);
-		g.mid = due = g.hi / 2;
+		g.at[AT_MOST] =
+		    eng_retry_delay(&e->policy->retry, 1, UINT32_MAX);
+		g.at[LIKELY] = due = g.at[AT_MOST] / 2;
 	}
+	if (k->v.n >= ETA_SEEN_MIN) {
+		l = eta_line(e, k->q, &k->v, n, k->now_us);
+		for (int b = 0; b < BOUNDS; b++) {
+			int64_t behind = MAX(line->at[b] - due, 0);
 
-	if (k->v.n >= SEEN_MIN) {
-		l = line_guess(&k->v, n);
-		behind = MAX(line->mid - due, 0);
-		g.lo += MAX(line->lo - due, 0);
-		g.mid += behind + (behind ? l.mid : 0);
-		g.hi += MAX(line->hi - due, 0) + (behind ? l.hi : l.hi / 4);
+			g.at[b] += behind;
+			if (behind != 0 && b != AT_LEAST)
+				g.at[b] += l.at[b];
+			else if (b == AT_MOST)
+				g.at[b] += l.at[b] / 4;
+		}
 	}
-	return tail_guess(e, g, n, &k->p.again, &k->p.again, attempts);
+	return tail_guess(e, g, n, &k->p, attempts);
 }
 
 /* What there is to know; ETA_TIME, or why no time can be told. */
@@ -543,9 +359,10 @@ know(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 		return ETA_EMPTY;
 	if (hopeless(q, r) != WHY_NONE || s == NULL || q->home & HOME_DOM)
 		return ETA_UNKNOWN;
-	k->p = chances_of(s, now_us);
-	since = silent_since(q, s, r, now_us);
-	if (since != 0 && long_speed(s, q, now_us, &k->v))
+	k->p = chances_of(e, q, now_us);
+	k->has_clock = eta_has_clock(e, q);
+	since = silent_since(e, q, s, r, now_us);
+	if (since != 0 && eta_long_speed(q, s, now_us, &k->v))
 		return ETA_TIME;
 	if (since != 0 && now_us - since > FORESEEN_US)
 		return ETA_UNKNOWN;
@@ -553,24 +370,26 @@ know(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 	if (k->is_out)
 		k->out = outage_guess(since, r->next_us, now_us);
 	/* The step in which it fell silent tells of no rate. */
-	k->v = speed_of(s, q, now_us,
+	k->v = eta_speed(e, q, now_us,
 	    since ?
 		(uint32_t)(now_us / STUDY_STEP_US - since / STUDY_STEP_US + 1) :
-		0);
+		0,
+	    k->has_clock);
 	return !k->is_out && grows(&k->v, s, q, now_us) ? ETA_GROWS : ETA_TIME;
 }
 
 static struct eng_eta
 conclude(const struct known *k, struct guess w)
 {
-	int64_t lo = k->out.lo + w.lo, mid = k->out.mid + w.mid;
-	int64_t hi = k->out.hi + w.hi + US_PER_S;
+	int64_t lo = k->out.at[AT_LEAST] + w.at[AT_LEAST];
+	int64_t mid = k->out.at[LIKELY] + w.at[LIKELY];
+	int64_t hi = k->out.at[AT_MOST] + w.at[AT_MOST] + US_PER_S;
 
 	return (struct eng_eta){ .kind = ETA_TIME,
 		.why = k->why,
-		.lo_us = k->now_us + MIN(lo, LATE_MAX),
-		.at_us = k->now_us + MIN(mid, LATE_MAX),
-		.hi_us = k->now_us + MIN(hi, LATE_MAX) };
+		.lo_us = k->now_us + MIN(lo, ETA_MAX),
+		.at_us = k->now_us + MIN(mid, ETA_MAX),
+		.hi_us = k->now_us + MIN(hi, ETA_MAX) };
 }
 
 struct eng_eta
@@ -589,7 +408,7 @@ eng_eta_queue(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 		w = line_of(e, &k, line);
 	d = deferred_guess(e, &k, k.q->ndeferred, k.s->due_last_us,
 	    k.s->due_attempts, &w);
-	w = tail_guess(e, w, line, &k.p.first, &k.p.again, 0);
+	w = tail_guess(e, w, line, &k.p, 0);
 	if (k.q->ndeferred != 0)
 		later_of(&w, &d);
 	return conclude(&k, w);
@@ -611,8 +430,8 @@ place_of(const struct eng *e, const struct queue *q, const struct rcpt *r,
 	span = last->arrival_us - first->arrival_us;
 	if (span <= 0 || m->arrival_us < first->arrival_us)
 		return q->fifo.n / 2;
-	return MAX((uint64_t)mul_div(MIN(m->arrival_us - first->arrival_us,
-					 span),
+	return MAX((uint64_t)eta_mul_div(MIN(m->arrival_us - first->arrival_us,
+					     span),
 		       q->fifo.n, (uint64_t)span),
 	    ahead);
 }
@@ -625,15 +444,15 @@ eng_eta_rcpt(const struct eng *e, uint32_t rcpt, const struct eng_reasons *r,
 	struct guess w = { 0 };
 	struct known k;
 	enum eng_eta_kind kind = know(e, x->queue, r, now_us, &k);
-	struct chance all = { 1000, 1000, 1000 };
 
 	if (r->gate[GATE_HOLD].is_shut)
 		return (struct eng_eta){ .kind = ETA_UNKNOWN, .why = WHY_HELD };
 	if (kind == ETA_UNKNOWN && x->state == R_DEFERRED && k.s == NULL &&
 	    !r->gate[GATE_DISK].is_shut && !r->gate[GATE_SOURCE].is_shut) {
 		/* Alone it is: its timer, and perhaps one more round. */
-		w.lo = w.mid = MAX(due_us - now_us, 0);
-		w.hi = w.mid + rounds_us(e, all.hi, 0, x->attempts, 0);
+		add(&w, MAX(due_us - now_us, 0));
+		w.at[AT_MOST] += eng_retry_delay(&e->policy->retry,
+		    x->attempts + 1, UINT32_MAX);
 		return conclude(&k, w);
 	}
 	if (kind == ETA_UNKNOWN)
@@ -646,8 +465,7 @@ eng_eta_rcpt(const struct eng *e, uint32_t rcpt, const struct eng_reasons *r,
 		    x->state == R_ASSIGNED ?
 			1 :
 			place_of(e, k.q, x, r->gate[GATE_CAMPAIGN].ahead));
-		w = tail_guess(e, w, 1, x->attempts ? &k.p.again : &k.p.first,
-		    &k.p.again, x->attempts);
+		w = tail_guess(e, w, 1, &k.p, x->attempts);
 	}
 	return conclude(&k, w);
 }

@@ -7,6 +7,7 @@
  * its pool, of which the caller says how many there may be.
  */
 #include "engine/standing_i.h"
+#include "engine/warm_i.h"
 
 static const char *const gate_names[ENG_GATE_N] = {
 #define X(name, text) [name] = text,
@@ -168,6 +169,9 @@ look_at_source(struct eng *e, uint32_t site, const struct src *src,
 		    eng_path_has_room(e, pool_at(&e->paths, path)))
 			return o;
 	}
+	o.why = eng_warm_look(e, si, site, &o.until_us);
+	if (o.why != WHY_NONE)
+		return o;
 	look_at_hosts(e, s, src, now_us, &o);
 	if (o.why == WHY_NONE && e->sessions.live >= e->limits.sessions_max)
 		o.why = WHY_LIMIT;
@@ -210,9 +214,8 @@ pass_all(struct eng_gate *g, uint32_t source)
 		g[GATE_SESSION].source = source;
 }
 
-/* As the scheduler finds it, but nothing is remembered. */
-static const struct epool *
-pool_of(const struct eng *e, const struct lane *l)
+const struct epool *
+eng_lane_looks(const struct eng *e, const struct lane *l)
 {
 	uint32_t name = l->pool_name ? l->pool_name : e->policy->default_pool;
 
@@ -246,7 +249,7 @@ static void
 lane_gates(struct eng *e, const struct lane *l, int64_t now_us,
     uint32_t *budget, struct eng_gate *g)
 {
-	const struct epool *pool = pool_of(e, l);
+	const struct epool *pool = eng_lane_looks(e, l);
 
 	for (uint32_t k = 0; pool != NULL && k<pool->n && * budget> 0; k++) {
 		const struct src *src = &e->srcs[pool->src[k]];
@@ -570,7 +573,7 @@ view_path(struct eng *e, const struct path *p, int64_t now_us,
 	for (uint32_t i = s->hungry.head, n = 0; i != 0 && n < ENG_AHEAD_LOOK;
 	     n++) {
 		const struct lane *l = pool_at(&e->lanes, i);
-		const struct epool *pool = pool_of(e, l);
+		const struct epool *pool = eng_lane_looks(e, l);
 		uint32_t at = pool ? (uint32_t)(pool - e->pools) : 0;
 
 		if (pool && src->pools[at / 64] >> (at % 64) & 1)

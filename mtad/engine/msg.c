@@ -98,7 +98,10 @@ rcpt_end(struct eng *e, uint32_t i, struct msg *m)
 	if (r->is_marked)
 		eng_mark_forget(e, i);
 	if (r->queue != 0) { /* 0: it never came as far as a queue */
-		if (((struct queue *)pool_at(&e->queues, r->queue))->study)
+		const struct queue *q = pool_at(&e->queues, r->queue);
+
+		eng_study_tried(e, q, r->attempts, false);
+		if (q->study != 0)
 			eng_study_left(e, r->queue, r->attempts);
 		eng_queue_depth_sub(e, r->queue);
 	}

@@ -10,6 +10,9 @@
 #include "engine/engine_i.h"
 
 #define HOPS_MAX (2 * ENG_QUIET_MAX) /* windows that follow each other */
+/* An ETA looks so often, and takes hours to begin at whole parts of an hour. */
+#define STRETCH_LOOKS 500
+#define STRETCH_S 900
 
 static int64_t
 floor_div(int64_t a, int64_t b)
@@ -38,13 +41,12 @@ window_end_s(const struct eng_quiet *q, int64_t local_s)
 	return local_s;
 }
 
-/* When a tenant is not quiet any more; now, or a time past, when it is not. */
+/* When a tenant is not quiet any more; that time itself when it is not then. */
 static int64_t
-quiet_until_us(const struct eng *e, uint32_t tenant)
+quiet_until_s(const struct eng *e, const struct eng_tenant_conf *t,
+    int64_t utc_s)
 {
-	const struct eng_tenant_conf *t = eng_tenant_conf(e, tenant);
 	const struct tzone *z = &e->policy->zones[t->zone].zone;
-	int64_t utc_s = floor_div(eng_wall(e), US_PER_S);
 
 	for (int hops = t->nquiet != 0 ? HOPS_MAX : 0; hops > 0; hops--) {
 		int64_t local_s = utc_s + zone_offset_s(z, utc_s);
@@ -56,7 +58,38 @@ quiet_until_us(const struct eng *e, uint32_t tenant)
 			break;
 		utc_s = MAX(utc_s + 1, zone_when_s(z, end_s));
 	}
+	return utc_s;
+}
+
+/* Now, or a time past, when it is not quiet. */
+static int64_t
+quiet_until_us(const struct eng *e, uint32_t tenant)
+{
+	int64_t utc_s = floor_div(eng_wall(e), US_PER_S);
+
+	utc_s = quiet_until_s(e, eng_tenant_conf(e, tenant), utc_s);
 	return eng_mono(e, utc_s * US_PER_S);
+}
+
+int64_t
+eng_quiet_stretch(const struct eng *e, uint32_t tenant, int64_t now_us,
+    int64_t us)
+{
+	const struct eng_tenant_conf *t = eng_tenant_conf(e, tenant);
+	int64_t began = (now_us + e->wall_off_us) / US_PER_S, at = began;
+	int64_t left = us / US_PER_S;
+
+	if (t->nquiet == 0)
+		return us;
+	for (int k = 0; k < STRETCH_LOOKS && left > 0; k++) {
+		int64_t open = quiet_until_s(e, t, at);
+		/* To the next of the steps that hours may begin at. */
+		int64_t part = MIN(STRETCH_S - open % STRETCH_S, left);
+
+		at = open + part;
+		left -= part;
+	}
+	return (at - began + left) * US_PER_S + us % US_PER_S;
 }
 
 void

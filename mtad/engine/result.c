@@ -48,6 +48,7 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
     uint32_t luck, bool stays)
 {
 	struct rcpt *r = eng_rcpt(e, i);
+	const struct queue *q = pool_at(&e->queues, r->queue);
 	int64_t due;
 
 	r->attempts = MIN(r->attempts + 1, ATTEMPTS_MAX);
@@ -55,7 +56,8 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
 	due = e->now + eng_retry_delay(&e->policy->retry, r->attempts, luck);
 	eng_persist(e, i, o, false, false, due);
 	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);
-	if (((struct queue *)pool_at(&e->queues, r->queue))->study != 0)
+	eng_study_tried(e, q, r->attempts, true);
+	if (q->study != 0)
 		eng_study_later(e, r->queue, r->attempts);
 	if (stays)
 		eng_rcpt_pin(e, i, src);

@@ -1,7 +1,8 @@
 /*
  * engine/study.c - what is learnt about the larger queues, for their ETA: how
  * many came, left and were put off in each half minute of the last quarter of an
- * hour, and which share of the attempts is put off.
+ * hour, and in each quarter of the last hours. Which share of the attempts is put
+ * off is known of each site.
  *
  * There are STUDIES_MAX at most: a queue gets one when it is STUDY_DEPTH deep,
  * and that which nothing has happened to for longest makes room if it has been
@@ -11,7 +12,7 @@
 
 #define STUDIES_MAX 2048u
 #define STUDY_DEPTH 8u
-#define TRIES_MAX 4096u /* then what was counts for half */
+#define TRIES_MAX 512u /* then what was counts for half */
 #define STUDY_QUIET_US (600 * US_PER_S)
 
 static uint32_t
@@ -32,21 +33,43 @@ advance_span(const struct eng *e, struct study *s, const struct queue *q)
 		    (struct study_span){ .due = q->fifo.n };
 }
 
+/* What has ended in its lane since the last step began, in equal parts for the
+ * steps since then: these are only looked at when something happens here. */
+static void
+share_out(const struct eng *e, struct study *s, uint32_t from, uint32_t now)
+{
+	const struct queue *q = pool_at(&e->queues, s->queue);
+	const struct lane *l = q->lane ? pool_at(&e->lanes, q->lane) : NULL;
+	uint32_t n = l != NULL ? l->nended - s->lane_seen : 0;
+	uint32_t steps = now - from;
+
+	if (q->lane != s->lane)
+		n = 0; /* it has moved */
+	s->lane = q->lane;
+	s->lane_seen = l != NULL ? l->nended : 0;
+	for (uint32_t k = 0; k < steps; k++)
+		s->step[(from + k) % STUDY_STEPS].lane +=
+		    (uint32_t)((uint64_t)n * (k + 1) / steps -
+			(uint64_t)n * k / steps);
+}
+
 /* Steps that have passed are filled, and the study is the youngest. */
 static void
 advance(struct eng *e, struct study *s)
 {
 	const struct queue *q = pool_at(&e->queues, s->queue);
-	uint32_t now = step_of(e), i;
+	uint32_t now = step_of(e), from, i;
 
 	advance_span(e, s, q);
 	if (s->at == now)
 		return;
 	if (now - s->at > STUDY_STEPS)
 		s->at = now - STUDY_STEPS;
+	from = MAX(s->at, now - STUDY_STEPS + 1);
 	while (s->at != now)
 		s->step[++s->at % STUDY_STEPS] =
 		    (struct study_step){ .due = q->fifo.n };
+	share_out(e, s, from, now);
 	i = q->study;
 	il_remove(K_STUDY(e), &e->studied, i);
 	il_push_tail(K_STUDY(e), &e->studied, i);
@@ -69,6 +92,10 @@ begin(struct eng *e, uint32_t queue)
 	s->at = step_of(e);
 	s->span_at = (uint32_t)(e->now / STUDY_SPAN_US);
 	s->since_us = e->now;
+	s->lane = q->lane;
+	if (q->lane != 0)
+		s->lane_seen =
+		    ((struct lane *)pool_at(&e->lanes, q->lane))->nended;
 	il_push_tail(K_STUDY(e), &e->studied, q->study);
 	return s;
 }
@@ -100,12 +127,21 @@ eng_study_came(struct eng *e, uint32_t queue)
 	s->step[s->at % STUDY_STEPS].came++;
 }
 
-/* One more attempt, of a recipient that has had n with it. */
-static void
-count_try(struct study *s, uint32_t n, bool is_off)
+void
+eng_study_tried(struct eng *e, const struct queue *q, uint32_t attempts,
+    bool is_off)
 {
-	struct study_tries *t = &s->tries[n > 1];
+	struct site_tries *t;
+	struct lane *l;
 
+	if (q->lane == 0)
+		return;
+	l = pool_at(&e->lanes, q->lane);
+	l->nended++;
+	if (attempts == 0)
+		return;
+	t = &((struct site *)pool_at(&e->sites, l->site))
+		 ->tries[MIN(attempts, SITE_TRIES) - 1];
 	if (t->n >= TRIES_MAX) {
 		t->n /= 2;
 		t->off /= 2;
@@ -125,8 +161,6 @@ eng_study_left(struct eng *e, uint32_t queue, uint32_t attempts)
 	s->step[s->at % STUDY_STEPS].through += attempts > 1;
 	s->span[s->span_at % STUDY_STEPS].left++;
 	s->left_us = e->now;
-	if (attempts != 0)
-		count_try(s, attempts, false);
 }
 
 void
@@ -138,7 +172,6 @@ eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts)
 	advance(e, s);
 	s->step[s->at % STUDY_STEPS].later += attempts <= 1;
 	s->step[s->at % STUDY_STEPS].again += attempts > 1;
-	count_try(s, attempts, true);
 }
 
 void

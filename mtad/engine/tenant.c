@@ -77,9 +77,8 @@ eng_tenant_conf(const struct eng *e, uint32_t name)
 	return &p->tenants[0];
 }
 
-/* The weight of a campaign beside the tenant's others. */
-static uint32_t
-campaign_weight(const struct eng *e, uint32_t tenant, uint32_t campaign)
+uint32_t
+eng_campaign_weight(const struct eng *e, uint32_t tenant, uint32_t campaign)
 {
 	const struct eng_policy *p = e->policy;
 	uint32_t lo = 0, hi = p->ncampaigns;
@@ -454,7 +453,7 @@ campaign_served(struct eng *e, struct turn *t, uint32_t qi)
 	if (t->ring.n < 2 || t->ring.head != qi)
 		return; /* alone, or it has run empty */
 	/* What was left to it by other weights is no more than these give. */
-	weight = campaign_weight(e, f->tenant, f->campaign);
+	weight = eng_campaign_weight(e, f->tenant, f->campaign);
 	t->left = (uint8_t)(t->left == 0 ? weight : MIN(t->left, weight));
 	if (--t->left != 0)
 		return;

@@ -428,6 +428,22 @@ eng_warm_gate(const struct eng *e, const struct path *p, int64_t *until_us)
 	return WHY_WARMUP;
 }
 
+enum eng_why
+eng_warm_look(const struct eng *e, uint32_t src, uint32_t site,
+    int64_t *until_us)
+{
+	uint32_t i = e->srcs[src].plan ? warm_find(e, src, site) : 0;
+	const struct warm *w = i ? pool_at(&e->warms, i) : NULL;
+	int64_t wall = eng_wall(e);
+
+	*until_us = 0;
+	if (w == NULL || is_warm(e, w) || wall >= w->day_end_us ||
+	    wall >= w->hour_end_us || left(e, w) > 0)
+		return WHY_NONE;
+	*until_us = opens_at(e, w);
+	return WHY_WARMUP;
+}
+
 static void
 heat(struct eng *e, uint32_t i)
 {
@@ -714,6 +730,113 @@ eng_warm_wake(struct eng *e)
 			eng_timer_set(e, &w->timer, TIMER_WARM, i,
 			    opens_at(e, w));
 	}
+}
+
+/* ---- what is to be expected ---------------------------------------------------- */
+
+#define DAYS_LOOK 32
+#define PAIRS_LOOK 32u
+
+/* A pool's sources at one provider: what they may carry together. */
+struct ration {
+	uint64_t left, hour_left;                 /* today */
+	uint64_t day[DAYS_LOOK], hour[DAYS_LOOK]; /* [0]: tomorrow */
+	int64_t day_end_us, hour_end_us;
+	uint32_t until_warm; /* days; then there is no limit any more */
+	uint64_t others;     /* ready recipients of other lanes that wait */
+};
+
+static void
+ration_add(const struct eng *e, const struct warm *w, bool holds,
+    struct ration *r)
+{
+	const struct eng_warmup_conf *p = plan_of(e, w);
+	uint32_t stage = w->stage;
+	uint64_t hour_ppm = MIN(p->hour_ppm, ENG_PPM);
+
+	if (eng_wall(e) < w->day_end_us) {
+		r->left += less(day_most(e, w), w->sent);
+		r->hour_left += share_left(e, w);
+	}
+	r->day_end_us = MAX(r->day_end_us, eng_mono(e, w->day_end_us));
+	r->hour_end_us = MAX(r->hour_end_us, eng_mono(e, w->hour_end_us));
+	for (uint32_t d = 0; d < DAYS_LOOK; d++) {
+		stage += !holds;
+		if (stage >= p->nstages) {
+			r->until_warm = MIN(r->until_warm, d);
+			return;
+		}
+		r->day[d] += p->most[stage];
+		r->hour[d] +=
+		    MAX(part_of(p->most[stage], (uint32_t)hour_ppm), 1);
+	}
+}
+
+/* False: one of the pool's sources is not young. */
+static bool
+ration_of(const struct eng *e, uint32_t lane, const struct epool *pool,
+    uint64_t n, bool holds, struct ration *r)
+{
+	const struct lane *l = pool_at(&e->lanes, lane);
+
+	*r = (struct ration){ .until_warm = DAYS_LOOK };
+	for (uint32_t k = 0; k < pool->n && k < PAIRS_LOOK; k++) {
+		uint32_t src = pool->src[k], i, look = PAIRS_LOOK;
+		const struct warm *w;
+
+		if (l->pin != 0 && e->srcs[src].name != l->pin)
+			continue;
+		i = e->srcs[src].plan ? warm_find(e, src, l->site) : 0;
+		w = i ? pool_at(&e->warms, i) : NULL;
+		if (w == NULL || is_warm(e, w))
+			return false;
+		ration_add(e, w, holds, r);
+		for (i = w->lanes.head; i != 0 && look > 0; look--) {
+			const struct lane *x = pool_at(&e->lanes, i);
+
+			if (i != lane)
+				r->others += MIN(x->nready, n);
+			i = x->warm.next;
+		}
+	}
+	return r->day_end_us != 0;
+}
+
+/* Of a day that begins at `from`, with so much an hour: when the nth goes. */
+static int64_t
+hour_of(int64_t from_us, uint64_t hour, uint64_t n, uint64_t *last)
+{
+	*last = (n - 1) % hour + 1;
+	return from_us + (int64_t)((n - 1) / hour) * HOUR_US;
+}
+
+int64_t
+eng_warm_when(const struct eng *e, uint32_t lane, const struct epool *pool,
+    uint64_t n, bool holds, uint64_t *last)
+{
+	struct ration r;
+	int64_t at;
+
+	*last = n;
+	if (!ration_of(e, lane, pool, n, holds, &r))
+		return e->now;
+	n += r.others;
+	if (n <= r.hour_left)
+		return e->now;
+	if (n <= r.left)
+		return hour_of(r.hour_end_us, MAX(r.hour[0], 1),
+		    n - r.hour_left, last);
+	n -= r.left;
+	at = r.day_end_us;
+	for (uint32_t d = 0; d < DAYS_LOOK; d++, at += 24 * HOUR_US) {
+		if (d >= r.until_warm)
+			break;
+		if (n <= r.day[d])
+			return hour_of(at, MAX(r.hour[d], 1), n, last);
+		n -= r.day[d];
+	}
+	*last = n;
+	return at;
 }
 
 /* ---- what viewers see ------------------------------------------------------------- */

@@ -47,6 +47,15 @@ enum eng_why eng_warm_open_gate(struct eng *e, uint32_t lane, uint32_t src,
 /* May a path of a young source start a transaction? Changes nothing. */
 enum eng_why eng_warm_gate(const struct eng *e, const struct path *p,
     int64_t *until_us);
+/* The same for a session to a site, as far as it can be seen without a look. */
+enum eng_why eng_warm_look(const struct eng *e, uint32_t src, uint32_t site,
+    int64_t *until_us);
+/* When, by the days of the pool's young sources, the nth recipient of the lane
+ * may go, if each goes as soon as it may, and a day that has sent its share is
+ * followed by the next stage, or (holds) by the same; *last: how many of them
+ * go then. */
+int64_t eng_warm_when(const struct eng *e, uint32_t lane,
+    const struct epool *pool, uint64_t n, bool holds, uint64_t *last);
 /* It may not, until what it asks for now is kept. */
 void eng_warm_wait(struct eng *e, uint32_t path);
 void eng_warm_unwait(struct eng *e, struct path *p, uint32_t path);
