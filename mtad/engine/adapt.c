@@ -438,12 +438,44 @@ eng_adapt_rate(const struct eng *e, const struct path *p)
 	return ((struct adapt *)pool_at(&e->adapts, p->adapt))->rate;
 }
 
+/* A wall that has been passed, or that nothing has come of for longer than a
+ * rate is kept, is none. */
+static bool
+is_open(const struct eng *e, const struct adapt *a)
+{
+	int64_t keeps = is_costly(a) ?
+	    MIN(HOLD_COSTS * a->cost_us, HOLD_COSTLY_MAX_US) :
+	    HOLD_MAX_US;
+
+	return a->proven > a->wall || e->now - a->evid_us > 2 * keeps;
+}
+
+/* What connections usually carry. */
+static uint64_t
+usual(const struct eng_shape *s)
+{
+	uint64_t conns = s->conns_max != 0 ? MIN(s->conns_max, 1000u) : 10;
+
+	return MIN(conns * CONN_USUAL * 1000, ceiling(s));
+}
+
 /* What the receiver is thought to bear: what it refused last, or, if that limit
  * has fallen, before. */
 static uint64_t
-borne(const struct adapt *a)
+borne(const struct eng *e, const struct path *p, const struct adapt *a)
 {
-	return part(a->wall != 0 ? a->wall : MAX(a->wall2, a->proven), 95);
+	if (a->wall == 0)
+		return part(MAX(a->wall2, a->proven), 95);
+	if (is_open(e, a))
+		return MAX(usual(eng_path_shape(e, p)), a->rate);
+	return part(a->wall, 95);
+}
+
+/* So slow that holds end by the clock: few transactions say little of it. */
+static bool
+is_doubtful(const struct adapt *a)
+{
+	return !is_wary(a) && HOLD_N * period_us(a->rate) > HOLD_MAX_US;
 }
 
 bool
@@ -451,7 +483,8 @@ eng_adapt_climbs(const struct eng *e, const struct path *p)
 {
 	const struct adapt *a = pool_at(&e->adapts, p->adapt);
 
-	return p->fails == 0 && a->rate < part(borne(a), 85);
+	return p->fails == 0 &&
+	    (is_doubtful(a) || a->rate < part(borne(e, p, a), 85));
 }
 
 /* How long it will stay where it is. */
@@ -477,14 +510,21 @@ stay_us(const struct eng *e, const struct adapt *a, uint64_t rate,
 
 int64_t
 eng_adapt_needs(const struct eng *e, const struct path *p, uint64_t n,
-    uint32_t pct)
+    enum bound b)
 {
+	static const uint32_t pct[BOUNDS] = { 130, 100, 70 };
 	const struct adapt *a = pool_at(&e->adapts, p->adapt);
-	uint64_t rate = a->rate, top = MAX(part(borne(a), pct), rate);
+	uint64_t rate = a->rate, top = part(borne(e, p, a), pct[b]);
 	uint32_t step = a->step;
 	int64_t all = 0;
 
-	top = MIN(top, ceiling(eng_path_shape(e, p)));
+	if (b == AT_MOST && is_open(e, a)) /* it is soon met by another */
+		top = 2 * rate;
+	if (b == AT_LEAST && is_doubtful(a)) {
+		top = usual(eng_path_shape(e, p));
+		all = MAX(a->evid_us + HOLD_MAX_US - e->now, 0);
+	}
+	top = MAX(MIN(top, ceiling(eng_path_shape(e, p))), rate);
 	for (int k = 0; k < 64 && rate < top; k++) {
 		int64_t us = stay_us(e, a, rate, k == 0);
 		uint64_t done = (uint64_t)(us / period_us(rate));

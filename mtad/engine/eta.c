@@ -24,7 +24,7 @@
 
 #define GROWS_STEPS 24u /* that more has come than left */
 /* An outage that has lasted longer may last any time. */
-#define FORESEEN_US (7200 * US_PER_S)
+#define FORESEEN_US (1800 * US_PER_S)
 
 /* The share of attempts that is put off, in thousandths: at least, likely, at
  * most; of n seen. */
@@ -326,15 +326,10 @@ deferred_guess(const struct eng *e, const struct known *k, uint64_t n,
 	}
 	if (k->v.n >= ETA_SEEN_MIN) {
 		l = eta_line(e, k->q, &k->v, n, k->now_us);
-		for (int b = 0; b < BOUNDS; b++) {
-			int64_t behind = MAX(line->at[b] - due, 0);
-
-			g.at[b] += behind;
-			if (behind != 0 && b != AT_LEAST)
-				g.at[b] += l.at[b];
-			else if (b == AT_MOST)
-				g.at[b] += l.at[b] / 4;
-		}
+		/* They come one by one, and stand in line at the worst. */
+		for (int b = 0; b < BOUNDS; b++)
+			g.at[b] = MAX(g.at[b], line->at[b] + l.at[b]);
+		g.at[AT_MOST] = MAX(g.at[AT_MOST], due + l.at[AT_MOST] / 2);
 	}
 	return tail_guess(e, g, n, &k->p, attempts);
 }

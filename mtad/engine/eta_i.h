@@ -11,7 +11,9 @@
 
 #define ETA_MAX (5 * INT64_C(86400) * US_PER_S) /* nothing waits longer */
 #define ETA_SOURCES 256u /* of a site or pool: looked at */
-#define ETA_SEEN_MIN 8u  /* attempts that say something about a rate */
+/* Messages of a connection per 1000 s, before it has shown how many. */
+#define CONN_USUAL 1500u
+#define ETA_SEEN_MIN 8u /* attempts that say something about a rate */
 
 /* At best, likely, at worst. */
 enum bound { AT_LEAST, LIKELY, AT_MOST, BOUNDS };

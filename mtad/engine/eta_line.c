@@ -13,13 +13,15 @@
 #include "engine/meter_i.h"
 #include "engine/react_i.h"
 
-/* Messages of a connection per 1000 s, before it has shown how many. */
-#define CONN_USUAL 1500u
-
 /* What comes and goes by turns, such as a path that backs off, varies less over
  * a few steps together than their number would have it. */
 #define BLOCK 4u
 #define BLOCK_ROOT 2u
+
+/* What no rate tells, in thousandths: more often something comes between than
+ * that all goes faster. */
+#define SLACK_LESS 50u
+#define SLACK_MORE 180u
 
 #define RIVALS_LOOK 512u /* queues and waiters that are looked at */
 #define STACK_MAX 64u
@@ -149,7 +151,7 @@ vary(struct variety *x, uint64_t n)
 static uint32_t
 spread_of(const struct variety *x)
 {
-	uint64_t spread = 300;
+	uint64_t spread = 120; /* before anything is seen */
 
 	if (x->n >= 3 && x->sum != 0)
 		spread = eta_root(x->squares * x->n - x->sum * x->sum) * 1000 /
@@ -539,10 +541,12 @@ line_seen(const struct speed *v, int64_t us)
 	doubt = v->spread * 16 / 10;
 	doubt = doubt * doubt / MAX(v->nsteps, 1u) + doubt * doubt / ahead;
 	doubt += UINT64_C(2560000) / MAX(v->n, 1u); /* 1.6 of sqrt(n) */
-	doubt = eta_root(doubt) + 90;
-	doubt = MIN(doubt, 700u);
-	return (struct guess){ { eta_mul_div(us, 1000, 1000 + doubt), us,
-	    eta_mul_div(us, 1000 + doubt, 1000) } };
+	doubt = MIN(eta_root(doubt), 600u);
+	return (struct guess){ {
+	    eta_mul_div(us, 1000, 1000 + doubt + SLACK_LESS),
+	    us,
+	    eta_mul_div(us, 1000 + doubt + SLACK_MORE, 1000),
+	} };
 }
 
 /* Nothing has been seen of it while there was a line. */
@@ -585,11 +589,10 @@ line_climbing(const struct eng *e, const struct queue *q, uint64_t work,
 	if (!*climbs)
 		return g;
 	work = (uint64_t)eta_mul_div((int64_t)work, most, all);
-	g.at[AT_LEAST] = eng_adapt_needs(e, first, work, 130);
-	g.at[LIKELY] = eng_adapt_needs(e, first, work, 100);
-	g.at[AT_MOST] = eng_adapt_needs(e, first, work, 70);
-	g.at[AT_LEAST] -= g.at[AT_LEAST] / 5;
-	g.at[AT_MOST] += g.at[AT_MOST] / 4;
+	for (int b = 0; b < BOUNDS; b++)
+		g.at[b] = eng_adapt_needs(e, first, work, b);
+	g.at[AT_LEAST] = MIN(g.at[AT_LEAST], g.at[LIKELY]) / 5 * 4;
+	g.at[AT_MOST] = MAX(g.at[AT_MOST], g.at[LIKELY]) / 4 * 5;
 	return g;
 }
 

@@ -5,7 +5,7 @@
 #ifndef ENGINE_REACT_I_H
 #define ENGINE_REACT_I_H
 
-#include "engine/engine_i.h"
+#include "engine/eta_i.h"
 
 /* What is known of the rate that a receiver bears; only for paths that one has
  * slowed down. Rates: transactions in 10^6 s. */
@@ -52,11 +52,11 @@ bool eng_adapt_is_bye(struct eng *e, struct path *p, uint32_t n);
 bool eng_adapt_remembers(const struct eng *e, const struct path *p);
 /* For an ETA: the rate now, in transactions in 10^6 s; is it below what the
  * receiver is thought to bear, and on its way there; how long the path will need
- * for n transactions, if pct percent of that are borne. */
+ * for n transactions. */
 uint64_t eng_adapt_rate(const struct eng *e, const struct path *p);
 bool eng_adapt_climbs(const struct eng *e, const struct path *p);
 int64_t eng_adapt_needs(const struct eng *e, const struct path *p, uint64_t n,
-    uint32_t pct);
+    enum bound b);
 void eng_adapt_end(struct eng *e, struct path *p); /* may have none */
 
 /* ---- react.c ---- */
