@@ -512,14 +512,15 @@ int64_t
 eng_adapt_needs(const struct eng *e, const struct path *p, uint64_t n,
     enum bound b)
 {
-	static const uint32_t pct[BOUNDS] = { 130, 100, 70 };
+	/* Of what was refused last: it goes up and down below that. */
+	static const uint32_t pct[BOUNDS] = { 100, 78, 64 };
 	const struct adapt *a = pool_at(&e->adapts, p->adapt);
 	uint64_t rate = a->rate, top = part(borne(e, p, a), pct[b]);
 	uint32_t step = a->step;
 	int64_t all = 0;
 
-	if (b == AT_MOST && is_open(e, a)) /* it is soon met by another */
-		top = 2 * rate;
+	if (is_open(e, a)) /* at worst it soon meets another */
+		top = b == AT_MOST ? 2 * rate : borne(e, p, a);
 	if (b == AT_LEAST && is_doubtful(a)) {
 		top = usual(eng_path_shape(e, p));
 		all = MAX(a->evid_us + HOLD_MAX_US - e->now, 0);

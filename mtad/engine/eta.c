@@ -2,16 +2,18 @@
  * engine/eta.c - when what waits in a queue will be gone: an estimate with an
  * interval, or `grows`, or `unknown`.
  *
- * The estimate is of the mail that waits now, all of it. Three things take time,
- * and each is foretold from what it has done:
+ * The estimate is of the mail that waits now, all of it. These take time, and
+ * each is foretold from what it has done:
  *
- *	the line	recipients that are due and in flight, at the rate at which
- *			attempts were made while there was a line. The rate is taken
- *			from as far back as it has been one rate: a step of it ends
- *			the look back.
+ *	the line	recipients that are due and in flight, with those of others
+ *			that are served meanwhile, at the rate at which attempts
+ *			came to an end while there was a line, or that a path
+ *			climbs to that was slowed down (eta_line.c).
+ *	the clock	quotas, days of young sources and quiet hours let through
+ *			what they let through (eta_clock.c).
  *	retries		of those that are put off some are put off again. The share
- *			of first attempts and of later ones that is put off says how
- *			many rounds of delays the last one will need.
+ *			of first attempts, of second ones and so on that is put off
+ *			says how many rounds of delays the last one will need.
  *	an outage	nothing leaves. How long that lasts nobody knows; it is taken
  *			to last about as long again as it has lasted, which is right
  *			for one that is met at no particular moment of it, and the
@@ -24,7 +26,7 @@
 
 #define GROWS_STEPS 24u /* that more has come than left */
 /* An outage that has lasted longer may last any time. */
-#define FORESEEN_US (1800 * US_PER_S)
+#define FORESEEN_US (1500 * US_PER_S)
 
 /* The share of attempts that is put off, in thousandths: at least, likely, at
  * most; of n seen. */
@@ -59,41 +61,65 @@ chance_next(const struct chance *p)
 }
 
 /* First attempts change with what comes in: from the present back, as long as it
- * is one share. */
-static struct chance
-chance_first(const struct study *s, const struct site_tries *t, int64_t now_us)
+ * is one share. n 0: too few to tell. */
+struct first {
+	uint64_t off, n;
+};
+
+static struct first
+share_first(const struct study *s, int64_t now_us)
 {
 	uint32_t now = (uint32_t)(now_us / STUDY_STEP_US);
-	uint64_t off = 0, n = 0;
+	struct first a = { 0 };
 
 	for (uint32_t k = 0; k < STUDY_STEPS && k <= now; k++) {
 		struct study_step x = eta_step_back(s, now, k);
 		uint64_t xn = (uint64_t)x.later + x.left - x.through;
 
-		if (n >= 16 && eta_differs(x.later, off * xn / n))
+		if (a.n >= 16 && eta_differs(x.later, a.off * xn / a.n))
 			break;
-		off += x.later;
-		n += xn;
+		a.off += x.later;
+		a.n += xn;
 	}
-	if (n < 16) {
-		off = t->off;
-		n = t->n;
-	}
-	return n != 0 ? chance_of(off, n) : (struct chance){ 0 };
+	return a.n >= 16 ? a : (struct first){ 0 };
+}
+
+/* What put off the first ones and does so less now puts off the others less, too:
+ * in thousandths of what was. */
+static uint32_t
+eases(const struct chance *now, const struct site_tries *was)
+{
+	uint64_t then = was->n ? (uint64_t)was->off * 1000 / was->n : 0;
+
+	return then == 0 || now->hi >= then ? 1000 :
+					      (uint32_t)(now->hi * 1000 / then);
 }
 
 static struct chances
 chances_of(const struct eng *e, const struct queue *q, int64_t now_us)
 {
 	const struct study *s = pool_at(&e->studies, q->study);
-	const struct site *to = pool_at(&e->sites, q->home);
-	struct chances c = { .p[0] = chance_first(s, &to->tries[0], now_us) };
+	const struct site_tries *t =
+	    ((const struct site *)pool_at(&e->sites, q->home))->tries;
+	struct first now = share_first(s, now_us);
+	struct chances c = { 0 };
+	uint32_t part = 1000;
 
+	if (now.n != 0) {
+		c.p[0] = chance_of(now.off, now.n);
+		part = eases(&c.p[0], &t[0]);
+	} else if (t[0].n != 0)
+		c.p[0] = chance_of(t[0].off, t[0].n);
 	for (uint32_t k = 1; k < SITE_TRIES; k++) {
-		const struct site_tries *t = &to->tries[k];
+		struct chance *p = &c.p[k];
 
-		c.p[k] = t->n >= 4 ? chance_of(t->off, t->n) :
-				     chance_next(&c.p[k - 1]);
+		*p = t[k].n >= 4 ? chance_of(t[k].off, t[k].n) :
+				   chance_next(&c.p[k - 1]);
+		if (t[k].n < 4)
+			continue;
+		p->lo = p->lo * part / 1000;
+		p->mid = p->mid * part / 1000;
+		p->hi = p->hi * part / 1000;
 	}
 	return c;
 }
@@ -180,6 +206,7 @@ is_timed(const struct eng_reasons *r)
 	case WHY_WARMUP:
 	case WHY_CAP:
 	case WHY_RATE:
+	case WHY_SUSPENDED:
 		return true;
 	default:
 		return false;
@@ -270,6 +297,10 @@ hopeless(const struct queue *q, const struct eng_reasons *r)
 		return WHY_DISK;
 	if (r->gate[GATE_SOURCE].is_shut)
 		return WHY_NO_SOURCE;
+	/* Until somebody ends it. */
+	if (why_of(r) == WHY_SUSPENDED &&
+	    (r->next_us == 0 || r->next_us == TIME_NEVER))
+		return WHY_SUSPENDED;
 	return q->depth == q->nheld ? WHY_HELD : WHY_NONE;
 }
 
@@ -369,7 +400,7 @@ know(const struct eng *e, uint32_t queue, const struct eng_reasons *r,
 	    since ?
 		(uint32_t)(now_us / STUDY_STEP_US - since / STUDY_STEP_US + 1) :
 		0,
-	    k->has_clock);
+	    k->has_clock || is_timed(r));
 	return !k->is_out && grows(&k->v, s, q, now_us) ? ETA_GROWS : ETA_TIME;
 }
 

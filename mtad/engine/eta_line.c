@@ -163,6 +163,28 @@ spread_of(const struct variety *x)
 	return (uint32_t)spread;
 }
 
+/* Of a long time: the best of the last quarters of an hour in which something
+ * left. */
+static struct speed
+span_speed(const struct study *s)
+{
+	struct speed v = { 0 };
+	uint32_t left = 3;
+
+	for (uint32_t k = 0; k < STUDY_STEPS && k <= s->span_at && left > 0;
+	     k++) {
+		uint32_t n = s->span[(s->span_at - k) % STUDY_STEPS].left;
+
+		left -= n != 0;
+		v.n = MAX(v.n, n);
+	}
+	v.own = v.left = v.n;
+	v.span_us = STUDY_SPAN_US;
+	v.nsteps = 1;
+	v.spread = 300;
+	return v;
+}
+
 struct speed
 eta_speed(const struct eng *e, const struct queue *q, int64_t now_us,
     uint32_t skip, bool is_moving)
@@ -206,7 +228,7 @@ eta_speed(const struct eng *e, const struct queue *q, int64_t now_us,
 		vary(&steps, n);
 	}
 	v.spread = spread_of(&steps);
-	return v;
+	return is_moving && v.n < ETA_SEEN_MIN ? span_speed(s) : v;
 }
 
 bool
@@ -466,9 +488,11 @@ is_of(const struct eng *e, const struct waiter *w, const struct queue *q)
 	case WAITER_LANE:
 		return w->index == q->lane;
 	case WAITER_QUEUE:
+		return pool_at(&e->queues, w->index) == q;
+	case WAITER_SESS: /* is never in line */
 		break;
 	}
-	return pool_at(&e->queues, w->index) == q;
+	return false;
 }
 
 /* The waiters of a meter: their weights, and what others than the queue's do
@@ -540,7 +564,7 @@ line_seen(const struct speed *v, int64_t us)
 	/* Of the mean so far, and of the mean to come. */
 	doubt = v->spread * 16 / 10;
 	doubt = doubt * doubt / MAX(v->nsteps, 1u) + doubt * doubt / ahead;
-	doubt += UINT64_C(2560000) / MAX(v->n, 1u); /* 1.6 of sqrt(n) */
+	doubt += UINT64_C(1280000) / MAX(v->n, 1u); /* 1.6 of sqrt(n / 2) */
 	doubt = MIN(eta_root(doubt), 600u);
 	return (struct guess){ {
 	    eta_mul_div(us, 1000, 1000 + doubt + SLACK_LESS),
@@ -591,8 +615,8 @@ line_climbing(const struct eng *e, const struct queue *q, uint64_t work,
 	work = (uint64_t)eta_mul_div((int64_t)work, most, all);
 	for (int b = 0; b < BOUNDS; b++)
 		g.at[b] = eng_adapt_needs(e, first, work, b);
-	g.at[AT_LEAST] = MIN(g.at[AT_LEAST], g.at[LIKELY]) / 5 * 4;
-	g.at[AT_MOST] = MAX(g.at[AT_MOST], g.at[LIKELY]) / 4 * 5;
+	g.at[AT_LEAST] = MIN(g.at[AT_LEAST], g.at[LIKELY]) / 10 * 9;
+	g.at[AT_MOST] = MAX(g.at[AT_MOST], g.at[LIKELY]) / 10 * 11;
 	return g;
 }
 

@@ -17,7 +17,7 @@ from mtatap import Tap
 
 MTASIM = os.path.join(os.environ["BUILD"], "mtasim")
 LONG = os.environ.get("CHECK") == "long"
-SEED, N = 20261, 630 if LONG else 105
+SEED, N = 20261, 644 if LONG else 92
 tap = Tap()
 
 
