@@ -175,6 +175,10 @@ int64_t eng_quota_day(const struct eng *e, const struct eng_limit_conf *c,
     int64_t now_us);
 int64_t eng_quota_day_us(const struct eng *e, const struct eng_limit_conf *c,
     int64_t day);
+/* When, by its quota, the nth transaction from now on may go, if each goes as
+ * soon as it may; *last: how many of them go then. */
+int64_t eng_quota_when(const struct eng *e, uint32_t meter, uint64_t n,
+    uint64_t *last);
 
 /* ---- count.c ---- */
 void eng_meter_reset(struct eng *e, struct meter *m, int64_t since_us);
@@ -193,10 +197,6 @@ void eng_meter_hold(struct eng *e, struct meter *m);
 /* All is as if it had never been used; else when it will be, in *until_us. */
 bool eng_meter_is_blank(struct eng *e, struct meter *m, int64_t *until_us);
 void eng_meters_kept(struct eng *e);
-/* When, by its quota, the nth transaction from now on may go, if each goes as
- * soon as it may; *last: how many of them go then. */
-int64_t eng_quota_when(const struct eng *e, uint32_t meter, uint64_t n,
-    uint64_t *last);
 void eng_meter_recall(struct eng *e, const struct eng_entry *en);
 void eng_meter_inherit(struct eng *e, uint32_t meter, uint32_t from);
 /* It is given up: its entry goes, too. */

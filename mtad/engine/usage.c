@@ -230,3 +230,57 @@ eng_limit_sums(const struct eng *e, int64_t now_us, struct eng_limit_sum *v)
 			    &e->cap_waits[k], now_us) };
 	return e->policy->ncaps;
 }
+
+/* ---- what is to be expected ---------------------------------------------------- */
+
+/* Of what the window holds, from the oldest part on: when the nth of it leaves;
+ * *last: how many then. 0: it does not hold so many. */
+static int64_t
+window_leaves_us(const struct eng *e, const struct meter *m,
+    const struct eng_limit_conf *c, uint64_t n, uint64_t *last)
+{
+	const struct window *w = pool_at(&e->windows, m->window);
+
+	for (int64_t s = w->slot - (WINDOW_SLOTS - 1); s <= w->slot; s++) {
+		uint32_t have = s >= 0 ? w->n[s % WINDOW_SLOTS] : 0;
+
+		*last = n;
+		if (n <= have)
+			return (s + WINDOW_SLOTS) * eng_quota_part_us(c);
+		n -= have;
+	}
+	return 0;
+}
+
+int64_t
+eng_quota_when(const struct eng *e, uint32_t meter, uint64_t n, uint64_t *last)
+{
+	const struct meter *m = eng_meter(e, meter);
+	const struct eng_limit_conf *c;
+	uint64_t used = m->used, left, rounds;
+	int64_t day, at;
+
+	*last = n;
+	if (m->generation != e->generation || m->cap == CAP_NONE)
+		return e->now;
+	c = &e->policy->caps[m->cap];
+	if (c->quota == 0)
+		return e->now;
+	day = c->quota_us == 0 ? eng_quota_day(e, c, e->now) : 0;
+	if (c->quota_us == 0 && day > m->day)
+		used = 0;
+	left = c->quota - MIN(used, c->quota);
+	if (n <= left)
+		return e->now;
+	n -= left;
+	rounds = MIN((n - 1) / c->quota, UINT64_C(400));
+	*last = n = (n - 1) % c->quota + 1;
+	if (c->quota_us == 0)
+		return eng_quota_day_us(e, c,
+		    MAX(day, m->day) + 1 + (int64_t)rounds);
+	at = m->window != 0 ? window_leaves_us(e, m, c, n, last) : 0;
+	if (at == 0) /* those that go now leave after all the others */
+		at = e->now + WINDOW_SLOTS * eng_quota_part_us(c);
+	return MAX(at, e->now) +
+	    (int64_t)rounds * WINDOW_SLOTS * eng_quota_part_us(c);
+}
