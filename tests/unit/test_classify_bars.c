@@ -106,7 +106,7 @@ the_open_half_is_met(void **state)
 
 /* The aim is 75 % of the categories. What is reached so far is held here, so
  * that it is not lost again; it is raised with the rules and never lowered. */
-#define JUDGE_PERCENT 73
+#define JUDGE_PERCENT 74
 
 static void
 the_judge_is_met(void **state)
