@@ -176,6 +176,11 @@ void core_limit_rows(const struct core *c,
     void (*row)(void *ctx, struct slice limit, const struct slice val[DIM_N],
 	const struct eng_limit_row *r),
     void *ctx);
+/* All paths of a source, row by row; their sites by their best host. */
+void core_path_rows(struct core *c, struct slice source,
+    void (*row)(void *ctx, struct slice source, struct slice site,
+	const struct eng_path_view *p),
+    void *ctx);
 /* Reactions that hold: up to n by id, from the first above `cursor` on. */
 void core_view_reactions(const struct core *c, uint64_t cursor, uint32_t n,
     struct buf *out);

@@ -187,6 +187,26 @@ core_limit_rows(const struct core *c,
 	} while (at != 0);
 }
 
+void
+core_path_rows(struct core *c, struct slice source,
+    void (*row)(void *ctx, struct slice source, struct slice site,
+	const struct eng_path_view *p),
+    void *ctx)
+{
+	struct eng_path_view v[ROWS_AT_ONCE];
+	struct eng_source_row self;
+	uint32_t at = 0, n, name = names_find(&c->names, source);
+
+	do {
+		if (!eng_explain_source(c->eng, name, &at, UINT32_MAX,
+			c->now_us, &self, v, ROWS_AT_ONCE, &n))
+			return;
+		for (uint32_t i = 0; i < n; i++)
+			row(ctx, source, names_text(&c->names, v[i].site_host),
+			    &v[i]);
+	} while (at != 0);
+}
+
 /* ---- metrics -------------------------------------------------------------------------- */
 
 static void

@@ -136,6 +136,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(tuple_rate_reached)                                                  \
 	X(byte_rate_reached)                                                   \
 	X(tuple_compared)                                                      \
+	X(slowed)                                                              \
 	X(quota_reached)                                                       \
 	X(day_changed)                                                         \
 	X(session_full)                                                        \

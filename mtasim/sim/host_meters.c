@@ -110,9 +110,43 @@ on_row(void *ctx, struct slice limit, const struct slice name[DIM_N],
 	met_said(s->meters, limit, val, r->conns.now);
 }
 
+/* A path that its receiver slows down goes as slowly as its floor, and not
+ * slower. */
+static void
+on_path(void *ctx, struct slice source, struct slice host,
+    const struct eng_path_view *p)
+{
+	struct sim *s = ctx;
+	unsigned number, site;
+	struct eng_shape shape;
+	int64_t most_us;
+
+	if (p->why != WHY_SLOWED || !place(host, &number, &site))
+		return;
+	shape = plan_shape(s, site, number_of(source));
+	s->marks->n[MARK_slowed]++;
+	if (shape.floor_count == 0)
+		return;
+	most_us = shape.floor_period_us / shape.floor_count + US_PER_S;
+	if (p->until_us > s->now_us + most_us)
+		check_fail("a slowed path keeps its floor", 0,
+		    "source %.*s may not send to site %u for %.3f s|its floor "
+		    "is %u in %.3f s",
+		    SLF(source), site,
+		    (double)(p->until_us - s->now_us) / US_PER_S,
+		    shape.floor_count,
+		    (double)shape.floor_period_us / US_PER_S);
+}
+
 void
 host_meters_audit(struct sim *s, struct core *core)
 {
 	core_limit_rows(core, on_row, s);
 	met_all_said(s->meters);
+	for (uint32_t i = 0; i < s->plan.nsources; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "s%u", i);
+		core_path_rows(core, slice_str(name), on_path, s);
+	}
 }

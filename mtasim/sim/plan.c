@@ -45,6 +45,10 @@ write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
 		put(s, b, "rate: %u/10s, ", 5, 60);
 		put(s, b, "burst: %u, ", 1, 20);
 	}
+	if (coin(s, 40))
+		put(s, b, "rate_floor: %u/30s, ", 1, 10);
+	else if (coin(s, 10))
+		buf_addz(b, "rate_floor: none, ");
 	put(s, b, "backoff_min: %us, ", 1, 20);
 	put(s, b, "backoff_max: %us, ", 20, 120);
 	put(s, b, "block_pause: %us }\n", 2, 120);
@@ -514,7 +518,7 @@ bound(const struct sim *s)
 		worst = MAX(worst, sum + plan_layers_us(s));
 	}
 	if (sim_has(s, SIM_F_tuples)) /* days and windows that are used up */
-		us += 30 * INT64_C(86400) * US_PER_S;
+		us += 100 * INT64_C(86400) * US_PER_S;
 	return us + worst + young_wait(p);
 }
 

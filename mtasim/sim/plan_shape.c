@@ -156,6 +156,19 @@ looser(uint32_t a, uint32_t b)
 	return a == 0 || b == 0 ? 0 : MAX(a, b);
 }
 
+/* The slower floor; without one nothing is slowed. */
+static void
+loosen_floor(struct eng_shape *to, const struct eng_shape *by)
+{
+	if (to->floor_count != 0 &&
+	    (by->floor_count == 0 ||
+		to->floor_count * by->floor_period_us <=
+		    by->floor_count * to->floor_period_us))
+		return;
+	to->floor_count = by->floor_count;
+	to->floor_period_us = by->floor_period_us;
+}
+
 static void
 loosen(struct eng_shape *to, const struct eng_shape *by)
 {
@@ -164,6 +177,7 @@ loosen(struct eng_shape *to, const struct eng_shape *by)
 	to->rcpts_per_txn = MAX(to->rcpts_per_txn, by->rcpts_per_txn);
 	to->rate_count = looser(to->rate_count, by->rate_count);
 	to->rate_burst = MAX(to->rate_burst, by->rate_burst);
+	loosen_floor(to, by);
 }
 
 /* A reload reaches a site with the next answer about a domain there, which may
