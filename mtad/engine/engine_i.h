@@ -390,6 +390,7 @@ struct sess {
 	bool is_closing;
 	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
+	bool is_heard;    /* a rule knows a reply of it */
 	int64_t opened_us, assigned_us;
 	uint32_t charges;    /* sessions at once: to give back */
 	uint32_t promises;   /* waiters: units that are kept for it */

@@ -268,6 +268,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		hint = MAX(hint, eng_hint_of(o));
 		unsent |= level == LEVEL_AGAIN;
 		nunsent += o->klass == OUTCOME_UNSENT;
+		x->is_heard |= eng_hits_any(&ev->hits[n]);
 		if (o->klass != OUTCOME_UNSENT && !is_bye)
 			count(e, t, p, o);
 		settle(e, txn_pop(e, t), o, level, src, luck);

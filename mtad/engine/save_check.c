@@ -193,6 +193,7 @@ static const struct {
 	BOOL(lanes, lane, is_over),
 	BOOL(sessions, sess, is_closing),
 	BOOL(sessions, sess, is_stranger),
+	BOOL(sessions, sess, is_heard),
 	BOOL(sessions, sess, has_delivered),
 };
 

@@ -432,7 +432,7 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 		if (x->ndone == 0)
 			eng_path_failed(e, path, x->opened_us, HINT_NONE);
 	/* Else it is what a transaction has met, and was told then. */
-	if (x->ndone == 0 && eng_hits_any(&ev->hits))
+	if (!x->is_heard && eng_hits_any(&ev->hits))
 		eng_react(e, &(struct refused){ path, ev->reply, x->opened_us },
 		    &ev->hits, o);
 	promise_end(e, x);

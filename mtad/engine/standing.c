@@ -330,7 +330,7 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 	if (!target_of(e, p, a->dims, val))
 		return;
 	i = stand_find(e, a->name, a->dims, val);
-	if (i != 0 && r->began_us < stand_at(e, i)->last_us) {
+	if (i != 0 && r->began_us <= stand_at(e, i)->last_us) {
 		stand_at(e, i)->count++; /* it was under way already */
 		return;
 	}
@@ -533,6 +533,7 @@ eng_standings_conf(struct eng *e)
 	e->nratios = 0;
 	for (uint32_t k = 0; k < e->policy->nautomations; k++)
 		e->nratios += e->policy->automations[k].ratio_ppm != 0;
+	eng_tallies_conf(e);
 	for (uint32_t i = 1; i < e->standings.next_new; i++) {
 		struct standing *s = stand_at(e, i);
 
@@ -545,6 +546,25 @@ eng_standings_conf(struct eng *e)
 			end(e, i);
 		}
 	}
+}
+
+/* An entry that is not taken: nothing reacts like it any more, or there is another
+ * of its target, begun by other words, of which the later end counts. */
+static void
+recall_again(struct eng *e, const struct eng_entry *en, uint32_t i)
+{
+	struct standing *s = i != 0 ? stand_at(e, i) : NULL;
+	int64_t until =
+	    en->v[V_UNTIL] != 0 ? eng_mono(e, en->v[V_UNTIL]) : TIME_NEVER;
+
+	eng_keep(e, en, true);
+	if (s == NULL || s->action != en->v[V_ACTION] || until <= s->until_us)
+		return;
+	s->until_us = until;
+	if (until == TIME_NEVER)
+		eng_timer_cancel(e, &s->timer);
+	timer_set(e, i);
+	keep(e, s, false);
 }
 
 void
@@ -564,7 +584,7 @@ eng_standing_recall(struct eng *e, const struct eng_entry *en)
 	    stand_find(e, en->key[0], dims, val) == 0)
 		i = stand_new(e, k, val);
 	if (i == 0) {
-		eng_keep(e, en, true);
+		recall_again(e, en, stand_find(e, en->key[0], dims, val));
 		return;
 	}
 	s = stand_at(e, i);

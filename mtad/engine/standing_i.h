@@ -66,6 +66,8 @@ void eng_react_all(struct eng *e, const struct refused *r,
 bool eng_tally_hit(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
 /* One more reply of all, of a rule of ratios. */
 void eng_tally_reply(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
+/* Those whose rule the new policy has not, or not so, are forgotten. */
+void eng_tallies_conf(struct eng *e);
 uint64_t eng_target_hash(uint16_t dims, const uint32_t val[DIM_N]);
 
 /* ---- standing.c ---- */

@@ -21,6 +21,13 @@ part_of(const struct eng_automation_conf *a)
 	return MAX(a->period_us / TALLY_PARTS, 1);
 }
 
+static bool
+is_of(const struct tally *t, const struct eng_automation_conf *a)
+{
+	return t->rule == a->name && t->dims == a->dims &&
+	    t->part_us == part_of(a);
+}
+
 static uint32_t
 tally_find(const struct eng *e, const struct eng_automation_conf *a,
     const uint32_t val[DIM_N])
@@ -30,9 +37,7 @@ tally_find(const struct eng *e, const struct eng_automation_conf *a,
 	while (i != 0) {
 		const struct tally *t = tally_at(e, i);
 
-		if (t->rule == a->name && t->dims == a->dims &&
-		    t->part_us == part_of(a) &&
-		    memcmp(t->val, val, sizeof(t->val)) == 0)
+		if (is_of(t, a) && memcmp(t->val, val, sizeof(t->val)) == 0)
 			return i;
 		i = t->twin;
 	}
@@ -146,6 +151,22 @@ eng_tally_reply(struct eng *e, uint32_t k, const uint32_t val[DIM_N])
 		return;
 	t = tally_at(e, i);
 	t->all[part_now(e, t)]++;
+}
+
+void
+eng_tallies_conf(struct eng *e)
+{
+	for (uint32_t i = 1; i < e->tallies.next_new; i++) {
+		uint32_t k = 0;
+
+		if (!pool_is_live(&e->tallies, i))
+			continue;
+		while (k < e->policy->nautomations &&
+		    !is_of(tally_at(e, i), &e->policy->automations[k]))
+			k++;
+		if (k == e->policy->nautomations)
+			tally_free(e, i);
+	}
 }
 
 void

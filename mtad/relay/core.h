@@ -184,6 +184,15 @@ void core_path_rows(struct core *c, struct slice source,
 /* Reactions that hold: up to n by id, from the first above `cursor` on. */
 void core_view_reactions(const struct core *c, uint64_t cursor, uint32_t n,
     struct buf *out);
+/* The same, one by one, with the rule and the target in words; at most n. */
+struct core_standing {
+	uint32_t id;
+	struct slice rule, val[DIM_N];
+	uint16_t dims;
+	int64_t until_us; /* of the driver's clock; 0 = until it is ended */
+};
+uint32_t core_standings(const struct core *c, struct core_standing *v,
+    uint32_t n);
 /* Ends one by its id; E_NOTFOUND: there is none. */
 int core_end(struct core *c, uint64_t id, struct slice user,
     struct slice reason) MUST_CHECK;

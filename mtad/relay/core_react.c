@@ -103,6 +103,24 @@ core_view_reactions(const struct core *c, uint64_t cursor, uint32_t n,
 	mem_free(v);
 }
 
+uint32_t
+core_standings(const struct core *c, struct core_standing *v, uint32_t n)
+{
+	struct eng_standing_row *rows = mem_get((n + 1) * sizeof(*rows));
+
+	n = eng_standing_rows(c->eng, 0, rows, n);
+	for (uint32_t i = 0; i < n; i++) {
+		v[i] = (struct core_standing){ .id = rows[i].id,
+			.rule = names_text(&c->names, rows[i].rule),
+			.dims = rows[i].dims,
+			.until_us = rows[i].until_us };
+		for (int d = 0; d < DIM_N; d++)
+			v[i].val[d] = names_text(&c->names, rows[i].val[d]);
+	}
+	mem_free(rows);
+	return n;
+}
+
 int
 core_end(struct core *c, uint64_t id, struct slice user, struct slice reason)
 {

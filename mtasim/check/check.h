@@ -146,6 +146,10 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(warm_stage)                                                          \
 	X(warm_full)                                                           \
 	X(recalled)                                                            \
+	X(reaction)                                                            \
+	X(reaction_counted)                                                    \
+	X(reaction_ended)                                                      \
+	X(reaction_recalled)                                                   \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \
 	X(client_broke_off)                                                    \

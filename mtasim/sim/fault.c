@@ -186,6 +186,13 @@ on_operator(struct sim *s)
 	host_admin(s, v, &sel);
 }
 
+static void
+on_reaction(struct sim *s)
+{
+	if (sim_has(s, SIM_F_operator_acts))
+		host_end_reaction(s);
+}
+
 static const struct {
 	enum sim_feature feature;
 	void (*fn)(struct sim *s);
@@ -203,6 +210,7 @@ static const struct {
 	{ SIM_F_clock, on_clock, 200 },
 	{ SIM_F_reload, on_reload, 120 },
 	{ SIM_F_operator_acts, on_operator, 60 },
+	{ SIM_F_reactions, on_reaction, 90 },
 };
 #define NKINDS ARRAY_LEN(kinds)
 

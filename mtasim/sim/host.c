@@ -222,6 +222,7 @@ host_start(struct sim *s)
 		ASSERT(h->core);
 		core_rates_spent(h->core);
 		keep_recall(h);
+		react_started(h);
 		err = restore(h);
 	}
 	if (err || h->disk.is_dead) {
@@ -334,6 +335,7 @@ host_gone(struct host *h)
 	lim_crash(s->limits);
 	met_crash(s->meters);
 	wrm_crash(s->warms);
+	std_crash(s->stands);
 	h->given = h->applied = 0;
 	h->is_crashing = false;
 	keep_crash(h);
@@ -411,6 +413,7 @@ host_reload(struct sim *s)
 	led_weights(s->ledger, h->conf);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	led_unpin(s->ledger);
+	std_conf(s->stands, h->conf);
 	core_reload(h->core, h->conf, s->now_us);
 	actor_wake(&h->out);
 }

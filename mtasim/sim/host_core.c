@@ -70,6 +70,7 @@ op_open(void *ctx, const struct core_open *o)
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);
 	host_meters_opened(h->s, o, site, number);
+	react_opened(h, o->session, number_of(o->source_name), site);
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -96,6 +97,8 @@ op_assign(void *ctx, struct job *j)
 	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	host_meters_assigned(h->s, j);
+	if (sim_has(h->s, SIM_F_reactions))
+		std_assigned(h->s->stands, j->session.index, h->s->now_us);
 	wrm_assigned(h->s->warms, j->session.index,
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
@@ -259,7 +262,10 @@ session_down(struct host *h, struct post_session *p)
 {
 	struct session_facts facts = *p->facts;
 	struct post_session copy = *p;
+	uint64_t steps = react_steps(h);
 
+	react_down(h, &copy);
+	std_closed(h->s->stands, copy.session.index);
 	if (copy.outcome.stage == STAGE_TLS ||
 	    copy.outcome.stage == STAGE_STARTTLS)
 		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
@@ -272,6 +278,7 @@ session_down(struct host *h, struct post_session *p)
 	to_out(h, &p->post);
 	core_session_down(h->core, copy.session, &copy.outcome, &copy.heard,
 	    slice_str(copy.text), &facts);
+	react_told(h, steps);
 }
 
 /* One whose session the engine has given up already is only taken back. */
@@ -281,6 +288,7 @@ result(struct host *h, struct job *j)
 	struct sim *s = h->s;
 	bool is_open = lim_is_open(s->limits, j->session), unsent = false;
 	uint32_t delivered = 0, nunsent = 0;
+	uint64_t steps = react_steps(h);
 	struct eng_shape shape;
 
 	for (uint32_t i = 0; i < j->n; i++) {
@@ -305,7 +313,9 @@ result(struct host *h, struct job *j)
 		lim_result(s->limits, j->session, unsent && !j->is_sent,
 		    &shape);
 	}
+	react_result(h, j);
 	core_result(h->core, j, j->session_facts);
+	react_told(h, steps);
 }
 
 static void

@@ -214,6 +214,15 @@ void keep_flush(struct host *h);
 void keep_recall(struct host *h);
 void keep_stop(struct host *h);
 void keep_crash(struct host *h);
+/* host_react.c: the referee of reactions hears of what the core is told. */
+void react_opened(struct host *h, struct handle session, uint32_t source,
+    uint32_t site);
+void react_result(struct host *h, const struct job *j);
+void react_down(struct host *h, const struct post_session *p);
+/* Steps of the engine so far: has the core heard? And then. */
+uint64_t react_steps(const struct host *h);
+void react_told(struct host *h, uint64_t steps);
+void react_started(struct host *h);
 /* host_in.c */
 void inbound_turn(void *arg);
 void inbound_committed(struct host *h, struct parcel *p);

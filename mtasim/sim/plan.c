@@ -423,6 +423,7 @@ conf_make(struct sim *s, uint32_t number)
 			write_limits(s, &b, pattern, 1);
 	}
 	write_limits_of_tuples(s, &b);
+	plan_reactions(s, &b);
 	put(s, &b, "retry: { first: %us, ", 5, 60);
 	put(s, &b, "max: %us, ", 60, 300);
 	put(s, &b, "factor: %u, ", 1, 4);
@@ -461,6 +462,8 @@ features(struct sim *s)
 	for (uint32_t i = 0; i < SIM_FEATURE_N; i++)
 		if (i == SIM_F_layers ?
 			rng_below(dice(s, DICE_SHAPING), 3) == 0 :
+			i == SIM_F_reactions ?
+			rng_below(dice(s, DICE_REACT), 3) == 0 :
 			coin(s, often))
 			f |= UINT64_C(1) << i;
 	return f & ~s->opts->without;
@@ -516,6 +519,8 @@ bound(const struct sim *s)
 			worst = MAX(worst, sum + more);
 		}
 		worst = MAX(worst, sum + plan_layers_us(s));
+		for (uint32_t k = 0; k < c->nautomations; k++)
+			worst = MAX(worst, sum + 2 * c->automations[k].for_us);
 	}
 	if (sim_has(s, SIM_F_tuples)) /* days and windows that are used up */
 		us += 100 * INT64_C(86400) * US_PER_S;

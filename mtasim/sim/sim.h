@@ -58,7 +58,8 @@
 	X(layers, "limits by provider, site and source")                       \
 	X(tuples, "limits on tenants, sources, providers, and some of these")  \
 	X(quiet, "tenants with quiet hours")                                   \
-	X(warmup, "young sources, weights, overflow")
+	X(warmup, "young sources, weights, overflow")                          \
+	X(reactions, "rules about refusals, and what stands of them")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

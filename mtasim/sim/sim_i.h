@@ -8,6 +8,7 @@
 #include "check/ledger.h"
 #include "check/limits.h"
 #include "check/meters.h"
+#include "check/standing.h"
 #include "check/warm.h"
 #include "relay/relay.h"
 #include "sim/fiber.h"
@@ -21,6 +22,7 @@
 #define SIM_CONFS 4u
 #define SIM_PORT 25u
 #define SIM_TENANTS 4u
+#define SIM_REACTIONS 5u
 /* Of a message, at the daemon's door; a segment holds no more. */
 #define SIM_SIZE_MAX (400u * 1024)
 
@@ -48,6 +50,7 @@ enum sim_dice {
 	DICE_DISK,
 	DICE_OPERATOR,
 	DICE_SHAPING,
+	DICE_REACT,
 	DICE_N
 };
 
@@ -92,7 +95,9 @@ struct plan_shape_of {
 struct plan {
 	uint64_t features;
 	uint32_t messages, rcpts_max;
-	int64_t load_us, heal_us;           /* from the start */
+	int64_t load_us, heal_us; /* from the start */
+	uint32_t nreactions;
+	char reaction[SIM_REACTIONS][200];  /* rules, as text */
 	char *tuples;                       /* the limits on them, as text */
 	uint32_t steady_rate, steady_burst; /* of one of them */
 	int day_hour; /* where a quota's day ends; a world begins then */
@@ -135,6 +140,7 @@ struct sim {
 	struct limits *limits;
 	struct meters *meters;
 	struct warms *warms;
+	struct stands *stands;
 	struct host *host;
 	struct sim_host *receivers; /* SIM_SITES * SIM_HOSTS */
 	struct client *clients;
@@ -209,6 +215,8 @@ uint32_t plan_provider(uint32_t site);
 uint32_t plan_netblock(uint32_t source);
 /* A provider, with what it has together. */
 void plan_write_provider(struct sim *s, struct buf *b, uint32_t v);
+/* Rules about refusals. */
+void plan_reactions(struct sim *s, struct buf *b);
 /* Which limits on tuples may hold is told. */
 void plan_meters(struct sim *s);
 const struct conf *sim_conf(const struct sim *s);
@@ -310,6 +318,8 @@ void host_kill(struct sim *s);
 void host_stop(struct sim *s); /* in order; again: at once */
 bool host_is_up(const struct sim *s);
 void host_reload(struct sim *s);
+/* An operator ends one, if one stands. */
+void host_end_reaction(struct sim *s);
 /* The wall clock has been set. */
 void host_jumped(struct sim *s);
 void host_resolved(struct sim *s, uint32_t domain, const struct core_answer *a);

@@ -203,6 +203,7 @@ make(struct sim *s)
 	s->meters = met_new(s->marks);
 	plan_meters(s);
 	s->warms = wrm_new(&s->plan.warm, s->marks);
+	s->stands = std_new(s->marks);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
 	sim_load_make(s);
 	sim_zone_make(s);
@@ -227,6 +228,8 @@ unmake(struct sim *s)
 	lim_free(s->limits);
 	met_free(s->meters);
 	wrm_free(s->warms);
+	std_free(s->stands);
+	judge_forget();
 	plan_free(&s->plan);
 	heap_free(&s->heap);
 }

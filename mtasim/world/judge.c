@@ -38,25 +38,31 @@ judge_load(void)
 		desk = class_desk_new(rules);
 }
 
-/* The reactions of a configuration: most ask about the same one. */
-static struct classifier *
-automations(const struct conf *c, struct class_desk **d)
-{
-	static struct classifier *k;
-	static struct class_desk *at;
-	static uint64_t key;
+/* The reactions of the configuration that was asked about last. */
+static struct class_desk *react_desk;
+static struct classifier *react_rules;
+static uint64_t react_key;
 
-	if (key != c->automation_key) {
-		class_desk_free(at);
-		classifier_free(k);
-		at = NULL;
-		k = conf_automation_rules(c);
-		if (k != NULL)
-			at = class_desk_new(k);
-		key = c->automation_key;
-	}
-	*d = at;
-	return k;
+void
+judge_forget(void)
+{
+	class_desk_free(react_desk);
+	classifier_free(react_rules);
+	react_desk = NULL;
+	react_rules = NULL;
+	react_key = 0;
+}
+
+static void
+react_load(const struct conf *c)
+{
+	if (react_key == c->automation_key)
+		return;
+	judge_forget();
+	react_rules = conf_automation_rules(c);
+	if (react_rules != NULL)
+		react_desk = class_desk_new(react_rules);
+	react_key = c->automation_key;
 }
 
 void
@@ -67,13 +73,12 @@ judge_hear(const struct conf *c, const struct outcome *o, struct slice text,
 		.enh = o->enh,
 		.stage = o->stage,
 		.text = text };
-	struct class_desk *d;
-	struct classifier *k = automations(c, &d);
 
-	if (d == NULL || !o->is_judged)
+	react_load(c);
+	if (react_desk == NULL || !o->is_judged)
 		return;
 	h->key = c->automation_key;
-	class_hits(k, d, &q, &h->hits);
+	class_hits(react_rules, react_desk, &q, &h->hits);
 }
 
 void

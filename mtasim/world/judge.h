@@ -10,6 +10,8 @@
 
 /* Reads the rules, unless that has been done. */
 void judge_load(void);
+/* Gives back what was kept for judge_hear. */
+void judge_forget(void);
 /* Judges an outcome by the provider and its text, as a worker does; without
  * their file nothing is judged. */
 void judge_outcome(struct outcome *o, struct slice provider, struct slice text);

@@ -233,7 +233,7 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "f.yml:11:13: automation.a.action, expected suspend or none, got "
 	    "\"sleep\"\n"
 	    "f.yml:12:9: automation.a.on, expected path, or one of source, "
-	    "netblock, site and provider, got \"campain\"\n"
+	    "netblock, site, provider and node, got \"campain\"\n"
 	    "f.yml:13:6: automation.b.action, expected suspend or none, got "
 	    "nothing\n");
 }

@@ -1,0 +1,53 @@
+/*
+ * check/standing.h - reactions, from outside: what replies were said, which rule
+ * of the configuration they match, and until when nothing may start because of
+ * it; that no more stands than that, nor for longer; and that what was durable
+ * comes back after a crash, and nothing else.
+ *
+ * What is known of a rule is its text. A source, its netblock, a site and a
+ * provider are known by their numbers.
+ */
+#ifndef CHECK_STANDING_H
+#define CHECK_STANDING_H
+
+#include "check/check.h"
+#include "conf/conf.h"
+
+enum std_val { STD_SOURCE, STD_NETBLOCK, STD_SITE, STD_PROVIDER, STD_VALS };
+#define STD_NONE UINT32_MAX
+struct std_who {
+	uint32_t val[STD_VALS]; /* STD_NONE: it has none */
+};
+
+/* What the program says that stands, or what a start found in the books. */
+struct std_row {
+	struct slice rule;
+	uint16_t dims; /* 1 << enum eng_dim */
+	struct std_who who;
+	int64_t until_us; /* of the driver's clock */
+};
+
+struct stands;
+struct stands *std_new(struct marks *marks);
+void std_free(struct stands *t);
+/* The rules that hold from now on; what has none is over. */
+void std_conf(struct stands *t, const struct conf *c);
+void std_opened(struct stands *t, uint32_t session, const struct std_who *who,
+    int64_t now_us);
+void std_assigned(struct stands *t, uint32_t session, int64_t now_us);
+/* A reply to what goes over the session; is_down: with which it ends. Before the
+ * program hears of it. */
+void std_heard(struct stands *t, uint32_t session, bool is_down, uint16_t code,
+    struct slice text, int64_t now_us);
+/* Behind some of those: did the program hear of them? And what stands. */
+void std_told(struct stands *t, bool has_heard, const struct std_row *v,
+    uint32_t n, int64_t now_us);
+void std_ended(struct stands *t, const struct std_row *r);
+void std_closed(struct stands *t, uint32_t session);
+/* All sessions are gone. */
+void std_crash(struct stands *t);
+/* A start: what the books had, and what stands of it. */
+void std_started(struct stands *t, const struct std_row *kept, uint32_t nkept,
+    const struct std_row *v, uint32_t n, int64_t now_us);
+
+#endif
