@@ -391,6 +391,18 @@ adopt(struct stands *t, const struct std_row *v, uint32_t n)
 	}
 }
 
+/* The last end that rows of a target speak of; 0: there is none. */
+static int64_t
+last_of(const struct stand *s, const struct std_row *v, uint32_t n)
+{
+	int64_t last = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (is_same(s, v[i].rule, v[i].dims, v[i].who.val))
+			last = MAX(last, v[i].until_us);
+	return last;
+}
+
 void
 std_started(struct stands *t, const struct std_row *kept, uint32_t nkept,
     const struct std_row *v, uint32_t n, int64_t now_us)
@@ -418,10 +430,12 @@ std_started(struct stands *t, const struct std_row *kept, uint32_t nkept,
 		struct stand probe = { .name = v[i].rule, .dims = v[i].dims };
 
 		memcpy(probe.val, v[i].who.val, sizeof(probe.val));
-		if (row_of(&probe, kept, nkept) == NULL)
+		if (last_of(&probe, kept, nkept) != v[i].until_us)
 			check_fail("a start has no reaction of its own", 0,
-			    "rule %.*s stands|nothing of it was durable",
-			    SLF(v[i].rule));
+			    "rule %.*s stands for another %.3f s|nothing of it "
+			    "was durable",
+			    SLF(v[i].rule),
+			    (double)(v[i].until_us - now_us) / US_PER_S);
 	}
 	adopt(t, v, n);
 }
