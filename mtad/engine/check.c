@@ -258,7 +258,8 @@ check_base(const struct eng *e)
 {
 	if (e->doms.live != 0 || e->sites.live != 0 || e->totals.messages != 0)
 		return;
-	ASSERT(e->rcpts.live == 0 && e->hosts.live == 0 && e->flows.live == 0);
+	ASSERT(e->rcpts.live == 0 && e->flows.live == 0);
+	ASSERT(e->hosts.live == 0 || e->meters.live != 0); /* of hosts */
 	ASSERT(e->queues.live == 0 && e->lanes.live == 0);
 	ASSERT(e->turns.live == 0 && e->parks.live == 0);
 	ASSERT(e->paths.live == 0 && e->sessions.live == 0);

@@ -183,12 +183,15 @@ run(struct sim *s)
 	led_lines(s->ledger);
 }
 
+/* Worlds that there were before a stream was added stay as they were. */
 static void
 make(struct sim *s)
 {
 	for (int i = 0; i < DICE_N; i++)
 		rng_seed(&s->dice[i],
-		    hash_u64(s->opts->seed * DICE_N + (uint64_t)i + 1));
+		    hash_u64(i < DICE_REACT ?
+			    s->opts->seed * DICE_REACT + (uint64_t)i + 1 :
+			    hash_u64(s->opts->seed) + (uint64_t)i));
 	rng_seed(&s->checkpoint, s->opts->seed);
 	s->now_us = START_US;
 	s->wall_offset_us = WALL_START_US;
