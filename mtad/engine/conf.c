@@ -67,6 +67,15 @@ pool_fill(struct eng *e, const struct eng_policy *p, uint32_t pool,
 	}
 }
 
+static void
+pool_meets(const struct eng *e, struct epool *p)
+{
+	memset(p->meets, 0, sizeof(p->meets));
+	for (uint32_t j = 0; j < p->n; j++)
+		for (uint32_t w = 0; w < ARRAY_LEN(p->meets); w++)
+			p->meets[w] |= e->srcs[p->src[j]].pools[w];
+}
+
 void
 eng_conf_set(struct eng *e, const struct eng_policy *p)
 {
@@ -93,6 +102,8 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 		}
 		eng_pool_order(&e->pools[k]);
 	}
+	for (uint32_t k = 0; k < p->npools; k++)
+		pool_meets(e, &e->pools[k]);
 	eng_warm_conf(e);
 	eng_standings_conf(e);
 }

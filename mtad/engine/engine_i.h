@@ -246,6 +246,7 @@ struct site {
 	struct site_tries {
 		uint16_t n, off;
 	} tries[SITE_TRIES];
+	int64_t idle[2]; /* what the present was when the last turn left */
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
@@ -321,7 +322,6 @@ struct lane {
 	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
 	struct link warm;
 	uint32_t nring; /* queues with something ready, parked ones not */
-	uint32_t left;  /* transactions before it is the next lane's turn */
 	struct scale scales[2]; /* of its bulk, and of what is in a hurry */
 	uint32_t turns[2]; /* heaps of their tenants' turns: bulk, in a hurry */
 	struct link link;  /* of site->lanes */
@@ -441,6 +441,7 @@ struct epool {
 	uint16_t nown;
 	uint16_t over;    /* the overflow's index, or POOL_NONE */
 	bool is_weighted; /* not all weigh the same */
+	uint64_t meets[ENG_POOLS_MAX / 64]; /* pools with a source of it */
 	uint16_t src[ENG_POOL_SOURCES_MAX];
 	uint16_t weight[ENG_POOL_SOURCES_MAX];
 	uint8_t order[ENG_POOL_SOURCES_MAX]; /* places by src, ascending */
@@ -685,8 +686,7 @@ void eng_turn_push(struct eng *e, uint32_t q);
 void eng_turn_remove(struct eng *e, uint32_t q);
 /* The queue whose turn it is in a lane; 0: nothing may go. */
 uint32_t eng_lane_next(const struct eng *e, const struct lane *l);
-/* The hungry lane that a source should begin with, for the sake of what is in a
- * hurry; 0: the first in line. */
+/* The hungry lane whose turn it is at a source; 0: the first in line. */
 uint32_t eng_site_first(struct eng *e, const struct site *s,
     const struct src *src);
 /* The queue, which is next, may not go now as others may: its tenant is left out

@@ -491,6 +491,10 @@ turns_are_good(const struct eng *e)
 		    !twins_hold(e, t, i))
 			return false;
 	}
+	EACH(e->sites, site, s, i)
+	for (int band = 0; band < 2; band++)
+		if (s->idle[band] < 0 || s->idle[band] > START_MAX)
+			return false;
 	EACH(e->lanes, lane, l, i)
 	for (int band = 0; band < 2; band++) {
 		const struct turn *t = pool_at(&e->turns, l->turns[band]);

@@ -22,9 +22,10 @@
  * The class in a hurry goes first, but where both wait, after HURRY_MAX of its
  * transactions at a site one of the others goes: they have a quarter of it.
  *
- * Lanes that share a source take turns there, each with as many transactions in
- * a row as its tenants weigh beside those of the lightest. A tenant's mail in
- * one of them is charged in the others too, or it would have a share in each.
+ * Lanes that share a source have one scale: the turn that is due first there is
+ * that of any of them, and who comes begins at the present of all. A tenant's
+ * mail in one of them is charged in the others too, or it would have a share in
+ * each.
  *
  * Costs. A turn comes and goes, or is served, in time that grows with the
  * logarithm of the tenants that have ready mail in one lane, and with nothing
@@ -209,6 +210,48 @@ weigh(const struct eng *e, struct turn *t)
 	t->weight = MAX(eng_tenant_conf(e, t->tenant)->weight, (uint16_t)1);
 }
 
+/* Is there a source that may serve both? */
+static bool
+lanes_meet(struct eng *e, struct lane *l, struct lane *o)
+{
+	const struct epool *p = eng_lane_pool(e, l);
+
+	return p != NULL && eng_lane_pool(e, o) != NULL &&
+	    (p->meets[o->pool / 64] >> (o->pool % 64) & 1);
+}
+
+/* When a turn that comes back begins: at the present of all lanes that its shares
+ * a source with. But where they share others with others, or those of one may not
+ * send for long, they may be far from each other: then it is about that of who
+ * stands in its own, or not behind any by more than a transaction. */
+static int64_t
+entry(struct eng *e, const struct turn *t)
+{
+	struct lane *l = pool_at(&e->lanes, t->lane);
+	const struct site *s = pool_at(&e->sites, l->site);
+	const struct scale *own = &l->scales[t->band];
+	struct scale all = { .idle = s->idle[t->band] };
+	int64_t least = 0;
+
+	for (uint32_t i = s->hungry.head; i != 0;) {
+		struct lane *o = pool_at(&e->lanes, i);
+		const struct scale *os = &o->scales[t->band];
+		uint32_t first = o->turns[t->band];
+
+		i = o->hungry.next;
+		if (os->weight == 0 || (o != l && !lanes_meet(e, l, o)))
+			continue;
+		all.weight += os->weight;
+		all.sum += os->sum;
+		if (first != 0)
+			least = MAX(least, turn_at(e, first)->start - UNIT);
+	}
+	if (own->weight == 0)
+		return MAX(present(&all), least);
+	return MIN(MAX(present(&all), present(own) - UNIT),
+	    present(own) + UNIT);
+}
+
 static void
 turn_enter(struct eng *e, uint32_t i)
 {
@@ -216,7 +259,7 @@ turn_enter(struct eng *e, uint32_t i)
 	struct scale *s = scale_of(e, t);
 
 	weigh(e, t);
-	t->start = MAX(t->start, present(s));
+	t->start = MAX(t->start, entry(e, t));
 	s->weight += t->weight;
 	s->sum += t->weight * t->start;
 	t->seq = e->turn_seq++;
@@ -228,26 +271,24 @@ turn_leave(struct eng *e, uint32_t i)
 {
 	struct turn *t = turn_at(e, i);
 	struct scale *s = scale_of(e, t);
+	struct lane *l = pool_at(&e->lanes, t->lane);
+	struct site *site = pool_at(&e->sites, l->site);
 
 	heap_out(e, i);
 	s->idle = present(s);
+	site->idle[t->band] = MAX(site->idle[t->band], s->idle);
 	s->weight -= t->weight;
 	s->sum -= t->weight * t->start;
 	t->left = 0;
 }
 
-/* Its tenant has had a transaction, in this lane or (`most`) in another that
- * takes from the same: that may put it off by so much at most. */
+/* Begins its next transaction at another time. */
 static void
-charge(struct eng *e, uint32_t i, int64_t most)
+restart(struct eng *e, uint32_t i, int64_t start)
 {
 	struct turn *t = turn_at(e, i);
 	struct scale *s = scale_of(e, t);
-	int64_t start = t->start + UNIT / t->weight;
 
-	if (most != 0)
-		start = MAX(t->start,
-		    MIN(start, present(s) + most * UNIT / t->weight));
 	if (t->ring.n == 0) {
 		t->start = start;
 		return;
@@ -260,6 +301,19 @@ charge(struct eng *e, uint32_t i, int64_t most)
 	s->weight += t->weight;
 	s->sum += t->weight * t->start;
 	heap_in(e, i);
+}
+
+/* Its tenant's turn in another lane that takes from the same had a transaction:
+ * that is this one's too, unless they are far apart. */
+static void
+align(struct eng *e, uint32_t i, int64_t start)
+{
+	struct turn *t = turn_at(e, i);
+	int64_t now = present(scale_of(e, t)), step = UNIT / t->weight;
+
+	start = MIN(start, MAX(t->start, now + APART_MAX * step));
+	start = MAX(start, MIN(t->start, now - step));
+	restart(e, i, MAX(start, 0));
 }
 
 static uint64_t
@@ -372,60 +426,43 @@ eng_lane_next(const struct eng *e, const struct lane *l)
 	return i != 0 ? turn_at(e, i)->ring.head : 0;
 }
 
-/* All that it has ready, by weight. */
-static uint32_t
-lane_weight(const struct lane *l)
+/* Of two lanes that a source serves. Those that are far apart, as they share others
+ * with others, take turns. */
+#define APART (64 * UNIT)
+static bool
+turns_before(struct eng *e, bool first, const struct turn *a,
+    const struct turn *b)
 {
-	return l->scales[0].weight + l->scales[1].weight;
+	int64_t apart = due(a) - due(b);
+
+	if (a->band != b->band)
+		return a->band == first;
+	if (apart > APART || apart < -APART)
+		return (int32_t)(a->seq - b->seq) < 0;
+	return goes_before(e, a, b);
 }
 
-/* So many transactions in a row, beside the lightest lane of the site. */
-static uint32_t
-lane_quantum(const struct eng *e, const struct site *s, const struct lane *l)
-{
-	uint32_t least = lane_weight(l);
-
-	for (uint32_t i = s->hungry.head; i != 0;) {
-		const struct lane *o = pool_at(&e->lanes, i);
-
-		least = MIN(least, lane_weight(o));
-		i = o->hungry.next;
-	}
-	return MAX(lane_weight(l) / MAX(least, 1u), 1u);
-}
-
+/* The lane whose turn is due first, what goes first by its class before. */
 uint32_t
 eng_site_first(struct eng *e, const struct site *s, const struct src *src)
 {
 	bool first = is_hurry_first(s);
+	const struct turn *best = NULL;
+	uint32_t lane = 0;
 
 	for (uint32_t i = s->hungry.n > 1 ? s->hungry.head : 0; i != 0;) {
 		struct lane *l = pool_at(&e->lanes, i);
+		uint32_t k = lane_turn(s, l);
+		const struct turn *t = turn_at(e, k);
 
-		if (l->turns[first] != 0 && eng_lane_serves(e, l, src))
-			return i;
+		if (k != 0 && eng_lane_serves(e, l, src) &&
+		    (best == NULL || turns_before(e, first, t, best))) {
+			best = t;
+			lane = i;
+		}
 		i = l->hungry.next;
 	}
-	return 0;
-}
-
-/* The lane has had one: when it has had its part, it is the next one's turn. */
-static void
-lane_passes(struct eng *e, uint32_t lane)
-{
-	struct lane *l = pool_at(&e->lanes, lane);
-	struct site *s = pool_at(&e->sites, l->site);
-
-	if (l->nring == 0 || s->hungry.n < 2) {
-		l->left = 0;
-		return;
-	}
-	if (l->left == 0)
-		l->left = lane_quantum(e, s, l);
-	if (--l->left != 0)
-		return;
-	il_remove(K_HUNGRY(e), &s->hungry, lane);
-	il_push_tail(K_HUNGRY(e), &s->hungry, lane);
+	return lane;
 }
 
 /* Does bulk wait in one of the site's lanes? */
@@ -465,7 +502,7 @@ void
 eng_lane_served(struct eng *e, uint32_t lane, uint32_t qi,
     const struct src *src)
 {
-	struct lane *l = pool_at(&e->lanes, lane);
+	const struct lane *l = pool_at(&e->lanes, lane);
 	struct site *s = pool_at(&e->sites, l->site);
 	uint32_t i = ((struct queue *)pool_at(&e->queues, qi))->turn;
 	struct turn *t = turn_at(e, i);
@@ -475,13 +512,12 @@ eng_lane_served(struct eng *e, uint32_t lane, uint32_t qi,
 	s->hurried = t->band && has_bulk(e, s) ?
 	    (uint8_t)MIN(s->hurried + 1, HURRY_MAX) :
 	    0;
-	charge(e, i, 0);
+	restart(e, i, t->start + UNIT / t->weight);
 	for (uint32_t k = t->twin; k != i; k = turn_at(e, k)->twin)
 		if (turn_at(e, k)->band == t->band &&
 		    eng_lane_serves(e, pool_at(&e->lanes, turn_at(e, k)->lane),
 			src))
-			charge(e, k, APART_MAX);
-	lane_passes(e, lane);
+			align(e, k, t->start);
 }
 
 void

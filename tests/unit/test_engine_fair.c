@@ -536,9 +536,10 @@ a_second_pool_is_no_second_share(void **state)
 /* A tenant's first message, while others have so much that they never run dry:
  * ceil(1 / its share) + open sessions others start before it at most. */
 static void
-newcomer(struct world *w, uint32_t tenant, uint32_t mine, uint32_t all)
+newcomer_in(struct world *w, uint32_t pool, uint32_t tenant, uint32_t mine,
+    uint32_t all)
 {
-	uint32_t before = w->nstarted, msg = send(w, tenant);
+	uint32_t before = w->nstarted, msg = send_to(w, tenant, 0, 0, pool);
 	uint32_t bound = (all + mine - 1) / mine + w->nlines, s = 0;
 
 	while (!w->is_started[msg])
@@ -548,6 +549,12 @@ newcomer(struct world *w, uint32_t tenant, uint32_t mine, uint32_t all)
 			 "start, not %u at most",
 		    tenant, mine, all, w->nstarted - before - 1, bound);
 	rounds(w, 7); /* and comes again at another moment */
+}
+
+static void
+newcomer(struct world *w, uint32_t tenant, uint32_t mine, uint32_t all)
+{
+	newcomer_in(w, 0, tenant, mine, all);
 }
 
 static void
@@ -583,6 +590,49 @@ nobody_waits_for_a_backlog(void **state)
 	world_free(w);
 }
 
+/* Tenants with a backlog in each of two pools of one source: so many, of such a
+ * weight. */
+struct mix {
+	uint32_t n[2];
+	uint16_t weight[2];
+};
+
+/* The bound is the site's, whichever pool the others' mail is in. */
+static void
+nobody_waits_for_another_pool(void **state)
+{
+	static const struct mix mixes[] = { { { 1, 1 }, { 1, 1 } },
+		{ { 1, 10 }, { 1, 1 } }, { { 10, 1 }, { 3, 100 } },
+		{ { 1, 0 }, { 40, 1 } }, { { 20, 20 }, { 1, 7 } } };
+	static const uint16_t mine[] = { 1, 2, 10 };
+	struct world *w = &world;
+
+	(void)state;
+	for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+		const struct mix *x = &mixes[m];
+		uint32_t all = x->n[0] * x->weight[0] + x->n[1] * x->weight[1];
+
+		world_new(w, 4, 60000);
+		w->policy.npools = 2;
+		w->policy.pools[1] = w->policy.pools[0];
+		w->policy.pools[1].name = POOL(1);
+		for (uint32_t t = 0; t < 3; t++)
+			weight(w, 1 + t, mine[t]);
+		for (uint32_t p = 0; p < 2; p++)
+			for (uint32_t t = 0; t < x->n[p]; t++)
+				weight(w, 10 + 40 * p + t, x->weight[p]);
+		world_start(w);
+		for (uint32_t i = 0; i < 1000; i++)
+			for (uint32_t p = 0; p < 2; p++)
+				for (uint32_t t = 0; t < x->n[p]; t++)
+					send_to(w, 10 + 40 * p + t, 0, 0, p);
+		for (uint32_t i = 0; i < 60; i++)
+			newcomer_in(w, i % 2, 1 + i / 2 % 3, mine[i / 2 % 3],
+			    mine[i / 2 % 3] + all);
+		world_free(w);
+	}
+}
+
 int
 main(void)
 {
@@ -597,6 +647,7 @@ main(void)
 		cmocka_unit_test(a_clock_that_is_set_opens_quiet_hours),
 		cmocka_unit_test(a_second_pool_is_no_second_share),
 		cmocka_unit_test(nobody_waits_for_a_backlog),
+		cmocka_unit_test(nobody_waits_for_another_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
