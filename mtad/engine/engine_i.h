@@ -246,7 +246,7 @@ struct site {
 	struct site_tries {
 		uint16_t n, off;
 	} tries[SITE_TRIES];
-	int64_t idle[2]; /* what the present was when the last turn left */
+	int64_t idle[2];     /* what the present was when the last turn left */
 	struct ilist lanes;  /* all of them */
 	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
