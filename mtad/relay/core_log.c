@@ -328,10 +328,13 @@ core_receive_again(struct core *c, const struct spool_found *f,
 	struct book_entry e;
 	struct env_rcpt r;
 	struct cursor cur;
+	int64_t since = t->since_us;
 
+	/* The clock may have been set back since the last line. */
+	if (since != TIME_NEVER)
+		since = MIN(since, c->wall_us - TAIL_WINDOW_US);
 	if (!book || env_decode(f->envelope, &env, &cur) ||
-	    env.arrival_us < t->since_us || env.flags & ENV_DSN ||
-	    is_another_s(t, f))
+	    env.arrival_us < since || env.flags & ENV_DSN || is_another_s(t, f))
 		return;
 	fill_reception(c, &e, &env, text);
 	for (e.rcpt = 0; env_rcpt_next(&cur, &r); e.rcpt++) {
