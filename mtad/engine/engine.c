@@ -40,7 +40,6 @@ eng_shape_default(struct eng_shape *s)
 void
 eng_policy_default(struct eng_policy *p)
 {
-	memset(p, 0, sizeof(*p));
 	p->nshapes = 1;
 	eng_shape_default(&p->shapes[0]);
 	p->nproviders = p->ndests = 1;

@@ -243,6 +243,8 @@ struct eng_policy {
 	int64_t host_retry_min_us, host_retry_max_us; /* dead host: 1, 30 min */
 	int64_t connect_spacing_us;                   /* unused now: ramp */
 };
+/* What a policy says that nothing is said in. *p is zero: most of its pages are
+ * never touched, and so take no memory. */
 void eng_policy_default(struct eng_policy *p);
 void eng_shape_default(struct eng_shape *s);
 /* What is known about where a path leads: indices in the policy, 0 = none. */

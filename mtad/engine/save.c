@@ -436,6 +436,7 @@ eng_load(const struct image_in *in, struct eng_policy *policy, struct eng **out,
 	int err;
 
 	*out = NULL;
+	memset(policy, 0, sizeof(*policy));
 	eng_policy_default(policy);
 	l.e = eng_new(policy, &none, 0, 0);
 	if (l.e == NULL)
