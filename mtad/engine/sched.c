@@ -187,19 +187,45 @@ give_up_oldest(struct eng *e)
 	return e->now + US_PER_S;
 }
 
-/* May one more session be opened? Else which limit speaks against it. */
+/* May one more session be opened, to that target and by a path that is known to
+ * work or not? Else which limit speaks against it. */
 static bool
-node_has_room(struct eng *e, const struct path *p, const struct host *h,
-    enum limit_kind *k, int64_t *until_us)
+node_has_room(struct eng *e, const struct site *s, int target, bool is_known,
+    struct stop *st)
 {
-	*until_us = 0;
-	*k = h->fails != 0 ? LIMIT_SUSPECTS : LIMIT_STRANGERS;
-	if (!p->is_known && limit_used(e, *k) >= limit_max(e, *k)) {
-		*until_us = give_up_oldest(e);
+	const struct host *h = pool_at(&e->hosts, s->targets[target].host);
+	enum limit_kind k = h->fails != 0 ? LIMIT_SUSPECTS : LIMIT_STRANGERS;
+	int64_t until = 0;
+
+	if (!is_known && limit_used(e, k) >= limit_max(e, k))
+		until = give_up_oldest(e);
+	else if (e->sessions.live < e->limits.sessions_max)
+		return true;
+	else
+		k = LIMIT_NODE;
+	stopped_until(st, WHY_LIMIT, until, 0);
+	st->limit = (uint8_t)(k + 1);
+	return false;
+}
+
+/* A path that there is not yet is made when a session may be opened by it, as far
+ * as its host and the node go: a lane that waits for these makes none for each of
+ * its sources. */
+static bool
+may_be_new(struct eng *e, const struct lane *l, const struct src *src,
+    struct stop *st)
+{
+	const struct site *s = pool_at(&e->sites, l->site);
+	enum eng_why why;
+	int64_t until;
+	uint32_t host;
+	int target = eng_site_pick(e, s, src, 0, &why, &until, &host);
+
+	if (target < 0) {
+		stopped_until(st, why, until, host);
 		return false;
 	}
-	*k = LIMIT_NODE;
-	return e->sessions.live < e->limits.sessions_max;
+	return node_has_room(e, s, target, false, st);
 }
 
 /* The target, if its host may have a session more by the policy's limits, or
@@ -241,7 +267,6 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	uint32_t path, host;
 	enum eng_why why;
 	int64_t until;
-	enum limit_kind limit;
 	struct site *s;
 	struct path *p;
 	int target;
@@ -256,6 +281,8 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 		stopped_by(st, why, until, 0);
 		return false;
 	}
+	if (eng_path_find(e, l->site, si) == 0 && !may_be_new(e, l, src, st))
+		return false;
 	path = eng_path_get(e, l->site, si);
 	p = pool_at(&e->paths, path);
 	why = eng_path_open_gate(e, p, &until);
@@ -281,12 +308,8 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 		stopped_until(st, why, until, host);
 		return false;
 	}
-	if (!node_has_room(e, p, pool_at(&e->hosts, s->targets[target].host),
-		&limit, &until)) {
-		stopped_until(st, WHY_LIMIT, until, 0);
-		st->limit = (uint8_t)(limit + 1);
+	if (!node_has_room(e, s, target, p->is_known, st))
 		return false;
-	}
 	eng_sess_open(e, lane, path, target);
 	return true;
 }
@@ -297,11 +320,13 @@ open_of(struct eng *e, uint32_t lane, const struct epool *pool, bool is_over,
     struct stop *st)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
+	const struct site *site = pool_at(&e->sites, l->site);
 	struct turns turns;
 	int at;
 
 	eng_turns_begin(l, pool, is_over, &turns);
 	while (st->limit != LIMIT_NODE + 1 &&
+	    (st->limit == 0 || site->paths.n != 0) &&
 	    (at = eng_turns_next(l, pool, &turns)) >= 0) {
 		if (open_by(e, lane, pool->src[at], at, st)) {
 			eng_turn_taken(l, pool, at);
