@@ -24,6 +24,7 @@
  */
 #include "engine/eta_i.h"
 
+#define PAUSE_US (60 * US_PER_S)
 #define GROWS_STEPS 24u /* that more has come than left */
 /* An outage that has lasted longer may last any time. */
 #define FORESEEN_US (1500 * US_PER_S)
@@ -336,8 +337,12 @@ line_of(const struct eng *e, const struct known *k, uint64_t n)
 
 	if (k->has_clock)
 		eta_by_clock(e, k->q, n, k->now_us, &g);
-	else if (!k->is_out && k->next_us > k->now_us && !is_moving(e, k->q))
+	else if (!k->is_out && k->next_us > k->now_us && !is_moving(e, k->q)) {
 		add(&g, k->next_us - k->now_us);
+		/* A long pause may be followed by one more. */
+		if (k->next_us - k->now_us > PAUSE_US)
+			g.at[AT_MOST] += k->next_us - k->now_us;
+	}
 	return g;
 }
 

@@ -22,6 +22,7 @@
  * that all goes faster. */
 #define SLACK_LESS 50u
 #define SLACK_MORE 180u
+#define HIDDEN_MORE 330u /* where a receiver sets the rate */
 
 #define RIVALS_LOOK 512u /* queues and waiters that are looked at */
 #define STACK_MAX 64u
@@ -264,31 +265,40 @@ eta_long_speed(const struct queue *q, const struct study *s, int64_t now_us,
 	return true;
 }
 
-/* What the paths to the site may carry by their limits, in messages per 1000 s;
- * is_told: by a rate, not by what a connection usually does. */
+/* What a path may carry by its limits, in messages per 1000 s; is_told: by a
+ * rate, not by what a connection usually does. */
+static uint64_t
+carries(const struct eng_shape *l, bool *is_told)
+{
+	if (l->rate_count != 0 && l->rate_period_us > 0)
+		return (uint64_t)eta_mul_div(1000 * US_PER_S, l->rate_count,
+		    (uint64_t)l->rate_period_us);
+	*is_told = false;
+	return CONN_USUAL * (l->conns_max ? l->conns_max : 10);
+}
+
+/* The same of all paths to the site, or of all sources while there are none. */
 static uint64_t
 capacity_of(const struct eng *e, const struct queue *q, bool *is_told)
 {
 	const struct site *s = pool_at(&e->sites, q->home);
+	const struct epool *pool =
+	    eng_lane_looks(e, pool_at(&e->lanes, q->lane));
 	uint64_t all = 0;
 	uint32_t left = ETA_SOURCES;
 
-	*is_told = s->paths.n != 0;
-	if (s->paths.n == 0)
-		return CONN_USUAL * 4;
+	*is_told = true;
 	for (uint32_t i = s->paths.head; i != 0 && left > 0; left--) {
 		const struct path *p = pool_at(&e->paths, i);
-		const struct eng_shape *l = eng_path_shape(e, p);
 
-		if (l->rate_count != 0 && l->rate_period_us > 0)
-			all += (uint64_t)eta_mul_div(1000 * US_PER_S,
-			    l->rate_count, (uint64_t)l->rate_period_us);
-		else {
-			all += CONN_USUAL * (l->conns_max ? l->conns_max : 10);
-			*is_told = false;
-		}
+		all += carries(eng_path_shape(e, p), is_told);
 		i = p->link.next;
 	}
+	if (s->paths.n == 0 && s->shape != 0 && pool != NULL)
+		all = pool->n *
+		    carries(&((struct form *)pool_at(&e->forms, s->shape))
+				 ->shape,
+			is_told);
 	return all;
 }
 
@@ -322,9 +332,11 @@ weight_of(const struct eng *e, const struct queue *q)
 	return eng_campaign_weight(e, f->tenant, f->campaign);
 }
 
-/* A look at those that share with a queue, over a time to come. */
+/* A look at those that share with a queue, over a time to come: what comes for
+ * them is taken to go on for about as long as it has, in quarters of that. */
 struct rivals {
 	int64_t now_us, ahead_us;
+	uint32_t goes_on;
 	uint32_t look; /* so many may still be looked at */
 };
 
@@ -332,12 +344,17 @@ struct rivals {
 static uint64_t
 demand_of(const struct eng *e, const struct queue *q, const struct rivals *r)
 {
-	uint64_t came;
+	const struct study *s;
+	int64_t ahead;
 
 	if (q->study == 0 || r->ahead_us == 0)
 		return q->fifo.n;
-	came = recent_of(pool_at(&e->studies, q->study), r->now_us).came;
-	return q->fifo.n + (uint64_t)eta_mul_div(r->ahead_us, came, RECENT_US);
+	s = pool_at(&e->studies, q->study);
+	ahead = MIN(r->ahead_us,
+	    (r->now_us - s->since_us) * (int64_t)r->goes_on / 4);
+	return q->fifo.n +
+	    (uint64_t)eta_mul_div(ahead, recent_of(s, r->now_us).came,
+		RECENT_US);
 }
 
 /* What a tenant's queues in line demand; with `own`, which has n and a weight,
@@ -397,12 +414,14 @@ heap_work(const struct eng *e, uint32_t root, const struct turn *own,
  * Mail in a hurry has three parts of four. */
 static uint64_t
 lane_work(const struct eng *e, const struct queue *q, uint64_t n,
-    int64_t now_us, int64_t ahead_us)
+    int64_t now_us, int64_t ahead_us, enum bound b)
 {
+	static const uint8_t goes_on[BOUNDS] = { 1, 4, 16 };
 	const struct lane *l = pool_at(&e->lanes, q->lane);
 	const struct turn *t = pool_at(&e->turns, q->turn);
 	struct rivals r = { .now_us = now_us,
 		.ahead_us = ahead_us,
+		.goes_on = goes_on[b],
 		.look = RIVALS_LOOK };
 	uint64_t own = n + ring_work(e, t, q, n, &r), others;
 
@@ -554,10 +573,28 @@ less_crowded(const struct eng *e, const struct queue *q, int64_t us,
 
 /* ---- together ------------------------------------------------------------------------ */
 
+/* Has a receiver slowed a path to the site down? */
+static bool
+is_hidden(const struct eng *e, const struct queue *q)
+{
+	const struct site *s = pool_at(&e->sites, q->home);
+	uint32_t left = ETA_SOURCES;
+
+	for (uint32_t i = s->paths.head; i != 0 && left > 0; left--) {
+		const struct path *p = pool_at(&e->paths, i);
+
+		if (p->adapt != 0)
+			return true;
+		i = p->link.next;
+	}
+	return false;
+}
+
 /* So much work at a measured rate. */
 static struct guess
-line_seen(const struct speed *v, int64_t us)
+line_seen(const struct speed *v, int64_t us, bool is_hidden)
 {
+	uint64_t more = is_hidden ? HIDDEN_MORE : SLACK_MORE;
 	uint64_t ahead = (uint64_t)(us / STUDY_STEP_US) + 1;
 	uint64_t doubt; /* thousandths */
 
@@ -569,7 +606,7 @@ line_seen(const struct speed *v, int64_t us)
 	return (struct guess){ {
 	    eta_mul_div(us, 1000, 1000 + doubt + SLACK_LESS),
 	    us,
-	    eta_mul_div(us, 1000 + doubt + SLACK_MORE, 1000),
+	    eta_mul_div(us, 1000 + doubt + more, 1000),
 	} };
 }
 
@@ -616,33 +653,48 @@ line_climbing(const struct eng *e, const struct queue *q, uint64_t work,
 	for (int b = 0; b < BOUNDS; b++)
 		g.at[b] = eng_adapt_needs(e, first, work, b);
 	g.at[AT_LEAST] = MIN(g.at[AT_LEAST], g.at[LIKELY]) / 10 * 9;
-	g.at[AT_MOST] = MAX(g.at[AT_MOST], g.at[LIKELY]) / 10 * 11;
+	g.at[AT_MOST] = MAX(g.at[AT_MOST], g.at[LIKELY]) / 10 * 12;
 	return g;
+}
+
+/* The work of the lane until n are through, and how long it takes at that rate:
+ * the longer, the more comes for others. */
+static int64_t
+line_takes(const struct eng *e, const struct queue *q, const struct speed *v,
+    uint64_t n, int64_t now_us, enum bound b, uint64_t *work)
+{
+	uint64_t pass = passing(e, q, v, now_us);
+	int64_t us = 0;
+
+	for (int k = 0; k < ROUNDS; k++) {
+		*work = lane_work(e, q, n, now_us, us, b);
+		us =
+		    eta_mul_div(v->span_us, *work * 1000 / (1000 - pass), v->n);
+	}
+	return us;
 }
 
 struct guess
 eta_line(const struct eng *e, const struct queue *q, const struct speed *v,
     uint64_t n, int64_t now_us)
 {
-	uint64_t work = lane_work(e, q, n, now_us, 0), pass;
+	uint64_t work = lane_work(e, q, n, now_us, 0, LIKELY);
 	bool climbs;
-	struct guess g = line_climbing(e, q, work, &climbs);
-	int64_t us = 0, crowded;
+	struct guess g = line_climbing(e, q, work, &climbs), x;
 
 	if (climbs)
 		return g;
 	if (v->n < ETA_SEEN_MIN)
 		return line_unseen(e, q, work);
-	pass = passing(e, q, v, now_us);
-	for (int k = 0; k < ROUNDS; k++) {
-		work = lane_work(e, q, n, now_us, us);
-		us = eta_mul_div(v->span_us, work * 1000 / (1000 - pass), v->n);
+	for (int b = 0; b < BOUNDS; b++) {
+		int64_t us = line_takes(e, q, v, n, now_us, b, &work);
+		int64_t less = less_crowded(e, q, us, work);
+
+		x = line_seen(v, less, is_hidden(e, q));
+		g.at[b] = x.at[b];
+		/* Others may come where some have gone. */
+		if (b == AT_MOST)
+			g.at[b] = MAX(g.at[b], us);
 	}
-	crowded = us;
-	us = less_crowded(e, q, us, work);
-	g = line_seen(v, us);
-	/* Others may come where some have gone. */
-	if (us < crowded)
-		g.at[AT_MOST] = MAX(g.at[AT_MOST], crowded);
 	return g;
 }
