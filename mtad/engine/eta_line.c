@@ -340,6 +340,17 @@ struct rivals {
 	uint32_t look; /* so many may still be looked at */
 };
 
+static struct rivals
+rivals_of(int64_t now_us, int64_t ahead_us, enum bound b)
+{
+	static const uint8_t goes_on[BOUNDS] = { 1, 4, 16 };
+
+	return (struct rivals){ .now_us = now_us,
+		.ahead_us = ahead_us,
+		.goes_on = goes_on[b],
+		.look = RIVALS_LOOK };
+}
+
 /* What a queue has in line, with what will have come, as it does now. */
 static uint64_t
 demand_of(const struct eng *e, const struct queue *q, const struct rivals *r)
@@ -416,13 +427,9 @@ static uint64_t
 lane_work(const struct eng *e, const struct queue *q, uint64_t n,
     int64_t now_us, int64_t ahead_us, enum bound b)
 {
-	static const uint8_t goes_on[BOUNDS] = { 1, 4, 16 };
 	const struct lane *l = pool_at(&e->lanes, q->lane);
 	const struct turn *t = pool_at(&e->turns, q->turn);
-	struct rivals r = { .now_us = now_us,
-		.ahead_us = ahead_us,
-		.goes_on = goes_on[b],
-		.look = RIVALS_LOOK };
+	struct rivals r = rivals_of(now_us, ahead_us, b);
 	uint64_t own = n + ring_work(e, t, q, n, &r), others;
 
 	own += heap_work(e, l->turns[t->band], t, own, &r);
@@ -475,23 +482,31 @@ waiter_of(const struct eng *e, const struct queue *q)
 }
 
 static uint64_t
-backlog_of(const struct eng *e, const struct waiter *w)
+lane_demand(const struct eng *e, uint32_t lane, struct rivals *r)
+{
+	const struct lane *l = pool_at(&e->lanes, lane);
+
+	return heap_work(e, l->turns[0], NULL, 0, r) +
+	    heap_work(e, l->turns[1], NULL, 0, r);
+}
+
+/* What stands behind a waiter, with what will have come. */
+static uint64_t
+waiter_demand(const struct eng *e, const struct waiter *w, struct rivals *r)
 {
 	const struct site *s;
 	uint64_t all = 0;
 	uint32_t look = 16;
 
 	if (w->kind == WAITER_QUEUE)
-		return ((struct queue *)pool_at(&e->queues, w->index))->fifo.n;
+		return demand_of(e, pool_at(&e->queues, w->index), r);
 	if (w->kind == WAITER_LANE)
-		return ((struct lane *)pool_at(&e->lanes, w->index))->nready;
+		return lane_demand(e, w->index, r);
 	s = pool_at(&e->sites,
 	    ((struct path *)pool_at(&e->paths, w->index))->site);
 	for (uint32_t i = s->lanes.head; i != 0 && look > 0; look--) {
-		const struct lane *l = pool_at(&e->lanes, i);
-
-		all += l->nready;
-		i = l->link.next;
+		all += lane_demand(e, i, r);
+		i = ((struct lane *)pool_at(&e->lanes, i))->link.next;
 	}
 	return all / MAX(s->paths.n, 1u);
 }
@@ -522,7 +537,7 @@ struct crowd {
 
 static void
 crowd_add(const struct eng *e, const struct line *ln, const struct queue *q,
-    uint64_t work, struct crowd *c)
+    uint64_t work, struct rivals *r, struct crowd *c)
 {
 	uint32_t look = RIVALS_LOOK;
 
@@ -537,7 +552,7 @@ crowd_add(const struct eng *e, const struct line *ln, const struct queue *q,
 
 			i = x->link.next;
 			if (work != 0 && !is_of(e, x, q))
-				c->work += MIN(backlog_of(e, x),
+				c->work += MIN(waiter_demand(e, x, r),
 				    work * w / MAX(c->own, 1u));
 			else if (work == 0) {
 				c->sum += w;
@@ -552,7 +567,7 @@ crowd_add(const struct eng *e, const struct line *ln, const struct queue *q,
  * as it is. */
 static int64_t
 less_crowded(const struct eng *e, const struct queue *q, int64_t us,
-    uint64_t work)
+    uint64_t work, struct rivals *r)
 {
 	const struct waiter *w = waiter_of(e, q);
 	const struct site *s = pool_at(&e->sites, q->home);
@@ -564,8 +579,8 @@ less_crowded(const struct eng *e, const struct queue *q, int64_t us,
 	m = eng_meter(e, w->meter);
 	if (m->dims >> DIM_SOURCE & 1) /* its part of this one */
 		work = work / MAX(s->paths.n, 1u) + 1;
-	crowd_add(e, &m->line[w->line], q, 0, &c);
-	crowd_add(e, &m->line[w->line], q, work, &c);
+	crowd_add(e, &m->line[w->line], q, 0, r, &c);
+	crowd_add(e, &m->line[w->line], q, work, r, &c);
 	if (c.own == 0)
 		return us;
 	return eta_mul_div(us, (work + c.work) * c.own, work * c.sum);
@@ -688,7 +703,8 @@ eta_line(const struct eng *e, const struct queue *q, const struct speed *v,
 		return line_unseen(e, q, work);
 	for (int b = 0; b < BOUNDS; b++) {
 		int64_t us = line_takes(e, q, v, n, now_us, b, &work);
-		int64_t less = less_crowded(e, q, us, work);
+		struct rivals r = rivals_of(now_us, us, b);
+		int64_t less = less_crowded(e, q, us, work, &r);
 
 		x = line_seen(v, less, is_hidden(e, q));
 		g.at[b] = x.at[b];
