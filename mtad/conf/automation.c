@@ -8,6 +8,10 @@
 
 #include "conf/classify_i.h"
 
+/* A tenant's mail goes by many sources, and a path carries mail of many tenants. */
+#define MAIL_DIMS (1 << DIM_TENANT | 1 << DIM_CAMPAIGN | 1 << DIM_SENDER_DOMAIN)
+#define PATH_DIMS (1 << DIM_SOURCE | 1 << DIM_NETBLOCK)
+
 struct rules_in {
 	struct conf *conf;
 	const struct yaml_node *root;
@@ -200,6 +204,11 @@ check_rule(const struct rules_in *in, struct conf_automation *a)
 		    slice_str(NULL));
 	if (__builtin_popcount(dims) > ENG_TARGET_DIMS_MAX)
 		wrong(in, a, "on", 0, "at most four of these", slice_str(NULL));
+	if (dims & MAIL_DIMS && dims & PATH_DIMS)
+		wrong(in, a, "on", 0,
+		    "no path, source or netblock beside a tenant, campaign or "
+		    "domain of senders",
+		    slice_str(NULL));
 	a->at = (struct conf_origin){ map ? map->line : 0,
 		in->is_own ? 0 : (uint16_t)(in->conf->nfiles - 1) };
 	/* A map begins at its first key: its name stands a line above. */

@@ -129,7 +129,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_SHARE, uint16_t, share,                                          \
 	    "the name of a source, or {NAME: WEIGHT}")                         \
 	X(OPT_TARGET, uint16_t, target,                                        \
-	    "path, or one of source, netblock, site, provider and node")       \
+	    "path, or one of source, netblock, site, provider, tenant, "       \
+	    "campaign, sender_domain and node")                                \
 	X(OPT_ACTION, uint8_t, action, "suspend or none")                      \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 

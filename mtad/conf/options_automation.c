@@ -64,7 +64,8 @@ static const struct opt automation[] = {
 	    .help = "What the reaction is about: of the mail that was refused "
 		    "its path (a source and a site), or whatever has the same "
 		    "values of all that is named here. `[source, provider]` is "
-		    "the source at all sites of that provider." },
+		    "the source at all sites of that provider, `[tenant, "
+		    "provider]` a tenant's mail to it by whatever source." },
 	{ "action", OPT_ACTION, AT(action), .is_required = true,
 	    .help = "`suspend`: nothing starts there. `none`: nothing; the "
 		    "rules behind it are not asked either." },

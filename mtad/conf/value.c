@@ -248,7 +248,8 @@ static bool
 read_target(const struct value *v)
 {
 	static const uint16_t dims = 1 << DIM_SOURCE | 1 << DIM_NETBLOCK |
-	    1 << DIM_SITE | 1 << DIM_PROVIDER | 1 << DIM_NODE;
+	    1 << DIM_SITE | 1 << DIM_PROVIDER | 1 << DIM_NODE |
+	    1 << DIM_TENANT | 1 << DIM_CAMPAIGN | 1 << DIM_SENDER_DOMAIN;
 	uint16_t *to = v->at;
 
 	*to = 0;

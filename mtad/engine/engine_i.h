@@ -525,13 +525,14 @@ struct eng {
 	struct waits cap_waits[ENG_CAPS_MAX];
 	struct stand_kind stand_kinds[STAND_KINDS_MAX];
 	uint32_t nstand_kinds;
-	uint32_t stand_ids;   /* given so far */
-	uint32_t nratios;     /* rules of ratios that the policy has */
-	struct ilist over;    /* standings whose paths are to look again */
-	struct ilist woken;   /* waiters whose turn it is */
-	struct ilist roused;  /* those of them that have been told */
-	struct ilist asking;  /* meters whose entry is not durable yet */
-	uint32_t conf_waiter; /* as the two below */
+	bool has_queue_stands; /* some are of tenants and the like */
+	uint32_t stand_ids;    /* given so far */
+	uint32_t nratios;      /* rules of ratios that the policy has */
+	struct ilist over;     /* standings whose paths are to look again */
+	struct ilist woken;    /* waiters whose turn it is */
+	struct ilist roused;   /* those of them that have been told */
+	struct ilist asking;   /* meters whose entry is not durable yet */
+	uint32_t conf_waiter;  /* as the two below */
 	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
 	struct job *jobs;
 	uint32_t njobs, jobs_cap;
@@ -699,7 +700,8 @@ void eng_lane_served(struct eng *e, uint32_t lane, uint32_t queue,
     const struct src *src);
 
 /* ---- quiet.c ---- */
-/* Parks queues of the lane that would be next while their tenants are quiet. */
+/* Parks queues of the lane that would be next while their tenants are quiet, or
+ * a reaction suspends them. */
 void eng_lane_hush(struct eng *e, struct lane *l);
 /* How long what takes `us` of the tenant's open hours takes from now_us on. */
 int64_t eng_quiet_stretch(const struct eng *e, uint32_t tenant, int64_t now_us,

@@ -233,7 +233,12 @@ own_gates(const struct eng *e, const struct queue *q, const struct lane *l,
 	const struct park *k = q->park ? pool_at(&e->parks, q->park) : NULL;
 	uint32_t limit = limit_of(e, l->waiter);
 
-	if (k != NULL) {
+	if (k != NULL && k->why == WHY_SUSPENDED) {
+		shut(r, GATE_REACTION, k->why, k->until_us);
+		r->gate[GATE_REACTION].is_known = true;
+		r->gate[GATE_REACTION].standing =
+		    eng_queue_standing(e, q, &(int64_t){ 0 });
+	} else if (k != NULL) {
 		shut(r, GATE_TENANT, k->why, k->until_us);
 		r->gate[GATE_TENANT].limit = limit_of(e, q->waiter);
 		r->gate[GATE_TENANT].since_us = 0;

@@ -7,7 +7,7 @@
  * the tenant's zone; a clock that is set, or another policy, makes all that is
  * parked look again.
  */
-#include "engine/engine_i.h"
+#include "engine/standing_i.h"
 
 #define HOPS_MAX (2 * ENG_QUIET_MAX) /* windows that follow each other */
 /* An ETA looks so often, and takes hours to begin at whole parts of an hour. */
@@ -97,14 +97,22 @@ eng_lane_hush(struct eng *e, struct lane *l)
 {
 	uint32_t q;
 
-	while (e->has_quiet && (q = eng_lane_next(e, l)) != 0) {
+	while ((e->has_quiet || e->has_queue_stands) &&
+	    (q = eng_lane_next(e, l)) != 0) {
 		const struct queue *x = pool_at(&e->queues, q);
 		const struct flow *f = pool_at(&e->flows, x->flow);
-		int64_t until = quiet_until_us(e, f->tenant);
+		int64_t until =
+		    e->has_quiet ? quiet_until_us(e, f->tenant) : e->now;
+		uint32_t by;
 
-		if (until <= e->now)
+		if (until > e->now) {
+			eng_queue_park(e, q, WHY_QUIET, until, 0);
+			continue;
+		}
+		by = e->has_queue_stands ? eng_queue_standing(e, x, &until) : 0;
+		if (by == 0)
 			return;
-		eng_queue_park(e, q, WHY_QUIET, until, 0);
+		eng_queue_park(e, q, WHY_SUSPENDED, until, by);
 	}
 }
 
@@ -129,7 +137,8 @@ eng_quiet_run(struct eng *e)
 			return;
 		}
 		k = pool_at(&e->parks, i);
-		if (pool_is_live(&e->parks, i) && k->why == WHY_QUIET)
+		if (pool_is_live(&e->parks, i) &&
+		    (k->why == WHY_QUIET || k->why == WHY_SUSPENDED))
 			eng_queue_unpark(e, k->queue);
 	}
 }

@@ -242,7 +242,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	bool works = false, fails = false, unsent = false;
 	bool blocked = false, bye;
 	enum hint hint = HINT_NONE;
-	uint32_t path, host, src, luck, n, nunsent = 0;
+	uint32_t path, host, src, luck, n, queue, nunsent = 0;
 	int64_t began;
 	struct path *p;
 
@@ -251,6 +251,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	ASSERT(ev->n == t->rcpts.n);
 	path = x->path;
 	host = x->host;
+	queue = t->queue;
 	p = pool_at(&e->paths, path);
 	src = p->src;
 	eng_next_ask(e, path, NEXT_RCPT);
@@ -298,7 +299,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	else if (fails)
 		path_refused(e, path, host, began, hint);
 	if (e->policy->nautomations != 0)
-		eng_react_all(e, &(struct refused){ path, ev->reply, began },
-		    ev);
+		eng_react_all(e,
+		    &(struct refused){ path, queue, ev->reply, began }, ev);
 	eng_path_pump(e, path);
 }

@@ -433,7 +433,8 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 			eng_path_failed(e, path, x->opened_us, HINT_NONE);
 	/* Else it is what a transaction has met, and was told then. */
 	if (!x->is_heard && eng_hits_any(&ev->hits))
-		eng_react(e, &(struct refused){ path, ev->reply, x->opened_us },
+		eng_react(e,
+		    &(struct refused){ path, 0, ev->reply, x->opened_us },
 		    &ev->hits, o);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */

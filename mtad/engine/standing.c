@@ -42,22 +42,59 @@ stand_at(const struct eng *e, uint32_t i)
 
 /* ---- targets ------------------------------------------------------------------------ */
 
-/* The value of a dim for what leaves by a path; 0: it has none. */
-static uint32_t
-value_of(const struct eng *e, const struct path *p, enum eng_dim d)
-{
-	const struct src *src = &e->srcs[p->src];
-	const struct site *s = pool_at(&e->sites, p->site);
+/* What is looked at: a path, a queue, or the mail of a queue that left by a path;
+ * NULL: not known. */
+struct at {
+	const struct path *p;
+	const struct queue *q;
+};
 
+/* Mail is told apart by these, which no path alone has. */
+#define QUEUE_DIMS                                                             \
+	(BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN) | BIT(DIM_SENDER_DOMAIN))
+
+static uint32_t
+site_value(const struct eng *e, const struct at *a, enum eng_dim d)
+{
+	const struct site *s;
+
+	if (a->p == NULL && a->q->home & HOME_DOM)
+		return 0;
+	s = pool_at(&e->sites, a->p != NULL ? a->p->site : a->q->home);
+	if (d == DIM_PROVIDER)
+		return s->provider;
+	return s->ntargets != 0 ? s->targets[0].name : 0;
+}
+
+static uint32_t
+queue_value(const struct eng *e, const struct at *a, enum eng_dim d)
+{
+	const struct flow *f;
+
+	if (a->q == NULL)
+		return 0;
+	f = pool_at(&e->flows, a->q->flow);
+	return d == DIM_TENANT ? f->tenant :
+	    d == DIM_CAMPAIGN  ? f->campaign :
+				 f->sender_domain;
+}
+
+/* The value of a dim; 0: it has none. */
+static uint32_t
+value_of(const struct eng *e, const struct at *a, enum eng_dim d)
+{
 	switch (d) {
 	case DIM_SOURCE:
-		return src->name;
+		return a->p != NULL ? e->srcs[a->p->src].name : 0;
 	case DIM_NETBLOCK:
-		return src->netblock;
+		return a->p != NULL ? e->srcs[a->p->src].netblock : 0;
 	case DIM_SITE:
-		return s->ntargets != 0 ? s->targets[0].name : 0;
 	case DIM_PROVIDER:
-		return s->provider;
+		return site_value(e, a, d);
+	case DIM_TENANT:
+	case DIM_CAMPAIGN:
+	case DIM_SENDER_DOMAIN:
+		return queue_value(e, a, d);
 	default:
 		return 0;
 	}
@@ -65,7 +102,7 @@ value_of(const struct eng *e, const struct path *p, enum eng_dim d)
 
 /* Those of all of these dims. false: one of them has none. */
 static bool
-target_of(const struct eng *e, const struct path *p, uint16_t dims,
+target_of(const struct eng *e, const struct at *a, uint16_t dims,
     uint32_t val[DIM_N])
 {
 	memset(val, 0, DIM_N * sizeof(*val));
@@ -74,7 +111,7 @@ target_of(const struct eng *e, const struct path *p, uint16_t dims,
 
 		if (d == DIM_NODE)
 			continue;
-		val[d] = value_of(e, p, (enum eng_dim)d);
+		val[d] = value_of(e, a, (enum eng_dim)d);
 		if (val[d] == 0)
 			return false;
 	}
@@ -115,6 +152,10 @@ kinds_count(struct eng *e, uint16_t dims, int by)
 	e->stand_kinds[k].n += (uint32_t)by;
 	if (e->stand_kinds[k].n == 0)
 		e->stand_kinds[k] = e->stand_kinds[--e->nstand_kinds];
+	e->has_queue_stands = false;
+	for (k = 0; k < e->nstand_kinds; k++)
+		e->has_queue_stands |=
+		    (e->stand_kinds[k].dims & QUEUE_DIMS) != 0;
 	return true;
 }
 
@@ -153,9 +194,9 @@ map_leave(struct eng *e, uint32_t i)
 
 /* ---- what suspends a path --------------------------------------------------------------- */
 
-/* The standing that suspends it longest, or 0. */
+/* The standing that suspends a path, or a queue, longest, or 0. */
 static uint32_t
-suspends(const struct eng *e, const struct path *p)
+suspends(const struct eng *e, const struct at *a)
 {
 	uint32_t val[DIM_N], best = 0;
 
@@ -163,7 +204,8 @@ suspends(const struct eng *e, const struct path *p)
 		uint16_t dims = e->stand_kinds[k].dims;
 		uint32_t i;
 
-		if (!target_of(e, p, dims, val))
+		if (((dims & QUEUE_DIMS) != 0) != (a->q != NULL) ||
+		    !target_of(e, a, dims, val))
 			continue;
 		i = map_get(&e->stand_map, eng_target_hash(dims, val));
 		for (; i != 0; i = stand_at(e, i)->twin) {
@@ -183,7 +225,7 @@ bool
 eng_path_is_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us)
 {
-	uint32_t i = suspends(e, p);
+	uint32_t i = suspends(e, &(struct at){ .p = p });
 
 	if (i == 0)
 		return false;
@@ -196,11 +238,25 @@ eng_path_is_suspended(const struct eng *e, const struct path *p,
 uint32_t
 eng_path_standing(const struct eng *e, const struct path *p, int64_t *since_us)
 {
-	uint32_t i = suspends(e, p);
+	uint32_t i = suspends(e, &(struct at){ .p = p });
 
 	if (i == 0)
 		return 0;
 	*since_us = stand_at(e, i)->first_us;
+	return i;
+}
+
+uint32_t
+eng_queue_standing(const struct eng *e, const struct queue *q,
+    int64_t *until_us)
+{
+	uint32_t i = suspends(e, &(struct at){ .q = q });
+
+	if (i == 0)
+		return 0;
+	*until_us = stand_at(e, i)->until_us;
+	if (*until_us == TIME_NEVER)
+		*until_us = 0;
 	return i;
 }
 
@@ -218,7 +274,7 @@ void
 eng_standing_wait(struct eng *e, uint32_t path)
 {
 	struct path *p = pool_at(&e->paths, path);
-	uint32_t i = suspends(e, p);
+	uint32_t i = suspends(e, &(struct at){ .p = p });
 
 	ASSERT(i != 0);
 	while (p->room[0].n != 0)
@@ -324,10 +380,12 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 {
 	const struct eng_automation_conf *a = &e->policy->automations[k];
 	struct path *p = pool_at(&e->paths, r->path);
+	struct at at = { .p = p,
+		.q = r->queue ? pool_at(&e->queues, r->queue) : NULL };
 	uint32_t val[DIM_N], i;
 	struct standing *s;
 
-	if (!target_of(e, p, a->dims, val))
+	if (!target_of(e, &at, a->dims, val))
 		return;
 	i = stand_find(e, a->name, a->dims, val);
 	if (i != 0 && r->began_us <= stand_at(e, i)->last_us) {
@@ -351,7 +409,8 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 	s->count++;
 	s->until_us = end_of(e, a);
 	timer_set(e, i);
-	if (s->ramps && s->until_us != TIME_NEVER) {
+	if (s->ramps && s->until_us != TIME_NEVER &&
+	    (s->dims & QUEUE_DIMS) == 0) {
 		p->ramp = 1;
 		p->ramp_us = s->until_us;
 	}
@@ -393,8 +452,12 @@ eng_standing_end(struct eng *e, uint32_t id)
 {
 	uint32_t i = find_id(e, id);
 
-	if (i != 0)
-		end(e, i);
+	if (i == 0)
+		return;
+	/* Queues that are parked for it look again. */
+	if (stand_at(e, i)->dims & QUEUE_DIMS)
+		e->conf_park = 1;
+	end(e, i);
 }
 
 void
@@ -472,6 +535,8 @@ count_reply(struct eng *e, const struct refused *r)
 {
 	const struct path *p = pool_at(&e->paths, r->path);
 	const struct site *s = pool_at(&e->sites, p->site);
+	struct at at = { .p = p,
+		.q = r->queue ? pool_at(&e->queues, r->queue) : NULL };
 	uint32_t val[DIM_N];
 
 	for (uint32_t k = 0; k < e->policy->nautomations; k++) {
@@ -482,7 +547,7 @@ count_reply(struct eng *e, const struct refused *r)
 		    has_provider(a,
 			s->generation == e->generation ? s->where.provider :
 							 0) &&
-		    target_of(e, p, a->dims, val))
+		    target_of(e, &at, a->dims, val))
 			eng_tally_reply(e, k, val);
 	}
 }

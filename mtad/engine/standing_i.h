@@ -50,6 +50,7 @@ struct tally {
 /* A refusal: of what began at began_us, by that path. */
 struct refused {
 	uint32_t path;
+	uint32_t queue; /* whose mail it was; 0 = not known */
 	uint32_t reply; /* its words, a name */
 	int64_t began_us;
 };
@@ -77,6 +78,10 @@ bool eng_path_is_suspended(const struct eng *e, const struct path *p,
 /* What suspends it, and when that began; 0: nothing does. */
 uint32_t eng_path_standing(const struct eng *e, const struct path *p,
     int64_t *since_us);
+/* What suspends a queue, and until when (0 = until somebody ends it); 0: nothing
+ * does. */
+uint32_t eng_queue_standing(const struct eng *e, const struct queue *q,
+    int64_t *until_us);
 /* It waits for what suspends it; who is idle there says goodbye. */
 void eng_standing_wait(struct eng *e, uint32_t path);
 void eng_standing_unwait(struct eng *e, uint32_t path);

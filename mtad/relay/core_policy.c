@@ -355,6 +355,7 @@ compile_automations(struct core *c, const struct conf *conf,
 			out->dims |= in->on[k];
 		if (in->non == 0)
 			out->dims = 1 << DIM_SOURCE | 1 << DIM_SITE;
+		c->cap_dims |= out->dims & 1u << DIM_SENDER_DOMAIN;
 		for (uint32_t k = 0; k < in->ncategories; k++)
 			out->categories |= 1u
 			    << category_find(in->categories[k]);

@@ -196,12 +196,15 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	assert_null(told_parse(&told,
 	    HEAD "automation:\n"
 		 "  a: { after: 3/s, action: suspend }\n"
-		 "  b: { after: 3/h, ratio: 10%, action: suspend }\n"));
+		 "  b: { after: 3/h, ratio: 10%, action: suspend }\n"
+		 "  c: { on: [tenant, path], action: suspend }\n"));
 	assert_string_equal(told.text,
 	    "f.yml:3:15: automation.a.after, expected a period of 16s at "
 	    "least, got nothing\n"
 	    "f.yml:4:27: automation.b.ratio, expected one of `after` and "
-	    "`ratio`, got \"both\"\n");
+	    "`ratio`, got \"both\"\n"
+	    "f.yml:5:13: automation.c.on, expected no path, source or netblock "
+	    "beside a tenant, campaign or domain of senders, got nothing\n");
 	assert_null(told_parse(&told,
 	    HEAD "automation:\n"
 		 "  a:\n"
@@ -233,7 +236,8 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "f.yml:11:13: automation.a.action, expected suspend or none, got "
 	    "\"sleep\"\n"
 	    "f.yml:12:9: automation.a.on, expected path, or one of source, "
-	    "netblock, site, provider and node, got \"campain\"\n"
+	    "netblock, site, provider, tenant, campaign, sender_domain and "
+	    "node, got \"campain\"\n"
 	    "f.yml:13:6: automation.b.action, expected suspend or none, got "
 	    "nothing\n");
 }

@@ -207,6 +207,53 @@ a_reply_that_came_later_prolongs_it_and_one_under_way_does_not(void **state)
 	lab_free(l);
 }
 
+/* Mail of one tenant is refused, by whatever source. */
+static bool
+refuse_tenant(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
+{
+	(void)source;
+	if (msg > 100 || l->now > LAB_START + 90 * MIN_US)
+		return false;
+	ntried++;
+	*o = refusal;
+	return true;
+}
+
+static void
+a_tenant_waits_and_the_others_go_on(void **state)
+{
+	struct lab *l = lab_of();
+	struct eng_event ev = { .kind = EV_END };
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, 1 << DIM_TENANT, 60 * MIN_US);
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_POLICY, SCOPE_TENANT);
+	l->answer = refuse_tenant;
+	l->backlog = 0;
+	lab_start(l, 1);
+	l->tenant = 5;
+	lab_submit(l, 100);
+	l->tenant = 6;
+	lab_submit(l, 100);
+	lab_run(l, 59 * MIN_US);
+	assert_int_equal(standings(l, &row), 1);
+	assert_int_equal(row.val[DIM_TENANT], 5);
+	assert_in_range(ntried, 1, 50); /* what was under way */
+	assert_int_equal(l->count.taken, 100);
+	eng_check(l->e);
+	lab_run(l, 10 * MIN_US);
+	assert_int_equal(standings(l, &row), 1);
+	assert_int_equal(row.id, 2);
+	ev.end = row.id;
+	lab_step(l, &ev);
+	eng_check(l->e);
+	assert_int_equal(standings(l, &row), 0);
+	lab_run(l, 24 * 60 * MIN_US);
+	assert_int_equal(l->count.taken, 200);
+	lab_free(l);
+}
+
 /* One refusal of the first source every so often. */
 static int64_t gap_us, next_us;
 
@@ -417,6 +464,7 @@ main(void)
 		cmocka_unit_test(the_first_rule_that_matches_counts),
 		cmocka_unit_test(
 		    a_reply_that_came_later_prolongs_it_and_one_under_way_does_not),
+		cmocka_unit_test(a_tenant_waits_and_the_others_go_on),
 		cmocka_unit_test(so_many_in_a_period_are_needed),
 		cmocka_unit_test(such_a_part_of_enough_replies_is_needed),
 		cmocka_unit_test(who_ends_it_lets_mail_go_at_once),
