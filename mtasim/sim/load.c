@@ -234,8 +234,11 @@ sim_load_again(struct sim *s, uint32_t n)
 	if (nopen == 0)
 		return;
 	s->marks->n[MARK_client_resent]++;
+	/* A minute at most, and where nothing is taken for days, hours. */
 	sim_timer_set(s, &i->timer,
-	    s->now_us + rng_range(dice(s, DICE_LOAD), US_PER_S, 60 * US_PER_S));
+	    s->now_us +
+		(rng_range(dice(s, DICE_LOAD), US_PER_S, 60 * US_PER_S)
+		    << MIN(i->tries++ / 4, 7u)));
 }
 
 bool
