@@ -25,7 +25,8 @@ automation_begin(const struct conf *c, void *entry)
 	(void)c;
 	*(struct conf_automation *)entry =
 	    (struct conf_automation){ .window_us = 3600 * US_PER_S,
-		    .replies_min = 50 };
+		    .replies_min = 50,
+		    .conns_max = 1 };
 }
 
 /* ---- words about it ------------------------------------------------------------- */
@@ -204,6 +205,10 @@ check_rule(const struct rules_in *in, struct conf_automation *a)
 		    slice_str(NULL));
 	if (__builtin_popcount(dims) > ENG_TARGET_DIMS_MAX)
 		wrong(in, a, "on", 0, "at most four of these", slice_str(NULL));
+	if (a->action == ACT_CONNS && dims & MAIL_DIMS)
+		wrong(in, a, "action", 0,
+		    "suspend for a tenant, campaign or domain of senders",
+		    SL("connections"));
 	if (dims & MAIL_DIMS && dims & PATH_DIMS)
 		wrong(in, a, "on", 0,
 		    "no path, source or netblock beside a tenant, campaign or "

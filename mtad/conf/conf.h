@@ -151,7 +151,7 @@ struct conf_automation {
 	uint16_t on[ENG_TARGET_DIMS_MAX]; /* bits 1 << enum eng_dim */
 	uint8_t action;                   /* enum eng_action */
 	bool goes_on, opens_at_once;
-	uint32_t count, ratio_ppm, replies_min;
+	uint32_t count, ratio_ppm, replies_min, conns_max;
 	int64_t period_us, window_us; /* of count, of ratio */
 	int64_t for_us;
 	struct conf_origin at;

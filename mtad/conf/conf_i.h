@@ -131,7 +131,7 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_TARGET, uint16_t, target,                                        \
 	    "path, or one of source, netblock, site, provider, tenant, "       \
 	    "campaign, sender_domain and node")                                \
-	X(OPT_ACTION, uint8_t, action, "suspend or none")                      \
+	X(OPT_ACTION, uint8_t, action, "suspend, connections or none")         \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,

@@ -67,8 +67,12 @@ static const struct opt automation[] = {
 		    "the source at all sites of that provider, `[tenant, "
 		    "provider]` a tenant's mail to it by whatever source." },
 	{ "action", OPT_ACTION, AT(action), .is_required = true,
-	    .help = "`suspend`: nothing starts there. `none`: nothing; the "
-		    "rules behind it are not asked either." },
+	    .help = "`suspend`: nothing starts there. `connections`: its "
+		    "paths open no more than so many at once. `none`: "
+		    "nothing; the rules behind it are not asked either." },
+	{ "connections", OPT_U32, AT(conns_max), .absent = "`1`",
+	    RANGE(1, 100000),
+	    .help = "How many `action: connections` leaves to each path." },
 	{ "for", OPT_DURATION, AT(for_us), .absent = "until `mtad end`",
 	    RANGE(US_PER_S, 365 * 86400 * US_PER_S),
 	    .help = "How long it holds from the last refusal on. What was "

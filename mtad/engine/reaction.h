@@ -36,7 +36,8 @@ const char *eng_dim_name(enum eng_dim d);
 /* What a reaction does to its target for as long as it holds. */
 #define ENG_ACTION_TABLE(X)                                                    \
 	X(ACT_NONE, "none") /* nothing: the rules behind it do not, either */  \
-	X(ACT_SUSPEND, "suspend") /* nothing starts */
+	X(ACT_SUSPEND, "suspend")   /* nothing starts */                       \
+	X(ACT_CONNS, "connections") /* a path of it has fewer at once */
 #define X(name, text) name,
 enum eng_action { ENG_ACTION_TABLE(X) ENG_ACTION_N };
 #undef X
@@ -57,7 +58,8 @@ struct eng_automation_conf {
 	 * such a part of all replies in it, if there were enough; 0: at once. */
 	uint32_t count;
 	uint32_t ratio_ppm, replies_min;
-	bool ramps; /* then begins with one connection */
+	uint32_t value; /* ACT_CONNS: so many */
+	bool ramps;     /* then begins with one connection */
 	int64_t period_us;
 	int64_t for_us; /* 0 = until an operator ends it */
 	/* Indices of the policy's, as bits; none = any. */

@@ -270,12 +270,16 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
 	const struct eng_shape *s = eng_path_shape(e, p);
 	enum eng_why why = eng_path_gate(e, p, until_us);
+	uint32_t max;
 
 	why = rate_gate(e, p, why, until_us);
 	if (why != WHY_NONE)
 		return why;
 	*until_us = 0;
-	if (s->conns_max && p->nsess >= s->conns_max)
+	max = s->conns_max;
+	if (e->standings.live != 0)
+		max = eng_path_conns_max(e, p, max);
+	if (max != 0 && p->nsess >= max)
 		return WHY_CONN;
 	if (p->nsess - p->nproven >= MAX(p->nproven, UNPROVEN_MAX))
 		return WHY_CONN;

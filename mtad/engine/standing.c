@@ -221,6 +221,32 @@ suspends(const struct eng *e, const struct at *a)
 	return best;
 }
 
+uint32_t
+eng_path_conns_max(const struct eng *e, const struct path *p, uint32_t max)
+{
+	const struct at at = { .p = p };
+	uint32_t val[DIM_N];
+
+	for (uint32_t k = 0; k < e->nstand_kinds; k++) {
+		uint16_t dims = e->stand_kinds[k].dims;
+		uint32_t i;
+
+		if (!target_of(e, &at, dims, val))
+			continue;
+		i = map_get(&e->stand_map, eng_target_hash(dims, val));
+		for (; i != 0; i = stand_at(e, i)->twin) {
+			const struct standing *s = stand_at(e, i);
+			uint32_t most =
+			    e->policy->automations[s->automation].value;
+
+			if (s->action == ACT_CONNS && s->until_us > e->now &&
+			    is_target(s, dims, val) && (max == 0 || most < max))
+				max = most;
+		}
+	}
+	return max;
+}
+
 bool
 eng_path_is_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us)

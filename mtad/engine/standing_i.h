@@ -78,6 +78,9 @@ bool eng_path_is_suspended(const struct eng *e, const struct path *p,
 /* What suspends it, and when that began; 0: nothing does. */
 uint32_t eng_path_standing(const struct eng *e, const struct path *p,
     int64_t *since_us);
+/* Sessions that the path may have, by what stands; max: by its limits, 0 = any. */
+uint32_t eng_path_conns_max(const struct eng *e, const struct path *p,
+    uint32_t max);
 /* What suspends a queue, and until when (0 = until somebody ends it); 0: nothing
  * does. */
 uint32_t eng_queue_standing(const struct eng *e, const struct queue *q,

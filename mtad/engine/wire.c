@@ -380,7 +380,7 @@ wire_cap(struct wire *w, enum wire_mode mode, struct eng_limit_conf *x)
 	SPAN(quota_us);
 }
 
-SIZE_IS(struct eng_automation_conf, 48 + ENG_PROVIDERS_MAX / 8);
+SIZE_IS(struct eng_automation_conf, 56 + ENG_PROVIDERS_MAX / 8);
 WIRE
 wire_automation(struct wire *w, enum wire_mode mode,
     struct eng_automation_conf *x)
@@ -395,6 +395,7 @@ wire_automation(struct wire *w, enum wire_mode mode,
 	NUM(count);
 	NUM(ratio_ppm);
 	NUM(replies_min);
+	NUM(value);
 	SPAN(period_us);
 	SPAN(for_us);
 	for (uint32_t i = 0; i < ARRAY_LEN(x->providers) && !w->bad; i++)

@@ -350,6 +350,7 @@ compile_automations(struct core *c, const struct conf *conf,
 		out->count = in->ratio_ppm == 0 ? in->count : 0;
 		out->ratio_ppm = in->ratio_ppm;
 		out->replies_min = in->replies_min;
+		out->value = in->conns_max;
 		out->period_us = in->ratio_ppm ? in->window_us : in->period_us;
 		for (uint32_t k = 0; k < in->non; k++)
 			out->dims |= in->on[k];

@@ -233,12 +233,12 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "mail, rcpt or eom, got \"male\"\n"
 	    "f.yml:10:16: automation.a.text, expected a pattern (missing "
 	    "closing parenthesis, at character 2), got \"(\"\n"
-	    "f.yml:11:13: automation.a.action, expected suspend or none, got "
+	    "f.yml:11:13: automation.a.action, expected suspend, connections or none, got "
 	    "\"sleep\"\n"
 	    "f.yml:12:9: automation.a.on, expected path, or one of source, "
 	    "netblock, site, provider, tenant, campaign, sender_domain and "
 	    "node, got \"campain\"\n"
-	    "f.yml:13:6: automation.b.action, expected suspend or none, got "
+	    "f.yml:13:6: automation.b.action, expected suspend, connections or none, got "
 	    "nothing\n");
 }
 

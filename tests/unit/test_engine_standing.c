@@ -207,6 +207,33 @@ a_reply_that_came_later_prolongs_it_and_one_under_way_does_not(void **state)
 	lab_free(l);
 }
 
+static void
+so_many_connections_are_left(void **state)
+{
+	struct lab *l = lab_of();
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, PATH, 60 * MIN_US);
+	l->policy->automations[0].action = ACT_CONNS;
+	l->policy->automations[0].value = 2;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	refused_until_us = LAB_START + 5 * US_PER_S;
+	lab_start(l, 1);
+	lab_run(l, 10 * MIN_US);
+	assert_int_equal(standings(l, &row), 1);
+	l->of[0].most = l->of[1].most = 0;
+	l->of[0].taken = 0;
+	lab_run(l, 40 * MIN_US);
+	assert_true(l->of[0].most <= 2);
+	assert_true(l->of[0].taken > 500);
+	assert_true(l->of[1].most > 2);
+	lab_run(l, 30 * MIN_US);
+	assert_int_equal(standings(l, &row), 0);
+	assert_true(l->of[0].most > 2);
+	lab_free(l);
+}
+
 /* Mail of one tenant is refused, by whatever source. */
 static bool
 refuse_tenant(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
@@ -464,6 +491,7 @@ main(void)
 		cmocka_unit_test(the_first_rule_that_matches_counts),
 		cmocka_unit_test(
 		    a_reply_that_came_later_prolongs_it_and_one_under_way_does_not),
+		cmocka_unit_test(so_many_connections_are_left),
 		cmocka_unit_test(a_tenant_waits_and_the_others_go_on),
 		cmocka_unit_test(so_many_in_a_period_are_needed),
 		cmocka_unit_test(such_a_part_of_enough_replies_is_needed),
