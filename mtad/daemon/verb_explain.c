@@ -465,6 +465,38 @@ show_blocked(const json_t *row)
 		printf(".\n");
 }
 
+/* "Age of its mail: up to 5m 12, 15m 3; older 1; not known of 7." */
+static void
+show_ages(const json_t *row)
+{
+	const json_t *all = json_object_get(row, "ages"), *one;
+	uint64_t unknown = verb_u64(row, "ages_unknown"), n;
+	const char *before = "  Age of its mail: up to ";
+	bool is_told = false;
+	char text[24];
+	size_t i;
+
+	json_array_foreach(all, i, one) {
+		n = verb_u64(one, "recipients");
+		if (n == 0)
+			continue;
+		if (json_is_null(json_object_get(one, "up_to_s")))
+			printf("%s",
+			    is_told ? "; older" : "  Age of its mail: older");
+		else
+			printf("%s%s", before,
+			    fmt_duration(text,
+				(int64_t)verb_u64(one, "up_to_s") * US_PER_S));
+		printf(" %llu", (unsigned long long)n);
+		before = ", ";
+		is_told = true;
+	}
+	if (is_told && unknown != 0)
+		printf("; not known of %llu", (unsigned long long)unknown);
+	if (is_told)
+		printf(".\n");
+}
+
 static void
 put_sources(struct table *t, const json_t *reply)
 {
@@ -540,6 +572,7 @@ show_domain(const json_t *root)
 		show_eta(row, "gone");
 		show_rates(row);
 		show_blocked(row);
+		show_ages(row);
 		show_gates(row);
 		show_replies(row);
 	}

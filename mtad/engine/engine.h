@@ -935,8 +935,19 @@ struct eng_flow_view {
 	uint64_t blocked_us[ENG_WHY_N]; /* due recipients x time, of all mail to
 					 * destinations of its kind */
 };
+/* Recipients by the age of their messages: up to each of these, and older. Of those
+ * that were there before the queue was worth a look it is not known. */
+#define ENG_AGE_EDGES                                                          \
+	300 * US_PER_S, 900 * US_PER_S, 1800 * US_PER_S, 3600 * US_PER_S,      \
+	    7200 * US_PER_S, 18000 * US_PER_S, 43200 * US_PER_S,               \
+	    86400 * US_PER_S, 172800 * US_PER_S, 432000 * US_PER_S, TIME_NEVER
+#define ENG_AGES 11
+struct eng_ages {
+	uint32_t n[ENG_AGES], unknown;
+};
 /* A queue and the gates of what stands in it first. */
 struct eng_queue_view {
+	struct eng_ages ages;
 	struct eng_queue_row row;
 	struct eng_flow_view flow;
 	struct eng_reasons why;

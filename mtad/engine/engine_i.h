@@ -82,7 +82,7 @@ struct rcpt {
 	/* What its last attempt met, packed; all zero = none. */
 	uint32_t last_code : 10, last_stage : 4, last_has_enh : 1,
 	    last_subject : 7, last_detail : 10;
-	uint32_t rcpt : 14, attempts : 12, state : 3, is_marked : 1;
+	uint32_t rcpt : 14, attempts : 12, state : 3, is_marked : 1, aged : 2;
 };
 
 /* 32 bytes. It is dropped when nothing is left in any of the four counts
@@ -545,7 +545,8 @@ struct eng {
 	uint32_t
 	    conf_park; /* parked queues look again from here on; 0 = done */
 	uint32_t turn_seq;
-	uint32_t aside[16]; /* turns that an offer skips */
+	uint8_t study_serial; /* of the last study */
+	uint32_t aside[16];   /* turns that an offer skips */
 	uint32_t naside;
 	uint32_t flow_new; /* of the recipient that is being announced */
 	uint64_t nstate[R_STATES];

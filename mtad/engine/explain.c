@@ -548,6 +548,7 @@ eng_explain_queues(struct eng *e, uint32_t domain, uint32_t *cursor,
 			q->home == (dom | HOME_DOM)))
 			continue;
 		eng_view_queue(e, i, now_us, &v[have].row);
+		eng_ages(e, i, now_us, &v[have].ages);
 		eng_queue_reasons(e, i, now_us, budget, &v[have].why);
 		view_flow(e, q, now_us, budget, &v[have].flow);
 		v[have].eta = eng_eta_queue(e, i, &v[have].why, now_us);

@@ -101,8 +101,10 @@ rcpt_end(struct eng *e, uint32_t i, struct msg *m)
 		const struct queue *q = pool_at(&e->queues, r->queue);
 
 		eng_study_tried(e, q, r->attempts, false);
-		if (q->study != 0)
+		if (q->study != 0) {
 			eng_study_left(e, r->queue, r->attempts);
+			eng_ages_left(e, r->queue, r, m->arrival_us);
+		}
 		eng_queue_depth_sub(e, r->queue);
 	}
 	eng_dom_drop(e, r->dom);

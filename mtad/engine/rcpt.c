@@ -46,16 +46,24 @@ eng_rcpt_leave(struct eng *e, uint32_t i)
 
 /* Counts the recipient in queue q, and no more in the one it was in. */
 static void
-rcpt_rebind(struct eng *e, struct rcpt *r, uint32_t q)
+rcpt_rebind(struct eng *e, struct rcpt *r, uint32_t q, int64_t arrival_us)
 {
 	uint32_t old = r->queue;
-	struct queue *in = pool_at(&e->queues, q);
+	struct queue *in = pool_at(&e->queues, q), *from;
 
 	in->dom = r->dom;
 	if (old == q)
 		return;
+	if (old != 0) {
+		from = pool_at(&e->queues, old);
+		if (from->study != 0)
+			eng_ages_left(e, old, r, arrival_us);
+	}
 	r->queue = q;
+	r->aged = 0;
 	eng_queue_depth_add(e, q);
+	if (in->study != 0)
+		eng_ages_came(e, q, r, arrival_us);
 	if (old != 0)
 		eng_queue_depth_sub(e, old);
 }
@@ -70,7 +78,7 @@ eng_rcpt_enter(struct eng *e, uint32_t i, uint32_t q, enum rcpt_state state,
 	int64_t wake_us = m->expires_us;
 
 	ASSERT(r->state == R_NONE);
-	rcpt_rebind(e, r, q);
+	rcpt_rebind(e, r, q, m->arrival_us);
 	if (in->oldest_us == 0 || m->arrival_us < in->oldest_us)
 		in->oldest_us = m->arrival_us;
 	r->state = state;
@@ -112,7 +120,8 @@ eng_rcpt_pin(struct eng *e, uint32_t i, uint32_t src)
 	uint32_t home = q->home;
 	uint32_t flow = eng_flow_pin(e, q->flow, e->srcs[src].name);
 
-	rcpt_rebind(e, r, eng_queue_get(e, home, flow));
+	rcpt_rebind(e, r, eng_queue_get(e, home, flow),
+	    eng_msg(e, r->msg)->arrival_us);
 	eng_flow_drop(e, flow);
 }
 

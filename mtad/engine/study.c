@@ -92,6 +92,7 @@ begin(struct eng *e, uint32_t queue)
 	s->at = step_of(e);
 	s->span_at = (uint32_t)(e->now / STUDY_SPAN_US);
 	s->since_us = e->now;
+	eng_ages_begin(e, s);
 	s->lane = q->lane;
 	if (q->lane != 0)
 		s->lane_seen =

@@ -10,8 +10,19 @@
 #define STUDY_STEPS 32u
 #define STUDY_STEP_US (30 * US_PER_S)
 #define STUDY_SPAN_US (900 * US_PER_S)
+/* Recipients by when they arrived; ages.c. */
+#define AGE_PARTS 64u
+#define AGE_FINE_US (300 * US_PER_S)
+#define AGE_COARSE_US (7200 * US_PER_S)
+struct age_ring {
+	int64_t at; /* number of the present part */
+	uint32_t n[AGE_PARTS], old;
+};
+
 /* What is learnt about a queue; study.c. */
 struct study {
+	struct age_ring fine, coarse;
+	uint8_t serial; /* 1 .. 3 */
 	uint32_t queue;
 	uint32_t at; /* the present step's number, from the clock's begin */
 	struct link link;
@@ -48,5 +59,15 @@ void eng_study_later(struct eng *e, uint32_t queue, uint32_t attempts);
 void eng_study_due(struct eng *e, uint32_t queue, uint32_t attempts,
     int64_t due_us);
 void eng_study_end(struct eng *e, uint32_t queue);
+
+/* ---- ages.c ---- */
+/* A study begins. A recipient has come into a queue that has one, or leaves it. */
+void eng_ages_begin(struct eng *e, struct study *s);
+void eng_ages_came(struct eng *e, uint32_t queue, struct rcpt *r,
+    int64_t arrival_us);
+void eng_ages_left(struct eng *e, uint32_t queue, struct rcpt *r,
+    int64_t arrival_us);
+void eng_ages(const struct eng *e, uint32_t queue, int64_t now_us,
+    struct eng_ages *out);
 
 #endif

@@ -367,6 +367,28 @@ view_reply(const struct core *c, struct jsonw *w, const struct cluster *k)
 	jw_close(w, '}');
 }
 
+/* Up to the age that each has as `up_to_s`, from the one before on. */
+static void
+view_ages(struct jsonw *w, const struct eng_ages *a)
+{
+	static const int64_t edges_us[ENG_AGES] = { ENG_AGE_EDGES };
+
+	jw_key(w, "ages");
+	jw_open(w, '[');
+	for (int i = 0; i < ENG_AGES; i++) {
+		jw_open(w, '{');
+		jw_key(w, "up_to_s");
+		if (edges_us[i] == TIME_NEVER)
+			jw_null(w);
+		else
+			jw_u64(w, (uint64_t)(edges_us[i] / US_PER_S));
+		jw_ku64(w, "recipients", a->n[i]);
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+	jw_ku64(w, "ages_unknown", a->unknown);
+}
+
 static void
 view_replies(const struct core *c, struct jsonw *w,
     const struct eng_queue_row *q)
@@ -395,6 +417,7 @@ view_queues(const struct core *c, struct jsonw *w,
 		view_queue_members(c, w, &v[i].row);
 		view_eta(c, w, &v[i].eta);
 		view_flow(w, &v[i].flow);
+		view_ages(w, &v[i].ages);
 		view_replies(c, w, &v[i].row);
 		view_reasons(c, w, &v[i].why);
 		jw_close(w, '}');

@@ -629,6 +629,66 @@ is_series(struct slice line)
 	return line.n > 0 && line.p[0] != '#';
 }
 
+/* Of those up to that age, from the one before on; -1: of the others. */
+static int64_t
+of_age(const json_t *row, int64_t up_to_s)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "ages"), i, one) {
+		const json_t *up_to = json_object_get(one, "up_to_s");
+
+		if (up_to_s < 0 ? json_is_null(up_to) :
+				  json_integer_value(up_to) == up_to_s)
+			return number(one, "recipients");
+	}
+	fail_msg("no such age");
+	return 0;
+}
+
+/* The first seven are not worth a look. */
+static void
+a_queue_says_how_old_its_mail_is(void **state)
+{
+	struct house *st = *state;
+	const json_t *row;
+	json_t *root;
+
+	for (int i = 0; i < 9; i++)
+		submit(st, "a.example", "", 0);
+	for (int i = 0; i < 5; i++)
+		submit(st, "a.example", "", 600);
+	for (int i = 0; i < 3; i++)
+		submit(st, "a.example", "", 4 * 3600);
+	submit(st, "a.example", "", 20 * 3600);
+	for (int i = 0; i < 2; i++)
+		submit(st, "a.example", "", 10 * 86400);
+	root = explain(st, "domain", "a.example");
+	row = json_array_get(json_object_get(root, "queues"), 0);
+	assert_int_equal(of_age(row, 300), 2);
+	assert_int_equal(of_age(row, 900), 5);
+	assert_int_equal(of_age(row, 1800), 0);
+	assert_int_equal(of_age(row, 18000), 3);
+	assert_int_equal(of_age(row, 86400), 1);
+	assert_int_equal(of_age(row, -1), 2);
+	assert_int_equal(number(row, "ages_unknown"), 7);
+	json_decref(root);
+	/* They move to the queue of its hosts, and are six hours older. */
+	resolve(st, "mx.tight.example");
+	core_clock(st->core, NOW_US + 21600 * US_PER_S,
+	    WALL_US + 21600 * US_PER_S);
+	core_tick(st->core);
+	root = explain(st, "domain", "a.example");
+	row = json_array_get(json_object_get(root, "queues"), 0);
+	assert_int_equal(number(row, "ages_unknown"), 7);
+	assert_int_equal(of_age(row, 300) + of_age(row, 18000), 0);
+	assert_int_equal(of_age(row, 43200) + of_age(row, 172800) +
+		of_age(row, -1),
+	    13);
+	json_decref(root);
+}
+
 static json_t *
 limits(struct house *st, const char *filter, uint64_t cursor, uint32_t n)
 {
@@ -776,6 +836,7 @@ main(void)
 		STAGED(a_message_is_explained_gate_by_gate),
 		STAGED(a_gate_of_sources_counts_those_that_pass),
 		STAGED(what_nobody_knows_is_not_explained),
+		STAGED(a_queue_says_how_old_its_mail_is),
 		STAGED(limits_are_shown_tuple_by_tuple),
 		STAGED(metrics_have_help_and_type_and_appear_once),
 		STAGED(series_stay_under_their_ceiling),
