@@ -62,7 +62,9 @@ plan_warm(struct sim *s)
 {
 	struct warm_plan *w = &s->plan.warm;
 	uint32_t first = pick(s, 5, 60), n = pick(s, 2, 6);
-	bool spares_first = coin(s, 80);
+	/* Where there is little room, who must wait for days is offered again all
+	 * the time. */
+	bool spares_first = coin(s, 80) || sim_has(s, SIM_F_exhaust);
 
 	w->nstages = n;
 	for (uint32_t i = 0; i < n; i++)
