@@ -513,6 +513,24 @@ nothing_is_done_to_everything_by_accident(void **state)
 /* ---- explain ---------------------------------------------------------------- */
 
 static void
+a_queue_has_an_age(void **state)
+{
+	struct server *s = *state;
+
+	s->pages[0] = "{\"what\":\"domain\",\"domain\":\"a.example\","
+		      "\"queues\":[{\"pool\":\"p\",\"ages\":["
+		      "{\"up_to_s\":300,\"recipients\":12},"
+		      "{\"up_to_s\":900,\"recipients\":0},"
+		      "{\"up_to_s\":86400,\"recipients\":3},"
+		      "{\"up_to_s\":null,\"recipients\":1}],"
+		      "\"ages_unknown\":7}]}";
+	assert_int_equal(run(s, verb_explain, "explain|domain|a.example"), 0);
+	has(s->out,
+	    "  Age of its mail: up to 5m 12, 1d00h 3; older 1; not known of "
+	    "7.\n");
+}
+
+static void
 an_explanation_is_a_table_of_gates(void **state)
 {
 	struct server *s = *state;
@@ -567,6 +585,7 @@ main(void)
 		SERVED(queues_are_a_table_with_columns_in_line),
 		SERVED(sources_are_a_table_too),
 		SERVED(warm_up_is_a_table),
+		SERVED(a_queue_has_an_age),
 		SERVED(limits_are_listed_tuple_by_tuple),
 		SERVED(reactions_are_listed_and_ended),
 		SERVED(what_the_daemon_refuses_is_said_and_exit_1),
