@@ -3,14 +3,15 @@
  */
 #include "check/limits.h"
 
-#define SOURCES 64u
+#define SOURCES 16u
+#define PLACES 1024u
 #define SITES 64u
 #define HOSTS 4u
 
 struct session {
 	struct handle h;
 	bool is_live;
-	uint32_t source, site, host, ntxns, out;
+	uint32_t source, site, place, host, ntxns, out;
 	int64_t period_us, opened_us;
 };
 
@@ -26,7 +27,7 @@ struct limits {
 	struct marks *marks;
 	struct session *sess; /* by index */
 	uint32_t cap, live;
-	struct path path[SOURCES][SITES];
+	struct path path[SOURCES][PLACES];
 	int64_t tls_failed_us[SITES][HOSTS]; /* the last handshake; 0 = well */
 };
 
@@ -60,12 +61,12 @@ session(struct limits *l, struct handle h)
 
 void
 lim_opened(struct limits *l, struct handle h, uint32_t source, uint32_t site,
-    const struct eng_shape *shape)
+    uint32_t place, const struct eng_shape *shape)
 {
-	struct path *p = &l->path[source][site];
+	struct path *p = &l->path[source][place];
 	uint32_t cap = MAX(l->cap, 64u);
 
-	ASSERT(source < SOURCES && site < SITES);
+	ASSERT(source < SOURCES && site < SITES && place < PLACES);
 	while (cap <= h.index)
 		cap *= 2;
 	if (cap > l->cap) {
@@ -80,7 +81,8 @@ lim_opened(struct limits *l, struct handle h, uint32_t source, uint32_t site,
 	l->sess[h.index] = (struct session){ .h = h,
 		.is_live = true,
 		.source = source,
-		.site = site };
+		.site = site,
+		.place = place };
 	l->live++;
 	p->nsess++;
 	if (shape->conns_max && p->nsess > shape->conns_max)
@@ -96,7 +98,7 @@ static void
 spend(struct limits *l, struct session *s, const struct eng_shape *shape,
     int64_t now_us)
 {
-	struct path *p = &l->path[s->source][s->site];
+	struct path *p = &l->path[s->source][s->place];
 	int64_t most =
 	    (int64_t)MAX(shape->rate_burst, 1u) * shape->rate_period_us;
 	int64_t passed = now_us - p->owed_at_us;
@@ -155,7 +157,7 @@ lim_result(struct limits *l, struct handle h, bool is_unsent,
     const struct eng_shape *shape)
 {
 	struct session *s = session(l, h);
-	struct path *p = &l->path[s->source][s->site];
+	struct path *p = &l->path[s->source][s->place];
 
 	s->out--;
 	if (is_unsent)
@@ -166,7 +168,7 @@ void
 lim_closed(struct limits *l, struct handle h)
 {
 	struct session *s = session(l, h);
-	struct path *p = &l->path[s->source][s->site];
+	struct path *p = &l->path[s->source][s->place];
 
 	p->owed = MAX(p->owed - s->period_us * s->out, 0);
 	s->is_live = false;

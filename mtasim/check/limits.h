@@ -17,10 +17,11 @@ struct limits;
 
 struct limits *lim_new(struct story *story, struct marks *marks);
 void lim_free(struct limits *l);
-/* A session is opened: numbers of source and site; the loosest shape that may
- * hold for the path. */
+/* A session is opened: numbers of source and site; of what is one site for the
+ * daemon, which may be a domain alone; the loosest shape that may hold for the
+ * path. */
 void lim_opened(struct limits *l, struct handle session, uint32_t source,
-    uint32_t site, const struct eng_shape *shape);
+    uint32_t site, uint32_t place, const struct eng_shape *shape);
 void lim_assigned(struct limits *l, struct handle session, uint32_t nrcpt,
     const struct eng_shape *shape, int64_t now_us);
 /* A transaction came back; was it never sent? After the session was closed it

@@ -620,13 +620,14 @@ met_said(struct meters *m, struct slice limit, const uint32_t val[MET_VALS],
 }
 
 void
-met_all_said(struct meters *m)
+met_all_said(struct meters *m, bool sites_are_apart)
 {
 	for (uint32_t i = 0; i < m->nrows; i++) {
 		struct row *r = &m->rows[i];
 
 		if (is_comparable(&m->caps[r->cap]) && r->conns != 0 &&
-		    !r->is_said)
+		    !r->is_said &&
+		    !(sites_are_apart && m->caps[r->cap].speaks[MET_SITE]))
 			differs(m, r, 0);
 		m->marks->n[MARK_tuple_compared] += r->is_said && r->conns != 0;
 		r->is_said = false;

@@ -60,7 +60,8 @@ enum eng_dim met_dim(enum met_val v);
  * MET_NONE where it is not told apart. Then, that it has told all. */
 void met_said(struct meters *m, struct slice limit,
     const uint32_t val[MET_VALS], uint64_t conns);
-void met_all_said(struct meters *m);
+/* Sites are not compared where domains may be some of their own. */
+void met_all_said(struct meters *m, bool sites_are_apart);
 /* All sessions are gone, and what they had may have been sent. */
 void met_crash(struct meters *m);
 

@@ -65,7 +65,7 @@ op_open(void *ctx, const struct core_open *o)
 		    SLF(o->host));
 	shape = plan_shape(h->s, site, number_of(o->source_name));
 	lim_opened(h->s->limits, o->session, number_of(o->source_name), site,
-	    &shape);
+	    plan_place(h->s, site, o->domain), &shape);
 	lim_tls_open(h->s->limits, o->session, number, o->is_clear,
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);

@@ -21,7 +21,7 @@ host_meters_opened(struct sim *s, const struct core_open *o, uint32_t site,
 	uint32_t source = number_of(o->source_name);
 	struct met_who w = { .val = { [MET_SOURCE] = source,
 				 [MET_NETBLOCK] = plan_netblock(source),
-				 [MET_SITE] = site,
+				 [MET_SITE] = plan_place(s, site, o->domain),
 				 [MET_HOST] = site * SIM_HOSTS + host,
 				 [MET_PROVIDER] = plan_provider(site) } };
 
@@ -64,7 +64,7 @@ place(struct slice name, unsigned *number, unsigned *site)
 
 /* UINT32_MAX: what the referee has no number for. */
 static uint32_t
-value(enum met_val v, struct slice name)
+value(const struct sim *s, enum met_val v, struct slice name)
 {
 	unsigned number = 0, site = 0, block;
 	struct ip ip;
@@ -80,7 +80,11 @@ value(enum met_val v, struct slice name)
 		    site * SIM_DOMAINS + number :
 		    MET_UNKNOWN;
 	case MET_SITE:
-		return place(name, &number, &site) ? site : MET_UNKNOWN;
+		/* A site has the name of its best host or, not rolled up, of
+		 * its domain, which may be the same. */
+		return !s->plan.apart && place(name, &number, &site) ?
+		    site :
+		    MET_UNKNOWN;
 	case MET_NETBLOCK:
 		slice_copy(name, text, sizeof(text));
 		return sscanf(text, "10.0.%u.0/24", &block) == 1 ? block :
@@ -105,7 +109,7 @@ on_row(void *ctx, struct slice limit, const struct slice name[DIM_N],
 	for (int v = 0; v < MET_VALS; v++) {
 		struct slice n = name[met_dim((enum met_val)v)];
 
-		val[v] = n.n ? value((enum met_val)v, n) : MET_NONE;
+		val[v] = n.n ? value(s, (enum met_val)v, n) : MET_NONE;
 	}
 	met_said(s->meters, limit, val, r->conns.now);
 }
@@ -142,7 +146,7 @@ void
 host_meters_audit(struct sim *s, struct core *core)
 {
 	core_limit_rows(core, on_row, s);
-	met_all_said(s->meters);
+	met_all_said(s->meters, s->plan.apart != 0);
 	for (uint32_t i = 0; i < s->plan.nsources; i++) {
 		char name[16];
 

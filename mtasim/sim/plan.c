@@ -34,13 +34,16 @@ put(struct sim *s, struct buf *b, const char *text, uint32_t lo, uint32_t hi)
 /* ---- the configuration ---------------------------------------------------------- */
 
 static void
-write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight)
+write_limits(struct sim *s, struct buf *b, const char *pattern, uint32_t tight,
+    bool is_apart)
 {
 	buf_addf(b, "  \"%s\": { connections: %u, ", pattern,
 	    pick(s, 1, tight ? 3 : 10));
 	buf_addf(b, "messages_per_connection: %u, ", pick(s, 1, 60));
 	buf_addf(b, "recipients_per_transaction: %u, ", pick(s, 1, 30));
 	buf_addf(b, "assign_ahead: %u, ", pick(s, 1, 6));
+	if (is_apart)
+		buf_addz(b, "rollup: false, ");
 	if (sim_has(s, SIM_F_rates) && coin(s, 60)) {
 		put(s, b, "rate: %u/10s, ", 5, 60);
 		put(s, b, "burst: %u, ", 1, 20);
@@ -219,6 +222,19 @@ uint32_t
 plan_netblock(uint32_t source)
 {
 	return source % 2;
+}
+
+uint32_t
+plan_place(const struct sim *s, uint32_t site, struct slice domain)
+{
+	char text[64];
+	unsigned d, g;
+
+	slice_copy(domain, text, sizeof(text));
+	if (sscanf(text, "d%u.g%u.example", &d, &g) != 2 ||
+	    g >= s->plan.nsites || !(s->plan.apart >> g & 1))
+		return site;
+	return SIM_SITES * (1 + g * SIM_DOMAINS + d) + site;
 }
 
 /* What counts together, of all sources or of each. */
@@ -418,11 +434,11 @@ conf_make(struct sim *s, uint32_t number)
 	buf_addz(&b, " }\n");
 	write_sources(s, &b, without);
 	buf_addz(&b, "limits:\n");
-	write_limits(s, &b, "default", 0);
+	write_limits(s, &b, "default", 0, false);
 	for (uint32_t i = 0; i < s->plan.nsites; i++) {
 		snprintf(pattern, sizeof(pattern), "*.g%u.example", i);
-		if (coin(s, 50))
-			write_limits(s, &b, pattern, 1);
+		if (coin(s, 50) || s->plan.apart >> i & 1)
+			write_limits(s, &b, pattern, 1, s->plan.apart >> i & 1);
 	}
 	write_limits_of_tuples(s, &b);
 	plan_reactions(s, &b);
@@ -562,6 +578,8 @@ plan_make(struct sim *s)
 	if (sim_has(s, SIM_F_warmup))
 		plan_warm(s);
 	pools_fill(p);
+	if (coin(s, 20))
+		p->apart = pick(s, 1, (1u << p->nsites) - 1);
 	p->nconfs = sim_has(s, SIM_F_reload) ? pick(s, 2, SIM_CONFS) : 1;
 	for (uint32_t i = 0; i < p->nconfs; i++)
 		p->conf[i] = conf_make(s, i);

@@ -100,7 +100,8 @@ struct plan {
 	char reaction[SIM_REACTIONS][200];  /* rules, as text */
 	char *tuples;                       /* the limits on them, as text */
 	uint32_t steady_rate, steady_burst; /* of one of them */
-	int day_hour; /* where a quota's day ends; a world begins then */
+	uint32_t apart; /* homes whose domains are sites of their own */
+	int day_hour;   /* where a quota's day ends; a world begins then */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
 	uint32_t nconfs;
@@ -213,6 +214,8 @@ void sim_host_name(uint32_t site, uint32_t i, char *dst);
 /* The number of a site's provider, MET_NONE; of a source's netblock. */
 uint32_t plan_provider(uint32_t site);
 uint32_t plan_netblock(uint32_t source);
+/* What is one site for the daemon: all that goes to its hosts, or a domain. */
+uint32_t plan_place(const struct sim *s, uint32_t site, struct slice domain);
 /* A provider, with what it has together. */
 void plan_write_provider(struct sim *s, struct buf *b, uint32_t v);
 /* Rules about refusals. */

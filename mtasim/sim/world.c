@@ -125,7 +125,8 @@ step(struct sim *s)
 	unsynced(s);
 	/* A tenant may be held up by a limit of its own. */
 	if (s->report->events % SHARES_EVERY == 0 &&
-	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples))
+	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples) &&
+	    !s->plan.apart)
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
