@@ -143,23 +143,6 @@ log_cut(struct host *h)
 	    h->jumped_us < 0 ? LED_OVER_ONES : LED_ALL);
 }
 
-/* Is the last line in the log from before the clock was set back, and later than it
- * is now? Then a start takes what came since for older than the log. */
-static bool
-is_of_future(const struct host *h)
-{
-	struct book_tail t;
-	bool is;
-
-	if (h->jumped_us < 0)
-		return false;
-	tail_init(&t);
-	tail_read(&t, buf_slice(&h->log));
-	is = t.last_us > sim_wall(h->s);
-	tail_free(&t);
-	return is;
-}
-
 void
 books_crash(struct host *h, bool is_power)
 {
@@ -176,9 +159,9 @@ books_crash(struct host *h, bool is_power)
 		b->sent = b->begun = b->written = 0;
 	}
 	led_excuse_lines(s->ledger,
-	    s->now_us - h->jumped_us < JUMP_US || is_of_future(h) ? LED_ALL :
-		h->is_ahead ? LED_OVER_ONES :
-			      LED_SLOW_ONES);
+	    s->now_us - h->jumped_us < JUMP_US ? LED_ALL :
+		h->is_ahead                    ? LED_OVER_ONES :
+						 LED_SLOW_ONES);
 	if (is_power && h->log.n && rng_below(dice(s, DICE_HOST), 2))
 		log_cut(h);
 	h->is_ahead = false;
