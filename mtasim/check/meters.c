@@ -51,6 +51,7 @@ struct meters {
 	struct flight *flights;
 	uint32_t nflights, flights_cap;
 	int64_t now_us, wall_us;
+	int64_t wall_high_us; /* before the clock was put back */
 };
 
 struct meters *
@@ -392,7 +393,7 @@ quota(struct meters *m, struct row *r)
 		ASSERT(r->times);
 	}
 	r->times[r->n++] = m->now_us;
-	day = zone_day(z, m->wall_us / US_PER_S);
+	day = zone_day(z, MAX(m->wall_us, m->wall_high_us) / US_PER_S);
 	r->day_n = day > r->day ? 1 : r->day_n + 1;
 	m->marks->n[MARK_day_changed] += r->day != INT64_MIN && day > r->day;
 	r->day = MAX(r->day, day);
@@ -569,6 +570,12 @@ met_closed(struct meters *m, struct handle session)
 	for (uint32_t i = m->nflights; i-- > 0;)
 		if (handle_eq(m->flights[i].session, session))
 			flight_end(m, i, true);
+}
+
+void
+met_clock_back(struct meters *m, int64_t wall_us)
+{
+	m->wall_high_us = MAX(m->wall_high_us, wall_us);
 }
 
 void
