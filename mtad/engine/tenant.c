@@ -257,9 +257,12 @@ turn_enter(struct eng *e, uint32_t i)
 {
 	struct turn *t = turn_at(e, i);
 	struct scale *s = scale_of(e, t);
+	int64_t now = entry(e, t);
 
 	weigh(e, t);
-	t->start = MAX(t->start, entry(e, t));
+	/* What it had when its lane was further on than the others are now is
+	 * not held against it. */
+	t->start = MIN(MAX(t->start, now), now + APART_MAX * UNIT / t->weight);
 	s->weight += t->weight;
 	s->sum += t->weight * t->start;
 	t->seq = e->turn_seq++;
