@@ -552,7 +552,7 @@ plan_make(struct sim *s)
 	uint32_t scale = s->opts->is_large ? 10 : 1;
 
 	p->features = features(s);
-	p->messages = pick(s, 530, 1190) * scale;
+	p->messages = pick(s, 560, 1250) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)
 		p->messages /= 3;

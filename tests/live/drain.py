@@ -73,6 +73,9 @@ class Node(Mtad):
         if self.p.poll() is not None:
             raise SystemExit("mtad ended with %d:\n%s" % (
                 self.p.returncode, self.said()[-2000:]))
+        return self.listens()
+
+    def listens(self):
         try:
             with socket.socket(socket.AF_UNIX) as s:
                 s.connect(self.conf["control"])
@@ -305,7 +308,9 @@ def step(shim, phase, n, victim, power):
     diary = path(tag + ".diary")
     if power:
         env["CRASH_UNDO"] = diary
-    nodes[victim].start(env=env)
+    # It may die as it starts.
+    nodes[victim].start(wait=0, env=env)
+    wait_for(lambda: not nodes[victim].is_up() or nodes[victim].listens(), 20)
     nodes[0].drain(nodes[1].to)
     wait_for(lambda: not nodes[victim].is_up() or nodes[0].is_drained(), 10)
     died = not nodes[victim].is_up()

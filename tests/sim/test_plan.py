@@ -391,11 +391,11 @@ def costs():
              ("a fifth is deferred",
               ', replies: ["rcpt:20%:450 4.2.0 later"]', (4, 40, 25)))
     for name, provider, most in cases if LONG else cases[1:]:
-        few, many = work(3000, provider), work(60000 if LONG else 30000,
-                                               provider)
+        few, many = work(10000, provider), work(60000 if LONG else 30000,
+                                                provider)
         for k, a, b, top in zip(COUNTS, few, many, most):
-            # A quarter of one is not a queue's length: who is deferred comes
-            # back to more sites.
+            # A quarter of one is not a queue's length: more queued are at
+            # more of the sites.
             check("%s: %s a message grow by less than 5 %%" % (name, k),
                   b < 1.05 * a + 0.25, "%.3f to %.3f" % (a, b))
             check("  and are no more than %d" % top, max(a, b) <= top,
