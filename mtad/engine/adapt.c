@@ -93,6 +93,15 @@ is_near(const struct adapt *a, uint64_t wall)
 	    a->rate < part(wall, 98);
 }
 
+/* So far below what was refused that little is risked. */
+static bool
+is_far(const struct adapt *a)
+{
+	uint64_t wall = a->wall != 0 ? a->wall : a->wall2;
+
+	return a->rate < wall / 8;
+}
+
 static void
 rate_set(struct eng *e, struct adapt *a, uint64_t rate)
 {
@@ -115,7 +124,7 @@ span_of(const struct adapt *a)
 	bool tries = a->rate > a->proven, fast = a->step != 0;
 	uint64_t hold = HOLD_N * (uint64_t)MAX(a->per_event, 16) / 16;
 
-	if (is_costly(a) && !tries)
+	if (is_costly(a) && !tries && !is_far(a))
 		return (struct span){ 0,
 			MIN(HOLD_COSTS * a->cost_us, HOLD_COSTLY_MAX_US), 0 };
 	if (is_wary(a) && tries)
@@ -142,7 +151,7 @@ climb(struct eng *e, struct path *p, struct adapt *a)
 	uint64_t top = ceiling(eng_path_shape(e, p)), next;
 	uint32_t most = is_costly(a) ? ADAPT_STEPS / 2 : ADAPT_STEPS - 1;
 	bool near = is_near(a, a->wall);
-	bool held = is_costly(a) && a->rate <= a->proven;
+	bool held = is_costly(a) && a->rate <= a->proven && !is_far(a);
 
 	if (a->rate > a->proven) {
 		a->proven = a->rate;
