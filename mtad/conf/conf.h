@@ -90,6 +90,7 @@ struct conf_pool {
 	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
 	uint16_t weights[CONF_POOL_SOURCES_MAX];
 	struct slice overflow; /* name of a pool; empty: none */
+	bool is_sticky;
 };
 
 struct conf_campaign {

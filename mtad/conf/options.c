@@ -266,6 +266,14 @@ static const struct opt pool[] = {
 	{ "overflow", OPT_NAME, .at = offsetof(struct conf_pool, overflow),
 	    .help = "Pool whose sources carry what the young ones of this one "
 		    "may not, when no other source of this one may." },
+	{ "sticky", OPT_BOOL, .at = offsetof(struct conf_pool, is_sticky),
+	    "false",
+	    .help = "All mail to one recipient domain leaves by one of the "
+		    "sources, which is drawn by the names of both and the "
+		    "weights: it is the same after a restart, and a source "
+		    "that is added or removed moves its own domains alone. "
+		    "Mail waits for that source while others have room; so "
+		    "there is no `overflow`." },
 };
 static const struct opt_group pool_group = ROWS(pool);
 

@@ -236,7 +236,10 @@ check_pool(struct warming *w, const struct conf_pool *p)
 		return;
 	while (i < conf->npools && !slice_eq(conf->pools[i].name, p->overflow))
 		i++;
-	if (i == conf->npools || &conf->pools[i] == p)
+	if (p->is_sticky)
+		wrong(w, "pool", p->name, "overflow",
+		    "none, for the pool is sticky", p->overflow);
+	else if (i == conf->npools || &conf->pools[i] == p)
 		wrong(w, "pool", p->name, "overflow",
 		    "the name of another pool", p->overflow);
 	else if (p->nsources + conf->pools[i].nsources > CONF_POOL_SOURCES_MAX)

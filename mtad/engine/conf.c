@@ -86,9 +86,12 @@ eng_conf_set(struct eng *e, const struct eng_policy *p)
 	eng_tolls_begin(e);
 	sources_set(e, p);
 	e->npools = p->npools;
+	e->has_sticky = false;
 	for (uint32_t k = 0; k < p->npools; k++) {
 		e->pools[k].name = p->pools[k].name;
 		e->pools[k].n = 0;
+		e->pools[k].is_sticky = p->pools[k].is_sticky;
+		e->has_sticky |= p->pools[k].is_sticky;
 		pool_fill(e, p, k, k);
 		e->pools[k].nown = e->pools[k].n;
 		for (uint32_t j = 0; j < e->pools[k].n; j++)

@@ -78,6 +78,7 @@ struct eng_source_conf {
 	 * that it begins with, from 0, and when, by the wall clock. */
 	uint16_t warmup, warm_stage;
 	int64_t warm_from_us;
+	uint64_t hash; /* of its name's text: sticky.c */
 };
 
 /*
@@ -122,6 +123,8 @@ struct eng_pool_conf {
 	/* Pool (its index + 1) whose sources carry what its own young ones may
 	 * not; 0 = none. */
 	uint16_t overflow;
+	/* All mail of a domain leaves by one of its sources. */
+	bool is_sticky;
 };
 
 /*
@@ -330,6 +333,7 @@ struct ev_resolved {
 	uint32_t domain;
 	enum eng_dns status;
 	int64_t ttl_us;
+	uint64_t hash; /* of the domain's text: sticky.c */
 	struct eng_where where;
 	/* 0: all domains with these hosts are one site; else (a name, held as a
 	 * host's is) those with the same one alone. */

@@ -106,7 +106,8 @@ _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 
 /* pool x tenant x campaign x class, counted by messages and queues. Recipients
  * that shall go on by the address that they have been seen from have a flow of
- * their own, pinned to that source. The domains are 0 unless some limit speaks
+ * their own, pinned to that source; so has all mail by a pool that is sticky,
+ * for each of its sources. The domains are 0 unless some limit speaks
  * of them. */
 struct flow {
 	uint32_t pool, tenant, campaign;
@@ -115,6 +116,7 @@ struct flow {
 	uint32_t twin; /* next with the same hash */
 	uint32_t nrefs;
 	uint8_t klass;
+	bool is_sticky; /* pinned because the pool is sticky */
 };
 
 /* The meters of what a path or a queue belongs to, found again when the policy
@@ -217,6 +219,10 @@ struct dom {
 	int64_t expires_us; /* of the answer */
 	int64_t delay_us;   /* after the last failure; 0 = none */
 	int64_t idle_us;    /* without mail since */
+	uint64_t hash;      /* of its text */
+	/* The source (its name) that it sticks to in a pool (its name), as the
+	 * policy of a generation has it: sticky.c. */
+	uint32_t stick, stick_pool, stick_generation;
 	struct timer timer; /* next try */
 };
 
@@ -299,6 +305,7 @@ struct lane {
 	uint16_t pool;       /* index, or POOL_NONE */
 	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
+	bool is_sticky;   /* its flows are */
 	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* No source of the pool will open a session; a wake is registered for
 	 * each of them. */
@@ -441,6 +448,7 @@ struct epool {
 	uint16_t nown;
 	uint16_t over;    /* the overflow's index, or POOL_NONE */
 	bool is_weighted; /* not all weigh the same */
+	bool is_sticky;
 	uint64_t meets[ENG_POOLS_MAX / 64]; /* pools with a source of it */
 	uint16_t src[ENG_POOL_SOURCES_MAX];
 	uint16_t weight[ENG_POOL_SOURCES_MAX];
@@ -541,7 +549,8 @@ struct eng {
 		uint16_t rcpt;
 	} * notices;
 	uint32_t nnotices, notices_cap;
-	bool has_quiet; /* some tenant has quiet hours */
+	bool has_quiet;  /* some tenant has quiet hours */
+	bool has_sticky; /* some pool is sticky */
 	uint32_t
 	    conf_park; /* parked queues look again from here on; 0 = done */
 	uint32_t turn_seq;
@@ -671,6 +680,15 @@ void eng_lane_unwait(struct eng *e, uint32_t lane);
 void eng_lane_unpark(struct eng *e, uint32_t lane);
 void eng_lane_give_if_empty(struct eng *e, uint32_t lane);
 void eng_queues_idle_run(struct eng *e);
+
+/* ---- sticky.c ---- */
+/* The queue of a recipient at a site: of its flow, pinned to its domain's source
+ * where the pool is sticky. */
+uint32_t eng_rcpt_queue(struct eng *e, uint32_t i, uint32_t site);
+/* Does a recipient of the lane belong there, as far as that goes? */
+bool eng_lane_suits(struct eng *e, struct lane *l, uint32_t i);
+/* Moves the lane's next recipient to where it belongs, if that is not here. */
+bool eng_lane_restick(struct eng *e, uint32_t lane);
 
 /* ---- tenant.c ---- */
 /* What the policy says of a tenant; never NULL. */

@@ -216,7 +216,8 @@ eng_turn_shut(struct lane *l, int at, enum eng_why why, int64_t until_us)
 	int64_t mine = l->shut_until_us ? l->shut_until_us : TIME_NEVER;
 	int64_t its = until_us ? until_us : TIME_NEVER;
 
-	if (l->shut == WHY_NONE || its < mine) {
+	/* Where there is but one, what it said before is over. */
+	if (l->shut == WHY_NONE || its < mine || l->pin_src != 0) {
 		l->shut = (uint8_t)why;
 		l->shut_until_us = until_us;
 	}

@@ -15,6 +15,12 @@
  */
 #include "engine/warm_i.h"
 
+static uint64_t
+pair(uint32_t a, uint32_t b)
+{
+	return ((uint64_t)a << 32) | b;
+}
+
 /* ---- flows ------------------------------------------------------------------ */
 
 static uint64_t
@@ -26,7 +32,7 @@ flow_hash(const struct flow *f)
 	if ((f->sender_domain | f->signing_domain) != 0)
 		h = hash_u64(h ^
 		    (((uint64_t)f->sender_domain << 32) | f->signing_domain));
-	return f->pin == 0 ? h : hash_u64(h ^ f->pin);
+	return f->pin == 0 ? h : hash_u64(h ^ pair(f->is_sticky, f->pin));
 }
 
 static bool
@@ -35,7 +41,8 @@ flow_is(const struct flow *a, const struct flow *b)
 	return a->pool == b->pool && a->tenant == b->tenant &&
 	    a->campaign == b->campaign && a->klass == b->klass &&
 	    a->sender_domain == b->sender_domain &&
-	    a->signing_domain == b->signing_domain && a->pin == b->pin;
+	    a->signing_domain == b->signing_domain && a->pin == b->pin &&
+	    a->is_sticky == b->is_sticky;
 }
 
 uint32_t
@@ -66,6 +73,7 @@ eng_flow_pin(struct eng *e, uint32_t flow, uint32_t source)
 	struct flow f = *(const struct flow *)pool_at(&e->flows, flow);
 
 	f.pin = source;
+	f.is_sticky = false;
 	return eng_flow_take(e, &f);
 }
 
@@ -102,37 +110,32 @@ eng_flow_drop(struct eng *e, uint32_t flow)
 /* ---- lanes ------------------------------------------------------------------- */
 
 static uint64_t
-pair(uint32_t a, uint32_t b)
-{
-	return ((uint64_t)a << 32) | b;
-}
-
-static uint64_t
-lane_key(uint32_t site, uint32_t pool_name, uint32_t pin)
+lane_key(uint32_t site, uint32_t pool_name, uint32_t pin, bool is_sticky)
 {
 	uint64_t key = pair(site, pool_name);
 
-	return pin == 0 ? key : key ^ hash_u64(pin);
+	return pin == 0 ? key : key ^ hash_u64(pair(is_sticky, pin));
 }
 
 static uint32_t
-lane_get(struct eng *e, uint32_t site, uint32_t pool_name, uint32_t pin)
+lane_get(struct eng *e, uint32_t site, const struct flow *f)
 {
-	uint64_t key = lane_key(site, pool_name, pin);
+	uint64_t key = lane_key(site, f->pool, f->pin, f->is_sticky);
 	uint32_t first = map_get(&e->lane_map, key), i;
 	struct site *s = pool_at(&e->sites, site);
 	struct lane *l;
 
 	for (i = first; i != 0; i = l->twin) {
 		l = pool_at(&e->lanes, i);
-		if (l->site == site && l->pool_name == pool_name &&
-		    l->pin == pin)
+		if (l->site == site && l->pool_name == f->pool &&
+		    l->pin == f->pin && l->is_sticky == f->is_sticky)
 			return i;
 	}
 	l = eng_slot(&e->lanes, &i);
 	l->site = site;
-	l->pool_name = pool_name;
-	l->pin = pin;
+	l->pool_name = f->pool;
+	l->pin = f->pin;
+	l->is_sticky = f->is_sticky;
 	l->twin = first;
 	l->counted_us = e->now;
 	/* Sources take turns also for a site that is seen now and then, whose
@@ -150,7 +153,7 @@ static void
 lane_unchain(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane), *p;
-	uint64_t key = lane_key(l->site, l->pool_name, l->pin);
+	uint64_t key = lane_key(l->site, l->pool_name, l->pin, l->is_sticky);
 	uint32_t at = map_get(&e->lane_map, key);
 
 	if (at == lane && l->twin == 0) {
@@ -257,7 +260,7 @@ eng_queue_get(struct eng *e, uint32_t home, uint32_t flow)
 		il_push_tail(K_QUEUE(e), &d->waiting, i);
 		return i;
 	}
-	q->lane = lane_get(e, home, f->pool, f->pin);
+	q->lane = lane_get(e, home, f);
 	((struct lane *)pool_at(&e->lanes, q->lane))->nqueues++;
 	q->turn = eng_turn_take(e, q->lane, f->tenant, f->klass != 0);
 	q->oldest_us = e->now;

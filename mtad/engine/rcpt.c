@@ -125,11 +125,16 @@ eng_rcpt_pin(struct eng *e, uint32_t i, uint32_t src)
 	eng_flow_drop(e, flow);
 }
 
-/* The home of a domain's mail by what is known now. */
+/* At its domain's site, or where it waits for that to be known. */
 static uint32_t
-dom_home(const struct dom *d, uint32_t index)
+queue_of(struct eng *e, uint32_t i, bool is_wait)
 {
-	return d->state == DOM_OK ? d->site : (index | HOME_DOM);
+	const struct rcpt *r = eng_rcpt(e, i);
+	const struct dom *d = pool_at(&e->doms, r->dom);
+
+	return is_wait ?
+	    eng_queue_get(e, r->dom | HOME_DOM, eng_rcpt_flow(e, r)) :
+	    eng_rcpt_queue(e, i, d->site);
 }
 
 void
@@ -137,11 +142,10 @@ eng_rcpt_rest(struct eng *e, uint32_t i, enum rcpt_state state, int64_t due_us)
 {
 	struct rcpt *r = eng_rcpt(e, i);
 	struct dom *d = pool_at(&e->doms, r->dom);
-	uint32_t flow = eng_rcpt_flow(e, r);
 	uint32_t q = r->queue;
 
 	if (q == 0 || d->state == DOM_OK)
-		q = eng_queue_get(e, dom_home(d, r->dom), flow);
+		q = queue_of(e, i, d->state != DOM_OK);
 	if (state == R_DEFERRED)
 		wheel_cancel(&e->wheel, i);
 	eng_rcpt_enter(e, i, q, state, false, due_us);
@@ -168,9 +172,7 @@ eng_rcpt_place(struct eng *e, uint32_t i, bool at_head)
 	}
 	/* Behind those of its domain that still wait to be moved. */
 	is_wait = d->state != DOM_OK || d->is_moving;
-	eng_rcpt_enter(e, i,
-	    eng_queue_get(e, is_wait ? r->dom | HOME_DOM : d->site,
-		eng_rcpt_flow(e, r)),
+	eng_rcpt_enter(e, i, queue_of(e, i, is_wait),
 	    is_wait ? R_WAIT : R_READY, at_head, 0);
 }
 

@@ -200,6 +200,7 @@ eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 	d->generation = e->generation;
 	d->expires_us = e->now + MIN(MAX(ev->ttl_us, TTL_MIN_US), TTL_MAX_US);
 	d->status = (uint8_t)ev->status;
+	d->hash = ev->hash;
 	if (ev->status == ENG_DNS_OK) {
 		set_site(e, d, eng_site_take(e, ev));
 		d->state = DOM_OK;
@@ -253,9 +254,8 @@ move_one(struct eng *e, uint32_t dom, uint32_t i)
 		o = eng_dns_outcome(d->status);
 		eng_rcpt_finish(e, i, ENG_LOG_BOUNCE, &o, 0, 0);
 	} else {
-		eng_rcpt_enter(e, i,
-		    eng_queue_get(e, d->site, eng_rcpt_flow(e, eng_rcpt(e, i))),
-		    R_READY, false, 0);
+		eng_rcpt_enter(e, i, eng_rcpt_queue(e, i, d->site), R_READY,
+		    false, 0);
 	}
 }
 

@@ -176,6 +176,8 @@ static const struct {
 	BOOL(turns, turn, band),
 	BOOL(lanes, lane, is_kicked),
 	BOOL(lanes, lane, is_parked),
+	BOOL(lanes, lane, is_sticky),
+	BOOL(flows, flow, is_sticky),
 	BOOL(paths, path, is_idle),
 	BOOL(paths, path, is_known),
 	BOOL(paths, path, meters.is_metered),

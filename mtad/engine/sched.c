@@ -422,6 +422,8 @@ lane_pump(struct eng *e, uint32_t lane)
 			return;
 		}
 		e->budget--;
+		if (eng_lane_restick(e, lane))
+			continue;
 		if (assign_below(e, lane, FILL_FIRST))
 			continue;
 		if (l->pending >= l->ngroups)

@@ -145,15 +145,15 @@ eng_sess_close(struct eng *e, uint32_t i)
 /* ---- assignment --------------------------------------------------------------- */
 
 /* The head of the line belongs elsewhere now: its time is up, or its domain
- * has moved. */
+ * has moved, to another site or another source. */
 static bool
-is_stale(struct eng *e, uint32_t i, uint32_t site)
+is_stale(struct eng *e, uint32_t i, struct lane *l)
 {
 	const struct rcpt *r = eng_rcpt(e, i);
 	const struct dom *d = pool_at(&e->doms, r->dom);
 
 	return eng_msg(e, r->msg)->expires_us <= e->now || d->state != DOM_OK ||
-	    d->site != site;
+	    d->site != l->site || !eng_lane_suits(e, l, i);
 }
 
 static bool
@@ -250,7 +250,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	struct txn *t;
 
 	i = q->fifo.head;
-	if (is_stale(e, i, l->site)) {
+	if (is_stale(e, i, l)) {
 		eng_rcpt_leave(e, i);
 		eng_rcpt_place(e, i, false);
 		eng_lane_unskip(e);

@@ -263,8 +263,8 @@ wire_target(struct wire *w, enum wire_mode mode, struct eng_target *x)
 
 /* ---- the policy ------------------------------------------------------------- */
 
-SIZE_IS(struct eng_source_conf, 32);
-SIZE_IS(struct eng_pool_conf, 8 + 4 * ENG_POOL_SOURCES_MAX);
+SIZE_IS(struct eng_source_conf, 40);
+SIZE_IS(struct eng_pool_conf, 12 + 4 * ENG_POOL_SOURCES_MAX);
 WIRE
 wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 {
@@ -279,6 +279,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 		BELOW(warmup, ENG_WARMUPS_MAX + 1);
 		BELOW(warm_stage, ENG_WARM_STAGES_MAX);
 		SPAN(warm_from_us);
+		NUM(hash);
 	}
 	for (uint32_t i = 0; i < p->npools && !w->bad; i++) {
 		struct eng_pool_conf *x = &p->pools[i];
@@ -290,6 +291,7 @@ wire_pools(struct wire *w, enum wire_mode mode, struct eng_policy *p)
 			BELOW(weights[k], ENG_WEIGHT_MAX + 1);
 		}
 		BELOW(overflow, ENG_POOLS_MAX + 1);
+		NUM(is_sticky);
 	}
 }
 
@@ -578,7 +580,7 @@ wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 	NUM(is_owed);
 }
 
-SIZE_IS(struct ev_resolved, 32 + ENG_TARGETS_MAX * sizeof(struct eng_target));
+SIZE_IS(struct ev_resolved, 40 + ENG_TARGETS_MAX * sizeof(struct eng_target));
 WIRE
 wire_resolved(struct wire *w, enum wire_mode mode, struct ev_resolved *x)
 {
@@ -587,6 +589,7 @@ wire_resolved(struct wire *w, enum wire_mode mode, struct ev_resolved *x)
 	SPAN(ttl_us);
 	WHERE(where);
 	NUM(rollup);
+	NUM(hash);
 	NUM(is_route);
 	BELOW(ntargets, ENG_TARGETS_MAX + 1);
 	for (uint32_t i = 0; i < x->ntargets && !w->bad; i++)

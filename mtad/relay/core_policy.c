@@ -76,6 +76,7 @@ compile_sources(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.warmup = (uint16_t)warmup_of(conf, s->warmup),
 			.warm_stage = (uint16_t)(MAX(s->warmup_stage, 1u) - 1),
 			.warm_from_us = s->warmup_from_us,
+			.hash = hash_bytes(0, s->name.p, s->name.n),
 		};
 	}
 }
@@ -95,6 +96,7 @@ compile_pools(struct core *c, const struct conf *conf, struct eng_policy *p)
 			out->sources[k] = in->sources[k];
 			out->weights[k] = in->weights[k];
 		}
+		out->is_sticky = in->is_sticky;
 		for (uint32_t k = 0; k < p->npools && in->overflow.n; k++)
 			if (slice_eq(conf->pools[k].name, in->overflow))
 				out->overflow = (uint16_t)(k + 1);

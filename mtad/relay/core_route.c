@@ -244,6 +244,7 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 		}
 	}
 	v->domain = domain;
+	v->hash = hash_bytes(0, name.p, name.n);
 	v->is_route = r != NULL;
 	if (r) {
 		if (!route_answer(c, r, a, v))

@@ -138,5 +138,11 @@ struct led_flow {
 	uint64_t bytes;
 };
 bool led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out);
+/* Where a recipient of a message is: the number of its domain. */
+struct led_dest {
+	uint32_t msg, domain;
+};
+struct led_dest led_dest(struct ledger *l, const struct msgid *id,
+    uint16_t rcpt);
 
 #endif

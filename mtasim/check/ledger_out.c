@@ -51,6 +51,15 @@ led_pool(struct ledger *l, const struct msgid *id)
 	return in ? in->pool : 0;
 }
 
+struct led_dest
+led_dest(struct ledger *l, const struct msgid *id, uint16_t rcpt)
+{
+	struct led_inst *in = led_by_id(l, id);
+	const struct led_rcpt *c = rcpt_at(in, rcpt);
+
+	return (struct led_dest){ in->n, c->site * LED_DOMAINS + c->number };
+}
+
 /* Who was greylisted, or met a block, is seen from the same source again. */
 static void
 keeps_source(const struct led_inst *in, struct led_rcpt *c, uint8_t source)

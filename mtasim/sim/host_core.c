@@ -85,6 +85,22 @@ op_open(void *ctx, const struct core_open *o)
 	to_out(h, &p->post);
 }
 
+/* Where its pool is sticky. */
+static void
+host_stuck(const struct host *h, const struct job *j)
+{
+	const struct plan *p = &h->s->plan;
+	uint32_t pool = led_pool(h->s->ledger, &j->id), conf = 0;
+	struct led_dest d = led_dest(h->s->ledger, &j->id, j->rcpt[0].number);
+
+	while (p->conf[conf] != h->conf)
+		conf++;
+	pool = pool < p->npools ? pool : 0; /* it names none */
+	if (p->sticky[conf] >> pool & 1)
+		stk_assigned(h->s->sticks, pool, d.domain, p->without[conf],
+		    lim_source(h->s->limits, j->session), d.msg);
+}
+
 static void
 op_assign(void *ctx, struct job *j)
 {
@@ -102,6 +118,7 @@ op_assign(void *ctx, struct job *j)
 	wrm_assigned(h->s->warms, j->session.index,
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
+	host_stuck(h, j);
 	j->post.kind = POST_ASSIGN;
 	to_out(h, &j->post);
 }

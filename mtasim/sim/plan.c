@@ -85,6 +85,21 @@ plan_warm(struct sim *s)
 		s->plan.weight[i] = coin(s, 50) ? pick(s, 1, 5) : 1;
 }
 
+/* Pools are, and a configuration may change that for some; and their sources
+ * have weights. */
+static void
+plan_sticky(struct sim *s)
+{
+	struct rng *r = dice(s, DICE_STICKY);
+	uint32_t all = (uint32_t)rng_range(r, 1, 7);
+
+	for (uint32_t i = 0; i < SIM_CONFS; i++)
+		s->plan.sticky[i] =
+		    rng_below(r, 4) == 0 ? (uint32_t)rng_range(r, 0, 7) : all;
+	for (uint32_t i = 0; i < s->plan.nsources; i++)
+		s->plan.weight[i] = (uint32_t)rng_range(r, 1, 4);
+}
+
 static bool
 in_pool(const struct plan *p, uint32_t pool, uint32_t source)
 {
@@ -117,9 +132,10 @@ write_warmup(struct sim *s, struct buf *b)
 }
 
 static void
-write_sources(struct sim *s, struct buf *b, uint32_t without)
+write_sources(struct sim *s, struct buf *b, uint32_t number)
 {
 	const struct plan *p = &s->plan;
+	uint32_t without = p->without[number];
 
 	if (p->warm.young)
 		write_warmup(s, b);
@@ -134,6 +150,8 @@ write_sources(struct sim *s, struct buf *b, uint32_t without)
 	buf_addz(b, "pool:\n");
 	for (uint32_t i = 0; i < p->npools; i++) {
 		buf_addf(b, "  p%u: { ", i);
+		if (p->sticky[number] >> i & 1)
+			buf_addz(b, "sticky: true, ");
 		if (p->overflows && p->npools > 1)
 			buf_addf(b, "overflow: p%u, ", (i + 1) % p->npools);
 		buf_addz(b, "sources: [");
@@ -418,21 +436,22 @@ write_limits_of_tuples(struct sim *s, struct buf *b)
 static struct conf *
 conf_make(struct sim *s, uint32_t number)
 {
-	uint32_t without = SIM_SOURCES;
 	char pattern[40];
 	struct conf *c;
 	struct buf b;
 
 	buf_init(&b, 1u << 16);
-	if (number && s->plan.nsources > 1 && coin(s, 40))
-		without = pick(s, 1, s->plan.nsources - 1);
+	s->plan.without[number] =
+	    number && s->plan.nsources > 1 && coin(s, 40) ?
+	    pick(s, 1, s->plan.nsources - 1) :
+	    STK_ALL;
 	buf_addz(&b,
 	    "hostname: mta.sim.example\nipv6: false\n"
 	    "listen:\n  in: { bind: 127.0.0.1:25, relay_from: [0.0.0.0/0]");
 	if (sim_has(s, SIM_F_too_big))
 		buf_addf(&b, ", message_size_max: %uK", SIM_SIZE_MAX / 1024);
 	buf_addz(&b, " }\n");
-	write_sources(s, &b, without);
+	write_sources(s, &b, number);
 	buf_addz(&b, "limits:\n");
 	write_limits(s, &b, "default", 0, false);
 	for (uint32_t i = 0; i < s->plan.nsites; i++) {
@@ -482,8 +501,13 @@ features(struct sim *s)
 			rng_below(dice(s, DICE_SHAPING), 3) == 0 :
 			i == SIM_F_reactions ?
 			rng_below(dice(s, DICE_REACT), 3) == 0 :
+			i == SIM_F_sticky ?
+			rng_below(dice(s, DICE_STICKY), 2) == 0 :
 			coin(s, often))
 			f |= UINT64_C(1) << i;
+	/* A young source's mail would wait for days. */
+	if (f >> SIM_F_warmup & 1)
+		f &= ~(UINT64_C(1) << SIM_F_sticky);
 	return f & ~s->opts->without;
 }
 
@@ -577,6 +601,8 @@ plan_make(struct sim *s)
 	    30 * 86400 * US_PER_S;
 	if (sim_has(s, SIM_F_warmup))
 		plan_warm(s);
+	if (sim_has(s, SIM_F_sticky))
+		plan_sticky(s);
 	pools_fill(p);
 	if (coin(s, 20))
 		p->apart = pick(s, 1, (1u << p->nsites) - 1);

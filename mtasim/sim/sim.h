@@ -59,7 +59,8 @@
 	X(tuples, "limits on tenants, sources, providers, and some of these")  \
 	X(quiet, "tenants with quiet hours")                                   \
 	X(warmup, "young sources, weights, overflow")                          \
-	X(reactions, "rules about refusals, and what stands of them")
+	X(reactions, "rules about refusals, and what stands of them")          \
+	X(sticky, "pools where a domain has one source")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

@@ -9,6 +9,7 @@
 #include "check/limits.h"
 #include "check/meters.h"
 #include "check/standing.h"
+#include "check/sticky.h"
 #include "check/warm.h"
 #include "relay/relay.h"
 #include "sim/fiber.h"
@@ -51,6 +52,7 @@ enum sim_dice {
 	DICE_OPERATOR,
 	DICE_SHAPING,
 	DICE_REACT,
+	DICE_STICKY,
 	DICE_N
 };
 
@@ -108,6 +110,9 @@ struct plan {
 	struct warm_plan warm;
 	bool overflows; /* each pool into the next */
 	uint32_t weight[SIM_SOURCES];
+	/* Of each configuration: pools that are sticky, a bit each, and the
+	 * source that it has not. */
+	uint32_t sticky[SIM_CONFS], without[SIM_CONFS];
 	struct conf *conf[SIM_CONFS];
 	int64_t expire_us;
 	int64_t fills_us; /* some mailboxes are full from here on */
@@ -141,6 +146,7 @@ struct sim {
 	struct limits *limits;
 	struct meters *meters;
 	struct warms *warms;
+	struct sticks *sticks;
 	struct stands *stands;
 	struct host *host;
 	struct sim_host *receivers; /* SIM_SITES * SIM_HOSTS */

@@ -123,10 +123,11 @@ step(struct sim *s)
 	sim_trace_u64(s, (uint64_t)s->now_us);
 	t->fn(t->arg);
 	unsynced(s);
-	/* A tenant may be held up by a limit of its own. */
+	/* A tenant may be held up by a limit of its own, or its domains by
+	 * their sources. */
 	if (s->report->events % SHARES_EVERY == 0 &&
 	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples) &&
-	    !s->plan.apart)
+	    !s->plan.apart && !sim_has(s, SIM_F_sticky))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;
@@ -208,6 +209,7 @@ make(struct sim *s)
 	plan_meters(s);
 	s->warms = wrm_new(&s->plan.warm, s->marks);
 	s->stands = std_new(s->marks);
+	s->sticks = stk_new(s->marks);
 	led_clock(s->ledger, s->now_us, sim_wall(s));
 	sim_load_make(s);
 	sim_zone_make(s);
@@ -233,6 +235,7 @@ unmake(struct sim *s)
 	met_free(s->meters);
 	wrm_free(s->warms);
 	std_free(s->stands);
+	stk_free(s->sticks);
 	judge_forget();
 	plan_free(&s->plan);
 	heap_free(&s->heap);

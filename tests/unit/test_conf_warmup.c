@@ -119,7 +119,8 @@ what_is_wrong_is_said(void **state)
 	    HEAD "source: { a: { warmup: none }, b: { address: 10.0.0.1, "
 		 "warmup: w, warmup_start: 2026-13-01 } }\n"
 		 "warmup: { w: { hour: 101% } }\n"
-		 "pool: { default: { sources: [a, b], overflow: x } }\n");
+		 "pool: { default: { sources: [a, b], overflow: x },\n"
+		 " s: { sources: [b], sticky: true, overflow: default } }\n");
 
 	(void)state;
 	assert_null(c);
@@ -133,7 +134,9 @@ what_is_wrong_is_said(void **state)
 	    "f.yml:3:22: warmup.w.hour, expected a share such as 10% or 0.1%, "
 	    "from 0.0001% to 100%, got \"101%\"\n"
 	    "f.yml:4:47: pool.default.overflow, expected the name of another "
-	    "pool, got \"x\"\n");
+	    "pool, got \"x\"\n"
+	    "f.yml:5:45: pool.s.overflow, expected none, for the pool is "
+	    "sticky, got \"default\"\n");
 }
 
 int
