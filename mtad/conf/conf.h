@@ -280,6 +280,8 @@ struct conf {
 	struct conf_tenant *tenants;
 	uint32_t nzones; /* that are named anywhere; 0 is UTC */
 	struct conf_zone *zones[CONF_ZONES_MAX];
+	uint32_t nmail_zones; /* of these, those that are for messages */
+	uint16_t mail_zones[CONF_ZONES_MAX];
 
 	struct conf_drain drain;
 	uint16_t smtp_port;

@@ -303,7 +303,8 @@ static const struct opt tenant[] = {
 		    "is left to bulk." },
 	{ "zone", OPT_ZONE, TENANT_AT(zone), .absent = "UTC",
 	    .help = "Time zone of its quiet hours, from the zone files of this "
-		    "system." },
+		    "system. A message may name its recipients' instead, by a "
+		    "header field `X-MTA-Zone` (see `zones`)." },
 	{ "quiet_hours", OPT_HOURS, TENANT_AT(quiet),
 	    COUNT(struct conf_tenant, nquiet, ENG_QUIET_MAX), .absent = "none",
 	    .help = "Its mail does not go in these hours of the day, or of the "
@@ -790,6 +791,17 @@ static const struct opt top[] = {
 		    "`rules/shaping.yml`." },
 	{ "retry", OPT_GROUP, .group = &retry_group,
 	    .help = "When a recipient is tried again." },
+	{ "zones", OPT_ZONE, AT(mail_zones),
+	    COUNT(struct conf, nmail_zones, CONF_ZONES_MAX), .absent = "none",
+	    .help =
+		"Time zones, from the zone files of this system, that a "
+		"message may name by a header field `X-MTA-Zone`, besides "
+		"UTC and those that are named elsewhere in this file: quiet "
+		"hours of its tenant are then those of that zone. Another "
+		"name is refused with 554 5.3.5. The mail for each zone takes "
+		"turns of its own, as that of another campaign does; what "
+		"came while no tenant had quiet hours goes by its tenant's "
+		"zone until the next start." },
 	{ "expire", OPT_DURATION, AT(expire_us), "5d", RANGE(S, 365 * DAY_US),
 	    .help =
 		"Mail that is not delivered after so long is returned. A "

@@ -317,6 +317,7 @@ struct ev_message {
 	bool is_null_sender; /* no notices */
 	uint8_t klass;
 	uint32_t signing_domain; /* name; 0 = not signed */
+	uint32_t zone;           /* name; 0 = its tenant's */
 };
 struct ev_recipient {
 	uint32_t msg;

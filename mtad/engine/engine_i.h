@@ -112,6 +112,7 @@ _Static_assert(RCPTS_MAX < 1u << 14, "counts of recipients fit");
 struct flow {
 	uint32_t pool, tenant, campaign;
 	uint32_t sender_domain, signing_domain;
+	uint32_t zone; /* name; 0 = its tenant's */
 	uint32_t pin;  /* name of the source, 0 = none */
 	uint32_t twin; /* next with the same hash */
 	uint32_t nrefs;
@@ -722,9 +723,9 @@ void eng_lane_served(struct eng *e, uint32_t lane, uint32_t queue,
 /* Parks queues of the lane that would be next while their tenants are quiet, or
  * a reaction suspends them. */
 void eng_lane_hush(struct eng *e, struct lane *l);
-/* How long what takes `us` of the tenant's open hours takes from now_us on. */
-int64_t eng_quiet_stretch(const struct eng *e, uint32_t tenant, int64_t now_us,
-    int64_t us);
+/* How long what takes `us` of the flow's open hours takes from now_us on. */
+int64_t eng_quiet_stretch(const struct eng *e, const struct flow *f,
+    int64_t now_us, int64_t us);
 /* Another policy, or the clock has been set: who is parked looks again. */
 void eng_quiet_again(struct eng *e);
 void eng_quiet_run(struct eng *e);

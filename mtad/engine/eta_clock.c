@@ -9,10 +9,10 @@
 
 #define METERS_LOOK 32u
 
-static uint32_t
-tenant_of(const struct eng *e, const struct queue *q)
+static const struct flow *
+flow_of(const struct eng *e, const struct queue *q)
 {
-	return ((const struct flow *)pool_at(&e->flows, q->flow))->tenant;
+	return pool_at(&e->flows, q->flow);
 }
 
 /* ---- quotas -------------------------------------------------------------------- */
@@ -101,7 +101,7 @@ eta_has_clock(const struct eng *e, const struct queue *q)
 	for (uint32_t k = 0; k < e->policy->ncaps; k++)
 		has_quota |= e->policy->caps[k].quota != 0;
 	return has_quota || is_young(e, q) ||
-	    eng_tenant_conf(e, tenant_of(e, q))->nquiet != 0;
+	    eng_tenant_conf(e, flow_of(e, q)->tenant)->nquiet != 0;
 }
 
 /* The line goes on between what is let through, and what comes last needs its
@@ -136,6 +136,6 @@ eta_by_clock(const struct eng *e, const struct queue *q, uint64_t n,
 		later(&r, w.at_us, w.last);
 		g->at[b] = let_through(g->at[b], n, &r, now_us, b);
 		g->at[b] =
-		    eng_quiet_stretch(e, tenant_of(e, q), now_us, g->at[b]);
+		    eng_quiet_stretch(e, flow_of(e, q), now_us, g->at[b]);
 	}
 }

@@ -40,6 +40,9 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 		f.sender_domain = ev->sender_domain;
 	if (e->cap_dims >> DIM_SIGNING_DOMAIN & 1)
 		f.signing_domain = ev->signing_domain;
+	/* Mail for another zone stands in a line of its own. */
+	if (e->has_quiet)
+		f.zone = ev->zone;
 	*m = (struct msg){
 		.arrival_us = MIN(ev->arrival_us, MSG_TIME_MAX),
 		.expires_us = MIN(ev->expires_us, MSG_TIME_MAX),

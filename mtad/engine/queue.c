@@ -32,6 +32,8 @@ flow_hash(const struct flow *f)
 	if ((f->sender_domain | f->signing_domain) != 0)
 		h = hash_u64(h ^
 		    (((uint64_t)f->sender_domain << 32) | f->signing_domain));
+	if (f->zone != 0)
+		h = hash_u64(h ^ f->zone);
 	return f->pin == 0 ? h : hash_u64(h ^ pair(f->is_sticky, f->pin));
 }
 
@@ -42,7 +44,7 @@ flow_is(const struct flow *a, const struct flow *b)
 	    a->campaign == b->campaign && a->klass == b->klass &&
 	    a->sender_domain == b->sender_domain &&
 	    a->signing_domain == b->signing_domain && a->pin == b->pin &&
-	    a->is_sticky == b->is_sticky;
+	    a->is_sticky == b->is_sticky && a->zone == b->zone;
 }
 
 uint32_t

@@ -4,7 +4,7 @@
  * A queue whose tenant is quiet is parked until the hours end, when it would be
  * its turn: nothing is asked of it meanwhile, no attempt of its recipients is
  * burned, and their lifetimes run on. The hours are those of the wall clock in
- * the tenant's zone; a clock that is set, or another policy, makes all that is
+ * the zone that the message names, if the policy has it, or the tenant's; a clock that is set, or another policy, makes all that is
  * parked look again.
  */
 #include "engine/standing_i.h"
@@ -41,13 +41,22 @@ window_end_s(const struct eng_quiet *q, int64_t local_s)
 	return local_s;
 }
 
+static const struct tzone *
+zone_of(const struct eng *e, const struct eng_tenant_conf *t, uint32_t name)
+{
+	const struct eng_policy *p = e->policy;
+
+	for (uint32_t i = 0; name != 0 && i < p->nzones; i++)
+		if (p->zones[i].name == name)
+			return &p->zones[i].zone;
+	return &p->zones[t->zone].zone;
+}
+
 /* When a tenant is not quiet any more; that time itself when it is not then. */
 static int64_t
-quiet_until_s(const struct eng *e, const struct eng_tenant_conf *t,
+quiet_until_s(const struct eng_tenant_conf *t, const struct tzone *z,
     int64_t utc_s)
 {
-	const struct tzone *z = &e->policy->zones[t->zone].zone;
-
 	for (int hops = t->nquiet != 0 ? HOPS_MAX : 0; hops > 0; hops--) {
 		int64_t local_s = utc_s + zone_offset_s(z, utc_s);
 		int64_t end_s = local_s;
@@ -63,26 +72,29 @@ quiet_until_s(const struct eng *e, const struct eng_tenant_conf *t,
 
 /* Now, or a time past, when it is not quiet. */
 static int64_t
-quiet_until_us(const struct eng *e, uint32_t tenant)
+quiet_until_us(const struct eng *e, const struct flow *f)
 {
+	const struct eng_tenant_conf *t = eng_tenant_conf(e, f->tenant);
 	int64_t utc_s = floor_div(eng_wall(e), US_PER_S);
 
-	utc_s = quiet_until_s(e, eng_tenant_conf(e, tenant), utc_s);
+	if (t->nquiet != 0)
+		utc_s = quiet_until_s(t, zone_of(e, t, f->zone), utc_s);
 	return eng_mono(e, utc_s * US_PER_S);
 }
 
 int64_t
-eng_quiet_stretch(const struct eng *e, uint32_t tenant, int64_t now_us,
+eng_quiet_stretch(const struct eng *e, const struct flow *f, int64_t now_us,
     int64_t us)
 {
-	const struct eng_tenant_conf *t = eng_tenant_conf(e, tenant);
+	const struct eng_tenant_conf *t = eng_tenant_conf(e, f->tenant);
+	const struct tzone *z = zone_of(e, t, f->zone);
 	int64_t began = (now_us + e->wall_off_us) / US_PER_S, at = began;
 	int64_t left = us / US_PER_S;
 
 	if (t->nquiet == 0)
 		return us;
 	for (int k = 0; k < STRETCH_LOOKS && left > 0; k++) {
-		int64_t open = quiet_until_s(e, t, at);
+		int64_t open = quiet_until_s(t, z, at);
 		/* To the next of the steps that hours may begin at. */
 		int64_t part = MIN(STRETCH_S - open % STRETCH_S, left);
 
@@ -101,8 +113,7 @@ eng_lane_hush(struct eng *e, struct lane *l)
 	    (q = eng_lane_next(e, l)) != 0) {
 		const struct queue *x = pool_at(&e->queues, q);
 		const struct flow *f = pool_at(&e->flows, x->flow);
-		int64_t until =
-		    e->has_quiet ? quiet_until_us(e, f->tenant) : e->now;
+		int64_t until = e->has_quiet ? quiet_until_us(e, f) : e->now;
 		uint32_t by;
 
 		if (until > e->now) {

@@ -680,8 +680,8 @@ save_check_machine(const struct eng *e)
 	    e->wall_off_us > INT64_MAX / 4 || e->wall_off_us < -INT64_MAX / 4 ||
 	    e->nsrcs > SRC_SLOTS || e->npools > ENG_POOLS_MAX ||
 	    !is_bool(&e->is_wheel_behind) || !is_bool(&e->is_disk_full) ||
-	    !is_bool(&e->has_quiet) || e->naside > ARRAY_LEN(e->aside) ||
-	    !is_bool(&e->begins_spent))
+	    !is_bool(&e->has_quiet) || !is_bool(&e->has_sticky) ||
+	    e->naside > ARRAY_LEN(e->aside) || !is_bool(&e->begins_spent))
 		return E_CORRUPT;
 	for (uint32_t i = 0; i < e->nsrcs; i++)
 		if ((e->srcs[i].conf != SRC_NONE &&

@@ -547,7 +547,7 @@ SIZE_IS(struct eng_where, 6);
 
 /* ---- events ----------------------------------------------------------------- */
 
-SIZE_IS(struct ev_message, 56);
+SIZE_IS(struct ev_message, 64);
 WIRE
 wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 {
@@ -563,6 +563,7 @@ wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 	NUM(is_null_sender);
 	NUM(klass);
 	NUM(signing_domain);
+	NUM(zone);
 }
 
 SIZE_IS(struct ev_recipient, 40);

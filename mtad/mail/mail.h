@@ -131,6 +131,7 @@ struct envelope {
 	struct ip client;      /* who handed it to us */
 	struct slice sender;   /* empty = null reverse-path */
 	struct slice tenant, campaign, pool; /* empty = default */
+	struct slice zone; /* time zone of the recipients, empty = tenant's */
 	struct slice listener;
 	struct slice envid;
 	uint64_t body_bytes;

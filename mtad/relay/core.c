@@ -511,6 +511,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.size = env->body_bytes,
 		.is_null_sender = m->is_null_sender,
 		.klass = env->klass,
+		.zone = core_tag(c, env->zone),
 	};
 	/* The names of senders' domains are kept only where they count. */
 	if (c->cap_dims >> DIM_SENDER_DOMAIN & 1)

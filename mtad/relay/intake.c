@@ -261,7 +261,7 @@ on_data(struct intake *in)
 	    msgid_make(in->wall_us, in->conf->node, in->ops->sequence(in->ctx));
 	in->parcel = p;
 	in->header_done = false;
-	in->tenant[0] = in->campaign[0] = in->pool[0] = '\0';
+	in->tenant[0] = in->campaign[0] = in->pool[0] = in->zone[0] = '\0';
 	in->klass = CLASS_UNSAID;
 	in->expires_us = in->not_before_us = 0;
 	put_trace(in, p);
@@ -321,7 +321,8 @@ enum header_fault {
 	HEADER_BAD_EXPIRES,
 	HEADER_BAD_SCHEDULE,
 	HEADER_NEVER,
-	HEADER_NO_POOL
+	HEADER_NO_POOL,
+	HEADER_NO_ZONE
 };
 
 struct tag {
@@ -338,6 +339,8 @@ static const struct tag tags[] = {
 	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign),
 	    take_name, HEADER_BAD_TAG },
 	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool), take_name,
+	    HEADER_BAD_TAG },
+	{ { "X-MTA-Zone", 10 }, offsetof(struct intake, zone), take_name,
 	    HEADER_BAD_TAG },
 	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
 	    HEADER_BAD_CLASS },
@@ -390,6 +393,8 @@ static const struct refusal {
 	 * it taken, it would wait for a pool that may never be. */
 	[HEADER_NO_POOL] = { 554, "5.3.5",
 	    SL("X-MTA-Pool names no pool of this host") },
+	[HEADER_NO_ZONE] = { 554, "5.3.5",
+	    SL("X-MTA-Zone names no time zone that this host knows") },
 };
 
 /*
@@ -432,6 +437,9 @@ read_header(struct intake *in, struct buf *b)
 	if (!fault && in->pool[0] &&
 	    !conf_has_pool(in->conf, slice_str(in->pool)))
 		return HEADER_NO_POOL;
+	if (!fault && in->zone[0] &&
+	    conf_zone_find(in->conf, slice_str(in->zone)) == in->conf->nzones)
+		return HEADER_NO_ZONE;
 	return fault;
 }
 
@@ -624,6 +632,7 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.tenant = first_of(in->tenant, door->tenant),
 		.campaign = first_of(in->campaign, door->campaign),
 		.pool = first_of(in->pool, door->pool),
+		.zone = slice_str(in->zone),
 		.listener = door->name,
 		.body_bytes = bytes,
 		.nrcpt = in->nrcpt,

@@ -103,7 +103,7 @@ struct intake {
 	bool is_ending;     /* all has come, and is not yet spilled */
 	bool is_committing; /* the spool has the parcel */
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
-	    pool[NAME_MAX_BYTES + 1];
+	    pool[NAME_MAX_BYTES + 1], zone[NAME_MAX_BYTES + 1];
 	/* What its header says; the times by the wall clock, 0 = nothing. */
 	uint8_t klass;
 	int64_t expires_us, not_before_us;

@@ -152,6 +152,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(reaction_recalled)                                                   \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \
+	X(zoned)                                                               \
 	X(stuck)                                                               \
 	X(stuck_elsewhere)                                                     \
 	X(client_broke_off)                                                    \

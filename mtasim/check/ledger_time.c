@@ -86,12 +86,16 @@ led_is_quiet(const struct ledger *l, const struct led_inst *in, int64_t wall_us)
 	const struct conf_tenant *t;
 	char name[16] = "";
 	int64_t utc_s = wall_us / US_PER_S, minute;
+	uint32_t zone;
 
 	if (in->tenant != LED_TENANTS - 1)
 		snprintf(name, sizeof(name), "t%u", in->tenant);
 	t = conf_tenant_find(l->conf, slice_str(name));
-	minute =
-	    (utc_s + zone_offset_s(&l->conf->zones[t->zone]->zone, utc_s)) /
+	if (in->zone[0])
+		zone = conf_zone_find(l->conf, slice_str(in->zone));
+	else
+		zone = t->zone;
+	minute = (utc_s + zone_offset_s(&l->conf->zones[zone]->zone, utc_s)) /
 	    60 % 1440;
 	for (uint32_t i = 0; i < t->nquiet; i++) {
 		int64_t from = t->quiet[i].from_min, to = t->quiet[i].to_min;
@@ -118,6 +122,7 @@ led_time_assigned(struct ledger *l, const struct led_inst *in,
 		check_fail("quiet hours are kept", in->n,
 		    "m%u r%u is assigned|its tenant t%u is quiet", in->n, c->k,
 		    in->tenant);
+	l->marks->n[MARK_zoned] += in->zone[0] != 0;
 	if (in->expires_us + LATE_US < l->now_us)
 		check_fail("nothing is sent after it expired", in->n,
 		    "m%u r%u is assigned|it expired %.3f s ago", in->n, c->k,

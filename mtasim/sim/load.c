@@ -168,6 +168,9 @@ sim_load_header(struct sim *s, uint32_t n)
 	if (sim_has(s, SIM_F_schedule) && i->seed / 41 % 8 == 0)
 		buf_addf(b, "X-MTA-Schedule: +%llus\r\n",
 		    (unsigned long long)(i->seed / 331 % 300));
+	if (sim_has(s, SIM_F_zones) && i->seed / 43 % 3 != 0)
+		buf_addf(b, "X-MTA-Zone: %s\r\n",
+		    i->seed / 43 % 3 == 1 ? SIM_FAR : "UTC");
 	return buf_slice(b);
 }
 

@@ -171,13 +171,15 @@ write_quiet(struct sim *s, struct buf *b)
 	int64_t minute = sim_wall(s) / (60 * US_PER_S) +
 	    pick(s, 0, (uint32_t)(s->plan.load_us / (60 * US_PER_S)));
 	static struct tzone tokyo;
-	bool is_far = coin(s, 50) &&
-	    zoneinfo_load(SL("Asia/Tokyo"), &tokyo) == 0; /* no summer time */
-	uint32_t from = (uint32_t)((minute + (is_far ? 540 : 0)) % 1440);
+	bool is_far = coin(s, 50) && zoneinfo_load(SL(SIM_FAR), &tokyo) == 0;
+	/* While there is load by its own clock, or by that of some mail. */
+	bool is_there = is_far !=
+	    (sim_has(s, SIM_F_zones) && rng_below(dice(s, DICE_ZONES), 2));
+	uint32_t from = (uint32_t)((minute + (is_there ? 540 : 0)) % 1440);
 	uint32_t to = (from + pick(s, 1, 5)) % 1440;
 
 	if (is_far)
-		buf_addz(b, "zone: Asia/Tokyo, ");
+		buf_addz(b, "zone: " SIM_FAR ", ");
 	buf_addf(b, "quiet_hours: \"%02u:%02u-%02u:%02u\", ", from / 60,
 	    from % 60, to / 60, to % 60);
 }
@@ -206,6 +208,9 @@ write_tenants(struct sim *s, struct buf *b)
 				    pick(s, 1, 4));
 		buf_addz(b, " } }\n");
 	}
+	/* Zones count from when some tenant is quiet. */
+	if (sim_has(s, SIM_F_zones))
+		buf_addz(b, "  z: { quiet_hours: \"00:00-00:01\" }\n");
 	buf_addz(b, "  default: { weight: 1 }\n");
 }
 
@@ -465,6 +470,8 @@ conf_make(struct sim *s, uint32_t number)
 	put(s, &b, "max: %us, ", 60, 300);
 	put(s, &b, "factor: %u, ", 1, 4);
 	put(s, &b, "jitter: %u0% }\n", 0, 3);
+	if (sim_has(s, SIM_F_zones))
+		buf_addz(&b, "zones: [" SIM_FAR "]\n");
 	if (sim_has(s, SIM_F_weights) || sim_has(s, SIM_F_quiet))
 		write_tenants(s, &b);
 	write_client(s, &b);
@@ -493,6 +500,7 @@ static uint64_t
 features(struct sim *s)
 {
 	uint32_t often = pick(s, 20, 80);
+	static struct tzone far;
 	uint64_t f = 0;
 
 	/* With dice of its own: the worlds that there were stay as they were. */
@@ -503,11 +511,15 @@ features(struct sim *s)
 			rng_below(dice(s, DICE_REACT), 3) == 0 :
 			i == SIM_F_sticky ?
 			rng_below(dice(s, DICE_STICKY), 2) == 0 :
+			i == SIM_F_zones ?
+			rng_below(dice(s, DICE_ZONES), 2) == 0 :
 			coin(s, often))
 			f |= UINT64_C(1) << i;
 	/* A young source's mail would wait for days. */
 	if (f >> SIM_F_warmup & 1)
 		f &= ~(UINT64_C(1) << SIM_F_sticky);
+	if (!(f >> SIM_F_quiet & 1) || zoneinfo_load(SL(SIM_FAR), &far) != 0)
+		f &= ~(UINT64_C(1) << SIM_F_zones);
 	return f & ~s->opts->without;
 }
 

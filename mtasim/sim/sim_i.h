@@ -53,6 +53,7 @@ enum sim_dice {
 	DICE_SHAPING,
 	DICE_REACT,
 	DICE_STICKY,
+	DICE_ZONES,
 	DICE_N
 };
 
@@ -215,6 +216,8 @@ struct eng_shape plan_shape(struct sim *s, uint32_t site, uint32_t source);
 struct conf *plan_parse(struct sim *s, struct slice text);
 /* So long the rates among those may hold mail up. */
 int64_t plan_layers_us(const struct sim *s);
+/* A time zone that mail may be for. */
+#define SIM_FAR "Asia/Tokyo" /* no summer time */
 /* The name of a host of a site; dst of 32 bytes. */
 void sim_host_name(uint32_t site, uint32_t i, char *dst);
 /* The number of a site's provider, MET_NONE; of a source's netblock. */

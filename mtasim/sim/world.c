@@ -124,10 +124,11 @@ step(struct sim *s)
 	t->fn(t->arg);
 	unsynced(s);
 	/* A tenant may be held up by a limit of its own, or its domains by
-	 * their sources. */
+	 * their sources; and each zone of a campaign has its turn. */
 	if (s->report->events % SHARES_EVERY == 0 &&
 	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples) &&
-	    !s->plan.apart && !sim_has(s, SIM_F_sticky))
+	    !s->plan.apart && !sim_has(s, SIM_F_sticky) &&
+	    !sim_has(s, SIM_F_zones))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;

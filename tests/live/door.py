@@ -256,10 +256,12 @@ def steering():
                  "X-MTA-Expires: 1h\r\nX-MTA-Schedule: +2h"):
         got = Talk(daemon.port).mail(head + "\r\n\r\nx\r\n")
         tap.ok(is_reply(got, "550 5.6.0"), "refused: " + head, got)
+    got = Talk(daemon.port).mail("X-MTA-Zone: Mars/Olympus\r\n\r\nx\r\n")
+    tap.ok(is_reply(got, "554 5.3.5"), "refused: a zone nobody knows", got)
     began = time.time()
     m = deliver(daemon.port, "later@to.example",
                 "X-MTA-Schedule: +2s\r\nX-MTA-Class: transactional\r\n"
-                "X-MTA-Expires: 1h\r\n\r\nx\r\n")
+                "X-MTA-Zone: UTC\r\nX-MTA-Expires: 1h\r\n\r\nx\r\n")
     tap.ok(time.time() - began >= 1.9, "scheduled mail waits")
     tap.ok(b"X-MTA-" not in m.data, "and its fields are taken out", m.data)
     t = Talk(port_of(daemon, "mx"))

@@ -45,6 +45,7 @@ struct world {
 	struct line line[SESSIONS];
 	uint32_t nlines;
 	uint32_t nstarted;
+	uint32_t zone; /* that what is sent is for */
 	uint32_t by_tenant[NAMES], by_campaign[NAMES], by_class[2];
 };
 static struct world world;
@@ -148,6 +149,7 @@ send_to(struct world *w, uint32_t tenant, uint32_t campaign, uint8_t klass,
 		.campaign = CAMPAIGN(campaign),
 		.pool = POOL(pool),
 		.klass = klass,
+		.zone = w->zone,
 		.arrival_us = w->now,
 		.expires_us = w->now + 86400 * US_PER_S };
 	step(w, &ev);
@@ -480,6 +482,49 @@ mail_waits_while_its_tenant_is_quiet(void **state)
 	world_free(w);
 }
 
+/* By the zone that a message is for, if that is known, and not by its tenant's. */
+static void
+hours_are_those_of_the_mails_zone(void **state)
+{
+	struct world *w = &world;
+	struct eng_policy *p = &w->policy;
+	uint32_t here, there, nowhere;
+
+	(void)state;
+	world_new(w, 1, 100);
+	p->zones[1].zone = (struct tzone){ .n = 1, .offset_s = { 7200 } };
+	p->zones[1].name = 70;
+	p->zones[2].zone = (struct tzone){ .n = 1, .offset_s = { -7200 } };
+	p->zones[2].name = 71;
+	p->nzones = 3;
+	weight(w, 1, 1);
+	p->tenants[1].zone = 1;
+	p->tenants[1].nquiet = 1;
+	p->tenants[1].quiet[0] = (struct eng_quiet){ 22 * 60, 8 * 60, 0x7f };
+	world_start(w);
+	clock_is(w, "2027-05-03T20:01:00Z");
+	here = send(w, 1);
+	w->zone = 72;
+	nowhere = send(w, 1);
+	w->zone = 71;
+	there = send(w, 1);
+	rounds(w, 2);
+	assert_false(w->is_started[here] || w->is_started[nowhere]);
+	assert_true(w->is_started[there]);
+	/* 22:01 there: until 10:00 of UTC. */
+	tick_at(w, w->now + 4 * 3600 * US_PER_S);
+	there = send(w, 1);
+	rounds(w, 2);
+	assert_false(w->is_started[there]);
+	tick_at(w, w->now + 6 * 3600 * US_PER_S);
+	rounds(w, 4);
+	assert_true(w->is_started[here] && w->is_started[nowhere]);
+	assert_false(w->is_started[there]);
+	tick_at(w, w->now + 4 * 3600 * US_PER_S);
+	assert_true(w->is_started[there]);
+	world_free(w);
+}
+
 /* A clock that is set forward over the end of the hours lets it go at once. */
 static void
 a_clock_that_is_set_opens_quiet_hours(void **state)
@@ -644,6 +689,7 @@ main(void)
 		cmocka_unit_test(campaigns_share_what_their_tenant_gets),
 		cmocka_unit_test(what_is_in_a_hurry_goes_first_but_not_alone),
 		cmocka_unit_test(mail_waits_while_its_tenant_is_quiet),
+		cmocka_unit_test(hours_are_those_of_the_mails_zone),
 		cmocka_unit_test(a_clock_that_is_set_opens_quiet_hours),
 		cmocka_unit_test(a_second_pool_is_no_second_share),
 		cmocka_unit_test(nobody_waits_for_a_backlog),

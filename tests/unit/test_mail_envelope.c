@@ -102,6 +102,35 @@ null_sender_and_empty_names(void **state)
 	buf_free(&out);
 }
 
+static void
+with_a_zone_it_has_another_version(void **state)
+{
+	struct envelope e = { .zone = SL("Asia/Tokyo"), .nrcpt = 1 }, back;
+	struct cursor cur;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 4096);
+	assert_int_equal(env_encode(&out, &e, rcpts), 0);
+	assert_int_equal(out.n, env_length(&e, rcpts));
+	assert_int_equal(buf_slice(&out).p[0], 2);
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), 0);
+	assert_same(&e, &back);
+	assert_true(slice_eq(back.zone, e.zone));
+	/* An empty one has but one form, which is the older. */
+	out.p[out.off + 88] = out.p[out.off + 89] = 0;
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
+	out.p[out.off] = 3;
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_VERSION);
+	buf_free(&out);
+	buf_init(&out, 4096);
+	e.zone = slice_of("12345678901234567890123456789012345678901234567890"
+			  "123456789012345",
+	    NAME_MAX_BYTES + 1);
+	assert_int_equal(env_encode(&out, &e, rcpts), E_RANGE);
+	buf_free(&out);
+}
+
 /* The bytes are a contract with disks written earlier. */
 static void
 layout_does_not_change(void **state)
@@ -182,7 +211,7 @@ static void
 damage_is_found(void **state)
 {
 	(void)state;
-	assert_int_equal(decode_with(0, 2), E_VERSION);
+	assert_int_equal(decode_with(0, 3), E_VERSION);
 	assert_int_equal(decode_with(0, 0), E_VERSION);
 	assert_int_equal(decode_with(3, 5), E_CORRUPT);  /* family */
 	assert_int_equal(decode_with(72, 2), E_CORRUPT); /* nrcpt */
@@ -348,6 +377,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_back),
 		cmocka_unit_test(null_sender_and_empty_names),
+		cmocka_unit_test(with_a_zone_it_has_another_version),
 		cmocka_unit_test(layout_does_not_change),
 		cmocka_unit_test(every_truncation_is_corrupt),
 		cmocka_unit_test(damage_is_found),
