@@ -87,9 +87,12 @@ is_young(const struct eng *e, const struct queue *q)
 	const struct epool *pool = eng_lane_looks(e, l);
 
 	for (uint32_t k = 0; pool != NULL && k < pool->n && k < METERS_LOOK;
-	     k++)
-		if (e->srcs[pool->src[k]].plan != 0)
+	     k++) {
+		const struct src *s = &e->srcs[pool->src[k]];
+
+		if (s->plan != 0 && (l->pin == 0 || l->pin == s->name))
 			return true;
+	}
 	return false;
 }
 

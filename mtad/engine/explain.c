@@ -582,7 +582,8 @@ view_path(struct eng *e, const struct path *p, int64_t now_us,
 		const struct epool *pool = eng_lane_looks(e, l);
 		uint32_t at = pool ? (uint32_t)(pool - e->pools) : 0;
 
-		if (pool && src->pools[at / 64] >> (at % 64) & 1)
+		if (pool && src->pools[at / 64] >> (at % 64) & 1 &&
+		    (l->pin == 0 || l->pin == src->name))
 			v->waiting += l->nready;
 		i = l->hungry.next;
 	}
