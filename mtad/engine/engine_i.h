@@ -682,15 +682,6 @@ void eng_lane_unpark(struct eng *e, uint32_t lane);
 void eng_lane_give_if_empty(struct eng *e, uint32_t lane);
 void eng_queues_idle_run(struct eng *e);
 
-/* ---- sticky.c ---- */
-/* The queue of a recipient at a site: of its flow, pinned to its domain's source
- * where the pool is sticky. */
-uint32_t eng_rcpt_queue(struct eng *e, uint32_t i, uint32_t site);
-/* Does a recipient of the lane belong there, as far as that goes? */
-bool eng_lane_suits(struct eng *e, struct lane *l, uint32_t i);
-/* Moves the lane's next recipient to where it belongs, if that is not here. */
-bool eng_lane_restick(struct eng *e, uint32_t lane);
-
 /* ---- tenant.c ---- */
 /* What the policy says of a tenant; never NULL. */
 const struct eng_tenant_conf *eng_tenant_conf(const struct eng *e,

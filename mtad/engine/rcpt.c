@@ -12,7 +12,7 @@
  * its expiry or, when DEFERRED, what comes first of that and its due time. So
  * a due time needs no field: a timer that fires before the expiry was it.
  */
-#include "engine/engine_i.h"
+#include "engine/sticky_i.h"
 
 void
 eng_rcpt_leave(struct eng *e, uint32_t i)

@@ -6,7 +6,7 @@
  * fails delays its domain alone. An answer that has become old is asked again
  * when mail touches it, and serves on until the new one is there.
  */
-#include "engine/engine_i.h"
+#include "engine/sticky_i.h"
 
 uint32_t
 eng_dom_take(struct eng *e, uint32_t name)

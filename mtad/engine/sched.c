@@ -9,6 +9,7 @@
  * be done is parked: every gate that stopped it has a wake registered.
  */
 #include "engine/standing_i.h"
+#include "engine/sticky_i.h"
 #include "engine/warm_i.h"
 
 /* Transactions that a session takes before another session is opened: one on
@@ -422,7 +423,7 @@ lane_pump(struct eng *e, uint32_t lane)
 			return;
 		}
 		e->budget--;
-		if (eng_lane_restick(e, lane))
+		if (eng_lane_sticks(e, l) && eng_lane_restick(e, lane))
 			continue;
 		if (assign_below(e, lane, FILL_FIRST))
 			continue;

@@ -7,6 +7,7 @@
  * asked for it, so that a burst opens no more sessions than it can use.
  */
 #include "engine/standing_i.h"
+#include "engine/sticky_i.h"
 #include "engine/warm_i.h"
 
 static void
@@ -153,7 +154,8 @@ is_stale(struct eng *e, uint32_t i, struct lane *l)
 	const struct dom *d = pool_at(&e->doms, r->dom);
 
 	return eng_msg(e, r->msg)->expires_us <= e->now || d->state != DOM_OK ||
-	    d->site != l->site || !eng_lane_suits(e, l, i);
+	    d->site != l->site ||
+	    (eng_lane_sticks(e, l) && !eng_lane_suits(e, l, i));
 }
 
 static bool

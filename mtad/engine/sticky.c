@@ -14,7 +14,7 @@
  * After a reload what is in line finds out when it comes to the front of it: the
  * source may have left the pool, or the pool be sticky no more.
  */
-#include "engine/engine_i.h"
+#include "engine/sticky_i.h"
 
 #define LOG_BITS 24
 
@@ -97,9 +97,12 @@ eng_rcpt_queue(struct eng *e, uint32_t i, uint32_t site)
 	const struct rcpt *r = eng_rcpt(e, i);
 	uint32_t flow = eng_rcpt_flow(e, r), queue;
 	const struct flow *like = pool_at(&e->flows, flow);
-	uint32_t stick = stick_of(e, pool_at(&e->doms, r->dom), like->pool);
+	uint32_t stick;
 	struct flow f;
 
+	if (!e->has_sticky && !like->is_sticky)
+		return eng_queue_get(e, site, flow);
+	stick = stick_of(e, pool_at(&e->doms, r->dom), like->pool);
 	if (is_pinned_to(stick, like->pin, like->is_sticky))
 		return eng_queue_get(e, site, flow);
 	f = *like;
@@ -115,11 +118,8 @@ eng_rcpt_queue(struct eng *e, uint32_t i, uint32_t site)
 bool
 eng_lane_suits(struct eng *e, struct lane *l, uint32_t i)
 {
-	struct dom *d;
+	struct dom *d = pool_at(&e->doms, eng_rcpt(e, i)->dom);
 
-	if (!e->has_sticky && !l->is_sticky)
-		return true;
-	d = pool_at(&e->doms, eng_rcpt(e, i)->dom);
 	return is_pinned_to(stick_of(e, d, l->pool_name), l->pin, l->is_sticky);
 }
 
@@ -127,11 +127,8 @@ bool
 eng_lane_restick(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
-	uint32_t q, i;
+	uint32_t q = eng_lane_next(e, l), i;
 
-	if (!e->has_sticky && !l->is_sticky)
-		return false;
-	q = eng_lane_next(e, l);
 	i = ((const struct queue *)pool_at(&e->queues, q))->fifo.head;
 	if (eng_lane_suits(e, l, i))
 		return false;
