@@ -555,6 +555,9 @@ bound(const struct sim *s)
 	/* A tenant may be quiet for five minutes. */
 	int64_t us = 3900 * US_PER_S, worst = 0;
 
+	/* Who was refused for long asks again in two hours, and then may have to
+	 * ask twice. */
+	us += 6 * 3600 * US_PER_S;
 	/* One client rests ten seconds after each six messages or so. */
 	us += p->messages * 3 * US_PER_S;
 	us += one_by_one(p);
@@ -588,7 +591,7 @@ plan_make(struct sim *s)
 	uint32_t scale = s->opts->is_large ? 10 : 1;
 
 	p->features = features(s);
-	p->messages = pick(s, 560, 1250) * scale;
+	p->messages = pick(s, 590, 1320) * scale;
 	p->rcpts_max = coin(s, 20) ? 30 : pick(s, 1, 8);
 	if (p->rcpts_max > 8)
 		p->messages /= 3;

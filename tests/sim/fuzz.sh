@@ -4,7 +4,7 @@
 # seen sometimes. Sanitized, a world takes six times as long: fewer of them,
 # which cannot have seen everything.
 # timeout: 180 1800
-LAST=150
+LAST=120
 TWICE=8
 LARGE=1
 SAVED=4
