@@ -12,7 +12,6 @@
 #include "engine/standing_i.h"
 
 #define BIT(d) (1u << (d))
-/* What came while it was begun, and was under way before, tells nothing new. */
 #define STAND_KEYS 2 /* names of an entry before its target's */
 
 enum {

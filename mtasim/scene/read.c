@@ -1,8 +1,10 @@
 /*
  * scene/read.c - a file of scenarios: scenes, steps, blocks.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "scene/scene.h"
 
@@ -31,7 +33,11 @@ complain(const struct reading *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	snprintf(line, sizeof(line), "%.3900s:%u: %s", r->path, r->line, text);
+	if (r->line == 0) /* of the file */
+		snprintf(line, sizeof(line), "%.3900s: %s", r->path, text);
+	else
+		snprintf(line, sizeof(line), "%.3900s:%u: %s", r->path, r->line,
+		    text);
 	r->errs->n++;
 	if (r->errs->report)
 		r->errs->report(r->errs->ctx, line);
@@ -184,7 +190,7 @@ scene_file_read(struct scene_file *f, const char *path,
 	*f = (struct scene_file){ .n = 0 };
 	f->text = slurp(path, &n);
 	if (f->text == NULL) {
-		complain(&r, "it cannot be read");
+		complain(&r, "cannot be read: %s", strerror(errno));
 		return false;
 	}
 	rest = slice_of(f->text, n);

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import smtplib
+import sqlite3
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
@@ -66,6 +67,15 @@ tap.ok("suspended" in out and "by rule seen" in out and "[TSS04]" in out,
        "mtad explain says why", out)
 refuses[0] = False
 
+
+def is_kept():
+    """What holds is written within moments, not at once."""
+    db = sqlite3.connect(os.path.join(d.conf["spool"], "books.db"))
+    with db:
+        return db.execute("SELECT * FROM kept WHERE book = 2").fetchall()
+
+
+tap.ok(wait_for(is_kept), "it is kept")
 d.kill9()
 d = Mtad(conf).start()
 tap.ok(wait_for(reactions), "it outlives kill -9")
