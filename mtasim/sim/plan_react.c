@@ -34,14 +34,18 @@ draw(struct sim *s, char *dst, size_t cap, uint32_t number)
 		"text: 'data now', code: 451", "text: greylisted", "code: 451",
 		"code: 421" };
 	bool is_none = pick(s, 0, 9) == 0;
+	const char *more, *on, *what;
 	char after[32] = "";
 
 	if (pick(s, 0, 9) < 4)
 		snprintf(after, sizeof(after), "after: %u/%us, ", pick(s, 2, 6),
 		    60);
+	/* In this order, whatever order a compiler gives arguments. */
+	more = pick(s, 0, 9) < 3 ? "true" : "false";
+	on = target(s);
+	what = said[pick(s, 0, ARRAY_LEN(said) - 1)];
 	snprintf(dst, cap, "  r%u: { %s, on: %s, %scontinue: %s, ", number,
-	    said[pick(s, 0, ARRAY_LEN(said) - 1)], target(s), after,
-	    pick(s, 0, 9) < 3 ? "true" : "false");
+	    what, on, after, more);
 	cap -= strlen(dst);
 	snprintf(dst + strlen(dst), cap, "action: %s, for: %us }\n",
 	    is_none ? "none" : "suspend", pick(s, 5, 150));
