@@ -13,8 +13,9 @@
  * By weight: while tenant a has mail in the line that may go, no tenant b is
  * served there more often, by weight, than a at the whole site (what a gets
  * through another pool counts), but for AHEAD rounds. A round is a transaction
- * of who weighs 1: two may be apart by one when it begins, by two more for mail
- * of its in other pools, and a round each while it lasts.
+ * of who weighs 1: two may be apart by two when it begins (it begins about the
+ * average of who stands there, and lanes that share some sources only are apart),
+ * by two more for mail of its in other pools, and a round each while it lasts.
  *
  * Campaigns: of one tenant's, each is passed by each of the others as often as
  * that one weighs, while the line of the tenant goes on.
@@ -26,7 +27,7 @@
 
 #include "check/ledger_i.h"
 
-#define AHEAD 5
+#define AHEAD 6
 #define HURRY_MAX 3
 /* The engine's wheel turns in steps of 10 ms: what is due has not gone yet. */
 #define WHEEL_US (10 * US_PER_MS)
