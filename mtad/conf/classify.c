@@ -220,6 +220,20 @@ hits_mark(const struct classifier *k, struct class_desk *d, uint32_t state)
 	}
 }
 
+static void
+text_scan_narrow(const struct classifier *k, struct class_desk *d, size_t n)
+{
+	const struct class_scan *s = &k->scan;
+	uint32_t at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		at = s->narrow[(size_t)(at >> 1) * s->ncolumns +
+		    s->column[(uint8_t)d->text[i]]];
+		if (at & 1)
+			hits_mark(k, d, at >> 1);
+	}
+}
+
 /* Marks the atoms and rules whose literals the text has. */
 static void
 text_scan(const struct classifier *k, struct class_desk *d, size_t n)
@@ -228,6 +242,10 @@ text_scan(const struct classifier *k, struct class_desk *d, size_t n)
 	const uint32_t *next = s->next;
 	uint32_t at = 0;
 
+	if (s->narrow != NULL) {
+		text_scan_narrow(k, d, n);
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		at = next[(at >> 1) + s->column[(uint8_t)d->text[i]]];
 		if (at & 1)

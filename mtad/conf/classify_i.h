@@ -61,6 +61,8 @@ struct class_scan {
 	/* [state * ncolumns + column]: twice the next state's first index here,
 	 * and 1 when that has hits. */
 	uint32_t *next;
+	/* Instead, where 15 bits tell the states: twice the next one, and 1. */
+	uint16_t *narrow;
 	uint32_t *out; /* [state]: its first hit + 1, or 0 */
 	struct class_hit *hits;
 };

@@ -185,12 +185,14 @@ scene_file_read(struct scene_file *f, const char *path,
 {
 	struct reading r = { .f = f, .path = path, .errs = errs };
 	struct slice rest;
+	char why[80];
 	size_t n = 0;
 
 	*f = (struct scene_file){ .n = 0 };
 	f->text = slurp(path, &n);
 	if (f->text == NULL) {
-		complain(&r, "cannot be read: %s", strerror(errno));
+		complain(&r, "cannot be read: %s",
+		    strerror_r(errno, why, sizeof(why)));
 		return false;
 	}
 	rest = slice_of(f->text, n);
