@@ -11,7 +11,7 @@
 #include "engine/engine_i.h"
 
 #define STUDIES_MAX 2048u
-#define STUDY_DEPTH 24u
+#define STUDY_DEPTH 32u
 #define TRIES_MAX 512u /* then what was counts for half */
 #define STUDY_QUIET_US (600 * US_PER_S)
 
