@@ -19,7 +19,7 @@ from mtad import Mtad, wait_for  # noqa: E402
 from mtatap import Tap  # noqa: E402
 from simlib import BUILD, MTASIM, TMP, sink  # noqa: E402
 
-SIZE, FILES = 6 << 20, 2         # bytes that the ring may have
+SIZE, FILES = 12 << 20, 2        # bytes that the ring may have
 MESSAGES = 1000
 HEADER, HEAD = 128, 48           # as share/doc/recording.md says
 ring = os.path.join(TMP, "ring")
