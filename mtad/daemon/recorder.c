@@ -200,6 +200,14 @@ is_too_small(struct recorder *r, struct rec_file *f)
 	return true;
 }
 
+/* With the block that is being filled. */
+static bool
+is_overgrown(const struct recorder *r)
+{
+	return r->file != NULL &&
+	    r->file_bytes + RECORDER_BLOCK > GROW_MAX * r->file->budget;
+}
+
 static void
 file_begin(struct recorder *r, const struct eng *e)
 {
@@ -209,7 +217,7 @@ file_begin(struct recorder *r, const struct eng *e)
 
 	f->at = tape_events_at(eng_save_bytes(e));
 	if (is_too_small(r, f)) {
-		if (r->file && r->file_bytes > GROW_MAX * r->file->budget)
+		if (is_overgrown(r))
 			file_end(r, true);
 		return;
 	}
@@ -246,7 +254,7 @@ file_next(struct recorder *r, const struct eng *e)
 	if (atomic_load(&r->spare) && !atomic_load(&r->is_busy) &&
 	    r->last_us >= r->retry_us)
 		file_begin(r, e);
-	else if (r->file && r->file_bytes > GROW_MAX * r->file->budget)
+	else if (is_overgrown(r))
 		file_end(r, true);
 }
 

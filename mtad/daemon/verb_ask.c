@@ -125,6 +125,26 @@ verb_print(const struct buf *answer)
 }
 
 int
+verb_show(struct verb_peer *p, const char *path, struct slice body,
+    bool as_json, void (*show)(const json_t *root))
+{
+	struct buf answer;
+	json_t *root;
+	int status = verb_find(p);
+
+	if (status != VERB_OK)
+		return status;
+	status = verb_ask_json(p, path, body, &answer, &root);
+	if (status == VERB_OK && as_json)
+		verb_print(&answer);
+	else if (status == VERB_OK)
+		show(root);
+	json_decref(root);
+	buf_free(&answer);
+	return fflush(stdout) != 0 ? VERB_FAILED : status;
+}
+
+int
 verb_usage(const char *verb, const char *what, const char *text)
 {
 	if (what != NULL)

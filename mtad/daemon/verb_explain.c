@@ -128,14 +128,10 @@ explain_ask(int argc, char **argv)
 {
 	const struct kind *k = find_kind(argv[0]);
 	struct options o = { 0 };
-	struct buf path, answer;
-	json_t *root = NULL;
+	struct buf path;
 	int status = read_options(argc, argv, &o);
 
 	if (status >= 0)
-		return status;
-	status = verb_find(&o.peer);
-	if (status != VERB_OK)
 		return status;
 	buf_init(&path, PATH_BYTES_MAX);
 	buf_addz(&path, "/v1/explain");
@@ -148,13 +144,7 @@ explain_ask(int argc, char **argv)
 		buf_free(&path);
 		return verb_usage("explain", "too long a name", NULL);
 	}
-	status = verb_ask_json(&o.peer, path.p, NO_BODY, &answer, &root);
-	if (status == VERB_OK && o.json)
-		verb_print(&answer);
-	else if (status == VERB_OK)
-		k->show(root);
-	json_decref(root);
-	buf_free(&answer);
+	status = verb_show(&o.peer, path.p, NO_BODY, o.json, k->show);
 	buf_free(&path);
 	return status;
 }

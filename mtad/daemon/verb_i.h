@@ -31,6 +31,10 @@ int verb_ask(struct verb_peer *p, const char *path, struct slice body,
 /* Parsed besides; *root is the caller's (json_decref). */
 int verb_ask_json(struct verb_peer *p, const char *path, struct slice body,
     struct buf *out, json_t **root);
+/* Finds the daemon, asks, and prints: the answer as it is, or what show makes of
+ * it. The exit status. */
+int verb_show(struct verb_peer *p, const char *path, struct slice body,
+    bool as_json, void (*show)(const json_t *root));
 /* Prints an answer as it is, as one line or more. */
 void verb_print(const struct buf *answer);
 /* "try: mtad VERB --help"; returns VERB_USAGE. */

@@ -118,27 +118,6 @@ show(const json_t *root)
 		    (unsigned long long)(total - json_array_size(rows)));
 }
 
-/* Asks and prints: the answer, or what is made of it. */
-static int
-ask(struct options *o, const char *path, struct slice body,
-    void (*print)(const json_t *root))
-{
-	struct buf answer;
-	json_t *root;
-	int status = verb_find(&o->peer);
-
-	if (status != VERB_OK)
-		return status;
-	status = verb_ask_json(&o->peer, path, body, &answer, &root);
-	if (status == VERB_OK && o->json)
-		verb_print(&answer);
-	else if (status == VERB_OK)
-		print(root);
-	json_decref(root);
-	buf_free(&answer);
-	return fflush(stdout) != 0 ? VERB_FAILED : status;
-}
-
 int
 verb_reactions(int argc, char **argv)
 {
@@ -153,7 +132,8 @@ verb_reactions(int argc, char **argv)
 		return status;
 	if (optind < argc)
 		return verb_usage(argv[0], "too much:", argv[optind]);
-	return ask(&o, "/v1/reactions?n=" PAGE_MAX, slice_of("", 0), show);
+	return verb_show(&o.peer, "/v1/reactions?n=" PAGE_MAX, slice_of("", 0),
+	    o.json, show);
 }
 
 /* ---- end ---------------------------------------------------------------------------- */
@@ -194,7 +174,7 @@ verb_end(int argc, char **argv)
 	jw_close(&w, '}');
 	status = body.failed ?
 	    verb_usage(argv[0], "the reason is too long", NULL) :
-	    ask(&o, "/v1/end", buf_slice(&body), show_end);
+	    verb_show(&o.peer, "/v1/end", buf_slice(&body), o.json, show_end);
 	buf_free(&body);
 	return status;
 }

@@ -60,30 +60,7 @@ read_options(int argc, char **argv, const char *shorts, const char *help,
 	return -1;
 }
 
-/* Asks and prints: the answer, or what show makes of it. */
-static int
-ask_and_show(struct options *o, const char *path,
-    void (*show)(const json_t *root))
-{
-	struct buf answer;
-	json_t *root;
-	int status = verb_find(&o->peer);
-
-	if (status != VERB_OK)
-		return status;
-	status = verb_ask_json(&o->peer, path, NO_BODY, &answer, &root);
-	if (status == VERB_OK && o->json)
-		verb_print(&answer);
-	else if (status == VERB_OK)
-		show(root);
-	json_decref(root);
-	buf_free(&answer);
-	if (fflush(stdout) != 0)
-		return VERB_FAILED;
-	return status;
-}
-
-/* The same with the sort key and the number of rows. */
+/* Asks with the sort key and the number of rows, and prints. */
 static int
 ask_rows(const char *verb, struct options *o, const char *resource,
     void (*show)(const json_t *root))
@@ -98,7 +75,7 @@ ask_rows(const char *verb, struct options *o, const char *resource,
 	if (buf_addc(&path, '\0') != 0 || path.failed)
 		status = verb_usage(verb, "the options are too long", NULL);
 	else
-		status = ask_and_show(o, path.p, show);
+		status = verb_show(&o->peer, path.p, NO_BODY, o->json, show);
 	buf_free(&path);
 	return status;
 }
@@ -165,7 +142,7 @@ verb_status(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	return ask_and_show(&o, "/v1/status", show_status);
+	return verb_show(&o.peer, "/v1/status", NO_BODY, o.json, show_status);
 }
 
 /* ---- queues ----------------------------------------------------------------- */
@@ -364,5 +341,5 @@ verb_warmup(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	return ask_and_show(&o, "/v1/warmup", show_warmup);
+	return verb_show(&o.peer, "/v1/warmup", NO_BODY, o.json, show_warmup);
 }

@@ -19,7 +19,8 @@ from mtad import Mtad, wait_for  # noqa: E402
 from mtatap import Tap  # noqa: E402
 from simlib import BUILD, MTASIM, TMP, sink  # noqa: E402
 
-SIZE, FILES = 12 << 20, 2        # bytes that the ring may have
+# Bytes that the ring may have: a checkpoint, a megabyte here, may have a sixth.
+SIZE, FILES = 12 << 20, 2
 MESSAGES = 1000
 HEADER, HEAD = 128, 48           # as share/doc/recording.md says
 ring = os.path.join(TMP, "ring")
