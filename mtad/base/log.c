@@ -152,16 +152,14 @@ char_is_safe(uint32_t code)
 {
 	if (code < 0x20 || (code >= 0x7f && code < 0xa0))
 		return false;
-	if (code == '"' || code == '\\')
-		return false;
 	if (code == 0x061c || code == 0x200e || code == 0x200f)
 		return false;
 	return !(code >= 0x2028 && code <= 0x202e) &&
 	    !(code >= 0x2066 && code <= 0x2069);
 }
 
-size_t
-text_escape(struct slice s, char *dst, size_t cap)
+static size_t
+escape(struct slice s, char *dst, size_t cap, const char *also)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t at = 0, len;
@@ -173,7 +171,7 @@ text_escape(struct slice s, char *dst, size_t cap)
 		unsigned char c = (unsigned char)s.p[0];
 
 		len = slice_utf8(s, &code);
-		if (len > 0 && char_is_safe(code)) {
+		if (len > 0 && char_is_safe(code) && strchr(also, c) == NULL) {
 			if (len >= cap - at)
 				break;
 			memcpy(dst + at, s.p, len);
@@ -190,4 +188,16 @@ text_escape(struct slice s, char *dst, size_t cap)
 	}
 	dst[at] = '\0';
 	return at;
+}
+
+size_t
+text_escape(struct slice s, char *dst, size_t cap)
+{
+	return escape(s, dst, cap, "\"\\");
+}
+
+size_t
+text_one_line(struct slice s, char *dst, size_t cap)
+{
+	return escape(s, dst, cap, "");
 }

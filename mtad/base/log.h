@@ -37,5 +37,7 @@ void log_msg(enum log_level level, const char *room, const char *fmt, ...)
  * Latin-1 and what changes the direction of text. Returns the length, always
  * NUL-terminates. */
 size_t text_escape(struct slice s, char *dst, size_t cap);
+/* The same for a whole message: quotes and backslashes stay as they are. */
+size_t text_one_line(struct slice s, char *dst, size_t cap);
 
 #endif

@@ -614,7 +614,7 @@ void
 yaml_error(const struct yaml_doc *d, const struct yaml_node *at,
     struct conf_errors *errs, const char *fmt, ...)
 {
-	char text[1024], line[1400];
+	char text[1024], shown[1024], line[1400];
 	va_list ap;
 
 	if (errs->n++ >= CONF_ERRORS_MAX || errs->report == NULL)
@@ -622,8 +622,10 @@ yaml_error(const struct yaml_doc *d, const struct yaml_node *at,
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* Complaints repeat what the file says: that stays on one line. */
+	text_one_line(slice_str(text), shown, sizeof(shown));
 	snprintf(line, sizeof(line), "%.*s:%u:%u: %s", SLF(d->name), at->line,
-	    at->column, text);
+	    at->column, shown);
 	errs->report(errs->ctx, line);
 }
 

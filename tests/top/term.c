@@ -287,30 +287,50 @@ fail_with_screen(struct term *t, const char *what, const char *text)
 	fail_msg("%s %s", what, text);
 }
 
-static void
-wait_for(struct term *t, const char *text, bool is_there)
+void
+term_wait_until(struct term *t, bool (*holds)(void *ctx), void *ctx,
+    const char *what)
 {
 	double end = seconds() + TERM_WAIT_S;
 
-	while (term_shows(t, text) != is_there) {
+	while (!holds(ctx)) {
 		if (t->is_ended)
-			fail_with_screen(t, "the program ended before", text);
+			fail_with_screen(t, "the program ended before", what);
 		if (seconds() > end)
-			fail_with_screen(t, "waited in vain for", text);
+			fail_with_screen(t, "waited in vain for", what);
 		term_pump(t, 50);
 	}
+}
+
+struct sought {
+	struct term *t;
+	const char *text;
+};
+
+static bool
+is_shown(void *ctx)
+{
+	const struct sought *s = ctx;
+
+	return term_shows(s->t, s->text);
+}
+
+static bool
+is_gone(void *ctx)
+{
+	return !is_shown(ctx);
 }
 
 void
 term_wait(struct term *t, const char *text)
 {
-	wait_for(t, text, true);
+	term_wait_until(t, is_shown, &(struct sought){ t, text }, text);
 }
 
 void
 term_wait_gone(struct term *t, const char *text)
 {
-	wait_for(t, text, false);
+	term_wait_until(t, is_gone, &(struct sought){ t, text }, text);
 }
 
 void

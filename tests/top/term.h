@@ -43,6 +43,9 @@ void term_pump(struct term *t, int ms);
 void term_keys(struct term *t, const char *keys);
 void term_resize(struct term *t, int w, int h);
 bool term_shows(struct term *t, const char *text);
+/* Until holds(ctx); what: for the message when it does not. */
+void term_wait_until(struct term *t, bool (*holds)(void *ctx), void *ctx,
+    const char *what);
 void term_wait(struct term *t, const char *text);
 void term_wait_gone(struct term *t, const char *text);
 void term_wait_stopped(struct term *t);

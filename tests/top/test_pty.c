@@ -121,6 +121,25 @@ daemon_was_asked(const struct world *w, const char *what)
 	return found;
 }
 
+struct asked {
+	const struct world *w;
+	const char *what;
+};
+
+static bool
+is_asked(void *ctx)
+{
+	const struct asked *a = ctx;
+
+	return daemon_was_asked(a->w, a->what);
+}
+
+static void
+wait_asked(struct world *w, const char *what)
+{
+	term_wait_until(&w->term, is_asked, &(struct asked){ w, what }, what);
+}
+
 static int
 set_up(void **state)
 {
@@ -181,6 +200,28 @@ open_top(struct world *w)
 	return t;
 }
 
+static bool
+is_alternate(void *ctx)
+{
+	const struct term *t = ctx;
+
+	return t->is_alternate;
+}
+
+/* A busy machine may not see each second of it. */
+static bool
+is_stale_8s(void *ctx)
+{
+	char text[16];
+
+	for (int i = 8; i < 60; i++) {
+		snprintf(text, sizeof(text), "STALE %ds", i);
+		if (term_shows(ctx, text))
+			return true;
+	}
+	return false;
+}
+
 /* ---- a visit -------------------------------------------------------------------- */
 
 static void
@@ -208,8 +249,7 @@ keys_sort_choose_and_change_screens(void **state)
 	term_keys(t, ">");
 	term_wait(t, "sort due");
 	term_wait(t, "DUE^");
-	while (!daemon_was_asked(w, "/v1/queues sort=due"))
-		term_pump(t, 50);
+	wait_asked(w, "/v1/queues sort=due");
 	/* Down and up, as terminals say it in their two modes. */
 	term_keys(t, "\033OB");
 	term_wait(t, "outlook.example@bulk");
@@ -365,8 +405,7 @@ control_z_stops_it_and_it_comes_back(void **state)
 		assert_true(term_is_restored(t));
 		t->is_stopped = false;
 		kill(t->pid, SIGCONT);
-		while (!t->is_alternate && !t->is_ended)
-			term_pump(t, 50);
+		term_wait_until(t, is_alternate, t, "the alternate screen");
 		term_wait(t, "gmail.example");
 	}
 	term_keys(t, "2");
@@ -420,8 +459,7 @@ a_daemon_that_hangs_is_stale_and_keys_work(void **state)
 	term_wait(t, "STALE");
 	term_wait(t, "timed out");
 	/* By now it has been asked again: that is no success yet. */
-	while (!term_shows(t, "STALE 8s") && !term_shows(t, "STALE 9s"))
-		term_pump(t, 100);
+	term_wait_until(t, is_stale_8s, t, "STALE 8s or more");
 	assert_true(term_shows(t, "timed out"));
 	kill(w->daemon, SIGCONT);
 	term_wait(t, "LIVE");
@@ -469,8 +507,7 @@ wait_for_round(struct world *w)
 	snprintf(path, sizeof(path), "%s/requests", w->dir);
 	for (int i = 0; i < 2; i++) {
 		unlink(path);
-		while (!daemon_was_asked(w, "/v1/sources"))
-			term_pump(&w->term, 20);
+		wait_asked(w, "/v1/sources");
 	}
 }
 
@@ -660,6 +697,13 @@ the_socket_comes_from_the_configuration(void **state)
 
 /* ---- a cat on the keyboard ---------------------------------------------------------------------- */
 
+static bool
+is_any_screen(void *ctx)
+{
+	return term_shows(ctx, "mtatop: keys") || term_shows(ctx, "DOMAIN") ||
+	    term_shows(ctx, "SOURCE");
+}
+
 static void
 any_keys_at_any_size_leave_it_alive(void **state)
 {
@@ -682,9 +726,7 @@ any_keys_at_any_size_leave_it_alive(void **state)
 	term_resize(t, 80, 24);
 	/* Out of whatever it is in: a filter, the help, a freeze. */
 	term_keys(t, "\r");
-	while (!t->is_ended && !term_shows(t, "mtatop: keys") &&
-	    !term_shows(t, "DOMAIN") && !term_shows(t, "SOURCE"))
-		term_pump(t, 50);
+	term_wait_until(t, is_any_screen, t, "one of its screens");
 	term_keys(t, "q");
 	term_wait_end(t);
 	assert_int_equal(t->status, 0);

@@ -131,6 +131,8 @@ text_for_screens_has_no_power_over_them(void **state)
 	assert_string_equal(dst, "\\xe2\\x80\\xae");
 	escape("\"\\", 2, dst, sizeof(dst));
 	assert_string_equal(dst, "\\x22\\x5c");
+	text_one_line(SL("got '\n', \"a\\\"\xc2\x9b"), dst, sizeof(dst));
+	assert_string_equal(dst, "got '\\x0a', \"a\\\"\\xc2\\x9b");
 }
 
 static void
