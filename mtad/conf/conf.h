@@ -82,6 +82,7 @@ struct conf_warmup {
 	int64_t idle_us;
 	uint16_t zone;
 	bool steps_back;
+	bool prefers_engaged;
 };
 
 struct conf_pool {

@@ -214,6 +214,14 @@ static const struct opt warmup[] = {
 	    .words = { "hold", "back" },
 	    .help = "What follows a day on which one was more: the same day "
 		    "of the plan again, or the one before." },
+	{ "engaged", OPT_CHOICE, WARM_AT(prefers_engaged), "same",
+	    .words = { "same", "prefer" },
+	    .help = "With prefer a day's share goes first to mail for engaged "
+		    "recipients, which says so by a header field "
+		    "`X-MTA-Engaged: yes`. While such mail waits and goes, "
+		    "all other leaves by warm sources or by the overflow of "
+		    "the pool, or waits, for ten minutes behind the last that "
+		    "went." },
 	{ "idle", OPT_DURATION, WARM_AT(idle_us), "30d",
 	    RANGE(0, 3650 * DAY_US),
 	    .help = "After so long without mail the plan begins again; 0 = "

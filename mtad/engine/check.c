@@ -68,7 +68,8 @@ check_ready(const struct eng *e, const struct lane *l)
 
 		if (l->ready[k / 64] >> (k % 64) & 1)
 			continue;
-		if (e->srcs[p->src[k]].plan != 0 && l->wait_warm != 0)
+		if (e->srcs[p->src[k]].plan != 0 &&
+		    (l->wait_warm != 0 || l->claim != 0))
 			continue;
 		ASSERT(path != 0);
 		ASSERT(((struct path *)pool_at(&e->paths, path))->shut !=
@@ -95,7 +96,8 @@ check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 	const struct site *s = pool_at(&e->sites, l->site);
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
 	    heap_has(&l->timer.node) || l->wait_host != 0 || l->in_limit != 0 ||
-	    l->wait_warm != 0 || e->is_disk_full || waits(e, l->waiter);
+	    l->wait_warm != 0 || (!l->is_engaged && l->claim != 0) ||
+	    e->is_disk_full || waits(e, l->waiter);
 
 	for (uint32_t i = s->paths.head; i != 0 && !wakes;) {
 		const struct path *p = pool_at(&e->paths, i);
@@ -104,6 +106,7 @@ check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 		    p->standing != 0;
 		i = p->link.next;
 	}
+	ASSERT(!l->is_engaged || l->claim == 0 || l->nring != 0);
 	t->nready += l->nready;
 	t->nring += l->nring;
 	t->weights += l->scales[0].weight + l->scales[1].weight;
@@ -265,6 +268,7 @@ check_base(const struct eng *e)
 	ASSERT(e->paths.live == 0 && e->sessions.live == 0);
 	ASSERT(e->txns.live == 0 && e->marks.live == 0 && e->adapts.live == 0);
 	ASSERT(e->charges.live == 0 && e->waiters.live == 0);
+	ASSERT(e->claims.live == 0 && e->prizes.live == 0);
 	ASSERT(e->meters.live != 0 || e->standings.live != 0 ||
 	    e->tallies.live != 0 || heap_peek(&e->timers) == NULL);
 	ASSERT(wheel_next(&e->wheel) == TIME_NEVER);
@@ -283,6 +287,15 @@ check_warm(const struct eng *e, const struct warm *w)
 	ASSERT(w->lanes.n == 0 || wakes);
 	ASSERT(w->paths.n == 0 || w->is_pending || w->is_hot);
 	ASSERT(w->plan <= e->policy->nwarmups);
+}
+
+/* Who waits for the end of claims is told of it. */
+static void
+check_prize(const struct eng *e, const struct prize *z)
+{
+	ASSERT(z->claims.n != 0 || z->others.n != 0 || z->is_over);
+	ASSERT(z->others.n == 0 || z->is_over || heap_has(&z->timer.node));
+	ASSERT(!z->is_over || e->prizes_over.n != 0);
 }
 
 #define EACH(pool, i)                                                          \
@@ -321,6 +334,8 @@ eng_check(const struct eng *e)
 	check_meters(e);
 	EACH(e->warms, i)
 	check_warm(e, pool_at(&e->warms, i));
+	EACH(e->prizes, i)
+	check_prize(e, pool_at(&e->prizes, i));
 	ASSERT(t.opening == e->opening.n && t.strangers == e->nstrangers);
 	check_base(e);
 }

@@ -138,6 +138,8 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->turns, sizeof(struct turn), many);
 	pool_init(&e->standings, sizeof(struct standing), many);
 	pool_init(&e->tallies, sizeof(struct tally), many);
+	pool_init(&e->claims, sizeof(struct claim), many);
+	pool_init(&e->prizes, sizeof(struct prize), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -154,7 +156,8 @@ maps_init(struct eng *e)
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
+		&e->prize_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -186,11 +189,13 @@ eng_free(struct eng *e)
 		&e->flows, &e->queues, &e->lanes, &e->paths, &e->sessions,
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
-		&e->shares, &e->warms, &e->adapts, &e->standings, &e->tallies };
+		&e->shares, &e->warms, &e->adapts, &e->standings, &e->tallies,
+		&e->claims, &e->prizes };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
+		&e->prize_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -219,11 +224,12 @@ eng_memory(const struct eng *e)
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
 		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts,
-		&e->standings, &e->tallies };
+		&e->standings, &e->tallies, &e->claims, &e->prizes };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
-		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map };
+		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
+		&e->prize_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -297,6 +303,9 @@ timers_run(struct eng *e)
 		case TIMER_TALLY:
 			eng_tally_timer(e, t->index);
 			break;
+		case TIMER_PRIZE:
+			eng_prize_timer(e, t->index);
+			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);
 			break;
@@ -322,6 +331,7 @@ has_more(const struct eng *e)
 {
 	return e->is_wheel_behind || (e->kicks.n != 0 && !e->is_disk_full) ||
 	    (e->warm_hot.n != 0 && !e->is_disk_full) || e->moving.n != 0 ||
+	    (e->prizes_over.n != 0 && !e->is_disk_full) ||
 	    (e->over.n != 0 && !e->is_disk_full) || e->njobs != 0 ||
 	    e->conf_lane != 0 || e->conf_park != 0 || e->conf_waiter != 0 ||
 	    (e->woken.n != 0 && !e->is_disk_full) || e->conf_dom != 0;

@@ -138,7 +138,7 @@ struct eng_warmup_conf {
 	uint16_t zone; /* in which days and hours are counted */
 	uint16_t nstages;
 	bool steps_back; /* where a ratio is over its limit; else it stays */
-	bool prefers_engaged;
+	bool prefers_engaged; /* the share goes to engaged mail first */
 	uint32_t idle_days;   /* after so many it begins again; 0: never */
 	uint32_t hour_ppm;    /* of the day's share that an hour may have */
 	uint32_t advance_ppm; /* parts per million, all of these */
@@ -318,6 +318,7 @@ struct ev_message {
 	uint8_t klass;
 	uint32_t signing_domain; /* name; 0 = not signed */
 	uint32_t zone;           /* name; 0 = its tenant's */
+	bool is_engaged;         /* are its recipients? */
 };
 struct ev_recipient {
 	uint32_t msg;

@@ -52,7 +52,8 @@ enum timer_kind {
 	TIMER_METER,
 	TIMER_WARM,
 	TIMER_STANDING,
-	TIMER_TALLY
+	TIMER_TALLY,
+	TIMER_PRIZE
 };
 struct timer {
 	struct heap_node node;
@@ -118,6 +119,7 @@ struct flow {
 	uint32_t nrefs;
 	uint8_t klass;
 	bool is_sticky; /* pinned because the pool is sticky */
+	bool is_engaged;
 };
 
 /* The meters of what a path or a queue belongs to, found again when the policy
@@ -307,6 +309,7 @@ struct lane {
 	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
 	bool is_sticky;   /* its flows are */
+	bool is_engaged;  /* and its mail is for engaged recipients */
 	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* No source of the pool will open a session; a wake is registered for
 	 * each of them. */
@@ -324,6 +327,7 @@ struct lane {
 	 * the pool may, the overflow pool's carry its mail. */
 	bool is_cold, is_over;
 	uint32_t wait_warm; /* the young source that it waits for */
+	uint32_t claim;     /* engaged.c; 0 = none */
 	int64_t shut_until_us;
 	/* Sources of the pool, by their place in it, whose path has not refused
 	 * since the lane looked: only these are asked. */
@@ -497,11 +501,11 @@ struct eng {
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts,
-	    standings, tallies;
+	    standings, tallies, claims, prizes;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map, warm_map, turn_map, stand_map,
-	    tally_map;
+	    tally_map, prize_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -520,7 +524,7 @@ struct eng {
 	struct ilist studied; /* by when something happened, oldest first */
 	struct ilist idle_doms, idle_queues, idle_paths;
 	struct ilist idle_sessions; /* least recently used first */
-	struct ilist warm_pending, warm_hot;
+	struct ilist warm_pending, warm_hot, prizes_over;
 	struct ilist opening; /* sessions, oldest first */
 	uint32_t nstrangers;
 	uint32_t nclosing;

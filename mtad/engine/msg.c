@@ -27,7 +27,8 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 	struct flow f = { .pool = ev->pool,
 		.tenant = ev->tenant,
 		.campaign = ev->campaign,
-		.klass = ev->klass };
+		.klass = ev->klass,
+		.is_engaged = ev->is_engaged };
 	struct msg *m;
 
 	ASSERT(ev->msg != 0);

@@ -15,6 +15,8 @@
  */
 #include "engine/warm_i.h"
 
+#define ENGAGED_SEED UINT64_C(0x656e6761676564)
+
 static uint64_t
 pair(uint32_t a, uint32_t b)
 {
@@ -34,6 +36,8 @@ flow_hash(const struct flow *f)
 		    (((uint64_t)f->sender_domain << 32) | f->signing_domain));
 	if (f->zone != 0)
 		h = hash_u64(h ^ f->zone);
+	if (f->is_engaged)
+		h = hash_u64(h ^ ENGAGED_SEED);
 	return f->pin == 0 ? h : hash_u64(h ^ pair(f->is_sticky, f->pin));
 }
 
@@ -44,7 +48,8 @@ flow_is(const struct flow *a, const struct flow *b)
 	    a->campaign == b->campaign && a->klass == b->klass &&
 	    a->sender_domain == b->sender_domain &&
 	    a->signing_domain == b->signing_domain && a->pin == b->pin &&
-	    a->is_sticky == b->is_sticky && a->zone == b->zone;
+	    a->is_sticky == b->is_sticky && a->zone == b->zone &&
+	    a->is_engaged == b->is_engaged;
 }
 
 uint32_t
@@ -112,25 +117,37 @@ eng_flow_drop(struct eng *e, uint32_t flow)
 /* ---- lanes ------------------------------------------------------------------- */
 
 static uint64_t
-lane_key(uint32_t site, uint32_t pool_name, uint32_t pin, bool is_sticky)
+lane_key(const struct lane *l)
 {
-	uint64_t key = pair(site, pool_name);
+	uint64_t key = pair(l->site, l->pool_name);
 
-	return pin == 0 ? key : key ^ hash_u64(pair(is_sticky, pin));
+	if (l->is_engaged)
+		key ^= hash_u64(ENGAGED_SEED);
+	return l->pin == 0 ? key : key ^ hash_u64(pair(l->is_sticky, l->pin));
+}
+
+static bool
+lane_is(const struct lane *l, uint32_t site, const struct flow *f)
+{
+	return l->site == site && l->pool_name == f->pool && l->pin == f->pin &&
+	    l->is_sticky == f->is_sticky && l->is_engaged == f->is_engaged;
 }
 
 static uint32_t
 lane_get(struct eng *e, uint32_t site, const struct flow *f)
 {
-	uint64_t key = lane_key(site, f->pool, f->pin, f->is_sticky);
+	uint64_t key = lane_key(&(struct lane){ .site = site,
+	    .pool_name = f->pool,
+	    .pin = f->pin,
+	    .is_sticky = f->is_sticky,
+	    .is_engaged = f->is_engaged });
 	uint32_t first = map_get(&e->lane_map, key), i;
 	struct site *s = pool_at(&e->sites, site);
 	struct lane *l;
 
 	for (i = first; i != 0; i = l->twin) {
 		l = pool_at(&e->lanes, i);
-		if (l->site == site && l->pool_name == f->pool &&
-		    l->pin == f->pin && l->is_sticky == f->is_sticky)
+		if (lane_is(l, site, f))
 			return i;
 	}
 	l = eng_slot(&e->lanes, &i);
@@ -138,6 +155,7 @@ lane_get(struct eng *e, uint32_t site, const struct flow *f)
 	l->pool_name = f->pool;
 	l->pin = f->pin;
 	l->is_sticky = f->is_sticky;
+	l->is_engaged = f->is_engaged;
 	l->twin = first;
 	l->counted_us = e->now;
 	/* Sources take turns also for a site that is seen now and then, whose
@@ -155,7 +173,7 @@ static void
 lane_unchain(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane), *p;
-	uint64_t key = lane_key(l->site, l->pool_name, l->pin, l->is_sticky);
+	uint64_t key = lane_key(l);
 	uint32_t at = map_get(&e->lane_map, key);
 
 	if (at == lane && l->twin == 0) {
@@ -182,6 +200,8 @@ eng_lane_give_if_empty(struct eng *e, uint32_t lane)
 	eng_lane_unwait(e, lane);
 	eng_unwait(e, &l->waiter);
 	eng_lane_warm_unwait(e, l, lane);
+	if (l->claim != 0)
+		eng_claim_end(e, l);
 	if (l->is_kicked)
 		il_remove(K_KICK(e), &e->kicks, lane);
 	lane_unchain(e, lane);
@@ -381,6 +401,8 @@ ring_enter(struct eng *e, uint32_t qi)
 	if (l->nring++ == 0) {
 		s = pool_at(&e->sites, l->site);
 		il_push_tail(K_HUNGRY(e), &s->hungry, q->lane);
+		if (l->is_engaged)
+			eng_claim_begin(e, q->lane);
 	}
 	eng_turn_push(e, qi);
 }
@@ -397,6 +419,8 @@ ring_leave(struct eng *e, uint32_t qi)
 		return;
 	s = pool_at(&e->sites, l->site);
 	il_remove(K_HUNGRY(e), &s->hungry, q->lane);
+	if (l->is_engaged && l->claim != 0)
+		eng_claim_end(e, l);
 	/* What is not hungry is not woken: nor may it stay parked. */
 	if (l->is_parked)
 		eng_lane_wake(e, q->lane);

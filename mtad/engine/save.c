@@ -27,7 +27,8 @@ const struct save_pool save_pools[] = { POOL(studies, study), POOL(rcpts, rcpt),
 	POOL(parks, park), POOL(turns, turn), POOL(meters, meter),
 	POOL(windows, window), POOL(charges, charge), POOL(waiters, waiter),
 	POOL(shares, share), POOL(warms, warm), POOL(adapts, adapt),
-	POOL(standings, standing), POOL(tallies, tally) };
+	POOL(standings, standing), POOL(tallies, tally), POOL(claims, claim),
+	POOL(prizes, prize) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -41,7 +42,7 @@ static const struct {
 	MAP(path_map, paths), MAP(mark_map, marks), MAP(form_map, forms),
 	MAP(turn_map, turns), MAP(meter_map, meters), MAP(share_map, shares),
 	MAP(warm_map, warms), MAP(stand_map, standings),
-	MAP(tally_map, tallies) };
+	MAP(tally_map, tallies), MAP(prize_map, prizes) };
 
 /* Pointers in struct eng, in order: blank in an image. */
 #define HOLE(member)                                                           \
@@ -59,13 +60,14 @@ static const struct hole {
 	POOL_HOLES(txns), POOL_HOLES(marks), POOL_HOLES(forms),
 	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(warms),
 	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(standings),
-	POOL_HOLES(tallies), POOL_HOLES(meters), POOL_HOLES(windows),
-	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
-	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
-	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
-	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
-	HOLE(warm_map.slots), HOLE(turn_map.slots), HOLE(stand_map.slots),
-	HOLE(tally_map.slots), HOLE(meter_map.slots), HOLE(share_map.slots),
+	POOL_HOLES(tallies), POOL_HOLES(claims), POOL_HOLES(prizes),
+	POOL_HOLES(meters), POOL_HOLES(windows), POOL_HOLES(charges),
+	POOL_HOLES(waiters), POOL_HOLES(shares), HOLE(dom_map.slots),
+	HOLE(site_map.slots), HOLE(host_map.slots), HOLE(flow_map.slots),
+	HOLE(queue_map.slots), HOLE(lane_map.slots), HOLE(path_map.slots),
+	HOLE(mark_map.slots), HOLE(form_map.slots), HOLE(warm_map.slots),
+	HOLE(turn_map.slots), HOLE(stand_map.slots), HOLE(tally_map.slots),
+	HOLE(prize_map.slots), HOLE(meter_map.slots), HOLE(share_map.slots),
 	HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs),
 	HOLE(notices) };
 

@@ -68,6 +68,9 @@ static const struct ref {
 	REF(shares, share, meter, meters),
 	REF(parks, park, queue, queues),
 	REF_OR_NONE(lanes, lane, wait_warm, warms),
+	REF_OR_NONE(lanes, lane, claim, claims),
+	REF(claims, claim, lane, lanes),
+	REF(claims, claim, prize, prizes),
 	REF_OR_NONE(paths, path, wait_warm, warms),
 	REF_OR_NONE(paths, path, standing, standings),
 	REF_OR_NONE(standings, standing, twin, standings),
@@ -130,6 +133,9 @@ static const struct list_at {
 	LIST_OF_ENG(woken, waiters, waiter, wake),
 	LIST_OF_ENG(roused, waiters, waiter, wake),
 	LIST_OF_ENG(asking, meters, meter, asking),
+	LIST(prizes, prize, claims, claims, claim, link),
+	LIST(prizes, prize, others, claims, claim, link),
+	LIST_OF_ENG(prizes_over, prizes, prize, over),
 	LIST(warms, warm, lanes, lanes, lane, warm),
 	LIST(warms, warm, paths, paths, path, warm),
 	LIST_OF_ENG(warm_pending, warms, warm, pending),
@@ -158,6 +164,7 @@ static const struct {
 	{ IN_ENG(parks), AT(park, timer), TIMER_QUEUE },
 	{ IN_ENG(meters), AT(meter, timer), TIMER_METER },
 	{ IN_ENG(warms), AT(warm, timer), TIMER_WARM },
+	{ IN_ENG(prizes), AT(prize, timer), TIMER_PRIZE },
 	{ IN_ENG(standings), AT(standing, timer), TIMER_STANDING },
 	{ IN_ENG(tallies), AT(tally, timer), TIMER_TALLY },
 };
@@ -177,7 +184,10 @@ static const struct {
 	BOOL(lanes, lane, is_kicked),
 	BOOL(lanes, lane, is_parked),
 	BOOL(lanes, lane, is_sticky),
+	BOOL(lanes, lane, is_engaged),
 	BOOL(flows, flow, is_sticky),
+	BOOL(flows, flow, is_engaged),
+	BOOL(prizes, prize, is_over),
 	BOOL(paths, path, is_idle),
 	BOOL(paths, path, is_known),
 	BOOL(paths, path, meters.is_metered),
@@ -299,7 +309,7 @@ heap_build(struct eng *e)
 	h->n = 0;
 	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
 		(uint64_t)e->paths.live + e->warms.live + e->standings.live +
-		e->tallies.live)
+		e->tallies.live + e->prizes.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)

@@ -35,7 +35,8 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 
 			if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
 			    !eng_path_has_room(e, p) ||
-			    eng_path_at_limit(e, p)) {
+			    eng_path_at_limit(e, p) ||
+			    eng_lane_yields(e, lane, p->src, &until)) {
 				e->totals.decisions_total++;
 				i = next;
 				continue;
@@ -465,6 +466,8 @@ eng_kicks_run(struct eng *e)
 			eng_warm_wake(e);
 		if (e->over.n != 0)
 			eng_standings_over(e);
+		if (e->prizes_over.n != 0)
+			eng_prizes_over(e);
 	} while ((e->kicks.n != 0 || e->woken.n != 0) && e->budget != 0);
 }
 
@@ -587,7 +590,9 @@ eng_path_pump(struct eng *e, uint32_t path)
 
 		at = l->hungry.next;
 		/* That which has just been served need not be asked again. */
-		if (lane != served && !eng_lane_serves(e, l, src)) {
+		if (lane != served &&
+		    (!eng_lane_serves(e, l, src) ||
+			eng_lane_yields(e, lane, p->src, &until))) {
 			e->totals.decisions_total++;
 			left--;
 			continue;

@@ -98,8 +98,11 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 		h->probe = i;
 	p->nsess++;
 	p->nopening++;
-	if (eng_path_is_young(e, p))
+	if (eng_path_is_young(e, p)) {
 		eng_warm_opening(e, p, 1);
+		if (l->is_engaged && l->claim != 0)
+			eng_claim_renew(e, l);
+	}
 	s->nsess++;
 	x->is_stranger = !p->is_known;
 	e->nstrangers += x->is_stranger;
@@ -272,8 +275,11 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 		capped_fill(e, &a, ti, max, &g);
 	else
 		txn_fill(e, ti, qi, max);
-	if (is_young)
+	if (is_young) {
 		eng_warm_spend(e, p, t->rcpts.n);
+		if (l->is_engaged && l->claim != 0)
+			eng_claim_renew(e, l);
+	}
 	il_push_tail(K_TXN(e), &x->txns, ti);
 	x->nassigned++;
 	p->inflight++;

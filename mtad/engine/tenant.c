@@ -31,7 +31,7 @@
  * logarithm of the tenants that have ready mail in one lane, and with nothing
  * else.
  */
-#include "engine/engine_i.h"
+#include "engine/warm_i.h"
 
 #define UNIT (INT64_C(1) << 20)
 #define HURRY_MAX 3
@@ -445,11 +445,14 @@ turns_before(struct eng *e, bool first, const struct turn *a,
 	return goes_before(e, a, b);
 }
 
-/* The lane whose turn is due first, what goes first by its class before. */
+/* The lane whose turn is due first, what goes first by its class before; and by
+ * a young source, where its plan says so, engaged mail before all other. */
 uint32_t
 eng_site_first(struct eng *e, const struct site *s, const struct src *src)
 {
-	bool first = is_hurry_first(s);
+	bool first = is_hurry_first(s), is_engaged = false;
+	bool prefers =
+	    e->claims.live != 0 && eng_warm_prefers(e, src, s->provider);
 	const struct turn *best = NULL;
 	uint32_t lane = 0;
 
@@ -459,8 +462,12 @@ eng_site_first(struct eng *e, const struct site *s, const struct src *src)
 		const struct turn *t = turn_at(e, k);
 
 		if (k != 0 && eng_lane_serves(e, l, src) &&
-		    (best == NULL || turns_before(e, first, t, best))) {
+		    (best == NULL ||
+			(prefers && l->is_engaged != is_engaged ?
+				l->is_engaged :
+				turns_before(e, first, t, best)))) {
 			best = t;
+			is_engaged = l->is_engaged;
 			lane = i;
 		}
 		i = l->hungry.next;

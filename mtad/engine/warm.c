@@ -102,6 +102,18 @@ is_warm(const struct eng *e, const struct warm *w)
 	return plan == NULL || w->stage >= plan->nstages;
 }
 
+bool
+eng_warm_prefers(const struct eng *e, const struct src *src, uint32_t provider)
+{
+	uint32_t i;
+
+	if (src->plan == 0 ||
+	    !e->policy->warmups[src->plan - 1].prefers_engaged)
+		return false;
+	i = map_get(&e->warm_map, pair_key(src->name, provider));
+	return i == 0 || !is_warm(e, pool_at(&e->warms, i));
+}
+
 void
 eng_warm_conf(struct eng *e)
 {
@@ -472,7 +484,10 @@ lane_wait(struct eng *e, uint32_t lane, uint32_t i, int64_t until_us)
 	}
 	if (l->wait_warm == 0) {
 		l->wait_warm = i;
-		il_push_tail(K_WARMLANE(e), &w->lanes, lane);
+		if (l->is_engaged)
+			il_push_head(K_WARMLANE(e), &w->lanes, lane);
+		else
+			il_push_tail(K_WARMLANE(e), &w->lanes, lane);
 	}
 	if (until_us > e->now)
 		eng_timer_set(e, &w->timer, TIMER_WARM, i, until_us);
@@ -492,6 +507,10 @@ eng_warm_open_gate(struct eng *e, uint32_t lane, uint32_t src,
 	if (is_warm(e, w))
 		return WHY_NONE;
 	ask(e, i);
+	if (eng_lane_yields(e, lane, src, until_us)) {
+		l->is_cold = true;
+		return WHY_WARMUP;
+	}
 	if (left(e, w) > w->nopening)
 		return WHY_NONE;
 	*until_us = opens_at(e, w);
@@ -669,8 +688,8 @@ eng_warm_timer(struct eng *e, uint32_t i)
 	heat(e, i);
 }
 
-static void
-lane_look(struct eng *e, uint32_t lane)
+void
+eng_lane_look(struct eng *e, uint32_t lane)
 {
 	struct lane *l = pool_at(&e->lanes, lane);
 
@@ -702,7 +721,7 @@ wake_some(struct eng *e, struct warm *w, uint32_t *budget)
 
 		eng_lane_warm_unwait(e, l, lane);
 		n -= l->nring != 0;
-		lane_look(e, lane);
+		eng_lane_look(e, lane);
 	}
 	return *budget != 0;
 }

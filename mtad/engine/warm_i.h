@@ -36,6 +36,22 @@ struct warm {
 	struct timer timer;
 };
 
+/* A lane's claim to the shares of its pool's young sources, or the place of one
+ * that is not engaged among those who wait for the end of such claims. */
+struct claim {
+	uint32_t lane, prize;
+	int64_t until_us;
+	struct link link;
+};
+/* What is claimed: the shares of a pool's sources at a provider. */
+struct prize {
+	uint32_t pool, provider;     /* names */
+	struct ilist claims, others; /* the last to end at the tail */
+	bool is_over;                /* in e->prizes_over: others shall look */
+	struct link over;
+	struct timer timer; /* the end of the last claim, while others wait */
+};
+
 /* Of a new policy: which plan each young source has. */
 void eng_warm_conf(struct eng *e);
 /* The wall clock has been set: what waits looks again. */
@@ -76,6 +92,34 @@ void eng_warm_kept(struct eng *e);
 void eng_warm_timer(struct eng *e, uint32_t i);
 /* Lets lanes and paths look that wait for what is open now. */
 void eng_warm_wake(struct eng *e);
+/* Has the source a plan that prefers engaged mail, and is it young with that
+ * provider (a name)? */
+bool eng_warm_prefers(const struct eng *e, const struct src *src,
+    uint32_t provider);
+/* The lane looks again, at all its sources. */
+void eng_lane_look(struct eng *e, uint32_t lane);
+
+/* ---- engaged.c ---- */
+/* A lane of engaged mail has something ready; it has used a young source; and it
+ * has nothing more, or is given up. */
+void eng_claim_begin(struct eng *e, uint32_t lane);
+void eng_claim_renew(struct eng *e, struct lane *l);
+void eng_claim_end(struct eng *e, struct lane *l);
+/* The lane's mail must not go by that source, as others have a claim; it will be
+ * told when these are over, at *until_us at the latest. */
+bool eng_lane_must_yield(struct eng *e, uint32_t lane, uint32_t src,
+    int64_t *until_us);
+static inline bool
+eng_lane_yields(struct eng *e, uint32_t lane, uint32_t src, int64_t *until_us)
+{
+	return e->claims.live != 0 && e->srcs[src].plan != 0 &&
+	    !((struct lane *)pool_at(&e->lanes, lane))->is_engaged &&
+	    eng_lane_must_yield(e, lane, src, until_us);
+}
+void eng_prize_timer(struct eng *e, uint32_t i);
+/* Lets lanes look that have waited for the end of claims. */
+void eng_prizes_over(struct eng *e);
+
 static inline bool
 eng_path_is_young(const struct eng *e, const struct path *p)
 {
@@ -85,6 +129,8 @@ eng_path_is_young(const struct eng *e, const struct path *p)
 #define K_WARMLANE(e) IKIND((e)->lanes, lane, warm)
 #define K_WARMPATH(e) IKIND((e)->paths, path, warm)
 #define K_PENDING(e) IKIND((e)->warms, warm, pending)
+#define K_CLAIM(e) IKIND((e)->claims, claim, link)
+#define K_PRIZE(e) IKIND((e)->prizes, prize, over)
 #define K_HOT(e) IKIND((e)->warms, warm, hot)
 
 #endif

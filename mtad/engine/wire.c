@@ -564,6 +564,7 @@ wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 	NUM(klass);
 	NUM(signing_domain);
 	NUM(zone);
+	NUM(is_engaged);
 }
 
 SIZE_IS(struct ev_recipient, 40);

@@ -106,6 +106,7 @@ enum env_flags {
 	ENV_TLS_IN = 1 << 4,   /* arrived over TLS */
 	ENV_RET_HDRS = 1 << 5, /* RET=HDRS */
 	ENV_RET_FULL = 1 << 6, /* RET=FULL */
+	ENV_ENGAGED = 1 << 7,  /* its recipients are, says who sent it */
 };
 
 enum notify_flags { /* RFC 3461 4.1; 0 = not given */

@@ -512,6 +512,7 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 		.is_null_sender = m->is_null_sender,
 		.klass = env->klass,
 		.zone = core_tag(c, env->zone),
+		.is_engaged = (env->flags & ENV_ENGAGED) != 0,
 	};
 	/* The names of senders' domains are kept only where they count. */
 	if (c->cap_dims >> DIM_SENDER_DOMAIN & 1)

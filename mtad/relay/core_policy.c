@@ -45,6 +45,7 @@ compile_warmups(struct core *c, const struct conf *conf, struct eng_policy *p)
 			.zone = in->zone,
 			.nstages = (uint16_t)in->nmost,
 			.steps_back = in->steps_back,
+			.prefers_engaged = in->prefers_engaged,
 			.idle_days =
 			    (uint32_t)(in->idle_us / (86400 * US_PER_S)),
 			.hour_ppm = in->hour_ppm,

@@ -263,6 +263,7 @@ on_data(struct intake *in)
 	in->header_done = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = in->zone[0] = '\0';
 	in->klass = CLASS_UNSAID;
+	in->is_engaged = false;
 	in->expires_us = in->not_before_us = 0;
 	put_trace(in, p);
 	in->scanned = in->trace_n;
@@ -296,6 +297,15 @@ take_class(struct intake *in, size_t at, struct slice value)
 	return true;
 }
 
+static bool
+take_yes(struct intake *in, size_t at, struct slice value)
+{
+	bool *is = (bool *)(void *)((char *)in + at);
+
+	*is = slice_ieq(value, SL("yes"));
+	return *is || slice_ieq(value, SL("no"));
+}
+
 /* A time, or how long from now; within a year. One that is past is now. */
 static bool
 take_time(struct intake *in, size_t at, struct slice value)
@@ -321,6 +331,7 @@ enum header_fault {
 	HEADER_BAD_EXPIRES,
 	HEADER_BAD_SCHEDULE,
 	HEADER_NEVER,
+	HEADER_BAD_ENGAGED,
 	HEADER_NO_POOL,
 	HEADER_NO_ZONE
 };
@@ -342,6 +353,8 @@ static const struct tag tags[] = {
 	    HEADER_BAD_TAG },
 	{ { "X-MTA-Zone", 10 }, offsetof(struct intake, zone), take_name,
 	    HEADER_BAD_TAG },
+	{ { "X-MTA-Engaged", 13 }, offsetof(struct intake, is_engaged),
+	    take_yes, HEADER_BAD_ENGAGED },
 	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
 	    HEADER_BAD_CLASS },
 	{ { "X-MTA-Expires", 13 }, offsetof(struct intake, expires_us),
@@ -387,6 +400,8 @@ static const struct refusal {
 	[HEADER_BAD_SCHEDULE] = { 550, "5.6.0",
 	    SL("X-MTA-Schedule is no time (RFC 3339) or duration within a "
 	       "year") },
+	[HEADER_BAD_ENGAGED] = { 550, "5.6.0",
+	    SL("X-MTA-Engaged is neither yes nor no") },
 	[HEADER_NEVER] = { 550, "5.6.0",
 	    SL("X-MTA-Expires is over before the message may be sent") },
 	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
@@ -654,6 +669,8 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		e.flags |= ENV_HAS_DOTS;
 	if (in->tls[0])
 		e.flags |= ENV_TLS_IN;
+	if (in->is_engaged)
+		e.flags |= ENV_ENGAGED;
 	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
 		return E_NOMEM;
 	memset(&one, 0, sizeof(one));

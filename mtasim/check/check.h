@@ -145,6 +145,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(kept)                                                                \
 	X(warm_stage)                                                          \
 	X(warm_full)                                                           \
+	X(engaged)                                                             \
 	X(recalled)                                                            \
 	X(reaction)                                                            \
 	X(reaction_counted)                                                    \

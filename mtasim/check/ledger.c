@@ -222,6 +222,7 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->tenant = env.tenant.n != 0 ? tag(env.tenant) : LED_TENANTS - 1;
 	in->campaign = tag(env.campaign);
 	in->klass = env.klass;
+	in->is_engaged = (env.flags & ENV_ENGAGED) != 0;
 	slice_copy(env.zone, in->zone, sizeof(in->zone));
 	in->bytes = env.body_bytes;
 	if (!in->is_null) {

@@ -58,6 +58,10 @@ void led_heard_250(struct ledger *l, uint32_t n, uint32_t k, struct slice id);
 /* ---- the way out ---------------------------------------------------------------- */
 
 void led_assigned(struct ledger *l, const struct job *j, uint32_t source);
+/* The same, by a young source whose plan prefers engaged mail: no other may have
+ * gone first. From here on, what was before does not count. */
+void led_engaged(struct ledger *l, const struct job *j, uint32_t source);
+void led_engaged_reset(struct ledger *l);
 /* Sources may have come and gone: who shall keep his may have another. */
 void led_unpin(struct ledger *l);
 void led_result(struct ledger *l, const struct job *j);

@@ -23,6 +23,7 @@ led_crash(struct ledger *l)
 	}
 	l->npending = l->nflights = 0;
 	led_share_reset(l);
+	led_engaged_reset(l);
 	led_unpin(l);
 	l->ndurable = 0;
 	l->has_failed = false;

@@ -10,6 +10,7 @@
 #define LED_SITES 16u
 #define LED_DOMAINS 4u /* of a site */
 #define LED_POOLS 4u
+#define LED_SOURCES 32u
 #define LED_TENANTS 5u /* the last is who has no name */
 #define LED_CAMPAIGNS 4u
 #define LED_LINES (LED_SITES * LED_POOLS * 2) /* of two classes */
@@ -51,6 +52,7 @@ struct led_inst {
 	enum led_state state;
 	struct handle slot;
 	bool is_null, is_notice, said_250, heard_250, with_core;
+	bool is_engaged;
 	bool is_slow;       /* its commit took long */
 	bool has_no_line;   /* in the event log, and need not have one */
 	bool may_be_over;   /* it need not either, unless a start finds it */
@@ -121,6 +123,8 @@ struct ledger {
 	uint32_t weight[LED_TENANTS];
 	const struct conf *conf; /* in force */
 	uint32_t campaign_weight[LED_TENANTS][LED_CAMPAIGNS];
+	/* When engaged mail went last by a source to a site, for a pool. */
+	int64_t engaged_us[LED_SOURCES][LED_SITES][LED_POOLS];
 	/* Since when it is known where a domain is; TIME_NEVER = it is not. */
 	int64_t known_us[LED_SITES * LED_DOMAINS];
 };

@@ -61,8 +61,8 @@ held_of(struct warms *w, uint32_t session)
 	return &w->held[session];
 }
 
-static bool
-is_young(const struct warms *w, uint32_t source)
+bool
+wrm_is_young(const struct warms *w, uint32_t source)
 {
 	return (w->plan.young >> source & 1) &&
 	    w->source[source].stage < w->plan.nstages;
@@ -80,7 +80,7 @@ turn(struct warms *w, uint32_t source, int64_t wall_us)
 	}
 	if (day <= y->day)
 		return;
-	if (is_young(w, source) &&
+	if (wrm_is_young(w, source) &&
 	    y->ok * PPM >
 		(uint64_t)w->plan.most[y->stage] * w->plan.advance_ppm) {
 		y->stage++;
@@ -126,10 +126,10 @@ wrm_assigned(struct warms *w, uint32_t session, uint32_t source, uint32_t pool,
 		    "mail of pool %u leaves by source %u|neither that pool nor "
 		    "its overflow has it",
 		    pool, source);
-	if (!is_young(w, source))
+	if (!wrm_is_young(w, source))
 		return;
 	turn(w, source, wall_us);
-	if (!is_young(w, source))
+	if (!wrm_is_young(w, source))
 		return;
 	h = held_of(w, session);
 	if (h->day != y->day) {

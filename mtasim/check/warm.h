@@ -35,6 +35,8 @@ void wrm_result(struct warms *w, uint32_t session, uint32_t source, uint32_t n,
 /* What it had not given back was not sent. */
 void wrm_closed(struct warms *w, uint32_t session, uint32_t source);
 /* All sessions are gone, and what they had may have been sent. */
+/* Has it a stage of its plan still? */
+bool wrm_is_young(const struct warms *w, uint32_t source);
 void wrm_crash(struct warms *w);
 
 #endif

@@ -195,6 +195,7 @@ power_on(struct host *h)
 	h->conf = h->boot_conf = sim_conf(s);
 	led_retry(s->ledger, &h->conf->retry);
 	led_weights(s->ledger, h->conf);
+	led_engaged_reset(s->ledger);
 	h->is_stopping = false;
 	atomic_store(&h->gate.is_stopping, false);
 	atomic_store(&h->gate.rcpts_free, (int64_t)h->conf->rcpts_max);
@@ -411,6 +412,7 @@ host_reload(struct sim *s)
 	h->conf = sim_conf(s);
 	led_retry(s->ledger, &h->conf->retry);
 	led_weights(s->ledger, h->conf);
+	led_engaged_reset(s->ledger);
 	core_clock(h->core, s->now_us, sim_wall(s));
 	led_unpin(s->ledger);
 	std_conf(s->stands, h->conf);

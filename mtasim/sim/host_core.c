@@ -101,6 +101,23 @@ host_stuck(const struct host *h, const struct job *j)
 		    lim_source(h->s->limits, j->session), d.msg);
 }
 
+/* By a young source of its own pool, where nothing that the referee does not see
+ * may keep engaged mail from going. */
+static void
+host_engaged(const struct host *h, const struct job *j)
+{
+	const struct sim *s = h->s;
+	uint32_t source = lim_source(s->limits, j->session);
+	uint32_t pool = led_pool(s->ledger, &j->id);
+
+	if (sim_has(s, SIM_F_engaged) && !sim_has(s, SIM_F_dns_move) &&
+	    !sim_has(s, SIM_F_reactions) && !s->plan.apart &&
+	    pool < s->plan.npools && plan_in_pool(&s->plan, pool, source) &&
+	    (s->plan.warm.young >> source & 1) &&
+	    wrm_is_young(s->warms, source))
+		led_engaged(s->ledger, j, source);
+}
+
 static void
 op_assign(void *ctx, struct job *j)
 {
@@ -119,6 +136,7 @@ op_assign(void *ctx, struct job *j)
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
 	host_stuck(h, j);
+	host_engaged(h, j);
 	j->post.kind = POST_ASSIGN;
 	to_out(h, &j->post);
 }

@@ -171,6 +171,9 @@ sim_load_header(struct sim *s, uint32_t n)
 	if (sim_has(s, SIM_F_zones) && i->seed / 43 % 3 != 0)
 		buf_addf(b, "X-MTA-Zone: %s\r\n",
 		    i->seed / 43 % 3 == 1 ? SIM_FAR : "UTC");
+	if (sim_has(s, SIM_F_engaged) && i->seed / 47 % 3 != 0)
+		buf_addf(b, "X-MTA-Engaged: %s\r\n",
+		    i->seed / 47 % 3 == 1 ? "yes" : "no");
 	return buf_slice(b);
 }
 

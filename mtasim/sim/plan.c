@@ -100,8 +100,8 @@ plan_sticky(struct sim *s)
 		s->plan.weight[i] = (uint32_t)rng_range(r, 1, 4);
 }
 
-static bool
-in_pool(const struct plan *p, uint32_t pool, uint32_t source)
+bool
+plan_in_pool(const struct plan *p, uint32_t pool, uint32_t source)
 {
 	return source == 0 || source % p->npools == pool;
 }
@@ -111,9 +111,9 @@ pools_fill(struct plan *p)
 {
 	for (uint32_t i = 0; i < p->npools; i++)
 		for (uint32_t k = 0; k < p->nsources; k++)
-			if (in_pool(p, i, k) ||
+			if (plan_in_pool(p, i, k) ||
 			    (p->overflows &&
-				in_pool(p, (i + 1) % p->npools, k)))
+				plan_in_pool(p, (i + 1) % p->npools, k)))
 				p->warm.pools[i] |= 1u << k;
 	/* Mail that names no pool goes by the first. */
 	for (uint32_t i = p->npools; i < WRM_POOLS; i++)
@@ -128,7 +128,8 @@ write_warmup(struct sim *s, struct buf *b)
 	buf_addz(b, "warmup: { w: { attempts_min: 5, days: [");
 	for (uint32_t i = 0; i < w->nstages; i++)
 		buf_addf(b, "%s%u", i ? ", " : "", w->most[i]);
-	buf_addf(b, "], hour: %u%%, advance: 90%% } }\n", w->hour_ppm / 10000);
+	buf_addf(b, "], hour: %u%%, advance: 90%%%s } }\n", w->hour_ppm / 10000,
+	    sim_has(s, SIM_F_engaged) ? ", engaged: prefer" : "");
 }
 
 static void
@@ -156,7 +157,7 @@ write_sources(struct sim *s, struct buf *b, uint32_t number)
 			buf_addf(b, "overflow: p%u, ", (i + 1) % p->npools);
 		buf_addz(b, "sources: [");
 		for (uint32_t k = 0, n = 0; k < p->nsources; k++)
-			if (k != without && in_pool(p, i, k))
+			if (k != without && plan_in_pool(p, i, k))
 				buf_addf(b, "%s\"s%u:%u\"", n++ ? ", " : "", k,
 				    MAX(p->weight[k], 1u));
 		buf_addz(b, "] }\n");
@@ -513,6 +514,8 @@ features(struct sim *s)
 			rng_below(dice(s, DICE_STICKY), 2) == 0 :
 			i == SIM_F_zones ?
 			rng_below(dice(s, DICE_ZONES), 2) == 0 :
+			i == SIM_F_engaged ?
+			rng_below(dice(s, DICE_ENGAGED), 4) != 0 :
 			coin(s, often))
 			f |= UINT64_C(1) << i;
 	/* A young source's mail would wait for days. */
@@ -520,6 +523,8 @@ features(struct sim *s)
 		f &= ~(UINT64_C(1) << SIM_F_sticky);
 	if (!(f >> SIM_F_quiet & 1) || zoneinfo_load(SL(SIM_FAR), &far) != 0)
 		f &= ~(UINT64_C(1) << SIM_F_zones);
+	if (!(f >> SIM_F_warmup & 1))
+		f &= ~(UINT64_C(1) << SIM_F_engaged);
 	return f & ~s->opts->without;
 }
 

@@ -61,7 +61,8 @@
 	X(warmup, "young sources, weights, overflow")                          \
 	X(reactions, "rules about refusals, and what stands of them")          \
 	X(sticky, "pools where a domain has one source")                       \
-	X(zones, "mail for another time zone than its tenant's")
+	X(zones, "mail for another time zone than its tenant's")               \
+	X(engaged, "mail for engaged recipients, which young sources prefer")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

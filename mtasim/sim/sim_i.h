@@ -54,6 +54,7 @@ enum sim_dice {
 	DICE_REACT,
 	DICE_STICKY,
 	DICE_ZONES,
+	DICE_ENGAGED,
 	DICE_N
 };
 
@@ -223,6 +224,8 @@ void sim_host_name(uint32_t site, uint32_t i, char *dst);
 /* The number of a site's provider, MET_NONE; of a source's netblock. */
 uint32_t plan_provider(uint32_t site);
 uint32_t plan_netblock(uint32_t source);
+/* Is the source one of the pool's own? */
+bool plan_in_pool(const struct plan *p, uint32_t pool, uint32_t source);
 /* What is one site for the daemon: all that goes to its hosts, or a domain. */
 uint32_t plan_place(const struct sim *s, uint32_t site, struct slice domain);
 /* A provider, with what it has together. */

@@ -124,11 +124,12 @@ step(struct sim *s)
 	t->fn(t->arg);
 	unsynced(s);
 	/* A tenant may be held up by a limit of its own, or its domains by
-	 * their sources; and each zone of a campaign has its turn. */
+	 * their sources; and each zone of a campaign has its turn, and so have those of it
+	 * that are engaged. */
 	if (s->report->events % SHARES_EVERY == 0 &&
 	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples) &&
 	    !s->plan.apart && !sim_has(s, SIM_F_sticky) &&
-	    !sim_has(s, SIM_F_zones))
+	    !sim_has(s, SIM_F_zones) && !sim_has(s, SIM_F_engaged))
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;

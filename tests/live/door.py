@@ -253,6 +253,7 @@ def steering():
     for head in ("X-MTA-Class: fast", "X-MTA-Expires: soon",
                  "X-MTA-Expires: 2001-01-01T00:00:00Z", "X-MTA-Expires: 400d",
                  "X-MTA-Schedule: 2027-13-01T00:00:00Z", "X-MTA-Schedule:",
+                 "X-MTA-Engaged: rather",
                  "X-MTA-Expires: 1h\r\nX-MTA-Schedule: +2h"):
         got = Talk(daemon.port).mail(head + "\r\n\r\nx\r\n")
         tap.ok(is_reply(got, "550 5.6.0"), "refused: " + head, got)
@@ -261,7 +262,8 @@ def steering():
     began = time.time()
     m = deliver(daemon.port, "later@to.example",
                 "X-MTA-Schedule: +2s\r\nX-MTA-Class: transactional\r\n"
-                "X-MTA-Zone: UTC\r\nX-MTA-Expires: 1h\r\n\r\nx\r\n")
+                "X-MTA-Zone: UTC\r\nX-MTA-Expires: 1h\r\n"
+                "X-MTA-Engaged: Yes\r\n\r\nx\r\n")
     tap.ok(time.time() - began >= 1.9, "scheduled mail waits")
     tap.ok(b"X-MTA-" not in m.data, "and its fields are taken out", m.data)
     t = Talk(port_of(daemon, "mx"))

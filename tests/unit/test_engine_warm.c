@@ -36,6 +36,9 @@ struct world {
 	uint32_t defers, bounces; /* every so many-th attempt; 0 = none */
 	uint32_t attempts;
 	uint32_t sent[SOURCES][DOMAINS]; /* recipients on the wire */
+	uint32_t keen[SOURCES][DOMAINS]; /* of them, engaged */
+	bool is_engaged[EVENTS_MAX], sends_engaged;
+	uint32_t down; /* this domain + 1 refuses its path */
 	uint16_t source[SESSIONS];
 	uint32_t domain_of[EVENTS_MAX];
 	bool withholds; /* KEPT does not come */
@@ -84,19 +87,27 @@ outcome_of(struct world *w)
 	return o;
 }
 
+static const struct outcome blocked = { .klass = OUTCOME_TRANSIENT,
+	.stage = STAGE_MAIL,
+	.code = 421 };
+
 static void
 on_assign(struct world *w, const struct eng_cmd *c)
 {
 	struct eng_event *ev = later(w, EV_RESULT);
 	uint16_t s = w->source[c->assign.session.index];
+	uint32_t d;
 
-	w->sent[s][w->domain_of[c->assign.msg % EVENTS_MAX]] += c->assign.n;
+	d = w->domain_of[c->assign.msg % EVENTS_MAX];
+	w->sent[s][d] += c->assign.n;
+	if (w->is_engaged[c->assign.msg % EVENTS_MAX])
+		w->keen[s][d] += c->assign.n;
 	ev->result.session = c->assign.session;
 	ev->result.txn = c->assign.txn;
 	ev->result.is_sent = true;
 	ev->result.n = c->assign.n;
 	for (uint32_t i = 0; i < c->assign.n; i++)
-		ev->result.rcpt[i] = outcome_of(w);
+		ev->result.rcpt[i] = d + 1 == w->down ? blocked : outcome_of(w);
 }
 
 static void
@@ -231,10 +242,12 @@ send(struct world *w, uint32_t domain, uint32_t n, uint32_t each)
 		struct eng_event ev = { .kind = EV_MESSAGE };
 
 		w->domain_of[++w->nmsg % EVENTS_MAX] = domain;
+		w->is_engaged[w->nmsg % EVENTS_MAX] = w->sends_engaged;
 		ev.message = (struct ev_message){ .msg = w->nmsg,
 			.nrcpt = each,
 			.arrival_us = w->now,
-			.expires_us = w->now + 90 * DAY_US };
+			.expires_us = w->now + 90 * DAY_US,
+			.is_engaged = w->sends_engaged };
 		step(w, &ev);
 		for (uint32_t i = 0; i < each; i++) {
 			ev = (struct eng_event){ .kind = EV_RECIPIENT };
@@ -748,6 +761,120 @@ a_clock_put_back_gives_nothing(void **state)
 	world_free(w);
 }
 
+static void
+send_engaged(struct world *w, uint32_t domain, uint32_t n)
+{
+	w->sends_engaged = true;
+	send(w, domain, n, 1);
+	w->sends_engaged = false;
+}
+
+static void
+engaged_mail_has_the_share_first(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 2);
+	w->policy.warmups[0].prefers_engaged = true;
+	world_start(w);
+	go_to(w, 0, 9);
+	send_engaged(w, 0, 100);
+	send(w, 0, 100, 1);
+	go_to(w, 0, 20);
+	assert_int_equal(w->keen[0][0], 40);
+	assert_int_equal(w->sent[0][0], 40);
+	assert_int_equal(w->sent[1][0], 160);
+	/* The next day nobody is engaged: the share is for all. */
+	go_to(w, 1, 9);
+	send(w, 0, 200, 1);
+	go_to(w, 1, 20);
+	assert_int_equal(w->sent[0][0], 40 + 80);
+	world_free(w);
+}
+
+static void
+what_engaged_mail_leaves_is_for_the_others(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	w->policy.warmups[0].prefers_engaged = true;
+	world_start(w);
+	go_to(w, 0, 9);
+	send(w, 0, 100, 1);
+	send_engaged(w, 0, 10);
+	go_to(w, 0, 10);
+	assert_true(w->keen[0][0] == 10);
+	assert_int_equal(w->sent[0][0], 40);
+	/* What waits from the day before goes behind who is engaged. */
+	send_engaged(w, 0, 60);
+	go_to(w, 1, 20);
+	assert_int_equal(w->keen[0][0], 70);
+	assert_int_equal(w->sent[0][0], 120);
+	world_free(w);
+}
+
+static void
+engaged_mail_for_another_site_of_the_provider_comes_first(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 2);
+	w->policy.warmups[0].prefers_engaged = true;
+	world_start(w);
+	go_to(w, 0, 9);
+	send_engaged(w, 2, 100); /* 2 and 3 have no provider: one share */
+	send(w, 3, 100, 1);
+	go_to(w, 0, 20);
+	assert_int_equal(w->keen[0][2], 40);
+	assert_int_equal(w->sent[0][3], 0);
+	assert_int_equal(w->sent[1][3], 100);
+	world_free(w);
+}
+
+/* Ten minutes it keeps others from what it cannot use. */
+static void
+engaged_mail_that_may_not_go_keeps_no_one(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	w->policy.warmups[0].prefers_engaged = true;
+	w->policy.shapes[0].backoff_min_us = 6 * HOUR_US;
+	w->policy.shapes[0].backoff_max_us = 6 * HOUR_US;
+	w->down = 2 + 1;
+	world_start(w);
+	go_to(w, 0, 9);
+	send_engaged(w, 2, 50);
+	send(w, 3, 30, 1);
+	run(w, w->now + 300 * US_PER_S);
+	assert_int_equal(w->sent[0][3], 0);
+	run(w, w->now + 301 * US_PER_S);
+	assert_int_equal(w->sent[0][3], 30);
+	world_free(w);
+}
+
+static void
+without_the_option_nobody_is_engaged(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	world_start(w);
+	go_to(w, 0, 9);
+	send(w, 0, 40, 1);
+	send_engaged(w, 0, 40);
+	go_to(w, 0, 20);
+	assert_int_equal(w->sent[0][0], 40);
+	assert_true(w->keen[0][0] < 30);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -772,6 +899,12 @@ main(void)
 		cmocka_unit_test(a_crash_makes_it_less_and_never_more),
 		cmocka_unit_test(the_stage_survives),
 		cmocka_unit_test(a_clock_put_back_gives_nothing),
+		cmocka_unit_test(engaged_mail_has_the_share_first),
+		cmocka_unit_test(what_engaged_mail_leaves_is_for_the_others),
+		cmocka_unit_test(
+		    engaged_mail_for_another_site_of_the_provider_comes_first),
+		cmocka_unit_test(engaged_mail_that_may_not_go_keeps_no_one),
+		cmocka_unit_test(without_the_option_nobody_is_engaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
