@@ -212,8 +212,9 @@ struct conf_shaping {
 
 /* Finds the entry for a name; conf/shaping.c. */
 struct conf_index {
-	uint32_t nkeys, nglobs;
+	uint32_t nkeys, nglobs, mask;
 	struct conf_key *keys;
+	uint32_t *table; /* places of keys + 1, by hash */
 	struct conf_glob *globs;
 };
 

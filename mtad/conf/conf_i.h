@@ -207,7 +207,7 @@ void conf_read_group(struct conf *conf, const struct opt_group *g, void *base,
 void index_begin(struct conf_index *x, struct arena *arena, uint32_t patterns);
 void index_add(struct conf_index *x, struct arena *arena, struct slice pattern,
     uint32_t entry, bool is_suffix);
-void index_end(struct conf_index *x);
+void index_end(struct conf_index *x, struct arena *arena);
 /* The entry that comes first of those that match, or 0. */
 uint32_t index_first(const struct conf_index *x, struct slice name);
 /* The entry with the longest name; those with other stars come last. */

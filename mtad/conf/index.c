@@ -2,8 +2,9 @@
  * conf/index.c - finds the pattern that a name matches among thousands.
  *
  * A pattern without a star is looked up whole; one that begins with `*.` and has
- * no other star is looked up by what follows, once for each dot of the name. What
- * is neither is tried one by one, and there are few of those.
+ * no other star is looked up by what follows, once for each dot of the name: both
+ * in one table of hashes. What is neither is tried one by one, and there are few
+ * of those.
  */
 #include "conf/conf_i.h"
 
@@ -74,30 +75,71 @@ index_add(struct conf_index *x, struct arena *arena, struct slice pattern,
 		x->keys[x->nkeys++] = (struct conf_key){ text, entry, true };
 }
 
-void
-index_end(struct conf_index *x)
+/* Text is hashed from its end, so that what stands behind each dot of a name has
+ * its hash on the way to that of the whole. */
+static uint32_t
+hash_begin(bool is_below)
 {
+	return is_below ? UINT32_C(0x9e3779b9) : UINT32_C(0x85ebca6b);
+}
+
+static uint32_t
+hash_char(uint32_t h, char c)
+{
+	return (h ^ (uint8_t)c) * UINT32_C(0x01000193);
+}
+
+static uint32_t
+hash_place(const struct conf_index *x, uint32_t h)
+{
+	return (h ^ h >> 15) & x->mask;
+}
+
+static uint32_t
+hash_key(const struct conf_key *k)
+{
+	uint32_t h = hash_begin(k->is_below);
+
+	for (size_t i = k->text.n; i > 0; i--)
+		h = hash_char(h, k->text.p[i - 1]);
+	return h;
+}
+
+void
+index_end(struct conf_index *x, struct arena *arena)
+{
+	uint32_t cap = 4;
+
 	qsort(x->keys, x->nkeys, sizeof(*x->keys), by_key);
+	while (cap < 2 * x->nkeys)
+		cap *= 2;
+	x->mask = cap - 1;
+	x->table = arena_get(arena, cap * sizeof(*x->table));
+	ASSERT(x->table != NULL);
+	for (uint32_t i = 0; i < x->nkeys; i++) {
+		uint32_t at = hash_place(x, hash_key(&x->keys[i]));
+
+		/* Of equal ones the first is found. */
+		while (x->table[at] != 0)
+			at = (at + 1) & x->mask;
+		x->table[at] = i + 1;
+	}
 }
 
 /* The first entry with that key, or UINT32_MAX. */
 static uint32_t
-find(const struct conf_index *x, struct slice text, bool is_below)
+find(const struct conf_index *x, uint32_t hash, struct slice text,
+    bool is_below)
 {
-	const struct conf_key key = { text, 0, is_below };
-	uint32_t lo = 0, hi = x->nkeys;
+	uint32_t at = hash_place(x, hash);
 
-	while (lo < hi) {
-		uint32_t mid = (lo + hi) / 2;
+	for (; x->table[at] != 0; at = (at + 1) & x->mask) {
+		const struct conf_key *k = &x->keys[x->table[at] - 1];
 
-		if (key_cmp(&x->keys[mid], &key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
+		if (k->is_below == is_below && slice_eq(k->text, text))
+			return k->entry;
 	}
-	return lo < x->nkeys && key_cmp(&x->keys[lo], &key) == 0 ?
-	    x->keys[lo].entry :
-	    UINT32_MAX;
+	return UINT32_MAX;
 }
 
 static uint32_t
@@ -119,31 +161,50 @@ folded(struct slice name, char dst[DOMAIN_MAX + 1])
 	return slice_of(dst, n);
 }
 
+/* The first entry of all that match s (is_first), or that of the longest; or
+ * UINT32_MAX. */
+static uint32_t
+find_all(const struct conf_index *x, struct slice s, bool is_first)
+{
+	uint32_t whole = hash_begin(false), below = hash_begin(true);
+	uint32_t best = UINT32_MAX, at;
+
+	for (size_t i = s.n; i > 0; i--) {
+		if (s.p[i - 1] == '.') {
+			at = find(x, below, slice_skip(s, i), true);
+			if (at < best || (!is_first && at != UINT32_MAX))
+				best = at;
+		}
+		whole = hash_char(whole, s.p[i - 1]);
+		below = hash_char(below, s.p[i - 1]);
+	}
+	at = find(x, whole, s, false);
+	if (at < best || (!is_first && at != UINT32_MAX))
+		best = at;
+	return best;
+}
+
+static uint32_t
+look_up(const struct conf_index *x, struct slice name, bool is_first)
+{
+	char text[DOMAIN_MAX + 1];
+	uint32_t at = UINT32_MAX;
+
+	if (x->nkeys != 0)
+		at = find_all(x, folded(name, text), is_first);
+	if (is_first || at == UINT32_MAX)
+		at = find_glob(x, name, at);
+	return at != UINT32_MAX ? at : 0;
+}
+
 uint32_t
 index_first(const struct conf_index *x, struct slice name)
 {
-	char text[DOMAIN_MAX + 1];
-	struct slice s = folded(name, text);
-	uint32_t best = find(x, s, false);
-
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '.')
-			best = MIN(best, find(x, slice_skip(s, i + 1), true));
-	best = find_glob(x, name, best);
-	return best != UINT32_MAX ? best : 0;
+	return look_up(x, name, true);
 }
 
 uint32_t
 index_longest(const struct conf_index *x, struct slice name)
 {
-	char text[DOMAIN_MAX + 1];
-	struct slice s = folded(name, text);
-	uint32_t at = find(x, s, false);
-
-	for (size_t i = 0; i < s.n && at == UINT32_MAX; i++)
-		if (s.p[i] == '.')
-			at = find(x, slice_skip(s, i + 1), true);
-	if (at == UINT32_MAX)
-		at = find_glob(x, name, UINT32_MAX);
-	return at != UINT32_MAX ? at : 0;
+	return look_up(x, name, false);
 }

@@ -23,8 +23,8 @@ conf_by_name(enum conf_by by)
 	return (unsigned)by < CONF_BY_N ? names[by] : "?";
 }
 
-static void
-find_provider(const struct conf *c, struct slice domain,
+void
+conf_find_provider(const struct conf *c, struct slice domain,
     const struct slice *hosts, uint32_t n, struct conf_place *out)
 {
 	for (uint32_t by = CONF_BY_HOST; by <= CONF_BY_DOMAIN; by++) {
@@ -43,15 +43,31 @@ find_provider(const struct conf *c, struct slice domain,
 	}
 }
 
+/* The one value of conf_limits that an answer is asked for. */
+static bool
+rollup_of(const struct conf *c, const struct conf_place *p)
+{
+	const struct conf_shape *layers[] = { &c->providers[p->provider].limits,
+		&c->sites[p->site], &c->shapes[p->domain] };
+	const uint32_t bit = 1u << CONF_ROLLUP_BIT;
+	bool rollup = c->shapes[0].rollup;
+
+	for (uint32_t k = 0; k < ARRAY_LEN(layers); k++)
+		if (layers[k]->unsets & bit)
+			rollup = c->shapes[0].rollup;
+		else if (layers[k]->sets & bit)
+			rollup = layers[k]->rollup;
+	return rollup;
+}
+
 void
 conf_place(const struct conf *c, struct slice domain, const struct slice *hosts,
     uint32_t n, struct conf_place *out)
 {
-	struct conf_limits l;
 	uint32_t site = 0;
 
 	*out = (struct conf_place){ .site = 0 };
-	find_provider(c, domain, hosts, n, out);
+	conf_find_provider(c, domain, hosts, n, out);
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t at = index_first(&c->by_site, hosts[k]);
 
@@ -60,8 +76,7 @@ conf_place(const struct conf *c, struct slice domain, const struct slice *hosts,
 	}
 	out->site = site;
 	out->domain = index_first(&c->by_domain, domain);
-	conf_limits(c, out, UINT32_MAX, &l);
-	out->rollup = l.rollup;
+	out->rollup = rollup_of(c, out);
 }
 
 /* ---- values -------------------------------------------------------------- */

@@ -570,7 +570,7 @@ index_all(struct conf *conf)
 	for (uint32_t i = 1; i < conf->nsites; i++)
 		index_add(&conf->by_site, &conf->arena, conf->sites[i].pattern,
 		    i, false);
-	index_end(&conf->by_site);
+	index_end(&conf->by_site, &conf->arena);
 	for (uint32_t k = 0; k < CONF_BY_N; k++)
 		index_begin(&by[k], &conf->arena, n);
 	for (uint32_t i = 1; i < conf->nproviders; i++) {
@@ -587,7 +587,7 @@ index_all(struct conf *conf)
 			    p->domains[k], i, true);
 	}
 	for (uint32_t k = 0; k < CONF_BY_N; k++)
-		index_end(&by[k]);
+		index_end(&by[k], &conf->arena);
 }
 
 void
@@ -597,7 +597,7 @@ conf_shapes_index(struct conf *c)
 	for (uint32_t i = 1; i < c->nshapes; i++)
 		index_add(&c->by_domain, &c->arena, c->shapes[i].pattern, i,
 		    false);
-	index_end(&c->by_domain);
+	index_end(&c->by_domain, &c->arena);
 }
 
 void

@@ -37,6 +37,9 @@ struct conf_place {
 /* hosts: names of the hosts of the best preference, n of them. */
 void conf_place(const struct conf *c, struct slice domain,
     const struct slice *hosts, uint32_t n, struct conf_place *out);
+/* The same of the provider alone: provider, by and what. */
+void conf_find_provider(const struct conf *c, struct slice domain,
+    const struct slice *hosts, uint32_t n, struct conf_place *out);
 
 struct conf_value {
 	enum conf_layer layer;

@@ -174,7 +174,6 @@ static void
 do_open(struct core *c, const struct eng_cmd *cmd)
 {
 	const struct eng_target *t = &cmd->open.target;
-	struct eng_where where;
 	struct core_open o = {
 		.session = cmd->open.session,
 		.source = cmd->open.source,
@@ -182,13 +181,11 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 		.host = names_text(&c->names, t->host),
 		.domain = names_text(&c->names, cmd->open.domain),
 		.source_name = c->conf->sources[cmd->open.source].name,
+		.provider = core_provider(c, cmd->open.domain),
 		.is_clear = cmd->open.is_clear,
 	};
 
 	o.site = o.host.n ? o.host : o.domain;
-	core_where(c, cmd->open.domain, &where);
-	if (where.provider != 0)
-		o.provider = c->conf->providers[where.provider].name;
 	c->ops->open(c->ctx, &o);
 }
 

@@ -204,6 +204,8 @@ void core_routes_free(struct core *c);
 void core_resolve(struct core *c, uint32_t domain);
 /* Where a domain leads whose hosts the engine knows. */
 void core_where(const struct core *c, uint32_t domain, struct eng_where *out);
+/* The name of its provider alone, or an empty slice. */
+struct slice core_provider(const struct core *c, uint32_t domain);
 
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,

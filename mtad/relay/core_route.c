@@ -149,18 +149,40 @@ where_of(const struct core *c, const struct conf_place *p,
 	out->shape = p->site != 0 ? (uint16_t)(c->sites_at + p->site - 1) : 0;
 }
 
-void
-core_where(const struct core *c, uint32_t domain, struct eng_where *out)
+/* The names of a domain's hosts; how many. */
+static uint32_t
+hosts_of(const struct core *c, uint32_t domain,
+    struct slice text[ENG_TARGETS_MAX])
 {
 	uint32_t hosts[ENG_TARGETS_MAX], n;
-	struct slice text[ENG_TARGETS_MAX];
-	struct conf_place p;
 
 	(void)eng_domain_hosts(c->eng, domain, hosts, &n);
 	for (uint32_t i = 0; i < n; i++)
 		text[i] = names_text(&c->names, hosts[i]);
+	return n;
+}
+
+void
+core_where(const struct core *c, uint32_t domain, struct eng_where *out)
+{
+	struct slice text[ENG_TARGETS_MAX];
+	uint32_t n = hosts_of(c, domain, text);
+	struct conf_place p;
+
 	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
 	where_of(c, &p, out);
+}
+
+struct slice
+core_provider(const struct core *c, uint32_t domain)
+{
+	struct slice text[ENG_TARGETS_MAX];
+	uint32_t n = hosts_of(c, domain, text);
+	struct conf_place p;
+
+	conf_find_provider(c->conf, names_text(&c->names, domain), text, n, &p);
+	return p.provider != 0 ? c->conf->providers[p.provider].name :
+				 slice_of(NULL, 0);
 }
 
 /* What the configuration says about the place that an answer leads to. */
