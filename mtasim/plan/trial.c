@@ -352,7 +352,7 @@ trial_tell(struct trial *t, enum trial_deed what, const struct peer *p,
 {
 	struct trial_event ev = { .source = UINT16_MAX };
 
-	if (t->watch == NULL || t->watch->event == NULL)
+	if (!trial_is_watched(t))
 		return;
 	if (of != NULL)
 		ev = *of;

@@ -141,6 +141,11 @@ struct bucket *trial_bucket(struct trial *t);
 /* Tells who watches; `of` may be NULL. */
 void trial_tell(struct trial *t, enum trial_deed what, const struct peer *p,
     const struct trial_event *of);
+static inline bool
+trial_is_watched(const struct trial *t)
+{
+	return t->watch != NULL && t->watch->event != NULL;
+}
 /* A closed workload comes to a part: the trial does, if it is before it. */
 void trial_part(struct trial *t, enum trial_part part);
 

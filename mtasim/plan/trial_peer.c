@@ -290,7 +290,7 @@ static void
 tell_answers(struct trial *t, const struct peer *p, const struct job *j,
     const struct outcome *o)
 {
-	if (t->watch == NULL || t->watch->event == NULL)
+	if (!trial_is_watched(t))
 		return;
 	for (uint16_t i = 0; i < j->n; i++) {
 		struct trial_event ev =
@@ -319,7 +319,8 @@ begin(struct trial *t, struct peer *p)
 		tally_all(t)->waited += m->arrival_us != t->now;
 	}
 	p->verdict = NULL;
-	tell_attempt(t, p, m);
+	if (trial_is_watched(t))
+		tell_attempt(t, p, m);
 	p->verdict = judge_message(t, p);
 	if (is_silent(p->verdict)) {
 		takes = patience(t, p->stage);
@@ -574,6 +575,8 @@ peer_ask(const struct trial *t, const struct peer *p)
 	if (p->state != PEER_BUSY)
 		return;
 	core_result_ask(t->core, p->job);
+	if (p->waiting.head)
+		mem_ask(container_of(p->waiting.head, struct job, post), 64);
 	pool_ask(&t->mails, (uint32_t)p->job->ref.offset, sizeof(struct mail));
 }
 
