@@ -41,6 +41,28 @@ huge_chunks(const struct pool *p)
 	return (uint32_t)(MEM_HUGE_BYTES / chunk_bytes(p));
 }
 
+/* Zeroed, from a cache line on: a slot of 64 bytes is one line, not two. The byte
+ * before it says how far it is from where its memory begins. */
+#define LINE_BYTES 64
+static char *
+lined_try(size_t n)
+{
+	char *p = mem_try(n + LINE_BYTES);
+	size_t skip;
+
+	if (p == NULL)
+		return NULL;
+	skip = LINE_BYTES - (uintptr_t)p % LINE_BYTES;
+	p[skip - 1] = (char)skip;
+	return p + skip;
+}
+
+static void
+lined_free(char *p)
+{
+	mem_free(p - p[-1]);
+}
+
 /* Chunk i in its turn: one of the first has memory of its own; of the others,
  * those of a huge page lie one behind the other. */
 static char *
@@ -49,7 +71,7 @@ chunk_new(const struct pool *p, uint32_t i)
 	uint32_t n = huge_chunks(p);
 
 	if (i < n || n == 0)
-		return mem_try(chunk_bytes(p));
+		return lined_try(chunk_bytes(p));
 	if (i % n != 0)
 		return p->chunks[i - 1] + chunk_bytes(p);
 	return mem_huge_try(n * chunk_bytes(p));
@@ -62,7 +84,7 @@ chunks_free(struct pool *p)
 
 	for (uint32_t i = 0; i < p->nchunks; i++)
 		if (i < n || n == 0)
-			mem_free(p->chunks[i]);
+			lined_free(p->chunks[i]);
 		else if (i % n == 0)
 			mem_huge_free(p->chunks[i], n * chunk_bytes(p));
 }

@@ -235,31 +235,32 @@ struct target {
 	uint32_t host;
 	uint16_t pref;
 };
+/* What every message touches comes first. */
 struct site {
-	uint64_t hash;
+	struct ilist hungry;          /* lanes with ready work */
+	struct ilist open[AHEAD_MAX]; /* paths by their least busy session */
 	uint64_t *ids; /* sorted (rank, host name, port): what makes a site */
 	struct target *targets; /* by preference, name, address */
-	uint32_t twin;
-	uint32_t nrefs; /* doms, lanes, paths */
 	uint16_t nids, ntargets;
-	bool is_route;
-	struct eng_where where; /* in the policy of `generation` */
-	uint32_t shape;         /* a form: of sources that are not told apart */
-	uint32_t provider;      /* name, 0 = none */
-	uint32_t rollup;        /* name; a part of what makes a site */
-	uint32_t generation;
+	uint32_t provider; /* name, 0 = none */
 	uint32_t nsess;
+	uint32_t shape;         /* a form: of sources that are not told apart */
+	struct eng_where where; /* in the policy of `generation` */
 	uint8_t hurried; /* transactions of the latter while bulk waited */
+	bool is_route;
+	uint32_t generation;
+	struct ilist lanes; /* all of them */
+	int64_t idle[2];    /* what the present was when the last turn left */
 	/* The first attempts of recipients, the second ones, and so on; the last
 	 * ones together: how many, and how many of them were put off. */
 	struct site_tries {
 		uint16_t n, off;
 	} tries[SITE_TRIES];
-	int64_t idle[2];     /* what the present was when the last turn left */
-	struct ilist lanes;  /* all of them */
-	struct ilist hungry; /* lanes with ready work */
 	struct ilist paths;
-	struct ilist open[AHEAD_MAX]; /* paths by their least busy session */
+	uint32_t nrefs; /* doms, lanes, paths */
+	uint32_t twin;
+	uint32_t rollup; /* name; a part of what makes a site */
+	uint64_t hash;
 };
 
 /* Limits that paths have: each form once, whatever policy they are of. */
@@ -293,95 +294,97 @@ struct host {
 	struct ilist waiters; /* lanes */
 };
 
+/* What every message touches comes first. */
 struct lane {
 	uint32_t site;
-	uint32_t pool_name; /* 0 = the default pool */
-	uint32_t pin;       /* name of the one source that serves it, or 0 */
-	uint32_t twin;      /* next with the same hash */
-	uint32_t cursor;    /* whose turn it is to open a session: pick.c */
-	uint32_t nqueues;
-	uint32_t ngroups; /* transactions ready, about */
+	uint32_t nring;    /* queues with something ready, parked ones not */
+	uint32_t turns[2]; /* heaps of their tenants' turns: bulk, in a hurry */
+	uint32_t ngroups;  /* transactions ready, about */
 	uint32_t nready;  /* recipients in its queues' FIFOs, parked ones not */
 	uint32_t pending; /* room in the sessions it has asked for */
-	uint32_t nended;  /* attempts of its recipients that came to an end */
 	uint32_t generation; /* of the policy that pool was found in */
 	uint16_t pool;       /* index, or POOL_NONE */
 	uint16_t pin_src;    /* slot of that source, if the pool has it; or 0 */
 	bool is_kicked;
-	bool is_sticky;   /* its flows are */
-	bool is_engaged;  /* and its mail is for engaged recipients */
-	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
+	bool is_sticky;  /* its flows are */
+	bool is_engaged; /* and its mail is for engaged recipients */
 	/* No source of the pool will open a session; a wake is registered for
 	 * each of them. */
 	bool is_parked;
 	uint8_t why;
-	int64_t until_us;
-	int64_t counted_us; /* blocked time is counted up to here */
-	uint32_t wait_host;
-	uint32_t waiter; /* for a session that a limit allows its mail */
-	/* With why and shut WHY_CAP: of the policy's caps. */
-	uint16_t by, shut_by;
 	uint8_t
 	    shut; /* why those that are not ready are not: the first to open */
+	uint8_t in_limit; /* enum limit_kind + 1 while it waits for one */
 	/* One of these is young and has had its share; then, where none of
 	 * the pool may, the overflow pool's carry its mail. */
 	bool is_cold, is_over;
-	uint32_t wait_warm; /* the young source that it waits for */
-	uint32_t claim;     /* engaged.c; 0 = none */
-	int64_t shut_until_us;
+	uint32_t waiter;    /* for a session that a limit allows its mail */
+	uint32_t nended;    /* attempts of its recipients that came to an end */
+	int64_t counted_us; /* blocked time is counted up to here */
+	struct scale scales[2]; /* of its bulk, and of what is in a hurry */
+	struct link hungry, kick;
+	uint32_t nqueues;
+	uint32_t cursor; /* whose turn it is to open a session: pick.c */
 	/* Sources of the pool, by their place in it, whose path has not refused
 	 * since the lane looked: only these are asked. */
 	uint64_t ready[ENG_POOL_SOURCES_MAX / 64];
-	struct link warm;
-	uint32_t nring; /* queues with something ready, parked ones not */
-	struct scale scales[2]; /* of its bulk, and of what is in a hurry */
-	uint32_t turns[2]; /* heaps of their tenants' turns: bulk, in a hurry */
-	struct link link;  /* of site->lanes */
-	struct link hungry, kick, limit, host;
+	uint32_t pool_name; /* 0 = the default pool */
+	uint32_t pin;       /* name of the one source that serves it, or 0 */
+	uint32_t twin;      /* next with the same hash */
+	uint32_t wait_host;
+	int64_t until_us, shut_until_us;
+	/* With why and shut WHY_CAP: of the policy's caps. */
+	uint16_t by, shut_by;
+	uint32_t wait_warm; /* the young source that it waits for */
+	uint32_t claim;     /* engaged.c; 0 = none */
+	struct link link;   /* of site->lanes */
+	struct link limit, host, warm;
 	struct timer timer; /* the first dead host may be tried again */
 };
 
 #define SETUP_MAX_US (5 * US_PER_S)
 
+/* What every message touches comes first. */
 struct path {
 	uint32_t site, src;
 	uint32_t shape;  /* a form */
 	uint32_t waiter; /* at a limit */
 	struct meters meters;
-	uint32_t nsess;    /* in any state */
-	uint32_t nopening; /* of them, not up yet */
-	uint32_t nproven;  /* of them, with a reply about a recipient */
-	uint32_t inflight; /* transactions */
-	uint32_t fails;    /* refusals in a row */
-	uint32_t shun;     /* host that refused the last session */
-	uint32_t adapt;    /* what is learnt of its rate, 0 = nothing */
-	uint32_t nok;      /* delivered since ok_us, of late */
-	uint32_t ramp; /* sessions that it may have since a block; 0 = any */
-	uint8_t level; /* list of site->open it is in, or LEVEL_NONE */
-	uint16_t turn; /* transactions left of its turn, where pools weigh */
-	uint8_t why;   /* the gate that shut last */
-	uint8_t shut;  /* the gate that is shut, for blocked time */
-	uint8_t nslow; /* refusals of late that may have been for its rate */
+	struct ilist room[AHEAD_MAX]; /* sessions by transactions held */
+	uint32_t nsess;               /* in any state */
+	uint32_t inflight;            /* transactions */
+	uint32_t fails;               /* refusals in a row */
+	uint32_t adapt; /* what is learnt of its rate, 0 = nothing */
+	uint8_t level;  /* list of site->open it is in, or LEVEL_NONE */
+	uint8_t why;    /* the gate that shut last */
+	uint8_t shut;   /* the gate that is shut, for blocked time */
+	uint8_t nslow;  /* refusals of late that may have been for its rate */
+	uint16_t turn;  /* transactions left of its turn, where pools weigh */
 	bool is_idle;
-	bool is_known;       /* the peer has spoken about a recipient */
-	int64_t shut_us;     /* since when, if it is */
+	bool is_known; /* the peer has spoken about a recipient */
+	struct link open;
+	uint32_t rate_count, rate_burst;
 	int64_t credit;      /* token bucket: microseconds x rate_count */
 	int64_t credit_us;   /* when credit was brought up to date */
 	int64_t rate_period; /* the rate that credit is counted in */
-	uint32_t rate_count, rate_burst;
-	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
 	int64_t backoff_until_us, fail_us;
-	int64_t ramp_us; /* of the last step */
 	int64_t ok_us, slow_us;
+	uint32_t nok;  /* delivered since ok_us, of late */
+	uint32_t ramp; /* sessions that it may have since a block; 0 = any */
 	/* Sessions that the peer lets stand, as far as it has said; 0: it has
 	 * not. Refusals of one more in a row, the last, the next try. */
 	uint32_t crowd, crowd_fails;
+	uint32_t nopening; /* of the sessions, not up yet */
+	uint32_t nproven;  /* of them, with a reply about a recipient */
+	struct ilist sessions;
+	uint32_t shun;    /* host that refused the last session */
+	int64_t shut_us;  /* since when, if it is */
+	int64_t setup_us; /* that the last session took, at most SETUP_MAX_US */
+	int64_t ramp_us;  /* of the last step */
 	int64_t crowd_us, crowd_until_us;
 	int64_t idle_us;
-	struct ilist sessions;
-	struct ilist room[AHEAD_MAX]; /* sessions by transactions held */
-	struct link link;             /* of site->paths */
-	struct link open, idle;
+	struct link link; /* of site->paths */
+	struct link idle;
 	struct timer timer;
 	uint32_t wait_warm; /* until more of its share is kept */
 	struct link warm;

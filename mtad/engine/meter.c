@@ -463,6 +463,20 @@ eng_queue_meters(struct eng *e, struct queue *q)
 	return &q->meters;
 }
 
+bool
+eng_caps_concern(struct eng *e, struct path *p, const struct lane *l,
+    const struct queue *q)
+{
+	if (!eng_has_caps(e))
+		return false;
+	/* One who waits has stood there since before the policy. */
+	return e->caps_at[CAP_QUEUE] + e->caps_at[CAP_BOTH] +
+		e->caps_at[CAP_HOST] !=
+	    0 ||
+	    eng_path_meters(e, p)->head != 0 || p->waiter != 0 ||
+	    l->waiter != 0 || q->waiter != 0;
+}
+
 uint32_t
 eng_meter_of(struct eng *e, uint32_t cap, const struct asker *a)
 {

@@ -144,6 +144,10 @@ void eng_meters_drop(struct eng *e, struct meters *m);
  * says nothing about these. */
 uint32_t eng_meter_of(struct eng *e, uint32_t cap, const struct asker *a);
 void eng_meter_drop(struct eng *e, uint32_t meter);
+/* Does a limit of the policy say anything about what the queue, of the lane, may
+ * send by the path? Where none does, nothing is asked, spent or given back. */
+bool eng_caps_concern(struct eng *e, struct path *p, const struct lane *l,
+    const struct queue *q);
 /* Its cap in the present policy, or NULL. */
 const struct eng_limit_conf *eng_meter_cap(struct eng *e, struct meter *m);
 /* Connections of it are its transactions: sessions carry mail of many. */

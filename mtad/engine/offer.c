@@ -68,10 +68,12 @@ eng_lane_offer(struct eng *e, uint32_t lane, uint32_t path)
 	struct path *p = pool_at(&e->paths, path);
 	struct refusal r;
 	struct asker a;
+	uint32_t next;
 
 	eng_lane_hush(e, l);
-	if (!eng_has_caps(e))
-		return eng_lane_next(e, l);
+	next = eng_lane_next(e, l);
+	if (next == 0 || !eng_caps_concern(e, p, l, pool_at(&e->queues, next)))
+		return next;
 	for (int left = OFFER_MAX, n = 0; l->nring != 0 && left > 0; n++) {
 		uint32_t si = p->room[p->level].head, q;
 		const struct sess *x = pool_at(&e->sessions, si);

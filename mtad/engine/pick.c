@@ -240,12 +240,16 @@ eng_path_ready(struct eng *e, const struct path *p)
 
 	for (uint32_t i = s->lanes.head; i != 0;) {
 		struct lane *l = pool_at(&e->lanes, i);
-		const struct epool *pool = eng_lane_pool(e, l);
-		int at = pool != NULL ? place_of(pool, p->src) : -1;
+		const struct epool *pool;
+		int at;
 
+		i = l->link.next;
+		if (l->shut == WHY_NONE)
+			continue; /* all are */
+		pool = eng_lane_pool(e, l);
+		at = pool != NULL ? place_of(pool, p->src) : -1;
 		if (at >= 0)
 			l->ready[at / 64] |= UINT64_C(1) << (at % 64);
-		i = l->link.next;
 	}
 }
 

@@ -127,10 +127,13 @@ caps_let_open(struct eng *e, uint32_t lane, uint32_t path, int at,
 	struct lane *l = pool_at(&e->lanes, lane);
 	struct refusal r;
 	struct asker a;
+	uint32_t next;
 
-	if (!eng_has_caps(e))
+	next = eng_lane_next(e, l);
+	if (!eng_caps_concern(e, pool_at(&e->paths, path), l,
+		pool_at(&e->queues, next)))
 		return true;
-	a = eng_asker(e, lane, eng_lane_next(e, l), path);
+	a = eng_asker(e, lane, next, path);
 	if (eng_caps_allow(e, &a, LINE_OPEN, &r))
 		return true;
 	if (r.level == CAP_PATH) {

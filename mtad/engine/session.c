@@ -111,7 +111,7 @@ eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target)
 	il_push_tail(K_SESS(e), &p->sessions, i);
 	eng_path_busy(e, path);
 	e->totals.sessions_total++;
-	if (eng_has_caps(e)) {
+	if (eng_caps_concern(e, p, l, q)) {
 		struct asker a = { .path = path,
 			.queue = eng_lane_next(e, l),
 			.lane = lane,
@@ -253,6 +253,7 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	struct again g = { .line = LINE_SEND };
 	struct asker a;
 	struct txn *t;
+	bool is_capped;
 
 	i = q->fifo.head;
 	if (is_stale(e, i, l)) {
@@ -270,10 +271,11 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	max = MIN(max ? max : ENG_TXN_RCPTS_MAX, (uint32_t)ENG_TXN_RCPTS_MAX);
 	if (is_young)
 		max = MIN(max, eng_warm_room(e, p));
-	a = asker_of(e, path, lane, t);
-	if (eng_has_caps(e))
+	is_capped = x->promises != 0 || eng_caps_concern(e, p, l, q);
+	if (is_capped) {
+		a = asker_of(e, path, lane, t);
 		capped_fill(e, &a, ti, max, &g);
-	else
+	} else
 		txn_fill(e, ti, qi, max);
 	if (is_young) {
 		eng_warm_spend(e, p, t->rcpts.n);
@@ -287,7 +289,8 @@ eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane)
 	assign_emit(e, ti);
 	eng_lane_unskip(e);
 	eng_lane_served(e, lane, qi, &e->srcs[p->src]);
-	eng_caps_again(e, &a, &g);
+	if (is_capped)
+		eng_caps_again(e, &a, &g);
 	if (x->nassigned >= msgs_max(shape, x))
 		eng_sess_close(e, si);
 	else

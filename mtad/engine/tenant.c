@@ -291,19 +291,23 @@ restart(struct eng *e, uint32_t i, int64_t start)
 {
 	struct turn *t = turn_at(e, i);
 	struct scale *s = scale_of(e, t);
+	bool is_alone; /* in its heap */
 
 	if (t->ring.n == 0) {
 		t->start = start;
 		return;
 	}
-	heap_out(e, i);
+	is_alone = (t->prev | t->child) == 0;
+	if (!is_alone)
+		heap_out(e, i);
 	s->weight -= t->weight;
 	s->sum -= t->weight * t->start;
 	t->start = start;
 	weigh(e, t);
 	s->weight += t->weight;
 	s->sum += t->weight * t->start;
-	heap_in(e, i);
+	if (!is_alone)
+		heap_in(e, i);
 }
 
 /* Its tenant's turn in another lane that takes from the same had a transaction:
