@@ -53,42 +53,16 @@ first_us(struct slice lines)
 	return tail_line_us(slice_cut(&lines, '\n'), &at_start);
 }
 
-/* The time of the last line that no start wrote, or 0. */
-static int64_t
-last_us(struct slice lines)
-{
-	const char *end = lines.n ? memrchr(lines.p, '\n', lines.n) : NULL;
-	const char *start;
-	bool at_start = false;
-	int64_t us;
-
-	for (; end; end = start) {
-		start = memrchr(lines.p, '\n', (size_t)(end - lines.p));
-		us = start ?
-		    tail_line_us(slice_of(start + 1, (size_t)(end - start - 1)),
-			&at_start) :
-		    tail_line_us(slice_of(lines.p, (size_t)(end - lines.p)),
-			&at_start);
-		if (us && !at_start)
-			return us;
-	}
-	return 0;
-}
-
-/* The last n bytes of a file that has so many, into *bytes. Read, not mapped: a
- * bad block, or a file that is cut meanwhile, is no reason to die. */
+/* n bytes of a file from an offset on. Read, not mapped: a bad block, or a file
+ * that is cut meanwhile, is no reason to die. */
 static bool
-read_end(int fd, uint64_t size, uint64_t n, char **bytes)
+read_at(int fd, uint64_t offset, uint64_t n, char *bytes)
 {
-	char *p = mem_grow(*bytes, n);
 	uint64_t have = 0;
 	ssize_t got;
 
-	if (!p)
-		return false;
-	*bytes = p;
 	while (have < n) {
-		got = pread(fd, p + have, n - have, (off_t)(size - n + have));
+		got = pread(fd, bytes + have, n - have, (off_t)(offset + have));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -98,37 +72,55 @@ read_end(int fd, uint64_t size, uint64_t n, char **bytes)
 	return true;
 }
 
-/* Reads a file from the first line on that is young enough. True: there is more
- * that may be, in the file before it. */
+/* Reads a file's lines from its end on backwards, piece by piece, down to those
+ * that are old enough. first: the time of the earliest that was seen, or 0.
+ * False: there is none that is old enough. */
+static bool
+read_back(struct book_tail *t, int fd, uint64_t size, uint64_t *left,
+    int64_t *first)
+{
+	char *bytes = mem_try(STEP);
+	uint64_t pos = size, n;
+	bool is_old = false;
+	int64_t us;
+
+	while (bytes && !is_old && pos > 0 && *left > 0) {
+		struct slice lines;
+
+		n = MIN(MIN(pos, *left), STEP);
+		if (!read_at(fd, pos - n, n, bytes)) {
+			*left = 0;
+			break;
+		}
+		lines = slice_of(bytes, n);
+		if (n < pos)
+			lines = next_line(lines);
+		tail_read(t, lines);
+		/* What stands before the first line's begin is read again with
+		 * the rest of its line, unless that line fills the piece. */
+		n = lines.n ? lines.n : n;
+		pos -= n;
+		*left -= n;
+		us = lines.n ? first_us(lines) : 0;
+		*first = us ? us : *first;
+		is_old = us && t->last_us && us < t->last_us - TAIL_WINDOW_US;
+	}
+	mem_free(bytes);
+	return is_old;
+}
+
+/* True: there is more that may be young enough, in the file before it. */
 static bool
 read_lines(struct book_tail *t, int fd, uint64_t size, uint64_t *left)
 {
-	uint64_t n = 0, most = MIN(size, *left);
-	struct slice part = slice_of("", 0);
-	char *bytes = NULL;
-	bool is_old = false;
-	int64_t last;
+	int64_t first = 0;
+	bool is_old = read_back(t, fd, size, left, &first);
 
-	while (!is_old && n < most) {
-		n = MIN(n + MAX(STEP, n), most);
-		if (!read_end(fd, size, n, &bytes)) {
-			mem_free(bytes);
-			return false;
-		}
-		part = slice_of(bytes, n);
-		if (n < size)
-			part = next_line(part);
-		last = t->last_us ? t->last_us : last_us(part);
-		is_old = part.n && first_us(part) < last - TAIL_WINDOW_US;
-	}
-	tail_read(t, part);
-	*left -= n;
-	if (t->last_us == 0 && part.n) /* only what starts wrote */
-		t->since_us = first_us(part) - TAIL_WINDOW_US;
+	if (t->last_us == 0 && first) /* only what starts wrote */
+		t->since_us = first - TAIL_WINDOW_US;
 	/* So much has been logged that it cannot be looked through. */
 	if (!is_old && *left == 0)
-		t->since_us = MAX(t->since_us, first_us(part));
-	mem_free(bytes);
+		t->since_us = MAX(t->since_us, first);
 	return !is_old && *left > 0;
 }
 

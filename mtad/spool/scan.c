@@ -9,6 +9,7 @@
  * the first place behind which no record of this segment is found; what looks
  * like a record there was not acknowledged or is damaged, and is reported.
  */
+#include "spool/keep.h"
 #include "spool/spool_i.h"
 
 /* What an owed notice has to say. */
@@ -30,7 +31,8 @@ struct scan {
 	struct map by_id;    /* hash of id, probed -> slot index */
 	struct found *found; /* by slot index */
 	uint32_t found_cap;
-	uint32_t *order; /* files, oldest first */
+	struct keep envs; /* of found */
+	uint32_t *order;  /* files, oldest first */
 	uint32_t norder;
 	uint32_t emit; /* slot index to emit next */
 	bool is_read;
@@ -101,16 +103,6 @@ found_fits(struct scan *sc, uint32_t index)
 	return 0;
 }
 
-static char *
-copy(struct slice t)
-{
-	char *p = mem_try(t.n + 1);
-
-	if (p)
-		memcpy(p, t.p, t.n);
-	return p;
-}
-
 static int
 text_add(struct found *f, const struct entry *e)
 {
@@ -129,7 +121,7 @@ text_add(struct found *f, const struct entry *e)
 }
 
 static void
-found_free(struct found *f)
+found_free(struct scan *sc, struct found *f)
 {
 	struct found_text *t = f->texts, *next;
 
@@ -137,8 +129,27 @@ found_free(struct found *f)
 		next = t->next;
 		mem_free(t);
 	}
-	mem_free(f->env);
+	keep_drop(&sc->envs, f->env, f->env_n);
 	memset(f, 0, sizeof(*f));
+}
+
+/* Puts all envelopes anew, so that blocks with few of them are given back. */
+static void
+envs_move(struct scan *sc)
+{
+	keep_turn(&sc->envs);
+	for (uint32_t i = 1; i < sc->found_cap; i++) {
+		struct found *f = &sc->found[i];
+		char *p;
+
+		if (!f->env)
+			continue;
+		p = keep_put(&sc->envs, slice_of(f->env, f->env_n));
+		if (!p)
+			return; /* no harm: the rest stays where it is */
+		keep_drop(&sc->envs, f->env, f->env_n);
+		f->env = p;
+	}
 }
 
 /* A message's place: new, or a later copy of one already seen. */
@@ -161,7 +172,7 @@ on_message(struct spool *s, const struct msgid *id, uint32_t offset,
 		f = &sc->found[index];
 		slot_leave(s, slot->segment,
 		    (uint64_t)slot->env_bytes + slot->body_bytes);
-		found_free(f);
+		found_free(sc, f);
 		slot_states_free(slot);
 	} else {
 		slot = pool_take(&s->slots, &h);
@@ -182,7 +193,9 @@ on_message(struct spool *s, const struct msgid *id, uint32_t offset,
 	slot->nrcpt = (uint16_t)nrcpt;
 	g->live++;
 	g->live_bytes += (uint64_t)env.n + body_bytes;
-	f->env = copy(env);
+	if (keep_is_sparse(&sc->envs))
+		envs_move(sc);
+	f->env = keep_put(&sc->envs, env);
 	f->env_n = (uint32_t)env.n;
 	*out = slot;
 	return f->env ? 0 : E_NOMEM;
@@ -770,7 +783,8 @@ scan_free(struct spool *s)
 	if (!sc)
 		return;
 	for (uint32_t i = 1; i < sc->found_cap; i++)
-		found_free(&sc->found[i]);
+		found_free(sc, &sc->found[i]);
+	keep_turn(&sc->envs);
 	map_free(&sc->by_id);
 	mem_free(sc->found);
 	mem_free(sc->order);
@@ -875,7 +889,7 @@ settle(struct spool *s, uint32_t index)
 	if (!is_live) {
 		slot_leave(s, slot->segment,
 		    (uint64_t)slot->env_bytes + slot->body_bytes);
-		found_free(f);
+		found_free(s->scan, f);
 		slot_states_free(slot);
 		pool_give(&s->slots, index);
 		return;
@@ -908,6 +922,8 @@ read_all(struct spool *s)
 	for (uint32_t i = 1; !err && i < s->slots.next_new; i++)
 		if (pool_is_live(&s->slots, i))
 			settle(s, i);
+	if (keep_is_sparse(&sc->envs))
+		envs_move(sc);
 	sc->is_read = true;
 	sc->emit = 1;
 	return err;
@@ -962,7 +978,8 @@ spool_scan(struct spool *s, struct spool_found *f, struct spool_damage *d)
 	if (spool_take_damage(s, d))
 		return 2;
 	if (sc->emit > 1 && sc->emit - 1 < sc->found_cap)
-		found_free(&sc->found[sc->emit - 1]); /* the caller's no more */
+		found_free(sc,
+		    &sc->found[sc->emit - 1]); /* the caller's no more */
 	for (; sc->emit < s->slots.next_new; sc->emit++)
 		if (pool_is_live(&s->slots, sc->emit) &&
 		    sc->emit < sc->found_cap && sc->found[sc->emit].env) {
