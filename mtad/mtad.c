@@ -31,6 +31,7 @@ static const struct verb {
 	{ "warmup", verb_warmup, "how far young sources have come" },
 	{ "reactions", verb_reactions, "what reactions hold, and why" },
 	{ "end", verb_end, "end a reaction" },
+	{ "feedback", verb_feedback, "count complaints" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },

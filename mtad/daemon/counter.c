@@ -5,7 +5,7 @@
  *	GET  /v1/status /v1/queues /v1/sources /v1/warmup /v1/messages /v1/message
  *		/v1/explain /metrics
  *	GET  /v1/drain /v1/reactions /v1/limits
- *	POST /v1/admin /v1/drain /v1/end
+ *	POST /v1/admin /v1/drain /v1/end /v1/feedback
  */
 #include "daemon/daemon_i.h"
 
@@ -38,7 +38,8 @@ knows_all(const struct control_params *params)
 {
 	static const char *const keys[] = { "id", "domain", "tenant",
 		"campaign", "pool", "older_than", "all", "dry_run", "verb",
-		"reason", "sort", "n", "cursor", "what", "name", "to", "tls" };
+		"reason", "sort", "n", "cursor", "what", "name", "to", "tls",
+		"source", "provider" };
 
 	for (uint32_t i = 0; i < params->n; i++) {
 		size_t k = 0;
@@ -79,6 +80,9 @@ ask_fill(struct ask *a, const struct control_params *params)
 	take_text(params, "name", a->name, sizeof(a->name), &unused);
 	take_text(params, "reason", a->reason, sizeof(a->reason), &unused);
 	take_text(params, "to", a->to, sizeof(a->to), &unused);
+	take_text(params, "source", a->source, sizeof(a->source), &unused);
+	take_text(params, "provider", a->provider, sizeof(a->provider),
+	    &unused);
 	if (!take_bool(params, "all", &s->everything) ||
 	    !take_bool(params, "dry_run", &a->dry_run) ||
 	    !take_bool(params, "tls", &a->tls))
@@ -110,7 +114,8 @@ is_known(struct slice path, bool is_post)
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin")) ||
 		    slice_eq(path, SL("/v1/drain")) ||
-		    slice_eq(path, SL("/v1/end"));
+		    slice_eq(path, SL("/v1/end")) ||
+		    slice_eq(path, SL("/v1/feedback"));
 	for (size_t i = 0; i < ARRAY_LEN(gets); i++)
 		if (slice_eq(path, slice_str(gets[i])))
 			return true;
@@ -153,6 +158,8 @@ counter_handle(void *ctx, struct control_req *req, bool is_post,
 		mem_free(a);
 		return;
 	}
+	if (slice_eq(path, SL("/v1/feedback")))
+		counter_sent(d, a);
 	worker_post(d->core_worker, &a->post);
 }
 
@@ -167,8 +174,8 @@ answer(struct worker *w, struct ask *a, int status, const char *type)
 	clerk_post(&w->d->clerk, &a->post);
 }
 
-static void
-refuse(struct worker *w, struct ask *a, int status, const char *text)
+void
+counter_refuse(struct worker *w, struct ask *a, int status, const char *text)
 {
 	struct jsonw j;
 
@@ -178,6 +185,12 @@ refuse(struct worker *w, struct ask *a, int status, const char *text)
 	jw_kstr(&j, "error", slice_str(text));
 	jw_close(&j, '}');
 	answer(w, a, status, "application/json");
+}
+
+void
+counter_answer_json(struct worker *w, struct ask *a)
+{
+	answer(w, a, 200, "application/json");
 }
 
 static void
@@ -214,13 +227,13 @@ ask_admin(struct worker *w, struct ask *a)
 	while (v < ENG_VERB_N && !slice_eq(verb, slice_str(verbs[v])))
 		v++;
 	if (v == ENG_VERB_N) {
-		refuse(w, a, 400,
+		counter_refuse(w, a, 400,
 		    "verb: expected count, hold, release, retry, bounce or "
 		    "delete");
 		return;
 	}
 	if (!selects_something(&a->sel)) {
-		refuse(w, a, 400,
+		counter_refuse(w, a, 400,
 		    "nothing selected: give id, domain, tenant, campaign, "
 		    "pool, older_than, or all");
 		return;
@@ -229,7 +242,8 @@ ask_admin(struct worker *w, struct ask *a)
 	    slice_str(a->user), slice_str(a->reason), admin_done, w,
 	    (uint64_t)(uintptr_t)a);
 	if (err)
-		refuse(w, a, 503, "too many actions under way, try again");
+		counter_refuse(w, a, 503,
+		    "too many actions under way, try again");
 }
 
 static void
@@ -256,13 +270,13 @@ ask_explain(struct worker *w, struct ask *a)
 	if (err == 0)
 		answer(w, a, 200, "application/json");
 	else if (err == E_NOTFOUND)
-		refuse(w, a, 404, "nothing of that name is known here");
+		counter_refuse(w, a, 404, "nothing of that name is known here");
 	else if (err == E_RANGE)
-		refuse(w, a, 400,
+		counter_refuse(w, a, 400,
 		    "what: expected message, recipient, domain or source; or "
 		    "the cursor is none");
 	else
-		refuse(w, a, 503, err_text(err));
+		counter_refuse(w, a, 503, err_text(err));
 }
 
 /* What the drain is to do, or how it goes. */
@@ -284,7 +298,7 @@ ask_drain(struct worker *w, struct ask *a)
 	} else if (a->is_post)
 		why = "verb: expected start, stop or adopt";
 	if (why) {
-		refuse(w, a, 400, why);
+		counter_refuse(w, a, 400, why);
 		return;
 	}
 	if (a->is_post) {
@@ -304,11 +318,12 @@ ask_end(struct worker *w, struct ask *a)
 	uint64_t id = 0;
 
 	if (slice_u64(a->sel.id, UINT32_MAX, &id) != 0) {
-		refuse(w, a, 400, "id: expected the number of a reaction");
+		counter_refuse(w, a, 400,
+		    "id: expected the number of a reaction");
 		return;
 	}
 	if (core_end(w->core, id, slice_str(a->user), slice_str(a->reason))) {
-		refuse(w, a, 404, "no reaction of that number holds");
+		counter_refuse(w, a, 404, "no reaction of that number holds");
 		return;
 	}
 	core_view_reactions(w->core, 0, 0, &a->out);
@@ -328,6 +343,10 @@ counter_ask(struct worker *w, struct ask *a)
 	}
 	if (slice_eq(path, SL("/v1/end"))) {
 		ask_end(w, a);
+		return;
+	}
+	if (slice_eq(path, SL("/v1/feedback"))) {
+		counter_feedback(w, a);
 		return;
 	}
 	if (a->is_post) {
@@ -369,9 +388,9 @@ counter_ask(struct worker *w, struct ask *a)
 		     &a->out) == E_NOTFOUND)
 		err = 0; /* a name that nobody has: an empty list is there */
 	if (err == E_NOTFOUND)
-		refuse(w, a, 404, "no such message here");
+		counter_refuse(w, a, 404, "no such message here");
 	else if (err)
-		refuse(w, a, 400, "sort: unknown key");
+		counter_refuse(w, a, 400, "sort: unknown key");
 	else
 		answer(w, a, 200, json);
 }

@@ -6,7 +6,7 @@
 #include "daemon/daemon_i.h"
 
 #define HITS_MAX 100u
-#define RECORDS_MAX 1024u
+#define RECORDS_MAX FIND_RECORDS_MAX
 #define EVENTS_MAX 100u
 #define EVENTS_OF_ONE 10u /* of a message of an address */
 #define TOLD_MAX 20u      /* messages of an address whose events are told */
@@ -99,22 +99,20 @@ by_time(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Adds the lines about one message; how many. */
-static uint32_t
-add_events(struct clerk *c, const struct core_hit *h, struct find_rec *v,
+uint32_t
+counter_lines(struct clerk *c, const struct msgid *id, struct find_rec *v,
     uint32_t max, struct buf *out)
 {
-	uint32_t n =
-	    finder_get(c->finder, find_key_id(&h->id), 0, v, RECORDS_MAX);
+	uint32_t n = finder_get(c->finder, find_key_id(id), 0, v, RECORDS_MAX);
 	int64_t when[EVENTS_MAX + 1];
 	uint32_t have = 1;
 
-	when[0] = msgid_time_us(&h->id) / US_PER_S;
+	when[0] = msgid_time_us(id) / US_PER_S;
 	for (uint32_t i = 0; i < n && have < ARRAY_LEN(when); i++)
-		if (v[i].kind >= FIND_EVENT && msgid_eq(&v[i].id, &h->id))
+		if (v[i].kind >= FIND_EVENT && msgid_eq(&v[i].id, id))
 			when[have++] = v[i].slot;
 	qsort(when, have, sizeof(*when), by_time);
-	return finder_events(c->conf->log.p, &h->id, when, have, max, out);
+	return finder_events(c->conf->log.p, id, when, have, max, out);
 }
 
 /* The core knows nothing of it: perhaps it is over. */
@@ -155,7 +153,7 @@ counter_events(struct daemon *d, struct ask *a)
 
 		if (had != 0)
 			(void)buf_addc(&events, ',');
-		n += add_events(c, &a->hits[i], v, max, &events);
+		n += counter_lines(c, &a->hits[i].id, v, max, &events);
 		if (had != 0 && events.n == had + 1)
 			buf_cut(&events, had);
 	}

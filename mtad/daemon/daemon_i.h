@@ -186,7 +186,10 @@ struct ask {
 		  [NAME_MAX_BYTES * 4 + 1]; /* id domain tenant campaign pool */
 	char sort[32], verb[32], reason[256];
 	char what[32], name[MAILBOX_MAX + 1]; /* to be explained */
-	struct core_hit *hits;                /* by the index; owned */
+	/* Of a complaint; mx is the host that took the message. */
+	char source[NAME_MAX_BYTES + 1], provider[NAME_MAX_BYTES + 1];
+	char mx[DOMAIN_MAX + 1];
+	struct core_hit *hits; /* by the index; owned */
 	uint32_t nhits, sought;
 	uint64_t next;
 	char to[ENDPOINT_TEXT_MAX]; /* to be drained to */
@@ -543,6 +546,20 @@ void counter_ask(struct worker *w, struct ask *a);
  * before the core is asked, and the events behind its answer. NULL, or why not. */
 const char *counter_find(struct daemon *d, struct ask *a);
 void counter_events(struct daemon *d, struct ask *a);
+/* counter_feedback.c: by which source the message left that is complained of, and
+ * to whom, where the complaint does not say. On the clerk's thread; then the
+ * core's side. */
+void counter_sent(struct daemon *d, struct ask *a);
+void counter_feedback(struct worker *w, struct ask *a);
+/* The lines of the event log about a message, up to max, with commas between
+ * them; how many. The ceiling of v is FIND_RECORDS_MAX. */
+uint32_t counter_lines(struct clerk *c, const struct msgid *id,
+    struct find_rec *v, uint32_t max, struct buf *out);
+#define FIND_RECORDS_MAX 1024u
+/* Refuses a request, or answers it with what stands in a->out. */
+void counter_refuse(struct worker *w, struct ask *a, int status,
+    const char *text);
+void counter_answer_json(struct worker *w, struct ask *a);
 
 /* metrics.c: what the core does not know. */
 void daemon_metrics(struct worker *w, struct buf *out);

@@ -25,6 +25,7 @@ int verb_warmup(int argc, char **argv);
 int verb_limits(int argc, char **argv);
 /* What rules have made of refusals; the end of one. */
 int verb_reactions(int argc, char **argv);
+int verb_feedback(int argc, char **argv);
 int verb_end(int argc, char **argv);
 /* The gates that mail waits at, and why each is shut. */
 int verb_explain(int argc, char **argv);

@@ -16,5 +16,6 @@
 #include "proto/smtp_cli.h"
 #include "proto/dsn.h"
 #include "proto/drain.h"
+#include "proto/arf.h"
 
 #endif

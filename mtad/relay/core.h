@@ -193,6 +193,17 @@ struct core_standing {
 };
 uint32_t core_standings(const struct core *c, struct core_standing *v,
     uint32_t n);
+/*
+ * A complaint about mail of a source (its name, or its address) to a provider: of
+ * that name, "-" for none; or, if it is empty, that of a domain whose mail went to
+ * a host (empty: not known). out: which these are, as JSON. E_NOTFOUND: there is
+ * no such source; E_RANGE: no such provider.
+ */
+struct core_complaint {
+	struct slice source, provider, domain, host;
+};
+int core_complain(struct core *c, const struct core_complaint *x,
+    struct slice user, struct slice reason, struct buf *out) MUST_CHECK;
 /* Ends one by its id; E_NOTFOUND: there is none. */
 int core_end(struct core *c, uint64_t id, struct slice user,
     struct slice reason) MUST_CHECK;

@@ -136,7 +136,7 @@ struct core {
 	struct core_owed *owed_head, *owed_tail;
 	uint32_t nowed;
 	int64_t owed_at_us; /* when they are tried again */
-	uint64_t notices_total, books_dropped;
+	uint64_t notices_total, books_dropped, complaints;
 };
 
 /* Feeds the engine and carries out what it says. */

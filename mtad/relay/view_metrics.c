@@ -91,6 +91,8 @@ metrics_totals(const struct core *c, struct buf *out)
 	    c->nowed);
 	metric(out, "notices_total", "Delivery status notifications made.",
 	    c->notices_total);
+	metric(out, "complaints_total", "Complaints told by mtad feedback.",
+	    c->complaints);
 }
 
 /* ---- labels ----------------------------------------------------------------- */
