@@ -351,8 +351,9 @@ bool conf_has_pool(const struct conf *c, struct slice name);
 /* Where a file of rules that comes with the programs lies: above a program that
  * was built and not installed, else where it is installed. Returns dst. */
 const char *conf_shipped(const char *name, char *dst, size_t cap);
-/* JSON Schema (draft 2020-12) of the configuration, made from the table. */
-int conf_schema(struct buf *out) MUST_CHECK;
+/* JSON Schema (draft 2020-12) of a file: configuration, shaping, automation,
+ * warmup, bounces or words; E_NOTFOUND: of none of these. */
+int conf_schema(struct slice what, struct buf *out) MUST_CHECK;
 /* The options as a reference page (Markdown), made from the table. */
 int conf_reference(struct buf *out) MUST_CHECK;
 

@@ -1,8 +1,9 @@
 /*
- * conf/schema.c - the option table as a JSON Schema for editors, and as a page
- * for people. Both are walks over the same rows that the reader reads.
+ * conf/schema.c - the option tables as JSON Schemas for editors, and as a page for
+ * people. All are walks over the same rows that the reader reads.
  */
 #include "conf/conf_i.h"
+#include "conf/schema_i.h"
 
 static const char *
 json_type(enum opt_type t)
@@ -25,7 +26,7 @@ may_be_number(enum opt_type t)
 {
 	return t == OPT_SIZE || t == OPT_SIZE32 || t == OPT_DURATION ||
 	    t == OPT_MS || t == OPT_FACTOR || t == OPT_PERCENT ||
-	    t == OPT_NAME || t == OPT_POOL || t == OPT_SHARE;
+	    t == OPT_NAME || t == OPT_POOL || t == OPT_SHARE || t == OPT_TEXT;
 }
 
 static const char *
@@ -89,9 +90,84 @@ put_type(struct jsonw *w, enum opt_type t)
 	jw_ku64(w, "maxProperties", 1);
 }
 
+void
+schema_types(struct jsonw *w, const char *a, const char *b)
+{
+	jw_key(w, "type");
+	jw_open(w, '[');
+	jw_str(w, slice_str(a));
+	jw_str(w, slice_str(b));
+	jw_close(w, ']');
+}
+
+void
+schema_enum(struct jsonw *w, const char *(*name)(uint32_t i), uint32_t n)
+{
+	jw_key(w, "enum");
+	jw_open(w, '[');
+	for (uint32_t i = 0; i < n; i++)
+		jw_str(w, slice_str(name(i)));
+	jw_close(w, ']');
+}
+
+void
+schema_open(struct jsonw *w)
+{
+	jw_kstr(w, "type", SL("object"));
+	jw_kbool(w, "additionalProperties", false);
+	jw_key(w, "properties");
+	jw_open(w, '{');
+}
+
+const char *
+schema_category(uint32_t i)
+{
+	return category_name((enum category)i);
+}
+
+const char *
+schema_kind(uint32_t i)
+{
+	return kind_name((enum kind)i);
+}
+
+static const char *
+action_at(uint32_t i)
+{
+	return eng_action_name((enum eng_action)i);
+}
+
+/* Options whose words are a table's, of which their type says nothing. */
+static const struct {
+	const char *option;
+	const char *(*name)(uint32_t i);
+	uint32_t n;
+} tables[] = {
+	{ "category", schema_category, CATEGORY_N },
+	{ "kind", schema_kind, KIND_N },
+	{ "action", action_at, ENG_ACTION_N },
+};
+
+static bool
+put_table(struct jsonw *w, const struct opt *o)
+{
+	const struct opt_group *g = &automation_options;
+
+	if (o < g->opts || o >= g->opts + g->n)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (slice_eq(slice_str(o->name), slice_str(tables[i].option))) {
+			schema_enum(w, tables[i].name, tables[i].n);
+			return true;
+		}
+	return false;
+}
+
 static void
 put_scalar(struct jsonw *w, const struct opt *o)
 {
+	if (put_table(w, o))
+		return;
 	if (o->type == OPT_CHOICE) {
 		jw_key(w, "enum");
 		jw_open(w, '[');
@@ -121,7 +197,13 @@ put_value(struct jsonw *w, const struct opt *o, int depth)
 		return;
 	}
 	if (o->type == OPT_MAP) {
-		jw_kstr(w, "type", SL("object"));
+		schema_types(w, "object", "null");
+		if (pattern(o->key_type)) {
+			jw_key(w, "propertyNames");
+			jw_open(w, '{');
+			jw_kstr(w, "pattern", slice_str(pattern(o->key_type)));
+			jw_close(w, '}');
+		}
 		jw_key(w, "additionalProperties");
 		jw_open(w, '{');
 		put_group(w, o->group, depth);
@@ -168,7 +250,10 @@ put_group(struct jsonw *w, const struct opt_group *g, int depth)
 	bool any = false;
 
 	ASSERT(depth < 8);
-	jw_kstr(w, "type", SL("object"));
+	if (depth == 0)
+		jw_kstr(w, "type", SL("object"));
+	else
+		schema_types(w, "object", "null"); /* ~ unsets all of it */
 	jw_kbool(w, "additionalProperties", false);
 	jw_key(w, "properties");
 	jw_open(w, '{');
@@ -187,17 +272,42 @@ put_group(struct jsonw *w, const struct opt_group *g, int depth)
 	jw_close(w, ']');
 }
 
+/* Files of rules: those of options, and those that have a reader of their own. */
+static const struct {
+	const char *name, *title;
+	const struct opt_group *options;
+	void (*put)(struct jsonw *w);
+} files[] = {
+	{ "configuration", "mtad configuration", &conf_options, NULL },
+	{ "shaping", "mtad limits of providers, sites and domains",
+	    &shaping_options, NULL },
+	{ "automation", "mtad reactions to refusals", &automation_file_options,
+	    NULL },
+	{ "warmup", "mtad plans of warm-up", &warmup_file_options, NULL },
+	{ "bounces", "mtad rules of classification", NULL, class_schema },
+	{ "words", "mtad words of classification", NULL, class_words_schema },
+};
+
 int
-conf_schema(struct buf *out)
+conf_schema(struct slice what, struct buf *out)
 {
 	struct jsonw w;
+	size_t i = 0;
 
+	while (
+	    i < ARRAY_LEN(files) && !slice_eq(what, slice_str(files[i].name)))
+		i++;
+	if (i == ARRAY_LEN(files))
+		return E_NOTFOUND;
 	jw_init(&w, out);
 	jw_open(&w, '{');
 	jw_kstr(&w, "$schema",
 	    SL("https://json-schema.org/draft/2020-12/schema"));
-	jw_kstr(&w, "title", SL("mtad configuration"));
-	put_group(&w, &conf_options, 0);
+	jw_kstr(&w, "title", slice_str(files[i].title));
+	if (files[i].put != NULL)
+		files[i].put(&w);
+	else
+		put_group(&w, files[i].options, 0);
 	jw_close(&w, '}');
 	buf_addc(out, '\n');
 	return out->failed ? E_FULL : 0;

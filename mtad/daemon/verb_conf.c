@@ -30,10 +30,11 @@ static const char check_usage[] =
     "would have no source\n";
 
 static const char schema_usage[] =
-    "usage: mtad schema [--reference]\n"
+    "usage: mtad schema [KIND | --reference]\n"
     "\n"
-    "Prints the JSON Schema of the configuration, for editors; with\n"
-    "--reference the list of options, for people.\n";
+    "Prints the JSON Schema of the configuration, for editors, or that of\n"
+    "files of rules of a KIND: shaping, automation, warmup, bounces or words.\n"
+    "With --reference: the list of options, for people.\n";
 
 static void
 report(void *ctx, const char *line)
@@ -139,6 +140,7 @@ verb_schema(int argc, char **argv)
 	static const struct option longs[] = { { "help", no_argument, NULL,
 						   'h' },
 		{ "reference", no_argument, NULL, 'r' }, { 0 } };
+	const char *what = "configuration";
 	bool reference = false;
 	struct buf out;
 	int o, err;
@@ -150,12 +152,16 @@ verb_schema(int argc, char **argv)
 		}
 		reference = true;
 	}
-	if (optind < argc) {
+	buf_init(&out, 4u << 20);
+	if (optind < argc)
+		what = argv[optind++];
+	err = reference ? conf_reference(&out) :
+			  conf_schema(slice_str(what), &out);
+	if (optind < argc || err == E_NOTFOUND) {
 		fputs(schema_usage, stderr);
+		buf_free(&out);
 		return 2;
 	}
-	buf_init(&out, 4u << 20);
-	err = reference ? conf_reference(&out) : conf_schema(&out);
 	if (!err)
 		fwrite(out.p + out.off, 1, out.n, stdout);
 	buf_free(&out);

@@ -21,7 +21,7 @@ schema(void)
 	json_t *j;
 
 	buf_init(&b, PAGE_MAX);
-	assert_int_equal(conf_schema(&b), 0);
+	assert_int_equal(conf_schema(SL("configuration"), &b), 0);
 	j = json_loadb(b.p + b.off, b.n, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(j);
 	buf_free(&b);
@@ -137,7 +137,7 @@ a_buffer_that_is_too_small(void **state)
 
 	(void)state;
 	buf_init(&b, 1000);
-	assert_int_not_equal(conf_schema(&b), 0);
+	assert_int_not_equal(conf_schema(SL("configuration"), &b), 0);
 	buf_free(&b);
 	buf_init(&b, 1000);
 	assert_int_not_equal(conf_reference(&b), 0);
