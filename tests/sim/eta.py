@@ -4,6 +4,7 @@ drawn from its long queue: nine of ten intervals hold the truth, `unknown` and
 `grows` are rare, and the intervals are narrow. These seeds judge; whoever tunes
 the engine uses others (tests/lib/incidents.py DIR SEED N makes them).
 # timeout: 60 300
+# takes: 50
 """
 
 import json
@@ -17,7 +18,8 @@ from mtatap import Tap
 
 MTASIM = os.path.join(os.environ["BUILD"], "mtasim")
 LONG = os.environ.get("CHECK") == "long"
-SEED, N = 20261, 644 if LONG else 92
+SLOW = "asan" in os.environ["BUILD"]    # too few to judge the shares by
+SEED, N = 20261, 644 if LONG else 23 if SLOW else 92
 tap = Tap()
 
 
@@ -45,14 +47,14 @@ print("# %s" % total)
 asked, held = total["asked"], total["hits"] / total["intervals"]
 words = (total["grows"] + total["unknown"]) / asked
 # Few say less: the quick run has some room.
-low, high = (0.85, 0.95) if LONG else (0.80, 0.98)
+low, high = (0.85, 0.95) if LONG else (0.6, 1) if SLOW else (0.80, 0.98)
 tap.ok(asked >= N * 2 // 3, "most incidents have a queue: %d" % asked)
 tap.ok(low <= held <= high, "intervals that hold the truth: %.3f" % held)
-tap.ok(words <= 0.15, "unknown or growing: %.3f" % words)
+tap.ok(words <= (0.3 if SLOW else 0.15), "unknown or growing: %.3f" % words)
 tap.ok(total["told_right"] >= total["told_wrong"],
        "these words are right more often than not: %d of %d"
        % (total["told_right"], total["told_right"] + total["told_wrong"]))
-tap.ok(total["median_width"] <= 0.5,
+tap.ok(total["median_width"] <= (1 if SLOW else 0.5),
        "median width beside the ETA: %.3f" % total["median_width"])
 again = ask(paths[:7])[0]
 tap.same(again, rows[:len(again)], "the same seeds give the same answers")

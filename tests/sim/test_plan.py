@@ -2,6 +2,7 @@
 """mtasim plan against theory: queueing formulas, token buckets, the fluid
 outage table; determinism; errors of a scenario.
 # timeout: 180 900
+# takes: 230
 """
 
 import concurrent.futures
@@ -82,10 +83,13 @@ def little(p):
 
 
 def queues():
-    seeds = "20" if LONG else "8"
-    much = 125000 if LONG else 12500    # seconds: a million messages a seed
+    # Long: a million messages a seed, whose mean has a standard deviation of a
+    # hundredth, and the median of eight one of four thousandths. Sanitized it
+    # is only seen that it runs: the theory is that of the same code.
+    seeds = "8"
+    much = 125000 if LONG else 1500 if IS_SLOW else 12500    # seconds
     limits = ("connections: %d, messages_per_connection: 0, assign_ahead: 1")
-    part = 0.02 if LONG else 0.04
+    part = 0.02 if LONG else 0.15 if IS_SLOW else 0.04
     p = plan(scenario(limits % 1, "poisson 8/s for %ds" % much,
              "{ setup: 0s, per_message: exponential 100ms }"),
              "--seeds", seeds)
@@ -227,21 +231,26 @@ def table(path, cells):
 
 
 def outages():
-    """The whole table in a world a hundredth as large; the long variant as it
-    stands, with a gigabyte for each of the largest cells."""
+    """The whole table in a world a hundredth as large; the long variant in one a
+    twentieth as large, and the scenario's own cell as it stands."""
     ips, hours = (30, 40, 52, 62, 72), (0, 2, 4, 8)
     if IS_SLOW:
         ips, hours = (52,), (0, 4)
     cells = [(h, n) for h in hours for n in ips]
     probing = ", backoff_min: 10s, backoff_max: 10s"
-    scale = 1 if LONG and not IS_SLOW else 100
-    sides = table(small("o.yml", probing, scale) if scale > 1 else
-                  os.path.join(TOP, "share/scenarios/outage.yml"), cells)
+    scale = 20 if LONG and not IS_SLOW else 100
+    sides = table(small("o.yml", probing, scale), cells)
     # The default policy is asked of the smaller world.
     defaults = table(small("d.yml", "", 100), cells)
     for (h, n), side, other in zip(cells, sides, defaults):
-        other["peak"]["median"] *= 100 // scale
-        cell(side, n, h, scale, other)
+        alone = dict(other, peak=dict(other["peak"]))
+        alone["peak"]["median"] *= 100 // scale
+        cell(side, n, h, scale, alone)
+        if (n, h) == (52, 4) and LONG and not IS_SLOW:
+            whole = table(os.path.join(TOP, "share/scenarios/outage.yml"),
+                          [(h, n)])[0]
+            other["peak"]["median"] *= 100
+            cell(whole, n, h, 1, other)
     # Another rate, two outages: each fills what it lets in.
     write("c.yml", CONF % ("5m", "rate: 2/s" + probing))
     p = plan(write("two.yml", """config: c.yml

@@ -1,7 +1,8 @@
 #!/bin/sh
 # One seed gives one trace, whatever compiled it: gcc and clang, optimised and
-# not, with the address sanitizer and without.
+# not, with sanitizers and without.
 # timeout: 10 300
+# takes: 110
 [ "$CHECK" = long ] || exit 77
 case $BUILD in *asan* | *tsan*) exit 77 ;; esac
 SEEDS=1..12
@@ -40,8 +41,13 @@ build gcc-O0 CC=gcc DEBUG=1
 compare "gcc, not optimised" "$TMP/gcc-O0/mtasim"
 build clang-O2 CC=clang
 compare "clang, optimised" "$TMP/clang-O2/mtasim"
-build clang-O0 CC=clang DEBUG=1
-compare "clang, not optimised" "$TMP/clang-O0/mtasim"
+# The fuzzers are built of the same objects already, by clang and sanitized.
+fuzzing=$TOP/build/fuzz
+if [ -d "$fuzzing" ]; then
+	make -C "$TOP" -j2 SAN=fuzz O=build/fuzz build/fuzz/mtasim \
+	    >"$TMP/fuzz.log" 2>&1 || tail -5 "$TMP/fuzz.log" | sed 's/^/# /'
+	compare "clang, with sanitizers" "$fuzzing/mtasim"
+fi
 asan=$TOP/build/asan/mtasim
 [ -x "$asan" ] && compare "with the address sanitizer" "$asan"
 echo "1..$n"

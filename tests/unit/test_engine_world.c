@@ -647,11 +647,25 @@ one_world(uint64_t seed, enum mode mode)
 	return hash;
 }
 
+/* Worlds of the long check; a sanitizer takes six times as long for each. */
+static int
+worlds(int quick, int all)
+{
+	const char *check = getenv("CHECK");
+
+	if (check == NULL || strcmp(check, "long") != 0)
+		return quick;
+#ifdef __SANITIZE_ADDRESS__
+	return MAX(all / 5, quick);
+#else
+	return all;
+#endif
+}
+
 static void
 everything_ends_once_and_drains(void **state)
 {
-	const char *check = getenv("CHECK");
-	int n = check && strcmp(check, "long") == 0 ? 400 : 40;
+	int n = worlds(40, 400);
 
 	(void)state;
 	for (int seed = 1; seed <= n; seed++)
@@ -669,8 +683,7 @@ same_seed_same_commands(void **state)
 static void
 a_loaded_engine_goes_on_as_the_saved_one(void **state)
 {
-	const char *check = getenv("CHECK");
-	int n = check && strcmp(check, "long") == 0 ? 200 : 12;
+	int n = worlds(12, 200);
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= (uint64_t)n; seed++)
@@ -680,8 +693,7 @@ a_loaded_engine_goes_on_as_the_saved_one(void **state)
 static void
 one_past_gives_one_image(void **state)
 {
-	const char *check = getenv("CHECK");
-	int n = check && strcmp(check, "long") == 0 ? 100 : 6;
+	int n = worlds(6, 100);
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= (uint64_t)n; seed++)

@@ -19,7 +19,7 @@
 
 /* A sanitizer takes six times as long for each. */
 #ifdef __SANITIZE_ADDRESS__
-#define SEEDS_LONG 2000
+#define SEEDS_LONG 1000
 #else
 #define SEEDS_LONG 10000
 #endif
