@@ -8,6 +8,7 @@ outage table; determinism; errors of a scenario.
 import concurrent.futures
 import json
 import os
+import resource
 import subprocess
 
 TMP = os.environ["TMP"]
@@ -509,19 +510,18 @@ def warm_up():
           str([p["days"][-1] for p in pairs]))
 
 
-queues()
-buckets()
-stalled()
-rates()
-outages()
-short_outages()
-warming()
-warm_up()
-shares()
-if not IS_SLOW:
-    costs()
-same()
-mistakes()
+def processor_s():
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+
+
+for part in (queues, buckets, stalled, rates, outages, short_outages, warming,
+             warm_up, shares, costs, same, mistakes):
+    if part == costs and IS_SLOW:
+        continue
+    before = processor_s()
+    part()
+    print("# %s: %.1f s of the processor" % (part.__name__,
+                                             processor_s() - before))
 check("Little's law holds on every queue of every run", looked_at[0] > 30,
       str(looked_at))
 print("1..%d" % len(results))
