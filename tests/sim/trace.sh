@@ -42,11 +42,11 @@ compare "gcc, not optimised" "$TMP/gcc-O0/mtasim"
 build clang-O2 CC=clang
 compare "clang, optimised" "$TMP/clang-O2/mtasim"
 # The fuzzers are built of the same objects already, by clang and sanitized.
-fuzzing=$TOP/build/fuzz
-if [ -d "$fuzzing" ]; then
-	make -C "$TOP" -j2 SAN=fuzz O=build/fuzz build/fuzz/mtasim \
+fuzzing=${BUILD#"$TOP"/}/fuzz
+if [ -d "$BUILD/fuzz" ]; then
+	make -C "$TOP" -j2 SAN=fuzz O="$fuzzing" "$fuzzing/mtasim" \
 	    >"$TMP/fuzz.log" 2>&1 || tail -5 "$TMP/fuzz.log" | sed 's/^/# /'
-	compare "clang, with sanitizers" "$fuzzing/mtasim"
+	compare "clang, with sanitizers" "$BUILD/fuzz/mtasim"
 fi
 asan=$TOP/build/asan/mtasim
 [ -x "$asan" ] && compare "with the address sanitizer" "$asan"
