@@ -8,9 +8,35 @@
 
 #include "conf/classify_i.h"
 
+#define BIT(d) (1u << (d))
 /* A tenant's mail goes by many sources, and a path carries mail of many tenants. */
-#define MAIL_DIMS (1 << DIM_TENANT | 1 << DIM_CAMPAIGN | 1 << DIM_SENDER_DOMAIN)
-#define PATH_DIMS (1 << DIM_SOURCE | 1 << DIM_NETBLOCK)
+#define MAIL_DIMS (BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN) | BIT(DIM_SENDER_DOMAIN))
+#define PATH_DIMS (BIT(DIM_SOURCE) | BIT(DIM_NETBLOCK))
+#define PLACE_DIMS (BIT(DIM_SITE) | BIT(DIM_PROVIDER))
+#define QUEUE                                                                  \
+	(BIT(DIM_SITE) | BIT(DIM_POOL) | BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN))
+
+/* What each action may be about; what else is refused, with these words. */
+static const struct about {
+	uint32_t dims;
+	const char *expected;
+} about[ENG_ACTION_N] = {
+	[ACT_NONE] = { UINT16_MAX, "" },
+	[ACT_SUSPEND] = { MAIL_DIMS | PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
+	    "what is suspended: path, source, netblock, site, provider, "
+	    "tenant, campaign, sender_domain or node" },
+	[ACT_CONNS] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
+	    "what has connections: path, source, netblock, site, provider or "
+	    "node" },
+	[ACT_SLOW] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
+	    "what has a rate: path, source, netblock, site, provider or node" },
+	[ACT_SKIP] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_HOST),
+	    "where the host is passed over: path, source, netblock, site, "
+	    "provider, or host: everywhere" },
+	[ACT_DEFER] = { MAIL_DIMS | QUEUE | PLACE_DIMS | BIT(DIM_NODE),
+	    "what tells queues apart: queue, site, provider, tenant, campaign, "
+	    "sender_domain or node" },
+};
 
 struct rules_in {
 	struct conf *conf;
@@ -26,6 +52,7 @@ automation_begin(const struct conf *c, void *entry)
 	*(struct conf_automation *)entry =
 	    (struct conf_automation){ .window_us = 3600 * US_PER_S,
 		    .replies_min = 50,
+		    .factor_ppm = 500000,
 		    .conns_max = 1 };
 }
 
@@ -185,18 +212,42 @@ check_names(const struct rules_in *in, const struct conf_automation *a)
 			    a->providers[i]);
 }
 
+uint16_t
+conf_automation_dims(const struct conf_automation *a)
+{
+	uint32_t dims = 0;
+
+	for (uint32_t i = 0; i < a->non; i++)
+		dims |= a->on[i];
+	if (a->non == 0)
+		dims = a->action == ACT_DEFER ? QUEUE :
+						BIT(DIM_SOURCE) | BIT(DIM_SITE);
+	if (a->action == ACT_SKIP)
+		dims |= BIT(DIM_HOST);
+	return (uint16_t)dims;
+}
+
+static void
+check_target(const struct rules_in *in, const struct conf_automation *a)
+{
+	const struct about *may = &about[a->action];
+
+	for (uint32_t i = 0; i < a->non; i++)
+		if (a->on[i] & ~may->dims)
+			wrong(in, a, "on", i, may->expected,
+			    slice_str(eng_action_name(a->action)));
+}
+
 static void
 check_rule(const struct rules_in *in, struct conf_automation *a)
 {
 	struct classifier *k = classifier_begin();
 	const struct yaml_node *map = map_of(in, a->name);
-	uint16_t dims = 0;
+	uint16_t dims = conf_automation_dims(a);
 
 	(void)add_rule(k, &(struct hearer){ in, a });
 	classifier_free(k);
 	check_names(in, a);
-	for (uint32_t i = 0; i < a->non; i++)
-		dims |= a->on[i];
 	if (a->count > 1 && a->ratio_ppm != 0)
 		wrong(in, a, "ratio", 0, "one of `after` and `ratio`",
 		    SL("both"));
@@ -205,10 +256,7 @@ check_rule(const struct rules_in *in, struct conf_automation *a)
 		    slice_str(NULL));
 	if (__builtin_popcount(dims) > ENG_TARGET_DIMS_MAX)
 		wrong(in, a, "on", 0, "at most four of these", slice_str(NULL));
-	if (a->action == ACT_CONNS && dims & MAIL_DIMS)
-		wrong(in, a, "action", 0,
-		    "suspend for a tenant, campaign or domain of senders",
-		    SL("connections"));
+	check_target(in, a);
 	if (dims & MAIL_DIMS && dims & PATH_DIMS)
 		wrong(in, a, "on", 0,
 		    "no path, source or netblock beside a tenant, campaign or "

@@ -153,11 +153,14 @@ struct conf_automation {
 	uint16_t on[ENG_TARGET_DIMS_MAX]; /* bits 1 << enum eng_dim */
 	uint8_t action;                   /* enum eng_action */
 	bool goes_on, opens_at_once;
-	uint32_t count, ratio_ppm, replies_min, conns_max;
+	uint32_t count, ratio_ppm, replies_min, conns_max, factor_ppm;
 	int64_t period_us, window_us; /* of count, of ratio */
 	int64_t for_us;
 	struct conf_origin at;
 };
+
+/* What the reaction is about, bits 1 << enum eng_dim. */
+uint16_t conf_automation_dims(const struct conf_automation *a);
 
 /* Which of them the words of a reply match, of the configuration that has the
  * key; key 0: nobody has looked. */

@@ -129,9 +129,10 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_SHARE, uint16_t, share,                                          \
 	    "the name of a source, or {NAME: WEIGHT}")                         \
 	X(OPT_TARGET, uint16_t, target,                                        \
-	    "path, or one of source, netblock, site, provider, tenant, "       \
-	    "campaign, sender_domain and node")                                \
-	X(OPT_ACTION, uint8_t, action, "suspend, connections or none")         \
+	    "path, queue, or one of source, netblock, site, provider, host, "  \
+	    "tenant, campaign, sender_domain and node")                        \
+	X(OPT_ACTION, uint8_t, action,                                         \
+	    "none, suspend, connections, slow, skip_host or defer")            \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,

@@ -60,16 +60,27 @@ static const struct opt automation[] = {
 	{ "replies_min", OPT_U32, AT(replies_min), .absent = "`50`",
 	    RANGE(1, 1000000), .help = "... in which there were so many." },
 	{ "on", OPT_TARGET, AT(on), COUNT(non, ENG_TARGET_DIMS_MAX),
-	    .absent = "`path`",
+	    .absent = "`path`; of `defer` `queue`",
 	    .help = "What the reaction is about: of the mail that was refused "
 		    "its path (a source and a site), or whatever has the same "
 		    "values of all that is named here. `[source, provider]` is "
 		    "the source at all sites of that provider, `[tenant, "
-		    "provider]` a tenant's mail to it by whatever source." },
+		    "provider]` a tenant's mail to it by whatever source, "
+		    "`queue` what waits for the site, of the same pool, tenant "
+		    "and campaign." },
 	{ "action", OPT_ACTION, AT(action), .is_required = true,
 	    .help = "`suspend`: nothing starts there. `connections`: its "
-		    "paths open no more than so many at once. `none`: "
-		    "nothing; the rules behind it are not asked either." },
+		    "paths open no more than so many at once. `slow`: they "
+		    "send at a part of their rate. `skip_host`: they do not "
+		    "use the host that said it. `defer`: its queues wait. "
+		    "`none`: nothing; the rules behind it are not asked "
+		    "either." },
+	{ "factor", OPT_PART, AT(factor_ppm), .absent = "`50%`",
+	    RANGE(1, 1000000),
+	    .help = "The part that `action: slow` leaves of the configured "
+		    "rate of each path, or where that has none of what was "
+		    "sent when the reaction began; at least one message a "
+		    "minute is taken for that." },
 	{ "connections", OPT_U32, AT(conns_max), .absent = "`1`",
 	    RANGE(1, 100000),
 	    .help = "How many `action: connections` leaves to each path." },

@@ -243,18 +243,23 @@ read_dim(const struct value *v)
 	return false;
 }
 
-/* A path is a source at a site. */
+/* A path is a source at a site, a queue what goes there of one pool, tenant and
+ * campaign. */
 static bool
 read_target(const struct value *v)
 {
 	static const uint16_t dims = 1 << DIM_SOURCE | 1 << DIM_NETBLOCK |
 	    1 << DIM_SITE | 1 << DIM_PROVIDER | 1 << DIM_NODE |
-	    1 << DIM_TENANT | 1 << DIM_CAMPAIGN | 1 << DIM_SENDER_DOMAIN;
+	    1 << DIM_TENANT | 1 << DIM_CAMPAIGN | 1 << DIM_SENDER_DOMAIN |
+	    1 << DIM_HOST;
 	uint16_t *to = v->at;
 
 	*to = 0;
 	if (slice_eq(v->text, SL("path")))
 		*to = 1 << DIM_SOURCE | 1 << DIM_SITE;
+	if (slice_eq(v->text, SL("queue")))
+		*to = 1 << DIM_SITE | 1 << DIM_POOL | 1 << DIM_TENANT |
+		    1 << DIM_CAMPAIGN;
 	for (int d = 0; d < DIM_N; d++)
 		if (dims >> d & 1 &&
 		    slice_eq(v->text, slice_str(eng_dim_name(d))))

@@ -2,9 +2,10 @@
  * engine/check.c - the full audit: every count against what it counts, every
  * waiting recipient against its wake. For tests; walks everything.
  */
+#include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
-struct tally {
+struct sums {
 	uint64_t state[R_STATES];
 	uint64_t live;
 	uint32_t opening, strangers;
@@ -13,7 +14,7 @@ struct tally {
 };
 
 static void
-check_rcpt(const struct eng *e, uint32_t i, struct tally *t)
+check_rcpt(const struct eng *e, uint32_t i, struct sums *t)
 {
 	const struct rcpt *r = eng_rcpt(e, i);
 	const struct msg *m;
@@ -91,7 +92,7 @@ waits(const struct eng *e, uint32_t waiter)
  * wake, has sessions on their way, or is served by sessions that are busy or
  * by a path with a timer. */
 static void
-check_lane(const struct eng *e, const struct lane *l, struct tally *t)
+check_lane(const struct eng *e, const struct lane *l, struct sums *t)
 {
 	const struct site *s = pool_at(&e->sites, l->site);
 	bool wakes = l->is_kicked || l->pending != 0 || s->nsess != 0 ||
@@ -122,12 +123,15 @@ check_lane(const struct eng *e, const struct lane *l, struct tally *t)
 	check_ready(e, l);
 	ASSERT(l->counted_us <= e->now);
 	ASSERT(l->nring != 0 || !l->is_parked);
+	/* When a host is skipped no more all look again. */
+	wakes |= eng_acts(e, ACT_SKIP) && l->why == WHY_SUSPENDED;
+	wakes |= e->conf_lane != 0;
 	ASSERT(l->nring == 0 || wakes || l->why == WHY_NO_SOURCE);
 }
 
 /* A turn stands in its lane's heap exactly while it has a ring. */
 static void
-check_turn(const struct eng *e, uint32_t i, struct tally *t)
+check_turn(const struct eng *e, uint32_t i, struct sums *t)
 {
 	const struct turn *u = pool_at(&e->turns, i);
 	const struct lane *l = pool_at(&e->lanes, u->lane);
@@ -305,7 +309,7 @@ check_prize(const struct eng *e, const struct prize *z)
 void
 eng_check(const struct eng *e)
 {
-	struct tally t = { 0 };
+	struct sums t = { 0 };
 
 	EACH(e->rcpts, i)
 	check_rcpt(e, i, &t);

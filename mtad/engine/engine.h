@@ -660,7 +660,8 @@ size_t eng_memory(const struct eng *e); /* bytes */
 	X(WHY_WARMUP, "warm-up")    /* the day's share of a young source */    \
 	X(WHY_CAP, "limit")         /* one of the policy's caps */             \
 	X(WHY_QUIET, "quiet-hours") /* of its tenant */                        \
-	X(WHY_SUSPENDED, "suspended") /* by a standing reaction */
+	X(WHY_SUSPENDED, "suspended") /* by a standing reaction */             \
+	X(WHY_PACED, "paced")         /* the same slows it down */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X

@@ -21,6 +21,7 @@
 #define ENGINE_ENGINE_I_H
 
 #include "engine/engine.h"
+#include "engine/kinds_i.h"
 #include "engine/list_i.h"
 
 #define WHEEL_TICK_US (10 * US_PER_MS) /* spans 497 days */
@@ -389,6 +390,7 @@ struct path {
 	uint32_t wait_warm; /* until more of its share is kept */
 	struct link warm;
 	uint32_t standing; /* the one that it was parked for last, or 0 */
+	int64_t pace_us;   /* slowed by one: when the next may start; 0 = not */
 	struct link stand;
 };
 
@@ -483,13 +485,6 @@ struct job {
 	int64_t started_us;
 };
 
-/* Targets of one kind, which dims make up, and how many stand. */
-struct stand_kind {
-	uint16_t dims;
-	uint32_t n;
-};
-#define STAND_KINDS_MAX 32
-
 struct eng {
 	const struct eng_policy *policy;
 	struct eng_limits limits;
@@ -539,16 +534,12 @@ struct eng {
 	uint32_t cap_dims;            /* that they look at */
 	struct eng_blocked cap_blocked[ENG_CAPS_MAX];
 	struct waits cap_waits[ENG_CAPS_MAX];
-	struct stand_kind stand_kinds[STAND_KINDS_MAX];
-	uint32_t nstand_kinds;
-	bool has_queue_stands; /* some are of tenants and the like */
-	uint32_t stand_ids;    /* given so far */
-	uint32_t nratios;      /* rules of ratios that the policy has */
-	struct ilist over;     /* standings whose paths are to look again */
-	struct ilist woken;    /* waiters whose turn it is */
-	struct ilist roused;   /* those of them that have been told */
-	struct ilist asking;   /* meters whose entry is not durable yet */
-	uint32_t conf_waiter;  /* as the two below */
+	struct stand_kinds kinds;
+	struct ilist over;    /* standings whose paths are to look again */
+	struct ilist woken;   /* waiters whose turn it is */
+	struct ilist roused;  /* those of them that have been told */
+	struct ilist asking;  /* meters whose entry is not durable yet */
+	uint32_t conf_waiter; /* as the two below */
 	uint32_t conf_lane, conf_dom; /* rebinding goes on here; 0 = done */
 	struct job *jobs;
 	uint32_t njobs, jobs_cap;
@@ -793,7 +784,8 @@ int eng_turns_next(const struct lane *l, const struct epool *p,
 /* The source at that place has opened a session. */
 void eng_turn_taken(struct lane *l, const struct epool *p, int at);
 /* Its path has refused and will say when that is over (eng_path_ready). */
-void eng_turn_shut(struct lane *l, int at, enum eng_why why, int64_t until_us);
+void eng_turn_shut(const struct eng *e, struct lane *l, int at,
+    enum eng_why why, int64_t until_us);
 /* All of its sources are to be asked. */
 void eng_lane_ready(struct lane *l);
 /* What shut the path may be over: lanes may ask its source again. */

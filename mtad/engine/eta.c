@@ -208,6 +208,7 @@ is_timed(const struct eng_reasons *r)
 	case WHY_CAP:
 	case WHY_RATE:
 	case WHY_SUSPENDED:
+	case WHY_PACED:
 		return true;
 	default:
 		return false;

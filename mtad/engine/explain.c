@@ -48,6 +48,7 @@ gate_of(enum eng_why why)
 	case WHY_WARMUP:
 		return GATE_WARMUP;
 	case WHY_SUSPENDED:
+	case WHY_PACED:
 		return GATE_REACTION;
 	case WHY_HOST:
 		return GATE_HOST;
@@ -93,21 +94,37 @@ look_at_hosts(const struct eng *e, const struct site *s, const struct src *src,
 		const struct host *h = pool_at(&e->hosts, s->targets[k].host);
 		int64_t until =
 		    h->dead_until_us > now_us ? h->dead_until_us : 0;
+		uint32_t skip;
 
 		if (h->ip.family == 6 ? !src->has_v6 : !src->has_v4)
 			continue;
+		skip = eng_host_skipped(e, s, (uint32_t)(src - e->srcs),
+		    s->targets[k].name, &until);
+		if (skip != 0) {
+			if (!reaches || opens_before(until, o->until_us)) {
+				o->until_us = until;
+				o->since_us = eng_standing_since(e, skip);
+				o->host = s->targets[k].name;
+				o->standing = skip;
+			}
+			reaches = true;
+			continue;
+		}
 		if (h->fails == 0 || (until == 0 && h->probe == 0)) {
-			o->why = WHY_NONE;
+			*o = (struct obstacle){ .why = WHY_NONE };
 			return;
 		}
 		if (!reaches || opens_before(until, o->until_us)) {
 			o->until_us = until;
 			o->since_us = h->fail_us;
 			o->host = s->targets[k].name;
+			o->standing = 0;
 		}
 		reaches = true;
 	}
-	o->why = reaches ? WHY_HOST : WHY_NO_SOURCE;
+	o->why = !reaches    ? WHY_NO_SOURCE :
+	    o->standing != 0 ? WHY_SUSPENDED :
+			       WHY_HOST;
 }
 
 /* Who waits at a limit does so by its name; 0: it waits at none, or may go. */
@@ -143,11 +160,25 @@ look_at_path(struct eng *e, const struct path *p, int64_t now_us,
 	if (o->until_us != 0 && o->until_us <= now_us)
 		*o = (struct obstacle){ .why = WHY_NONE };
 	if (o->why == WHY_SUSPENDED)
-		o->standing = eng_path_standing(e, p, &o->since_us);
+		o->standing = eng_path_suspended(e, p, &(int64_t){ 0 });
+	else if (o->why == WHY_PACED)
+		o->standing = eng_path_paced_by(e, p);
+	if (o->standing != 0)
+		o->since_us = eng_standing_since(e, o->standing);
 	else if (o->why == WHY_BACKOFF)
 		o->since_us = p->fail_us;
 	else if (o->why != WHY_NONE && o->why == p->shut)
 		o->since_us = p->shut_us;
+}
+
+/* One that may take a transaction. */
+static bool
+has_session(const struct eng *e, uint32_t path)
+{
+	const struct path *p = pool_at(&e->paths, path);
+
+	return eng_path_has_room(e, p) &&
+	    !eng_sess_is_skipped(e, p->room[p->level].head);
 }
 
 static struct obstacle
@@ -165,8 +196,7 @@ look_at_source(struct eng *e, uint32_t site, const struct src *src,
 	}
 	if (path != 0) {
 		look_at_path(e, pool_at(&e->paths, path), now_us, &o);
-		if (o.why != WHY_NONE ||
-		    eng_path_has_room(e, pool_at(&e->paths, path)))
+		if (o.why != WHY_NONE || has_session(e, path))
 			return o;
 	}
 	o.why = eng_warm_look(e, si, site, &o.until_us);

@@ -211,13 +211,16 @@ eng_turn_taken(struct lane *l, const struct epool *p, int at)
 /* ---- who may be asked ---------------------------------------------------------- */
 
 void
-eng_turn_shut(struct lane *l, int at, enum eng_why why, int64_t until_us)
+eng_turn_shut(const struct eng *e, struct lane *l, int at, enum eng_why why,
+    int64_t until_us)
 {
 	int64_t mine = l->shut_until_us ? l->shut_until_us : TIME_NEVER;
 	int64_t its = until_us ? until_us : TIME_NEVER;
 
-	/* Where there is but one, what it said before is over. */
-	if (l->shut == WHY_NONE || its < mine || l->pin_src != 0) {
+	/* Where there is but one, what it said before is over; and so is a time
+	 * that has passed. */
+	if (l->shut == WHY_NONE || its < mine || mine <= e->now ||
+	    l->pin_src != 0) {
 		l->shut = (uint8_t)why;
 		l->shut_until_us = until_us;
 	}

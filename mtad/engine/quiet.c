@@ -109,7 +109,7 @@ eng_lane_hush(struct eng *e, struct lane *l)
 {
 	uint32_t q;
 
-	while ((e->has_quiet || e->has_queue_stands) &&
+	while ((e->has_quiet || e->kinds.queue_acts != 0) &&
 	    (q = eng_lane_next(e, l)) != 0) {
 		const struct queue *x = pool_at(&e->queues, q);
 		const struct flow *f = pool_at(&e->flows, x->flow);
@@ -120,7 +120,7 @@ eng_lane_hush(struct eng *e, struct lane *l)
 			eng_queue_park(e, q, WHY_QUIET, until, 0);
 			continue;
 		}
-		by = e->has_queue_stands ? eng_queue_standing(e, x, &until) : 0;
+		by = eng_queue_standing(e, x, &until);
 		if (by == 0)
 			return;
 		eng_queue_park(e, q, WHY_SUSPENDED, until, by);

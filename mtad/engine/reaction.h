@@ -37,7 +37,10 @@ const char *eng_dim_name(enum eng_dim d);
 #define ENG_ACTION_TABLE(X)                                                    \
 	X(ACT_NONE, "none") /* nothing: the rules behind it do not, either */  \
 	X(ACT_SUSPEND, "suspend")   /* nothing starts */                       \
-	X(ACT_CONNS, "connections") /* a path of it has fewer at once */
+	X(ACT_CONNS, "connections") /* a path of it has fewer at once */       \
+	X(ACT_SLOW, "slow")         /* a path of it has a part of its rate */  \
+	X(ACT_SKIP, "skip_host")    /* a host is not used */                   \
+	X(ACT_DEFER, "defer")       /* queues of it wait */
 #define X(name, text) name,
 enum eng_action { ENG_ACTION_TABLE(X) ENG_ACTION_N };
 #undef X
@@ -58,7 +61,7 @@ struct eng_automation_conf {
 	 * such a part of all replies in it, if there were enough; 0: at once. */
 	uint32_t count;
 	uint32_t ratio_ppm, replies_min;
-	uint32_t value; /* ACT_CONNS: so many */
+	uint32_t value; /* ACT_CONNS: so many; ACT_SLOW: ENG_PPM of the rate */
 	bool ramps;     /* then begins with one connection */
 	int64_t period_us;
 	int64_t for_us; /* 0 = until an operator ends it */

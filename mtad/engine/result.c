@@ -300,6 +300,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		path_refused(e, path, host, began, hint);
 	if (e->policy->nautomations != 0)
 		eng_react_all(e,
-		    &(struct refused){ path, queue, ev->reply, began }, ev);
+		    &(struct refused){ path, host, queue, ev->reply, began },
+		    ev);
 	eng_path_pump(e, path);
 }

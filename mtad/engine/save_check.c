@@ -532,8 +532,12 @@ is_sane(int64_t v)
 static bool
 standings_are_good(const struct eng *e)
 {
-	if (e->nstand_kinds > STAND_KINDS_MAX)
+	if (e->kinds.n > STAND_KINDS_MAX)
 		return false;
+	for (uint32_t k = 0; k < e->kinds.n; k++)
+		if (e->kinds.v[k].action >= ENG_ACTION_N ||
+		    e->kinds.v[k].dims >> DIM_N != 0)
+			return false;
 	EACH(e->standings, standing, s, i)
 	if (s->action >= ENG_ACTION_N || s->dims >> DIM_N != 0 ||
 	    s->automation >= MAX(e->policy->nautomations, 1u))

@@ -33,7 +33,9 @@ assign_below(struct eng *e, uint32_t lane, uint32_t below)
 			enum eng_why why;
 			int64_t until;
 
-			if (!eng_lane_serves(e, l, &e->srcs[p->src]) ||
+			eng_path_shed(e, i);
+			if (p->level != v ||
+			    !eng_lane_serves(e, l, &e->srcs[p->src]) ||
 			    !eng_path_has_room(e, p) ||
 			    eng_path_at_limit(e, p) ||
 			    eng_lane_yields(e, lane, p->src, &until)) {
@@ -139,7 +141,7 @@ caps_let_open(struct eng *e, uint32_t lane, uint32_t path, int at,
 	if (r.level == CAP_PATH) {
 		eng_path_wait(e, path, &r, &a);
 		if (at >= 0)
-			eng_turn_shut(l, at, WHY_CAP,
+			eng_turn_shut(e, l, at, WHY_CAP,
 			    r.until_us == TIME_NEVER ? 0 : r.until_us);
 		l->shut_by = (uint16_t)eng_meter(e, r.meter)->cap;
 	}
@@ -248,10 +250,13 @@ host_allows(struct eng *e, uint32_t lane, uint32_t path, int target,
 	for (int n = 0; n < s->ntargets; n++) {
 		int k = (target + n) % s->ntargets;
 		const struct host *h = pool_at(&e->hosts, s->targets[k].host);
+		int64_t until;
 
 		if (n > 0 &&
 		    (h->fails != 0 ||
-			(h->ip.family == 6 ? !src->has_v6 : !src->has_v4)))
+			(h->ip.family == 6 ? !src->has_v6 : !src->has_v4) ||
+			eng_host_skipped(e, s, a.src, s->targets[k].name,
+			    &until) != 0))
 			continue;
 		a.host = s->targets[k].host;
 		e->totals.decisions_total++;
@@ -282,7 +287,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 	    (why = eng_warm_open_gate(e, lane, si, &until)) != WHY_NONE) {
 		e->totals.decisions_total++;
 		if (at >= 0)
-			eng_turn_shut(l, at, why, until);
+			eng_turn_shut(e, l, at, why, until);
 		stopped_by(st, why, until, 0);
 		return false;
 	}
@@ -297,7 +302,7 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 		else
 			eng_path_shut(e, p, why);
 		if (at >= 0)
-			eng_turn_shut(l, at, why, until);
+			eng_turn_shut(e, l, at, why, until);
 		stopped_by(st, why, until, 0);
 		return false;
 	}
@@ -565,6 +570,14 @@ told_opens(struct eng *e, uint32_t path)
 	}
 }
 
+/* On a session to a host that is in use. */
+static bool
+has_room(struct eng *e, uint32_t path)
+{
+	eng_path_shed(e, path);
+	return eng_path_has_room(e, pool_at(&e->paths, path));
+}
+
 /* Something about the path changed for the better, or its time has come: fills
  * its sessions, then lets lanes that were parked look again. A lane that it does
  * not serve keeps its place: it is not its turn that has passed. */
@@ -586,7 +599,7 @@ eng_path_pump(struct eng *e, uint32_t path)
 		eng_path_ready(e, p);
 	if (e->is_disk_full)
 		return;
-	while (left > 0 && s->hungry.n != 0 && eng_path_has_room(e, p) &&
+	while (left > 0 && s->hungry.n != 0 && has_room(e, path) &&
 	    e->budget != 0) {
 		uint32_t lane = at != 0 ? at : s->hungry.head;
 		struct lane *l = pool_at(&e->lanes, lane);

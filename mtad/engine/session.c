@@ -445,7 +445,8 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 	/* Else it is what a transaction has met, and was told then. */
 	if (!x->is_heard && eng_hits_any(&ev->hits))
 		eng_react(e,
-		    &(struct refused){ path, 0, ev->reply, x->opened_us },
+		    &(struct refused){ path, x->host, 0, ev->reply,
+			x->opened_us },
 		    &ev->hits, o);
 	promise_end(e, x);
 	eng_site_hold(e, site); /* until all is said */

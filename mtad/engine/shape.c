@@ -157,6 +157,8 @@ eng_path_spend(struct eng *e, struct path *p)
 	refill(e, p);
 	if (is_rated(p))
 		p->credit -= p->rate_period;
+	if (eng_acts(e, ACT_SLOW))
+		eng_path_pace(e, p, true);
 	if (p->adapt != 0)
 		eng_adapt_spend(e, p);
 }
@@ -167,8 +169,17 @@ eng_path_unspend(struct eng *e, struct path *p)
 	refill(e, p);
 	if (is_rated(p))
 		p->credit = MIN(p->credit + p->rate_period, credit_max(p));
+	if (eng_acts(e, ACT_SLOW))
+		eng_path_pace(e, p, false);
 	if (p->adapt != 0)
 		eng_adapt_unspend(e, p);
+}
+
+/* By a reaction, when it was asked last. */
+static bool
+is_paced(const struct eng *e, const struct path *p)
+{
+	return eng_acts(e, ACT_SLOW) && p->pace_us != 0;
 }
 
 /* ---- the gates -------------------------------------------------------------------- */
@@ -179,7 +190,9 @@ learnt_gate(struct eng *e, struct path *p, int64_t *until_us)
 {
 	enum eng_why why = WHY_NONE;
 
-	if (p->adapt != 0)
+	if (eng_acts(e, ACT_SLOW))
+		why = eng_path_pace_gate(e, p, until_us);
+	if (why == WHY_NONE && p->adapt != 0)
 		why = eng_adapt_gate(e, p, until_us);
 	if (why == WHY_NONE && eng_path_is_young(e, p))
 		why = eng_warm_gate(e, p, until_us);
@@ -193,7 +206,7 @@ eng_path_gate(struct eng *e, struct path *p, int64_t *until_us)
 
 	e->totals.decisions_total++;
 	*until_us = 0;
-	if (e->standings.live != 0 && eng_path_is_suspended(e, p, until_us))
+	if (e->kinds.acts != 0 && eng_path_suspended(e, p, until_us) != 0)
 		return WHY_SUSPENDED;
 	if (p->backoff_until_us > e->now) {
 		*until_us = p->backoff_until_us;
@@ -217,7 +230,7 @@ eng_path_has_room(const struct eng *e, const struct path *p)
 
 	if (p->level == LEVEL_NONE || p->level == 0)
 		return p->level != LEVEL_NONE;
-	if (p->adapt != 0)
+	if (p->adapt != 0 || is_paced(e, p))
 		return false;
 	if (!is_rated(p) && !p->meters.is_metered)
 		return true;
@@ -247,8 +260,8 @@ static enum eng_why
 rate_gate(const struct eng *e, const struct path *p, enum eng_why why,
     int64_t *until_us)
 {
-	if ((why != WHY_RATE && why != WHY_SLOWED) || p->nopening != 0 ||
-	    p->room[0].n != 0)
+	if ((why != WHY_RATE && why != WHY_SLOWED && why != WHY_PACED) ||
+	    p->nopening != 0 || p->room[0].n != 0)
 		return why;
 	*until_us -= p->setup_us;
 	return *until_us <= e->now ? WHY_NONE : why;
@@ -277,7 +290,7 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 		return why;
 	*until_us = 0;
 	max = s->conns_max;
-	if (e->standings.live != 0)
+	if (eng_acts(e, ACT_CONNS))
 		max = eng_path_conns_max(e, p, max);
 	if (max != 0 && p->nsess >= max)
 		return WHY_CONN;
@@ -293,6 +306,8 @@ eng_path_open_gate(struct eng *e, struct path *p, int64_t *until_us)
 	if (p->adapt != 0 &&
 	    p->nopening + p->room[0].n >= eng_adapt_spare(e, p))
 		return WHY_SLOWED;
+	if (is_paced(e, p) && p->nopening + p->room[0].n != 0)
+		return WHY_PACED;
 	return is_rated(p) && p->credit >= p->rate_period ?
 	    spare_gate(e, p, until_us) :
 	    WHY_NONE;
@@ -306,8 +321,8 @@ eng_path_park(struct eng *e, uint32_t path, enum eng_why why, int64_t until_us)
 	e->totals.parks_total++;
 	if (why == WHY_WARMUP && until_us == 0)
 		eng_warm_wait(e, path);
-	if (why == WHY_SUSPENDED)
-		eng_standing_wait(e, path);
+	if (why == WHY_SUSPENDED || why == WHY_PACED)
+		eng_standing_wait(e, path, why);
 	if (p->shut == why && heap_has(&p->timer.node) &&
 	    p->timer.node.key == until_us)
 		return; /* as it is */
@@ -486,6 +501,8 @@ remembers(struct eng *e, struct path *p)
 	if (p->crowd != 0 && !is_past(e, p->crowd_us, p->crowd_until_us))
 		return true;
 	if (p->adapt != 0 && eng_adapt_remembers(e, p))
+		return true;
+	if (eng_acts(e, ACT_SLOW) && p->pace_us > e->now)
 		return true;
 	/* Somebody may count on its timer; but who waits for a young source has
 	 * a wake of its own. */

@@ -6,7 +6,7 @@
  * session alone tries it again. What a site's lanes wait for, when every host
  * is dead, is the host that may be tried first.
  */
-#include "engine/engine_i.h"
+#include "engine/standing_i.h"
 
 /* So long it is believed how many messages of a connection a host takes. */
 #define BYE_US (3600 * US_PER_S)
@@ -398,7 +398,28 @@ struct pick {
 	bool reaches; /* some target is of the source's family */
 	uint32_t host;
 	int64_t until_us;
+	uint32_t skip; /* the standing that opens first, 0 = none */
+	int64_t skip_us;
 };
+
+/* Does a reaction keep the source from it? */
+static bool
+is_skipped(struct eng *e, const struct site *s, int k, const struct src *src,
+    struct pick *p)
+{
+	int64_t until;
+	uint32_t i = eng_host_skipped(e, s, (uint32_t)(src - e->srcs),
+	    s->targets[k].name, &until);
+
+	if (i == 0)
+		return false;
+	until = until != 0 ? until : TIME_NEVER;
+	if (p->skip == 0 || until < p->skip_us) {
+		p->skip = i;
+		p->skip_us = until;
+	}
+	return true;
+}
 
 static void
 look_at(struct eng *e, const struct site *s, int k, const struct src *src,
@@ -409,6 +430,8 @@ look_at(struct eng *e, const struct site *s, int k, const struct src *src,
 	if (x->ip.family == 6 ? !src->has_v6 : !src->has_v4)
 		return;
 	p->reaches = true;
+	if (is_skipped(e, s, k, src, p))
+		return;
 	if (x->fails != 0 && (x->dead_until_us > e->now || x->probe != 0)) {
 		int64_t at =
 		    x->dead_until_us > e->now ? x->dead_until_us : TIME_NEVER;
@@ -446,6 +469,11 @@ eng_site_pick(struct eng *e, const struct site *s, const struct src *src,
 	if (p.best < 0)
 		p.best = p.shunned;
 	*why = p.best >= 0 ? WHY_NONE : p.reaches ? WHY_HOST : WHY_NO_SOURCE;
+	if (p.skip != 0 && *why == WHY_HOST &&
+	    (p.host == 0 || p.skip_us < p.until_us)) {
+		*why = WHY_SUSPENDED;
+		p.until_us = p.skip_us;
+	}
 	*until_us = p.until_us == TIME_NEVER ? 0 : p.until_us;
 	*host = p.host;
 	return p.best;

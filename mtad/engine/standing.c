@@ -2,12 +2,10 @@
  * engine/standing.c - reactions: what a rule of the policy makes of a refusal,
  * and what holds because of it.
  *
- * A standing has a target: the values, of the mail that was refused, of the dims
- * that its rule names (a source and a site, say). Values are names, so that they
- * outlive sites and restarts. Whether one suspends a path is found by a look-up
- * for each kind of target of which there are any; without standings nothing is
- * asked. A path that one stops has a timer for its end, and is in its list in
- * case it ends sooner.
+ * A standing has a target (target.c): the values, of the mail that was refused,
+ * of the dims that its rule names (a source and a site, say). Values are names, so
+ * that they outlive sites and restarts. A path that one stops has a timer for its
+ * end, and is in its list in case it ends sooner.
  */
 #include "engine/standing_i.h"
 
@@ -21,141 +19,14 @@ enum {
 	V_REPLY, /* code, stage, enhanced code */
 	V_COUNT,
 	V_ID,
-	V_ACTION
+	V_ACTION,
+	V_RATE
 };
-
-#define TEXT(name, text) text,
-static const char *const action_names[] = { ENG_ACTION_TABLE(TEXT) };
-
-const char *
-eng_action_name(enum eng_action a)
-{
-	return (unsigned)a < ENG_ACTION_N ? action_names[a] : "?";
-}
 
 static struct standing *
 stand_at(const struct eng *e, uint32_t i)
 {
 	return pool_at(&e->standings, i);
-}
-
-/* ---- targets ------------------------------------------------------------------------ */
-
-/* What is looked at: a path, a queue, or the mail of a queue that left by a path;
- * NULL: not known. */
-struct at {
-	const struct path *p;
-	const struct queue *q;
-};
-
-/* Mail is told apart by these, which no path alone has. */
-#define QUEUE_DIMS                                                             \
-	(BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN) | BIT(DIM_SENDER_DOMAIN))
-
-static uint32_t
-site_value(const struct eng *e, const struct at *a, enum eng_dim d)
-{
-	const struct site *s;
-
-	if (a->p == NULL && a->q->home & HOME_DOM)
-		return 0;
-	s = pool_at(&e->sites, a->p != NULL ? a->p->site : a->q->home);
-	if (d == DIM_PROVIDER)
-		return s->provider;
-	return s->ntargets != 0 ? s->targets[0].name : 0;
-}
-
-static uint32_t
-queue_value(const struct eng *e, const struct at *a, enum eng_dim d)
-{
-	const struct flow *f;
-
-	if (a->q == NULL)
-		return 0;
-	f = pool_at(&e->flows, a->q->flow);
-	return d == DIM_TENANT ? f->tenant :
-	    d == DIM_CAMPAIGN  ? f->campaign :
-				 f->sender_domain;
-}
-
-/* The value of a dim; 0: it has none. */
-static uint32_t
-value_of(const struct eng *e, const struct at *a, enum eng_dim d)
-{
-	switch (d) {
-	case DIM_SOURCE:
-		return a->p != NULL ? e->srcs[a->p->src].name : 0;
-	case DIM_NETBLOCK:
-		return a->p != NULL ? e->srcs[a->p->src].netblock : 0;
-	case DIM_SITE:
-	case DIM_PROVIDER:
-		return site_value(e, a, d);
-	case DIM_TENANT:
-	case DIM_CAMPAIGN:
-	case DIM_SENDER_DOMAIN:
-		return queue_value(e, a, d);
-	default:
-		return 0;
-	}
-}
-
-/* Those of all of these dims. false: one of them has none. */
-static bool
-target_of(const struct eng *e, const struct at *a, uint16_t dims,
-    uint32_t val[DIM_N])
-{
-	memset(val, 0, DIM_N * sizeof(*val));
-	for (uint32_t left = dims; left != 0; left &= left - 1) {
-		uint32_t d = (uint32_t)__builtin_ctz(left);
-
-		if (d == DIM_NODE)
-			continue;
-		val[d] = value_of(e, a, (enum eng_dim)d);
-		if (val[d] == 0)
-			return false;
-	}
-	return true;
-}
-
-uint64_t
-eng_target_hash(uint16_t dims, const uint32_t val[DIM_N])
-{
-	uint64_t h = hash_u64(dims);
-
-	for (uint32_t left = dims; left != 0; left &= left - 1)
-		h = hash_u64(h ^ val[__builtin_ctz(left)]);
-	return h;
-}
-
-static bool
-is_target(const struct standing *s, uint16_t dims, const uint32_t val[DIM_N])
-{
-	return s->dims == dims &&
-	    memcmp(s->val, val, DIM_N * sizeof(*val)) == 0;
-}
-
-/* How many targets of that kind there are is another number now. false: there
- * is no room for one more kind. */
-static bool
-kinds_count(struct eng *e, uint16_t dims, int by)
-{
-	uint32_t k = 0;
-
-	while (k < e->nstand_kinds && e->stand_kinds[k].dims != dims)
-		k++;
-	if (k == STAND_KINDS_MAX)
-		return false;
-	if (k == e->nstand_kinds)
-		e->stand_kinds[e->nstand_kinds++] =
-		    (struct stand_kind){ .dims = dims };
-	e->stand_kinds[k].n += (uint32_t)by;
-	if (e->stand_kinds[k].n == 0)
-		e->stand_kinds[k] = e->stand_kinds[--e->nstand_kinds];
-	e->has_queue_stands = false;
-	for (k = 0; k < e->nstand_kinds; k++)
-		e->has_queue_stands |=
-		    (e->stand_kinds[k].dims & QUEUE_DIMS) != 0;
-	return true;
 }
 
 /* That of a rule on a target, or 0. */
@@ -167,7 +38,7 @@ stand_find(const struct eng *e, uint32_t rule, uint16_t dims,
 
 	while (i != 0 &&
 	    (stand_at(e, i)->rule != rule ||
-		!is_target(stand_at(e, i), dims, val)))
+		!eng_is_target(stand_at(e, i), dims, val)))
 		i = stand_at(e, i)->twin;
 	return i;
 }
@@ -188,101 +59,15 @@ map_leave(struct eng *e, uint32_t i)
 			at = stand_at(e, at)->twin;
 		stand_at(e, at)->twin = s->twin;
 	}
-	(void)kinds_count(e, s->dims, -1);
+	eng_kinds_count(e, s->dims, s->action, -1);
 }
 
-/* ---- what suspends a path --------------------------------------------------------------- */
+/* ---- who waits for it --------------------------------------------------------------- */
 
-/* The standing that suspends a path, or a queue, longest, or 0. */
-static uint32_t
-suspends(const struct eng *e, const struct at *a)
+int64_t
+eng_standing_since(const struct eng *e, uint32_t i)
 {
-	uint32_t val[DIM_N], best = 0;
-
-	for (uint32_t k = 0; k < e->nstand_kinds; k++) {
-		uint16_t dims = e->stand_kinds[k].dims;
-		uint32_t i;
-
-		if (((dims & QUEUE_DIMS) != 0) != (a->q != NULL) ||
-		    !target_of(e, a, dims, val))
-			continue;
-		i = map_get(&e->stand_map, eng_target_hash(dims, val));
-		for (; i != 0; i = stand_at(e, i)->twin) {
-			const struct standing *s = stand_at(e, i);
-
-			if (s->action == ACT_SUSPEND && s->until_us > e->now &&
-			    is_target(s, dims, val) &&
-			    (best == 0 ||
-				s->until_us > stand_at(e, best)->until_us))
-				best = i;
-		}
-	}
-	return best;
-}
-
-uint32_t
-eng_path_conns_max(const struct eng *e, const struct path *p, uint32_t max)
-{
-	const struct at at = { .p = p };
-	uint32_t val[DIM_N];
-
-	for (uint32_t k = 0; k < e->nstand_kinds; k++) {
-		uint16_t dims = e->stand_kinds[k].dims;
-		uint32_t i;
-
-		if (!target_of(e, &at, dims, val))
-			continue;
-		i = map_get(&e->stand_map, eng_target_hash(dims, val));
-		for (; i != 0; i = stand_at(e, i)->twin) {
-			const struct standing *s = stand_at(e, i);
-			uint32_t most =
-			    e->policy->automations[s->automation].value;
-
-			if (s->action == ACT_CONNS && s->until_us > e->now &&
-			    is_target(s, dims, val) && (max == 0 || most < max))
-				max = most;
-		}
-	}
-	return max;
-}
-
-bool
-eng_path_is_suspended(const struct eng *e, const struct path *p,
-    int64_t *until_us)
-{
-	uint32_t i = suspends(e, &(struct at){ .p = p });
-
-	if (i == 0)
-		return false;
-	*until_us = stand_at(e, i)->until_us;
-	if (*until_us == TIME_NEVER)
-		*until_us = 0;
-	return true;
-}
-
-uint32_t
-eng_path_standing(const struct eng *e, const struct path *p, int64_t *since_us)
-{
-	uint32_t i = suspends(e, &(struct at){ .p = p });
-
-	if (i == 0)
-		return 0;
-	*since_us = stand_at(e, i)->first_us;
-	return i;
-}
-
-uint32_t
-eng_queue_standing(const struct eng *e, const struct queue *q,
-    int64_t *until_us)
-{
-	uint32_t i = suspends(e, &(struct at){ .q = q });
-
-	if (i == 0)
-		return 0;
-	*until_us = stand_at(e, i)->until_us;
-	if (*until_us == TIME_NEVER)
-		*until_us = 0;
-	return i;
+	return stand_at(e, i)->first_us;
 }
 
 void
@@ -295,14 +80,17 @@ eng_standing_unwait(struct eng *e, uint32_t path)
 	p->standing = 0;
 }
 
+/* What is handed out goes on; who has nothing to do says goodbye. */
 void
-eng_standing_wait(struct eng *e, uint32_t path)
+eng_standing_wait(struct eng *e, uint32_t path, enum eng_why why)
 {
 	struct path *p = pool_at(&e->paths, path);
-	uint32_t i = suspends(e, &(struct at){ .p = p });
+	int64_t until;
+	uint32_t i = why == WHY_PACED ? eng_path_paced_by(e, p) :
+					eng_path_suspended(e, p, &until);
 
 	ASSERT(i != 0);
-	while (p->room[0].n != 0)
+	while (why == WHY_SUSPENDED && p->room[0].n != 0)
 		eng_sess_close(e, p->room[0].head);
 	if (p->standing == i)
 		return;
@@ -355,6 +143,7 @@ keep(struct eng *e, const struct standing *s, bool is_gone)
 	en.v[V_COUNT] = (int64_t)s->count;
 	en.v[V_ID] = s->id;
 	en.v[V_ACTION] = s->action;
+	en.v[V_RATE] = (int64_t)MIN(s->rate, (uint64_t)INT64_MAX);
 	eng_keep(e, &en, is_gone);
 }
 
@@ -378,9 +167,9 @@ stand_new(struct eng *e, uint32_t k, const uint32_t val[DIM_N])
 	struct standing *s;
 	uint32_t i;
 
-	if (e->standings.live >= ENG_STANDINGS_MAX ||
-	    !kinds_count(e, a->dims, 1))
+	if (e->standings.live >= ENG_STANDINGS_MAX)
 		return 0;
+	eng_kinds_count(e, a->dims, a->action, 1);
 	s = eng_slot(&e->standings, &i);
 	s->rule = a->name;
 	s->automation = k;
@@ -399,18 +188,28 @@ end_of(const struct eng *e, const struct eng_automation_conf *a)
 	return a->for_us != 0 ? e->now + a->for_us : TIME_NEVER;
 }
 
+/* The mail that was refused. */
+static struct at
+at_of(const struct eng *e, const struct refused *r)
+{
+	struct at at = eng_at_path(e, pool_at(&e->paths, r->path));
+
+	at.q = r->queue != 0 ? pool_at(&e->queues, r->queue) : NULL;
+	at.host = eng_target_host(at.s, r->host);
+	return at;
+}
+
 static void
 begin(struct eng *e, uint32_t k, const struct refused *r,
     const struct outcome *o)
 {
 	const struct eng_automation_conf *a = &e->policy->automations[k];
 	struct path *p = pool_at(&e->paths, r->path);
-	struct at at = { .p = p,
-		.q = r->queue ? pool_at(&e->queues, r->queue) : NULL };
+	struct at at = at_of(e, r);
 	uint32_t val[DIM_N], i;
 	struct standing *s;
 
-	if (!target_of(e, &at, a->dims, val))
+	if (!eng_target_of(e, &at, a->dims, val))
 		return;
 	i = stand_find(e, a->name, a->dims, val);
 	if (i != 0 && r->began_us <= stand_at(e, i)->last_us) {
@@ -424,10 +223,11 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 		if (i == 0)
 			return;
 		s = stand_at(e, i);
-		s->id = ++e->stand_ids;
+		s->id = ++e->kinds.ids;
 		s->first_us = e->now;
 		s->reply = r->reply;
 		s->outcome = *o;
+		s->rate = eng_path_measured(e, p);
 	}
 	s = stand_at(e, i);
 	s->last_us = e->now;
@@ -435,6 +235,7 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 	s->until_us = end_of(e, a);
 	timer_set(e, i);
 	if (s->ramps && s->until_us != TIME_NEVER &&
+	    (s->action == ACT_SUSPEND || s->action == ACT_CONNS) &&
 	    (s->dims & QUEUE_DIMS) == 0) {
 		p->ramp = 1;
 		p->ramp_us = s->until_us;
@@ -480,8 +281,11 @@ eng_standing_end(struct eng *e, uint32_t id)
 	if (i == 0)
 		return;
 	/* Queues that are parked for it look again. */
-	if (stand_at(e, i)->dims & QUEUE_DIMS)
+	if (eng_target_has_queue(stand_at(e, i)->dims, stand_at(e, i)->action))
 		e->conf_park = 1;
+	/* And lanes whose hosts it shut. */
+	if (stand_at(e, i)->action == ACT_SKIP)
+		e->conf_lane = 1;
 	end(e, i);
 }
 
@@ -560,8 +364,7 @@ count_reply(struct eng *e, const struct refused *r)
 {
 	const struct path *p = pool_at(&e->paths, r->path);
 	const struct site *s = pool_at(&e->sites, p->site);
-	struct at at = { .p = p,
-		.q = r->queue ? pool_at(&e->queues, r->queue) : NULL };
+	struct at at = at_of(e, r);
 	uint32_t val[DIM_N];
 
 	for (uint32_t k = 0; k < e->policy->nautomations; k++) {
@@ -572,7 +375,7 @@ count_reply(struct eng *e, const struct refused *r)
 		    has_provider(a,
 			s->generation == e->generation ? s->where.provider :
 							 0) &&
-		    target_of(e, &at, a->dims, val))
+		    eng_target_of(e, &at, a->dims, val))
 			eng_tally_reply(e, k, val);
 	}
 }
@@ -594,7 +397,7 @@ eng_react_all(struct eng *e, const struct refused *r,
 	for (uint16_t k = 0; k < ev->n; k++) {
 		if (ev->rcpt[k].klass == OUTCOME_UNSENT || is_same_reply(ev, k))
 			continue;
-		if (e->nratios != 0 && e->tallies.live != 0)
+		if (e->kinds.nratios != 0 && e->tallies.live != 0)
 			count_reply(e, r);
 		if (eng_hits_any(&ev->hits[k]))
 			eng_react(e, r, &ev->hits[k], &ev->rcpt[k]);
@@ -620,9 +423,9 @@ rule_find(const struct eng_policy *p, uint32_t rule, uint16_t dims,
 void
 eng_standings_conf(struct eng *e)
 {
-	e->nratios = 0;
+	e->kinds.nratios = 0;
 	for (uint32_t k = 0; k < e->policy->nautomations; k++)
-		e->nratios += e->policy->automations[k].ratio_ppm != 0;
+		e->kinds.nratios += e->policy->automations[k].ratio_ppm != 0;
 	eng_tallies_conf(e);
 	for (uint32_t i = 1; i < e->standings.next_new; i++) {
 		struct standing *s = stand_at(e, i);
@@ -682,11 +485,12 @@ eng_standing_recall(struct eng *e, const struct eng_entry *en)
 	s->reply = en->key[1];
 	s->outcome = unpack_reply(en->v[V_REPLY]);
 	s->count = (uint64_t)en->v[V_COUNT];
+	s->rate = (uint64_t)en->v[V_RATE];
 	s->first_us = MIN(eng_mono(e, en->v[V_FIRST]), e->now);
 	s->last_us = MIN(eng_mono(e, en->v[V_LAST]), e->now);
 	s->until_us =
 	    en->v[V_UNTIL] != 0 ? eng_mono(e, en->v[V_UNTIL]) : TIME_NEVER;
-	e->stand_ids = MAX(e->stand_ids, s->id);
+	e->kinds.ids = MAX(e->kinds.ids, s->id);
 	timer_set(e, i);
 }
 

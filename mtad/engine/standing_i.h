@@ -25,6 +25,7 @@ struct standing {
 	uint32_t reply;
 	struct outcome outcome;
 	uint64_t count;
+	uint64_t rate; /* of the path then, in transactions in 10^6 s */
 	int64_t first_us, last_us;
 	int64_t until_us; /* TIME_NEVER: somebody ends it */
 	struct timer timer;
@@ -50,6 +51,7 @@ struct tally {
 /* A refusal: of what began at began_us, by that path. */
 struct refused {
 	uint32_t path;
+	uint32_t host;  /* that said it */
 	uint32_t queue; /* whose mail it was; 0 = not known */
 	uint32_t reply; /* its words, a name */
 	int64_t began_us;
@@ -69,24 +71,79 @@ bool eng_tally_hit(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
 void eng_tally_reply(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
 /* Those whose rule the new policy has not, or not so, are forgotten. */
 void eng_tallies_conf(struct eng *e);
-uint64_t eng_target_hash(uint16_t dims, const uint32_t val[DIM_N]);
+/* ---- target.c ---- */
+/* What is looked at: a source (its slot) at a site and one of its hosts (by name),
+ * or a queue, or mail of which both are known. 0, NULL: not known. */
+struct at {
+	uint32_t src, host;
+	const struct site *s;
+	const struct queue *q;
+};
+struct at eng_at_path(const struct eng *e, const struct path *p);
+struct at eng_at_queue(const struct eng *e, const struct queue *q);
 
-/* ---- standing.c ---- */
-/* May nothing start on the path? Until when, 0 = until somebody ends it. */
-bool eng_path_is_suspended(const struct eng *e, const struct path *p,
+/* Mail is told apart by these, which no path alone has. */
+#define QUEUE_DIMS                                                             \
+	(1u << DIM_TENANT | 1u << DIM_CAMPAIGN | 1u << DIM_SENDER_DOMAIN |     \
+	    1u << DIM_POOL)
+/* Is it queues that such a standing is about, and not paths? */
+bool eng_target_has_queue(uint16_t dims, uint8_t action);
+/* Values of all of these dims. false: one of them has none. */
+bool eng_target_of(const struct eng *e, const struct at *a, uint16_t dims,
+    uint32_t val[DIM_N]);
+uint64_t eng_target_hash(uint16_t dims, const uint32_t val[DIM_N]);
+bool eng_is_target(const struct standing *s, uint16_t dims,
+    const uint32_t val[DIM_N]);
+/* There are more, or fewer, standings on such targets. */
+void eng_kinds_count(struct eng *e, uint16_t dims, uint8_t action, int by);
+/* Does that stand on any path? */
+static inline bool
+eng_acts(const struct eng *e, enum eng_action action)
+{
+	return e->kinds.acts >> action & 1;
+}
+/* The strongest standing with that action on a path, its host or a queue; 0:
+ * there is none. */
+uint32_t eng_stands_on(const struct eng *e, const struct at *a,
+    enum eng_action action);
+/* What its rule says in numbers. */
+uint32_t eng_standing_value(const struct eng *e, const struct standing *s);
+
+/* What lets nothing start on the path, and until when (0: until somebody ends
+ * it); 0: nothing does. */
+uint32_t eng_path_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us);
-/* What suspends it, and when that began; 0: nothing does. */
-uint32_t eng_path_standing(const struct eng *e, const struct path *p,
-    int64_t *since_us);
 /* Sessions that the path may have, by what stands; max: by its limits, 0 = any. */
 uint32_t eng_path_conns_max(const struct eng *e, const struct path *p,
     uint32_t max);
-/* What suspends a queue, and until when (0 = until somebody ends it); 0: nothing
+/* What the path has done of late, in transactions in 10^6 s. */
+uint64_t eng_path_measured(const struct eng *e, const struct path *p);
+/* May it start one, as far as standings slow it? Which does so, 0 = none. One
+ * more has started, or was given back. */
+#define PACE_MAX_US (30 * 86400 * US_PER_S)
+enum eng_why eng_path_pace_gate(const struct eng *e, struct path *p,
+    int64_t *until_us);
+uint32_t eng_path_paced_by(const struct eng *e, const struct path *p);
+void eng_path_pace(const struct eng *e, struct path *p, bool is_spent);
+/* What keeps a source from a host of a site (by name), and until when (0: until
+ * somebody ends it); 0: nothing does. */
+uint32_t eng_host_skipped(const struct eng *e, const struct site *s,
+    uint32_t src, uint32_t host, int64_t *until_us);
+/* The name of a host of the site; 0: it is none. */
+uint32_t eng_target_host(const struct site *s, uint32_t host);
+/* Is the session to such a host? */
+bool eng_sess_is_skipped(const struct eng *e, uint32_t sess);
+/* Says goodbye to those that would have the next transaction of the path. */
+void eng_path_shed(struct eng *e, uint32_t path);
+/* What stops a queue, and until when (0 = until somebody ends it); 0: nothing
  * does. */
 uint32_t eng_queue_standing(const struct eng *e, const struct queue *q,
     int64_t *until_us);
-/* It waits for what suspends it; who is idle there says goodbye. */
-void eng_standing_wait(struct eng *e, uint32_t path);
+
+/* ---- standing.c ---- */
+/* It waits for what suspends it, or slows it down. */
+void eng_standing_wait(struct eng *e, uint32_t path, enum eng_why why);
+int64_t eng_standing_since(const struct eng *e, uint32_t i);
 void eng_standing_unwait(struct eng *e, uint32_t path);
 void eng_standing_timer(struct eng *e, uint32_t i);
 void eng_tally_timer(struct eng *e, uint32_t i);

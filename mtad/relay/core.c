@@ -183,6 +183,7 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 		.source_name = c->conf->sources[cmd->open.source].name,
 		.provider = core_provider(c, cmd->open.domain),
 		.is_clear = cmd->open.is_clear,
+		.place = cmd->open.site,
 	};
 
 	o.site = o.host.n ? o.host : o.domain;

@@ -30,6 +30,7 @@ struct core_open {
 	struct slice source_name, site;
 	struct slice provider; /* of the site; empty = none */
 	bool is_clear;         /* no STARTTLS */
+	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
 struct core_ops {

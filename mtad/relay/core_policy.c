@@ -353,12 +353,11 @@ compile_automations(struct core *c, const struct conf *conf,
 		out->count = in->ratio_ppm == 0 ? in->count : 0;
 		out->ratio_ppm = in->ratio_ppm;
 		out->replies_min = in->replies_min;
-		out->value = in->conns_max;
+		out->value = in->action == ACT_CONNS ? in->conns_max :
+		    in->action == ACT_SLOW           ? in->factor_ppm :
+						       0;
 		out->period_us = in->ratio_ppm ? in->window_us : in->period_us;
-		for (uint32_t k = 0; k < in->non; k++)
-			out->dims |= in->on[k];
-		if (in->non == 0)
-			out->dims = 1 << DIM_SOURCE | 1 << DIM_SITE;
+		out->dims = conf_automation_dims(in);
 		c->cap_dims |= out->dims & 1u << DIM_SENDER_DOMAIN;
 		for (uint32_t k = 0; k < in->ncategories; k++)
 			out->categories |= 1u

@@ -150,6 +150,9 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(reaction)                                                            \
 	X(reaction_counted)                                                    \
 	X(reaction_ended)                                                      \
+	X(reaction_conns)                                                      \
+	X(reaction_slow)                                                       \
+	X(reaction_skip)                                                       \
 	X(reaction_recalled)                                                   \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \

@@ -219,6 +219,7 @@ led_commit(struct ledger *l, const struct parcel *p)
 	in->is_null = env.sender.n == 0;
 	in->committed_us = l->now_us;
 	in->pool = tag(env.pool);
+	in->has_tenant = env.tenant.n != 0;
 	in->tenant = env.tenant.n != 0 ? tag(env.tenant) : LED_TENANTS - 1;
 	in->campaign = tag(env.campaign);
 	in->klass = env.klass;

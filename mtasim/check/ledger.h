@@ -140,6 +140,7 @@ struct led_flow {
 	bool is_null;    /* it has no sender */
 	uint32_t sender; /* its sender's domain */
 	uint64_t bytes;
+	bool has_tenant; /* else the number is that of those without */
 };
 bool led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out);
 /* Where a recipient of a message is: the number of its domain. */

@@ -64,6 +64,7 @@ struct led_inst {
 	int64_t not_before_us; /* by the wall clock, 0 = at once */
 	int64_t expires_us, expires_wall_us, committed_us, submitted_us;
 	uint8_t pool, tenant, campaign, klass;
+	bool has_tenant;
 	char zone[16];   /* that it is for, if it says so */
 	uint32_t sender; /* its domain: LED_DOMAINS of each site */
 	uint64_t bytes;

@@ -320,6 +320,6 @@ led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out)
 	if (!in)
 		return false;
 	*out = (struct led_flow){ in->tenant, in->campaign, in->pool,
-		in->is_null, in->sender, in->bytes };
+		in->is_null, in->sender, in->bytes, in->has_tenant };
 	return true;
 }

@@ -8,7 +8,10 @@
 #include "check/standing.h"
 
 #define STANDS_MAX 512u
-#define TIMES_MAX 64u
+#define TIMES_MAX 256u
+#define TXNS 4u
+#define PLACES 64u
+#define SOURCES 8u
 
 /* What a rule has seen, and done, for a target. */
 struct stand {
@@ -16,16 +19,31 @@ struct stand {
 	struct slice name;
 	uint32_t val[STD_VALS];
 	uint16_t dims;
-	int64_t until_us; /* nothing starts before; 0 = it does not stand */
+	int64_t until_us; /* it stands so long; 0 = it does not */
+	int64_t last_us;  /* when that was said */
 	bool is_doubtful; /* it may have acted just now, or not */
 	int64_t may_until_us;
-	int64_t times[TIMES_MAX];
-	uint32_t ntimes;
+	/* Replies that match, and for a ratio all since the first of them. */
+	int64_t times[TIMES_MAX], all[TIMES_MAX];
+	uint32_t ntimes, nall;
+	uint32_t paces; /* of those of stands, + 1 */
+};
+
+/* When a path that is slowed may have its next transaction. */
+struct paces {
+	int64_t next_us[SOURCES][PLACES];
 };
 
 struct opened {
 	struct std_who who;
 	bool is_open, is_heard;
+	int64_t since_us;
+	struct begun {
+		uint32_t txn;
+		int64_t at_us;
+		bool is_pending;
+		struct eng_shape shape;
+	} txn[TXNS];
 };
 
 struct stands {
@@ -36,6 +54,8 @@ struct stands {
 	bool is_asked; /* something was heard since std_told */
 	struct opened *sessions;
 	uint32_t cap;
+	struct paces paces[STANDS_MAX];
+	uint32_t npaces;
 };
 
 static const enum eng_dim dim_of[STD_VALS] = {
@@ -43,7 +63,19 @@ static const enum eng_dim dim_of[STD_VALS] = {
 	[STD_NETBLOCK] = DIM_NETBLOCK,
 	[STD_SITE] = DIM_SITE,
 	[STD_PROVIDER] = DIM_PROVIDER,
+	[STD_HOST] = DIM_HOST,
+	[STD_TENANT] = DIM_TENANT,
+	[STD_CAMPAIGN] = DIM_CAMPAIGN,
+	[STD_POOL] = DIM_POOL,
+	[STD_SENDER] = DIM_SENDER_DOMAIN,
 };
+
+#define BIT(d) (1u << (d))
+#define QUEUE                                                                  \
+	(BIT(DIM_SITE) | BIT(DIM_POOL) | BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN))
+#define MAIL                                                                   \
+	(BIT(DIM_POOL) | BIT(DIM_TENANT) | BIT(DIM_CAMPAIGN) |                 \
+	    BIT(DIM_SENDER_DOMAIN))
 
 struct stands *
 std_new(struct marks *marks)
@@ -83,11 +115,14 @@ session_of(struct stands *t, uint32_t session)
 static uint16_t
 dims_of(const struct conf_automation *a)
 {
-	uint16_t dims = 0;
+	uint32_t dims = 0;
 
 	for (uint32_t i = 0; i < a->non; i++)
 		dims |= a->on[i];
-	return a->non ? dims : 1 << DIM_SOURCE | 1 << DIM_SITE;
+	if (a->non == 0)
+		dims = a->action == ACT_DEFER ? QUEUE :
+						BIT(DIM_SOURCE) | BIT(DIM_SITE);
+	return (uint16_t)(a->action == ACT_SKIP ? dims | BIT(DIM_HOST) : dims);
 }
 
 static const struct conf_automation *
@@ -158,7 +193,8 @@ stand_get(struct stands *t, const struct conf_automation *a,
 	struct stand *s;
 
 	for (int k = 0; k < STD_VALS; k++)
-		if (dims >> dim_of[k] & 1 && who->val[k] == STD_NONE)
+		if (dims >> dim_of[k] & 1 && who->val[k] == STD_NONE &&
+		    !(dims >> DIM_POOL & 1 && k > STD_HOST))
 			return NULL;
 	for (uint32_t i = 0; i < t->n; i++)
 		if (is_same(&t->v[i], a->name, dims, who->val))
@@ -173,62 +209,144 @@ stand_get(struct stands *t, const struct conf_automation *a,
 static void
 act(struct stands *t, struct stand *s, int64_t now_us)
 {
+	if (s->until_us <= now_us && s->rule->action == ACT_SLOW) {
+		if (s->paces == 0)
+			s->paces = ++t->npaces;
+		t->paces[s->paces - 1] = (struct paces){ { { 0 } } };
+	}
 	s->until_us = now_us + s->rule->for_us;
-	s->ntimes = 0;
+	s->last_us = now_us;
+	s->ntimes = s->nall = 0;
 	t->marks->n[MARK_reaction]++;
 }
 
-/* So many came in the last us. */
+/* So many of these came in the last us. */
 static uint32_t
-within(const struct stand *s, int64_t now_us, int64_t us)
+within(const int64_t *times, uint32_t n, int64_t now_us, int64_t us)
 {
-	uint32_t n = 0;
+	uint32_t have = 0;
 
-	for (uint32_t i = 0; i < s->ntimes; i++)
-		n += s->times[i] > now_us - us;
-	return n;
+	for (uint32_t i = 0; i < n; i++)
+		have += times[i] > now_us - us;
+	return have;
 }
 
 static void
-reply(struct stands *t, struct stand *s, int64_t now_us)
+add(int64_t *times, uint32_t *n, int64_t now_us)
 {
-	int64_t period = s->rule->period_us;
+	if (*n == TIMES_MAX)
+		memmove(times, times + 1, --*n * sizeof(*times));
+	times[(*n)++] = now_us;
+}
 
-	if (s->until_us > now_us)
+/* The program counts what came within fifteen sixteenths of the period, and may
+ * count what came within all of it. */
+static void
+tell_ratio(const struct stand *s, int64_t now_us, bool *must, bool *may)
+{
+	const struct conf_automation *a = s->rule;
+	int64_t us = a->window_us, less = us / 16 * 15;
+	uint64_t hits = within(s->times, s->ntimes, now_us, less);
+	uint64_t hits_most = within(s->times, s->ntimes, now_us, us + 1);
+	uint64_t all = within(s->all, s->nall, now_us, less);
+	uint64_t all_most = within(s->all, s->nall, now_us, us + 1);
+
+	*must =
+	    all >= a->replies_min && hits * ENG_PPM >= all_most * a->ratio_ppm;
+	/* Of what came between the two some may be counted and some not. */
+	*may = all_most >= a->replies_min &&
+	    hits_most * ENG_PPM >= all * a->ratio_ppm;
+}
+
+static void
+tell_count(const struct stand *s, int64_t now_us, bool *must, bool *may)
+{
+	const struct conf_automation *a = s->rule;
+
+	*must = within(s->times, s->ntimes, now_us, a->period_us / 16 * 15) >=
+	    a->count;
+	*may =
+	    within(s->times, s->ntimes, now_us, a->period_us + 1) >= a->count;
+}
+
+static void
+reply(struct stands *t, struct stand *s, int64_t began_us, int64_t now_us)
+{
+	const struct conf_automation *a = s->rule;
+	bool must = true, may = true;
+
+	if (s->until_us > now_us && began_us <= s->last_us)
 		return; /* it was under way */
 	if (s->is_doubtful && s->may_until_us > now_us)
 		return;
-	s->until_us = 0;
-	if (s->rule->count <= 1) {
-		act(t, s, now_us);
-		return;
+	if (a->count > 1 || a->ratio_ppm != 0) {
+		/* When none came for a period it begins anew. */
+		if (s->ntimes == 0 ||
+		    s->times[s->ntimes - 1] <= now_us - a->window_us) {
+			s->nall = 0;
+			add(s->all, &s->nall, now_us);
+		}
+		add(s->times, &s->ntimes, now_us);
+		if (a->ratio_ppm != 0)
+			tell_ratio(s, now_us, &must, &may);
+		else
+			tell_count(s, now_us, &must, &may);
+		t->marks->n[MARK_reaction_counted] += must;
 	}
-	if (s->ntimes == TIMES_MAX)
-		memmove(s->times, s->times + 1,
-		    --s->ntimes * sizeof(s->times[0]));
-	s->times[s->ntimes++] = now_us;
-	if (within(s, now_us, period / 16 * 15) >= s->rule->count) {
-		t->marks->n[MARK_reaction_counted]++;
+	if (must) {
 		act(t, s, now_us);
-	} else if (within(s, now_us, period + 1) >= s->rule->count) {
+	} else if (may) {
 		s->is_doubtful = true;
-		s->may_until_us = now_us + s->rule->for_us;
+		s->may_until_us = now_us + a->for_us;
 	}
 }
 
+/* Every reply counts for ratios of its targets. */
+static void
+count(struct stands *t, const struct std_who *who, int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct stand *s = &t->v[i];
+
+		if (s->rule->ratio_ppm != 0 && s->ntimes != 0 &&
+		    is_same(s, s->name, s->dims, who->val))
+			add(s->all, &s->nall, now_us);
+	}
+}
+
+static struct begun *
+begun(struct opened *o, uint32_t txn)
+{
+	uint32_t k = 0;
+
+	while (k + 1 < TXNS && o->txn[k].txn != txn)
+		k++;
+	return &o->txn[k];
+}
+
 void
-std_heard(struct stands *t, uint32_t session, bool is_down, uint16_t code,
-    struct slice text, int64_t now_us)
+std_heard(struct stands *t, uint32_t session, const struct std_txn *x,
+    uint16_t code, struct slice text, int64_t now_us)
 {
 	struct opened *o = session_of(t, session);
 	bool is_heard = o->is_heard;
+	struct std_who who = o->who;
+	int64_t began_us = o->since_us;
 
 	if (!t->is_asked) {
 		memcpy(t->was, t->v, t->n * sizeof(t->v[0]));
 		t->nwas = t->n;
 	}
 	t->is_asked = true;
-	if (code < 400 || !o->is_open || (is_down && is_heard))
+	if (!o->is_open)
+		return;
+	if (x != NULL) {
+		memcpy(who.val + STD_TENANT, x->mail->val + STD_TENANT,
+		    (STD_VALS - STD_TENANT) * sizeof(who.val[0]));
+		began_us = begun(o, x->txn)->at_us;
+		count(t, &who, now_us);
+	}
+	if (code < 400 || (x == NULL && is_heard))
 		return;
 	for (uint32_t i = 0; i < t->conf->nautomations; i++) {
 		const struct conf_automation *a = &t->conf->automations[i];
@@ -237,10 +355,12 @@ std_heard(struct stands *t, uint32_t session, bool is_down, uint16_t code,
 		if (!matches(a, code, text))
 			continue;
 		o->is_heard = true;
+		if (x == NULL && dims_of(a) & MAIL)
+			continue; /* of nobody's mail */
 		if (a->action != ACT_NONE) {
-			s = stand_get(t, a, &o->who);
+			s = stand_get(t, a, &who);
 			if (s != NULL)
-				reply(t, s, now_us);
+				reply(t, s, began_us, now_us);
 		}
 		if (!a->goes_on)
 			return;
@@ -297,11 +417,9 @@ std_told(struct stands *t, bool has_heard, const struct std_row *v, uint32_t n,
 		struct stand *s = &t->v[i];
 		const struct std_row *r = row_of(s, v, n);
 
-		if (s->is_doubtful && r != NULL) {
-			s->until_us = s->may_until_us;
-			s->ntimes = 0;
-			t->marks->n[MARK_reaction]++;
-		}
+		if (s->is_doubtful && r != NULL &&
+		    r->until_us == s->may_until_us)
+			act(t, s, s->may_until_us - s->rule->for_us);
 		s->is_doubtful = false;
 		if (r == NULL && s->until_us > now_us)
 			check_fail("a reply that a rule knows has its reaction",
@@ -327,21 +445,68 @@ std_ended(struct stands *t, const struct std_row *r)
 
 /* ---- sessions ---------------------------------------------------------------------------- */
 
+/* Only what the mail says, and only a path or a host. */
+static bool
+is_of_mail(const struct stand *s)
+{
+	return s->rule->action == ACT_DEFER || (s->dims & MAIL) != 0;
+}
+
 static void
-check_start(const struct stands *t, const struct std_who *who, const char *what,
-    int64_t now_us)
+check_start(const struct stands *t, const struct std_who *who, bool has_mail,
+    const char *what, int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct stand *s = &t->v[i];
+		uint8_t action = s->rule->action;
+
+		if (s->until_us <= now_us || (is_of_mail(s) && !has_mail) ||
+		    (action != ACT_SUSPEND && action != ACT_SKIP &&
+			action != ACT_DEFER) ||
+		    !is_same(s, s->name, s->dims, who->val))
+			continue;
+		check_fail("nothing starts on what is suspended", 0,
+		    "%s by source %u to site %u, host %u|rule %.*s (%s) stands "
+		    "for another %.3f s",
+		    what, who->val[STD_SOURCE], who->val[STD_SITE],
+		    who->val[STD_HOST], SLF(s->name), eng_action_name(action),
+		    (double)(s->until_us - now_us) / US_PER_S);
+	}
+}
+
+/* How many there are of its path. */
+static uint32_t
+alike(const struct stands *t, const struct std_who *who)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->cap; i++) {
+		const struct opened *o = &t->sessions[i];
+
+		n += o->is_open &&
+		    o->who.val[STD_SOURCE] == who->val[STD_SOURCE] &&
+		    o->who.place == who->place;
+	}
+	return n;
+}
+
+static void
+check_conns(const struct stands *t, const struct std_who *who, int64_t now_us)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct stand *s = &t->v[i];
 
-		if (s->until_us > now_us &&
-		    is_same(s, s->name, s->dims, who->val))
-			check_fail("nothing starts on what is suspended", 0,
-			    "%s by source %u to site %u|rule %.*s stands for "
-			    "another %.3f s",
-			    what, who->val[STD_SOURCE], who->val[STD_SITE],
-			    SLF(s->name),
-			    (double)(s->until_us - now_us) / US_PER_S);
+		if (s->rule->action != ACT_CONNS || s->until_us <= now_us ||
+		    !is_same(s, s->name, s->dims, who->val))
+			continue;
+		t->marks->n[MARK_reaction_conns]++;
+		if (alike(t, who) > s->rule->conns_max)
+			check_fail("a path has the connections that are left",
+			    0,
+			    "source %u has %u to site %u|rule %.*s leaves %u",
+			    who->val[STD_SOURCE], alike(t, who),
+			    who->val[STD_SITE], SLF(s->name),
+			    s->rule->conns_max);
 	}
 }
 
@@ -350,23 +515,96 @@ std_opened(struct stands *t, uint32_t session, const struct std_who *who,
     int64_t now_us)
 {
 	*session_of(t, session) =
-	    (struct opened){ .who = *who, .is_open = true };
-	check_start(t, who, "a session is opened", now_us);
+	    (struct opened){ .who = *who, .is_open = true, .since_us = now_us };
+	check_start(t, who, false, "a session is opened", now_us);
+	check_conns(t, who, now_us);
+	for (uint32_t i = 0; i < t->n; i++)
+		t->marks->n[MARK_reaction_skip] +=
+		    t->v[i].rule->action == ACT_SKIP &&
+		    t->v[i].until_us > now_us &&
+		    t->v[i].val[STD_SITE] == who->val[STD_SITE];
+}
+
+/* From one to the next; 0: nothing is known of its rate. */
+static int64_t
+gap_of(const struct stand *s, const struct eng_shape *shape)
+{
+	double us;
+
+	if (shape->rate_count == 0)
+		return 0;
+	us = (double)shape->rate_period_us / shape->rate_count * ENG_PPM /
+	    s->rule->factor_ppm;
+	return (int64_t)us;
+}
+
+static void
+paced(struct stands *t, const struct std_who *who,
+    const struct eng_shape *shape, bool is_sent, int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct stand *s = &t->v[i];
+		int64_t *next, gap = gap_of(s, shape);
+
+		if (s->rule->action != ACT_SLOW || s->until_us <= now_us ||
+		    s->paces == 0 || who->place >= PLACES || gap == 0 ||
+		    !is_same(s, s->name, s->dims, who->val))
+			continue;
+		next =
+		    &t->paces[s->paces - 1]
+			 .next_us[who->val[STD_SOURCE] % SOURCES][who->place];
+		if (!is_sent) {
+			*next -= gap;
+			continue;
+		}
+		t->marks->n[MARK_reaction_slow]++;
+		if (*next > now_us)
+			check_fail("a slowed path has a part of its rate", 0,
+			    "source %u sends to site %u|rule %.*s lets it in "
+			    "%.6f s",
+			    who->val[STD_SOURCE], who->val[STD_SITE],
+			    SLF(s->name), (double)(*next - now_us) / US_PER_S);
+		*next = MAX(*next, now_us) + gap;
+	}
 }
 
 void
-std_assigned(struct stands *t, uint32_t session, int64_t now_us)
+std_assigned(struct stands *t, const struct std_txn *x, int64_t now_us)
 {
-	const struct opened *o = session_of(t, session);
+	struct opened *o = session_of(t, x->session);
+	struct std_who who = o->who;
 
-	if (o->is_open)
-		check_start(t, &o->who, "a transaction begins", now_us);
+	memmove(o->txn + 1, o->txn, (TXNS - 1) * sizeof(o->txn[0]));
+	o->txn[0] = (struct begun){ x->txn, now_us, o->is_open, x->shape };
+	if (!o->is_open)
+		return;
+	memcpy(who.val + STD_TENANT, x->mail->val + STD_TENANT,
+	    (STD_VALS - STD_TENANT) * sizeof(who.val[0]));
+	check_start(t, &who, true, "a transaction begins", now_us);
+	paced(t, &who, &x->shape, true, now_us);
 }
 
 void
-std_closed(struct stands *t, uint32_t session)
+std_answered(struct stands *t, const struct std_txn *x, bool is_unsent,
+    int64_t now_us)
 {
-	session_of(t, session)->is_open = false;
+	struct opened *o = session_of(t, x->session);
+	struct begun *b = begun(o, x->txn);
+
+	if (is_unsent && b->is_pending)
+		paced(t, &o->who, &b->shape, false, now_us);
+	b->is_pending = false;
+}
+
+void
+std_closed(struct stands *t, uint32_t session, int64_t now_us)
+{
+	struct opened *o = session_of(t, session);
+
+	for (uint32_t k = 0; k < TXNS && o->is_open; k++)
+		if (o->txn[k].is_pending)
+			paced(t, &o->who, &o->txn[k].shape, false, now_us);
+	o->is_open = false;
 }
 
 void
@@ -381,13 +619,18 @@ std_crash(struct stands *t)
 static void
 adopt(struct stands *t, const struct std_row *v, uint32_t n)
 {
-	t->n = 0;
+	t->n = t->npaces = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct conf_automation *a = rule_find(t->conf, v[i].rule);
 		struct stand *s = a ? stand_get(t, a, &v[i].who) : NULL;
 
-		if (s != NULL)
-			s->until_us = v[i].until_us;
+		if (s == NULL)
+			continue;
+		s->until_us = v[i].until_us;
+		if (a->action == ACT_SLOW)
+			s->paces = ++t->npaces;
+		if (s->paces != 0)
+			t->paces[s->paces - 1] = (struct paces){ { { 0 } } };
 	}
 }
 

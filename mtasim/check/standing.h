@@ -13,10 +13,28 @@
 #include "check/check.h"
 #include "conf/conf.h"
 
-enum std_val { STD_SOURCE, STD_NETBLOCK, STD_SITE, STD_PROVIDER, STD_VALS };
+enum std_val {
+	STD_SOURCE,
+	STD_NETBLOCK,
+	STD_SITE,
+	STD_PROVIDER,
+	STD_HOST,
+	STD_TENANT, /* from here on: of mail, not of a session */
+	STD_CAMPAIGN,
+	STD_POOL,
+	STD_SENDER,
+	STD_VALS
+};
 #define STD_NONE UINT32_MAX
 struct std_who {
 	uint32_t val[STD_VALS]; /* STD_NONE: it has none */
+	uint32_t place;         /* the program's number of the site */
+};
+/* A transaction; of which mail, by the values from STD_TENANT on. */
+struct std_txn {
+	uint32_t session, txn;
+	const struct std_who *mail;
+	struct eng_shape shape; /* the loosest limits of its path */
 };
 
 /* What the program says that stands, or what a start found in the books. */
@@ -34,16 +52,20 @@ void std_free(struct stands *t);
 void std_conf(struct stands *t, const struct conf *c);
 void std_opened(struct stands *t, uint32_t session, const struct std_who *who,
     int64_t now_us);
-void std_assigned(struct stands *t, uint32_t session, int64_t now_us);
-/* A reply to what goes over the session; is_down: with which it ends. Before the
- * program hears of it. */
-void std_heard(struct stands *t, uint32_t session, bool is_down, uint16_t code,
-    struct slice text, int64_t now_us);
+void std_assigned(struct stands *t, const struct std_txn *x, int64_t now_us);
+/* A reply to a transaction, or, without one, with which the session ends. Before
+ * the program hears of it. */
+void std_heard(struct stands *t, uint32_t session, const struct std_txn *x,
+    uint16_t code, struct slice text, int64_t now_us);
+/* A transaction is over; it may never have been sent. */
+void std_answered(struct stands *t, const struct std_txn *x, bool is_unsent,
+    int64_t now_us);
 /* Behind some of those: did the program hear of them? And what stands. */
 void std_told(struct stands *t, bool has_heard, const struct std_row *v,
     uint32_t n, int64_t now_us);
 void std_ended(struct stands *t, const struct std_row *r);
-void std_closed(struct stands *t, uint32_t session);
+/* What it holds was never sent. */
+void std_closed(struct stands *t, uint32_t session, int64_t now_us);
 /* All sessions are gone. */
 void std_crash(struct stands *t);
 /* A start: what the books had, and what stands of it. */

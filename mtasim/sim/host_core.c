@@ -70,7 +70,7 @@ op_open(void *ctx, const struct core_open *o)
 	    !sim_has(h->s, SIM_F_dns_move) && !sim_has(h->s, SIM_F_reload),
 	    &pause, h->s->now_us);
 	host_meters_opened(h->s, o, site, number);
-	react_opened(h, o->session, number_of(o->source_name), site);
+	react_opened(h, o, number_of(o->source_name), site, number);
 	h->s->marks->n[MARK_node_cap_reached] +=
 	    lim_sessions(h->s->limits) == h->conf->sessions_out_max;
 	p->post.kind = POST_OPEN;
@@ -130,8 +130,7 @@ op_assign(void *ctx, struct job *j)
 	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	host_meters_assigned(h->s, j);
-	if (sim_has(h->s, SIM_F_reactions))
-		std_assigned(h->s->stands, j->session.index, h->s->now_us);
+	react_assigned(h, j);
 	wrm_assigned(h->s->warms, j->session.index,
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
@@ -300,7 +299,7 @@ session_down(struct host *h, struct post_session *p)
 	uint64_t steps = react_steps(h);
 
 	react_down(h, &copy);
-	std_closed(h->s->stands, copy.session.index);
+	std_closed(h->s->stands, copy.session.index, h->s->now_us);
 	if (copy.outcome.stage == STAGE_TLS ||
 	    copy.outcome.stage == STAGE_STARTTLS)
 		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
@@ -348,7 +347,7 @@ result(struct host *h, struct job *j)
 		lim_result(s->limits, j->session, unsent && !j->is_sent,
 		    &shape);
 	}
-	react_result(h, j);
+	react_result(h, j, unsent && !j->is_sent);
 	core_result(h->core, j, j->session_facts);
 	react_told(h, steps);
 }

@@ -215,9 +215,10 @@ void keep_recall(struct host *h);
 void keep_stop(struct host *h);
 void keep_crash(struct host *h);
 /* host_react.c: the referee of reactions hears of what the core is told. */
-void react_opened(struct host *h, struct handle session, uint32_t source,
-    uint32_t site);
-void react_result(struct host *h, const struct job *j);
+void react_opened(struct host *h, const struct core_open *o, uint32_t source,
+    uint32_t site, uint32_t number);
+void react_assigned(struct host *h, const struct job *j);
+void react_result(struct host *h, const struct job *j, bool is_unsent);
 void react_down(struct host *h, const struct post_session *p);
 /* Steps of the engine so far: has the core heard? And then. */
 uint64_t react_steps(const struct host *h);

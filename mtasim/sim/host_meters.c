@@ -38,7 +38,7 @@ known(uint32_t number)
 void
 host_meters_assigned(struct sim *s, const struct job *j)
 {
-	struct led_flow f = { 3, 3, 3, true, 0, 0 };
+	struct led_flow f = { 3, 3, 3, true, 0, 0, false };
 	struct met_who w = { .nrcpts = j->n };
 
 	led_flow(s->ledger, &j->id, &f);

@@ -1,6 +1,8 @@
 /*
  * sim/host_react.c - what the referee of reactions hears, in its own numbers.
  */
+#include <stdio.h>
+
 #include "sim/host_i.h"
 
 #define ROWS_MAX 512u
@@ -22,6 +24,26 @@ number_behind(struct slice text, const char *word)
 	return found;
 }
 
+/* One digit behind a letter, as tenants, campaigns and pools have. */
+static uint32_t
+digit(struct slice name)
+{
+	return name.n == 2 ? (uint32_t)(name.p[1] - '0') : STD_NONE;
+}
+
+/* "mx1.g3.example", as a host or a domain of its site, of which there are `many`. */
+static uint32_t
+place_of(struct slice name, uint32_t many)
+{
+	unsigned number, site;
+	char text[64];
+
+	slice_copy(name, text, sizeof(text));
+	return sscanf(text, "%*[a-z]%u.g%u.example", &number, &site) == 2 ?
+	    site * many + number :
+	    STD_NONE;
+}
+
 static struct std_who
 who_of(const struct slice val[DIM_N])
 {
@@ -35,6 +57,13 @@ who_of(const struct slice val[DIM_N])
 				     number_behind(val[DIM_SITE], ".g"),
 				 [STD_PROVIDER] =
 				     number_behind(val[DIM_PROVIDER], "v"),
+				 [STD_HOST] =
+				     place_of(val[DIM_HOST], SIM_HOSTS),
+				 [STD_TENANT] = digit(val[DIM_TENANT]),
+				 [STD_CAMPAIGN] = digit(val[DIM_CAMPAIGN]),
+				 [STD_POOL] = digit(val[DIM_POOL]),
+				 [STD_SENDER] = place_of(val[DIM_SENDER_DOMAIN],
+				     SIM_DOMAINS),
 			     } };
 }
 
@@ -80,20 +109,58 @@ kept_rows(const struct host *h, struct std_row *v)
 }
 
 void
-react_opened(struct host *h, struct handle session, uint32_t source,
-    uint32_t site)
+react_opened(struct host *h, const struct core_open *o, uint32_t source,
+    uint32_t site, uint32_t number)
 {
-	const struct std_who who = { .val = { [STD_SOURCE] = source,
-					 [STD_NETBLOCK] = plan_netblock(source),
-					 [STD_SITE] = site,
-					 [STD_PROVIDER] =
-					     plan_provider(site) } };
-	struct std_who w = who;
+	struct std_who w = { .val = { [STD_SOURCE] = source,
+				 [STD_NETBLOCK] = plan_netblock(source),
+				 [STD_SITE] = site,
+				 [STD_PROVIDER] = plan_provider(site),
+				 [STD_HOST] = site * SIM_HOSTS + number } };
 
+	for (int v = STD_TENANT; v < STD_VALS; v++)
+		w.val[v] = STD_NONE;
 	if (w.val[STD_PROVIDER] == MET_NONE)
 		w.val[STD_PROVIDER] = STD_NONE;
+	w.place = o->place;
 	if (sim_has(h->s, SIM_F_reactions))
-		std_opened(h->s->stands, session.index, &w, h->s->now_us);
+		std_opened(h->s->stands, o->session.index, &w, h->s->now_us);
+}
+
+/* The ledger has the fourth for no name. */
+static uint32_t
+known(uint32_t number)
+{
+	return number == 3 ? STD_NONE : number;
+}
+
+static struct std_txn
+txn_of(struct host *h, const struct job *j, struct std_who *mail)
+{
+	struct led_flow f = { 3, 3, 3, true, 0, 0, false };
+
+	led_flow(h->s->ledger, &j->id, &f);
+	mail->val[STD_TENANT] = f.has_tenant ? f.tenant : STD_NONE;
+	mail->val[STD_CAMPAIGN] = known(f.campaign);
+	mail->val[STD_POOL] = known(f.pool);
+	mail->val[STD_SENDER] = f.is_null ? STD_NONE : f.sender;
+	return (struct std_txn){ .session = j->session.index,
+		.txn = j->txn.index,
+		.mail = mail,
+		.shape = plan_shape(h->s, lim_site(h->s->limits, j->session),
+		    lim_source(h->s->limits, j->session)) };
+}
+
+void
+react_assigned(struct host *h, const struct job *j)
+{
+	struct std_who mail;
+	struct std_txn x;
+
+	if (!sim_has(h->s, SIM_F_reactions))
+		return;
+	x = txn_of(h, j, &mail);
+	std_assigned(h->s->stands, &x, h->s->now_us);
 }
 
 /* The path of a source that the configuration has no more reacts to nothing. */
@@ -116,10 +183,19 @@ hears(const struct host *h, struct handle session, uint64_t key)
 }
 
 void
-react_result(struct host *h, const struct job *j)
+react_result(struct host *h, const struct job *j, bool is_unsent)
 {
-	if (!hears(h, j->session, j->heard_key))
+	struct std_who mail;
+	struct std_txn x;
+	bool has_heard;
+
+	if (!sim_has(h->s, SIM_F_reactions) ||
+	    !lim_is_open(h->s->limits, j->session))
 		return;
+	x = txn_of(h, j, &mail);
+	std_answered(h->s->stands, &x, is_unsent, h->s->now_us);
+	/* What no rule of the present ones was asked about still counts. */
+	has_heard = hears(h, j->session, j->heard_key);
 	for (uint16_t k = 0; k < j->n; k++) {
 		const struct outcome *o = &j->rcpt[k].outcome, *b = o;
 
@@ -129,8 +205,8 @@ react_result(struct host *h, const struct job *j)
 		    (k > 0 && o->stage != STAGE_RCPT && o->stage == b->stage &&
 			o->code == b->code))
 			continue;
-		std_heard(h->s->stands, j->session.index, false, o->code,
-		    j->rcpt[k].text, h->s->now_us);
+		std_heard(h->s->stands, j->session.index, &x,
+		    has_heard ? o->code : 0, j->rcpt[k].text, h->s->now_us);
 	}
 }
 
@@ -138,7 +214,7 @@ void
 react_down(struct host *h, const struct post_session *p)
 {
 	if (hears(h, p->session, p->heard.key))
-		std_heard(h->s->stands, p->session.index, true, p->outcome.code,
+		std_heard(h->s->stands, p->session.index, NULL, p->outcome.code,
 		    slice_str(p->text), h->s->now_us);
 }
 

@@ -25,6 +25,73 @@ target(struct sim *s)
 	return (k == 3 || k == 4) && !has_sites ? all[k - 3] : all[k];
 }
 
+static uint32_t
+pick_action(struct sim *s, uint32_t lo, uint32_t hi)
+{
+	return (uint32_t)rng_range(dice(s, DICE_ACTION), lo, hi);
+}
+
+/* A target of mail, by whatever source. */
+static const char *
+mail_target(struct sim *s)
+{
+	static const char *const all[] = { "tenant", "campaign",
+		"[tenant, campaign]", "sender_domain", "[tenant, provider]",
+		"queue", "[campaign, site]" };
+	uint32_t k = pick_action(s, 0, 6);
+
+	s->plan.reacts_by_mail = true;
+	if (k == 4 && !sim_has(s, SIM_F_tuples))
+		k = 0;
+	if (k > 4 && (sim_has(s, SIM_F_dns_fail) || sim_has(s, SIM_F_dns_move)))
+		k -= 5;
+	return all[k];
+}
+
+/* What it does, and about what; *on is the target of a suspension. */
+static const char *
+action(struct sim *s, const char **on)
+{
+	static const char *const conns[] = { "connections, connections: 1",
+		"connections, connections: 2" };
+	static const char *const slow[] = { "slow, factor: 50%",
+		"slow, factor: 10%", "slow, factor: 3%" };
+	uint32_t k = pick_action(s, 0, 99);
+
+	if (k < 45)
+		return "suspend";
+	if (k < 55)
+		return conns[pick_action(s, 0, 1)];
+	if (k < 70)
+		return slow[pick_action(s, 0, 2)];
+	if (k < 80) {
+		if (strcmp(*on, "node") == 0)
+			*on = "host";
+		return "skip_host";
+	}
+	*on = mail_target(s);
+	if (k >= 90)
+		return "defer";
+	return strcmp(*on, "queue") == 0 ? "defer" : "suspend";
+}
+
+/* When it acts, if not at once. */
+static void
+trigger(struct sim *s, char *dst, size_t cap)
+{
+	uint32_t n = 0;
+
+	if (pick(s, 0, 9) < 4)
+		n = pick(s, 2, 6);
+	if (pick_action(s, 0, 9) < 2)
+		snprintf(dst, cap,
+		    "ratio: %u%%, window: %us, replies_min: %u, ",
+		    pick_action(s, 1, 4) * 10, pick_action(s, 1, 4) * 32,
+		    pick_action(s, 2, 20));
+	else if (n != 0)
+		snprintf(dst, cap, "after: %u/60s, ", n);
+}
+
 static void
 draw(struct sim *s, char *dst, size_t cap, uint32_t number)
 {
@@ -34,21 +101,20 @@ draw(struct sim *s, char *dst, size_t cap, uint32_t number)
 		"text: 'data now', code: 451", "text: greylisted", "code: 451",
 		"code: 421" };
 	bool is_none = pick(s, 0, 9) == 0;
-	const char *more, *on, *what;
-	char after[32] = "";
+	const char *more, *on, *what, *does;
+	char when[80] = "";
 
-	if (pick(s, 0, 9) < 4)
-		snprintf(after, sizeof(after), "after: %u/%us, ", pick(s, 2, 6),
-		    60);
+	trigger(s, when, sizeof(when));
 	/* In this order, whatever order a compiler gives arguments. */
 	more = pick(s, 0, 9) < 3 ? "true" : "false";
 	on = target(s);
 	what = said[pick(s, 0, ARRAY_LEN(said) - 1)];
+	does = is_none ? "none" : action(s, &on);
 	snprintf(dst, cap, "  r%u: { %s, on: %s, %scontinue: %s, ", number,
-	    what, on, after, more);
+	    what, on, when, more);
 	cap -= strlen(dst);
-	snprintf(dst + strlen(dst), cap, "action: %s, for: %us }\n",
-	    is_none ? "none" : "suspend", pick(s, 5, 150));
+	snprintf(dst + strlen(dst), cap, "action: %s, for: %us }\n", does,
+	    pick(s, 5, 150));
 }
 
 void

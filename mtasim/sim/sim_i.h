@@ -55,6 +55,7 @@ enum sim_dice {
 	DICE_STICKY,
 	DICE_ZONES,
 	DICE_ENGAGED,
+	DICE_ACTION,
 	DICE_N
 };
 
@@ -101,8 +102,9 @@ struct plan {
 	uint32_t messages, rcpts_max;
 	int64_t load_us, heal_us; /* from the start */
 	uint32_t nreactions;
-	char reaction[SIM_REACTIONS][200];  /* rules, as text */
-	char *tuples;                       /* the limits on them, as text */
+	char reaction[SIM_REACTIONS][240]; /* rules, as text */
+	bool reacts_by_mail; /* some of them are about tenants or queues */
+	char *tuples;        /* the limits on them, as text */
 	uint32_t steady_rate, steady_burst; /* of one of them */
 	uint32_t apart; /* homes whose domains are sites of their own */
 	int day_hour;   /* where a quota's day ends; a world begins then */

@@ -129,7 +129,8 @@ step(struct sim *s)
 	if (s->report->events % SHARES_EVERY == 0 &&
 	    !sim_has(s, SIM_F_dns_move) && !sim_has(s, SIM_F_tuples) &&
 	    !s->plan.apart && !sim_has(s, SIM_F_sticky) &&
-	    !sim_has(s, SIM_F_zones) && !sim_has(s, SIM_F_engaged))
+	    !sim_has(s, SIM_F_zones) && !sim_has(s, SIM_F_engaged) &&
+	    !s->plan.reacts_by_mail)
 		led_shares(s->ledger);
 	if (s->report->events >= s->next_audit) {
 		s->next_audit += AUDIT_EVERY;

@@ -24,6 +24,7 @@ static const struct why_row whys[] = {
 	{ "warm-up", '*', STYLE_WARN,
 	    "young sources have had their day's share" },
 	{ "suspended", '!', STYLE_BAD, "a reaction keeps it shut" },
+	{ "paced", '*', STYLE_WARN, "a reaction slows it down" },
 	{ "quiet-hours", '*', STYLE_WARN, "its quiet hours are not over" },
 };
 

@@ -136,6 +136,7 @@ on_open(struct lab *l, const struct eng_cmd *c)
 	assert_true(l->nsess <= LAB_SESSIONS);
 	*s = (struct lab_sess){ .h = c->open.session,
 		.source = c->open.source,
+		.host = c->open.target.host,
 		.state = OPENING,
 		.at_us = l->now + about(l, l->setup_us) };
 	l->count.opened++;
@@ -180,6 +181,7 @@ answered(struct lab *l, struct lab_sess *s)
 	*o = (struct outcome){ .klass = OUTCOME_DELIVERED,
 		.stage = STAGE_EOM,
 		.code = 250 };
+	l->asked_host = s->host;
 	if (l->answer == NULL || !l->answer(l, s->source, s->msg[0], o))
 		if (!takes(l, s->source))
 			*o = l->limit.over;
@@ -238,11 +240,14 @@ resolve(struct lab *l, uint32_t domain)
 	ev.resolved.domain = domain;
 	ev.resolved.status = ENG_DNS_OK;
 	ev.resolved.ttl_us = 86400 * US_PER_S;
-	ev.resolved.ntargets = 1;
-	ev.resolved.target[0].host = HOST;
-	ev.resolved.target[0].port = 25;
-	ev.resolved.target[0].ip.family = 4;
-	ev.resolved.target[0].ip.b[0] = 10;
+	ev.resolved.ntargets = (uint16_t)l->nhosts;
+	for (uint32_t i = 0; i < l->nhosts; i++) {
+		ev.resolved.target[i].host = HOST + i;
+		ev.resolved.target[i].port = 25;
+		ev.resolved.target[i].ip.family = 4;
+		ev.resolved.target[i].ip.b[0] = 10;
+		ev.resolved.target[i].ip.b[3] = (uint8_t)i;
+	}
 	later(l, &ev);
 }
 
@@ -387,6 +392,7 @@ lab_new(uint32_t nsources)
 	l->setup_us = 200 * US_PER_MS;
 	l->reply_us = 100 * US_PER_MS;
 	l->backlog = 300;
+	l->nhosts = 1;
 	l->limit.over = lab_refusal(421, STAGE_MAIL, KIND_THROTTLE, SCOPE_PATH);
 	return l;
 }

@@ -39,6 +39,7 @@ struct lab_sess {
 	uint32_t msg[LAB_AHEAD];
 	uint32_t ntxn;
 	uint16_t source;
+	uint32_t host; /* name */
 	uint8_t state;
 	bool is_closing;
 	int64_t at_us; /* its next event */
@@ -75,6 +76,8 @@ struct lab {
 	struct lab_sess sess[LAB_SESSIONS];
 	struct eng_event todo[1024];
 	uint32_t ntodo;
+	uint32_t nhosts;     /* of the domain, names from 2000 on; one */
+	uint32_t asked_host; /* that answers now */
 	struct lab_count count, of[LAB_SOURCES];
 	uint64_t deferred, bounced; /* as the engine logged them, attempts */
 	uint32_t tenant;

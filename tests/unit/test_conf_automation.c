@@ -233,13 +233,60 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "mail, rcpt or eom, got \"male\"\n"
 	    "f.yml:10:16: automation.a.text, expected a pattern (missing "
 	    "closing parenthesis, at character 2), got \"(\"\n"
-	    "f.yml:11:13: automation.a.action, expected suspend, connections or none, got "
+	    "f.yml:11:13: automation.a.action, expected none, suspend, connections, "
+	    "slow, skip_host or defer, got "
 	    "\"sleep\"\n"
-	    "f.yml:12:9: automation.a.on, expected path, or one of source, "
-	    "netblock, site, provider, tenant, campaign, sender_domain and "
-	    "node, got \"campain\"\n"
-	    "f.yml:13:6: automation.b.action, expected suspend, connections or none, got "
+	    "f.yml:12:9: automation.a.on, expected path, queue, or one of "
+	    "source, netblock, site, provider, host, tenant, campaign, "
+	    "sender_domain and node, got \"campain\"\n"
+	    "f.yml:13:6: automation.b.action, expected none, suspend, connections, "
+	    "slow, skip_host or defer, got "
 	    "nothing\n");
+}
+
+/* The target that each action has, and those that it cannot have. */
+static void
+an_action_has_targets_of_its_own(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	c = loaded(HEAD "automation:\n"
+			"  a: { action: slow }\n"
+			"  b: { action: skip_host }\n"
+			"  c: { action: skip_host, on: host }\n"
+			"  d: { action: defer }\n"
+			"  e: { action: defer, on: [tenant, provider] }\n");
+	assert_int_equal(conf_automation_dims(find(c, "a")),
+	    1 << DIM_SOURCE | 1 << DIM_SITE);
+	assert_int_equal(find(c, "a")->factor_ppm, 500000);
+	assert_int_equal(conf_automation_dims(find(c, "b")),
+	    1 << DIM_SOURCE | 1 << DIM_SITE | 1 << DIM_HOST);
+	assert_int_equal(conf_automation_dims(find(c, "c")), 1 << DIM_HOST);
+	assert_int_equal(conf_automation_dims(find(c, "d")),
+	    1 << DIM_SITE | 1 << DIM_POOL | 1 << DIM_TENANT |
+		1 << DIM_CAMPAIGN);
+	assert_int_equal(conf_automation_dims(find(c, "e")),
+	    1 << DIM_TENANT | 1 << DIM_PROVIDER);
+	conf_free(c);
+	assert_null(told_parse(&told,
+	    HEAD "automation:\n"
+		 "  a: { action: slow, on: tenant }\n"
+		 "  b: { action: defer, on: [site, source] }\n"
+		 "  c: { action: suspend, on: host }\n"
+		 "  d: { action: skip_host, on: queue }\n"));
+	assert_string_equal(told.text,
+	    "f.yml:3:26: automation.a.on, expected what has a rate: path, "
+	    "source, netblock, site, provider or node, got \"slow\"\n"
+	    "f.yml:4:34: automation.b.on, expected what tells queues apart: "
+	    "queue, site, provider, tenant, campaign, sender_domain or node, "
+	    "got \"defer\"\n"
+	    "f.yml:5:29: automation.c.on, expected what is suspended: path, "
+	    "source, netblock, site, provider, tenant, campaign, "
+	    "sender_domain or node, got \"suspend\"\n"
+	    "f.yml:6:31: automation.d.on, expected where the host is passed "
+	    "over: path, source, netblock, site, provider, or host: "
+	    "everywhere, got \"skip_host\"\n");
 }
 
 int
@@ -249,6 +296,7 @@ main(void)
 		cmocka_unit_test(the_shipped_rules_are_there_unless_left_out),
 		cmocka_unit_test(what_a_rule_does_not_say_matches_everything),
 		cmocka_unit_test(the_shipped_rules_know_what_was_said),
+		cmocka_unit_test(an_action_has_targets_of_its_own),
 		cmocka_unit_test(what_is_wrong_is_said_where_it_stands),
 	};
 

@@ -1,0 +1,319 @@
+/*
+ * test_engine_actions - what standing reactions do to paths, hosts and queues,
+ * before a receiver in virtual time.
+ * timeout: 60
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "eng_lab.h"
+
+#define MIN_US (60 * US_PER_S)
+#define RULE 7000u
+#define HOST 2000u
+#define PATH (1 << DIM_SOURCE | 1 << DIM_SITE)
+#define QUEUE                                                                  \
+	(1 << DIM_SITE | 1 << DIM_POOL | 1 << DIM_TENANT | 1 << DIM_CAMPAIGN)
+
+static struct eng_automation_conf *
+rule_add(struct eng_policy *p, enum eng_action action, uint16_t dims)
+{
+	struct eng_automation_conf *a = &p->automations[p->nautomations];
+
+	*a = (struct eng_automation_conf){ .name = RULE + p->nautomations,
+		.dims = dims,
+		.action = (uint8_t)action,
+		.for_us = 60 * MIN_US };
+	p->nautomations++;
+	return a;
+}
+
+/* One reply is a refusal that the rules know: the first from the first source
+ * after `from_us`, and, where that is set, of a host. */
+static int64_t from_us;
+static uint32_t bad_host;
+static bool has_refused;
+static struct outcome refusal;
+
+static bool
+refuse_once(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
+{
+	(void)msg;
+	if (has_refused || source != 0 || l->now < from_us ||
+	    (bad_host != 0 && l->asked_host != bad_host))
+		return false;
+	has_refused = true;
+	*o = refusal;
+	return true;
+}
+
+static struct lab *
+lab_of(uint32_t nsources)
+{
+	struct lab *l = lab_new(nsources);
+
+	has_refused = false;
+	from_us = LAB_START + 5 * MIN_US;
+	bad_host = 0;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	l->answer = refuse_once;
+	l->hits.v[0] = 1;
+	l->backlog = 100;
+	l->reply_us = 2 * US_PER_S;
+	return l;
+}
+
+static void
+run_until(struct lab *l, int64_t us)
+{
+	lab_run(l, us - l->now);
+	eng_check(l->e);
+}
+
+static struct eng_standing_row
+standing(const struct lab *l)
+{
+	struct eng_standing_row row;
+
+	assert_int_equal(eng_standing_rows(l->e, 0, &row, 1), 1);
+	return row;
+}
+
+static void
+end(struct lab *l, uint32_t id)
+{
+	struct eng_event ev = { .kind = EV_END, .end = id };
+
+	lab_step(l, &ev);
+	eng_check(l->e);
+}
+
+/* Taken of a source in the next us. */
+static uint64_t
+taken(struct lab *l, uint32_t source, int64_t us)
+{
+	uint64_t before = l->of[source].taken;
+
+	lab_run(l, us);
+	eng_check(l->e);
+	return l->of[source].taken - before;
+}
+
+/* ---- slow ------------------------------------------------------------------------ */
+
+static void
+a_path_has_a_part_of_its_rate(void **state)
+{
+	struct lab *l = lab_of(2);
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, ACT_SLOW, PATH)->value = ENG_PPM / 4;
+	l->policy->shapes[0].rate_count = 60;
+	l->policy->shapes[0].rate_period_us = MIN_US;
+	l->policy->shapes[0].rate_burst = 20;
+	lab_start(l, 1);
+	run_until(l, from_us);
+	assert_in_range(taken(l, 1, 10 * MIN_US), 590, 625);
+	row = standing(l);
+	assert_int_equal(row.action, ACT_SLOW);
+	assert_in_range(taken(l, 0, 20 * MIN_US), 295, 301);
+	assert_in_range(taken(l, 1, 10 * MIN_US), 590, 625);
+	run_until(l, row.until_us);
+	assert_int_equal(eng_standings(l->e), 0);
+	assert_in_range(taken(l, 0, 10 * MIN_US), 590, 625);
+	lab_free(l);
+}
+
+static void
+a_path_without_a_rate_is_slowed_by_what_it_did(void **state)
+{
+	struct lab *l = lab_of(1);
+	struct eng_standing_row row;
+	uint64_t before;
+
+	(void)state;
+	rule_add(l->policy, ACT_SLOW, 1 << DIM_SITE)->value = ENG_PPM / 10;
+	l->policy->shapes[0].conns_max = 4; /* of which each does 30 a minute */
+	l->policy->shapes[0].assign_ahead = 1;
+	lab_start(l, 1);
+	run_until(l, from_us - MIN_US);
+	before = taken(l, 0, MIN_US);
+	run_until(l, from_us + MIN_US);
+	row = standing(l);
+	assert_in_range(taken(l, 0, 20 * MIN_US), before * 18 / 10,
+	    before * 22 / 10);
+	/* Who ends it lets it go on as before, at once. */
+	end(l, row.id);
+	assert_in_range(taken(l, 0, MIN_US), before * 9 / 10, before * 11 / 10);
+	lab_free(l);
+}
+
+static void
+what_it_waits_for_is_told(void **state)
+{
+	struct lab *l = lab_of(1);
+	struct eng_queue_row row;
+	uint32_t n;
+
+	(void)state;
+	rule_add(l->policy, ACT_SLOW, PATH)->value = 1000;
+	l->policy->shapes[0].rate_count = 1;
+	l->policy->shapes[0].rate_period_us = US_PER_S;
+	lab_start(l, 1);
+	run_until(l, from_us + MIN_US);
+	n = eng_top_queues(l->e, SORT_DEPTH, l->now, &row, 1);
+	assert_int_equal(n, 1);
+	assert_int_equal(row.why, WHY_PACED);
+	assert_true(row.until_us > l->now);
+	/* A gap that is longer than the reaction ends with it. */
+	run_until(l, standing(l).until_us);
+	assert_in_range(taken(l, 0, MIN_US), 50, 61);
+	lab_free(l);
+}
+
+/* ---- skip a host ------------------------------------------------------------------ */
+
+static bool
+hosts_used(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
+{
+	uint32_t *used = (uint32_t *)&l->state[1].used;
+
+	if (l->asked_host == HOST && source == 0)
+		++*used;
+	return refuse_once(l, source, msg, o);
+}
+
+static void
+a_host_is_passed_over(void **state)
+{
+	struct lab *l = lab_of(2);
+	uint32_t *used = (uint32_t *)&l->state[1].used;
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, ACT_SKIP, PATH | 1 << DIM_HOST);
+	l->nhosts = 2;
+	bad_host = HOST;
+	l->answer = hosts_used;
+	lab_start(l, 1);
+	run_until(l, from_us + MIN_US);
+	row = standing(l);
+	assert_int_equal(row.val[DIM_HOST], HOST);
+	assert_int_equal(row.val[DIM_SOURCE], 3000);
+	assert_true(*used > 10);
+	*used = 0;
+	assert_true(taken(l, 0, 40 * MIN_US) > 1000);
+	assert_int_equal(*used, 0);
+	run_until(l, row.until_us + 10 * MIN_US);
+	assert_true(*used > 10);
+	lab_free(l);
+}
+
+static void
+without_another_host_mail_waits_for_the_end(void **state)
+{
+	struct lab *l = lab_of(2);
+	struct eng_standing_row row;
+	struct eng_queue_row q;
+
+	(void)state;
+	rule_add(l->policy, ACT_SKIP, 1 << DIM_HOST);
+	lab_start(l, 1);
+	run_until(l, from_us + MIN_US);
+	row = standing(l);
+	assert_int_equal(taken(l, 0, 10 * MIN_US), 0);
+	assert_int_equal(taken(l, 1, 10 * MIN_US), 0);
+	assert_int_equal(eng_top_queues(l->e, SORT_DEPTH, l->now, &q, 1), 1);
+	assert_int_equal(q.why, WHY_SUSPENDED);
+	assert_int_equal(q.until_us, row.until_us);
+	run_until(l, row.until_us);
+	assert_true(taken(l, 0, MIN_US) > 10);
+	lab_free(l);
+	/* Until somebody ends it. */
+	l = lab_of(2);
+	rule_add(l->policy, ACT_SKIP, 1 << DIM_HOST)->for_us = 0;
+	lab_start(l, 1);
+	run_until(l, from_us + 100 * MIN_US);
+	assert_int_equal(taken(l, 1, 10 * MIN_US), 0);
+	end(l, standing(l).id);
+	assert_true(taken(l, 0, MIN_US) > 10);
+	lab_free(l);
+}
+
+/* ---- defer a queue ------------------------------------------------------------------ */
+
+static bool
+refuse_low(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
+{
+	(void)source;
+	(void)l;
+	if (msg > 20)
+		return false;
+	*o = refusal;
+	return true;
+}
+
+static uint32_t tries;
+static void
+count_try(struct lab *l, uint16_t source, uint32_t msg, uint16_t attempt)
+{
+	(void)source;
+	(void)l;
+	if (msg <= 20)
+		tries = MAX(tries, attempt);
+}
+
+static void
+a_queue_waits_and_the_others_go_on(void **state)
+{
+	struct lab *l = lab_of(2);
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, ACT_DEFER, QUEUE)->for_us = 300 * MIN_US;
+	l->answer = refuse_low;
+	l->assigned = count_try;
+	l->backlog = 0;
+	tries = 0;
+	lab_start(l, 1);
+	l->tenant = 5;
+	lab_submit(l, 20);
+	l->tenant = 0;
+	lab_submit(l, 30);
+	lab_run(l, MIN_US);
+	row = standing(l);
+	assert_int_equal(row.val[DIM_TENANT], 5);
+	assert_int_equal(row.val[DIM_CAMPAIGN], 0);
+	assert_int_equal(row.val[DIM_POOL], 0);
+	run_until(l, row.until_us - 1);
+	assert_int_equal(l->count.taken, 30);
+	/* Their retries came and went: nothing was burnt. */
+	assert_int_equal(tries, 1);
+	l->answer = NULL;
+	run_until(l, row.until_us + 30 * MIN_US);
+	assert_int_equal(l->count.taken, 50);
+	assert_int_equal(tries, 2);
+	lab_free(l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_path_has_a_part_of_its_rate),
+		cmocka_unit_test(
+		    a_path_without_a_rate_is_slowed_by_what_it_did),
+		cmocka_unit_test(what_it_waits_for_is_told),
+		cmocka_unit_test(a_host_is_passed_over),
+		cmocka_unit_test(without_another_host_mail_waits_for_the_end),
+		cmocka_unit_test(a_queue_waits_and_the_others_go_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
