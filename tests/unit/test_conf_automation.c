@@ -274,7 +274,7 @@ an_action_has_targets_of_its_own(void **state)
 		 "  a: { action: slow, on: tenant }\n"
 		 "  b: { action: defer, on: [site, source] }\n"
 		 "  c: { action: suspend, on: host }\n"
-		 "  d: { action: skip_host, on: queue }\n"));
+		 "  d: { action: skip_host, on: tenant }\n"));
 	assert_string_equal(told.text,
 	    "f.yml:3:26: automation.a.on, expected what has a rate: path, "
 	    "source, netblock, site, provider or node, got \"slow\"\n"
