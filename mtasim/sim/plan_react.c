@@ -41,6 +41,9 @@ mail_target(struct sim *s)
 	uint32_t k = pick_action(s, 0, 6);
 
 	s->plan.reacts_by_mail = true;
+	/* Mail is told apart by these from when a rule speaks of them. */
+	if (k == 3 && sim_has(s, SIM_F_reload))
+		k = 1;
 	if (k == 4 && !sim_has(s, SIM_F_tuples))
 		k = 0;
 	if (k > 4 && (sim_has(s, SIM_F_dns_fail) || sim_has(s, SIM_F_dns_move)))
