@@ -29,6 +29,16 @@ posts_push(struct posts *l, struct post *p)
 	l->tail = p;
 }
 
+/* To the front. */
+static inline void
+posts_unshift(struct posts *l, struct post *p)
+{
+	p->next = l->head;
+	l->head = p;
+	if (!l->tail)
+		l->tail = p;
+}
+
 static inline struct post *
 posts_shift(struct posts *l)
 {
@@ -41,6 +51,21 @@ posts_shift(struct posts *l)
 		p->next = NULL;
 	}
 	return p;
+}
+
+/* The last one; looks at all. */
+static inline struct post *
+posts_pop(struct posts *l)
+{
+	struct post *p = l->head, *last = l->tail;
+
+	if (p == last)
+		return posts_shift(l);
+	while (p->next != last)
+		p = p->next;
+	p->next = NULL;
+	l->tail = p;
+	return last;
 }
 
 #endif

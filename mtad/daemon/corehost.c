@@ -136,6 +136,12 @@ op_close(void *ctx, struct handle session)
 	post_session(ctx, POST_CLOSE, session);
 }
 
+static void
+op_take_back(void *ctx, struct handle session)
+{
+	post_session(ctx, POST_TAKE_BACK, session);
+}
+
 /* Room for one more item to the spooler. */
 static struct outcome_item *
 item(struct worker *w, enum outcome_item_kind kind, struct handle slot)
@@ -270,6 +276,7 @@ static const struct core_ops core_ops = {
 	.open = op_open,
 	.assign = op_assign,
 	.close = op_close,
+	.take_back = op_take_back,
 	.outcome = op_outcome,
 	.drop = op_drop,
 	.moved_ack = op_moved_ack,

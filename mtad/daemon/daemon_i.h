@@ -39,6 +39,7 @@ enum post_kind {
 	POST_OPEN,          /* struct post_open */
 	POST_ASSIGN,        /* struct job */
 	POST_CLOSE,         /* struct post_session */
+	POST_TAKE_BACK,     /* struct post_session */
 	POST_SESSION_FREE,  /* struct post_session: the core is through */
 	POST_CONF,          /* struct post_conf */
 	POST_STOP,          /* struct post_stop */
@@ -463,6 +464,7 @@ void guests_leave(struct guests *g, uint32_t door, uint64_t client);
 void outbound_open(struct worker *w, struct post_open *o);
 void outbound_assign(struct worker *w, struct job *j);
 void outbound_close_session(struct worker *w, struct handle session);
+void outbound_take_back(struct worker *w, struct handle session);
 void outbound_session_free(struct worker *w, struct handle session);
 void outbound_stop(struct worker *w, bool now);
 void outbound_close(struct worker *w);

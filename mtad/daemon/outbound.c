@@ -410,6 +410,17 @@ outbound_close_session(struct worker *w, struct handle session)
 	session_flush(s);
 }
 
+void
+outbound_take_back(struct worker *w, struct handle session)
+{
+	struct out_session *s = find(w, session);
+
+	if (!s || s->is_down || !s->courier)
+		return;
+	courier_take_back(s->courier, loop_now(w->loop));
+	session_flush(s);
+}
+
 static void
 session_bury(struct out_session *s)
 {

@@ -184,6 +184,11 @@ handle(struct worker *w, struct post *p)
 		    container_of(p, struct post_session, post)->session);
 		mem_free(container_of(p, struct post_session, post));
 		return;
+	case POST_TAKE_BACK:
+		outbound_take_back(w,
+		    container_of(p, struct post_session, post)->session);
+		mem_free(container_of(p, struct post_session, post));
+		return;
 	case POST_SESSION_FREE:
 		outbound_session_free(w,
 		    container_of(p, struct post_session, post)->session);

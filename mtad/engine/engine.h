@@ -462,6 +462,7 @@ struct eng_event {
 	X(CMD_ASSIGN, "assign") \
 	X(CMD_ASSIGN_RCPT, "assign_rcpt") \
 	X(CMD_CLOSE, "close") \
+	X(CMD_TAKE_BACK, "take_back") \
 	X(CMD_PERSIST, "persist") \
 	X(CMD_LOG, "log") \
 	X(CMD_NOTICE, "notice") \
@@ -556,7 +557,8 @@ struct eng_cmd {
 		struct {
 			uint16_t rcpt;
 		} assign_rcpt;
-		struct handle close; /* session: QUIT when done */
+		struct handle close; /* session: QUIT when done; TAKE_BACK:
+				      * what it has not begun is unsent */
 		struct {
 			uint32_t msg;
 			uint16_t rcpt, attempts;

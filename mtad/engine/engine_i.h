@@ -869,6 +869,8 @@ bool eng_lane_has_choice(struct eng *e, struct lane *l);
 void eng_sess_open(struct eng *e, uint32_t lane, uint32_t path, int target);
 void eng_sess_assign(struct eng *e, uint32_t path, uint32_t lane);
 void eng_sess_close(struct eng *e, uint32_t sess);
+/* What sessions of the path hold and have not begun may go by others. */
+void eng_path_take_back(struct eng *e, uint32_t path);
 void eng_sess_relist(struct eng *e, uint32_t sess);
 void eng_on_up(struct eng *e, const struct ev_session_up *ev);
 void eng_on_down(struct eng *e, const struct ev_session_down *ev);

@@ -102,6 +102,7 @@ eng_path_blocked(struct eng *e, uint32_t path, int64_t began_us)
 	    (p->fails + BLOCKS_ALIKE - 1) / BLOCKS_ALIKE);
 	p->backoff_until_us = p->ramp_us = e->now + pause;
 	eng_path_park(e, path, WHY_BACKOFF, p->backoff_until_us);
+	eng_path_take_back(e, path);
 }
 
 void

@@ -243,7 +243,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	bool blocked = false, bye;
 	enum hint hint = HINT_NONE;
 	uint32_t path, host, src, luck, n, queue, nunsent = 0;
-	int64_t began;
+	int64_t began, until;
 	struct path *p;
 
 	if (x == NULL || t == NULL || t->sess != ev->session.index)
@@ -302,5 +302,8 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		eng_react_all(e,
 		    &(struct refused){ path, host, queue, ev->reply, began },
 		    ev);
+	if (x->is_heard && e->standings.live != 0 &&
+	    eng_path_suspended(e, p, &until) != 0)
+		eng_path_take_back(e, path);
 	eng_path_pump(e, path);
 }

@@ -146,6 +146,21 @@ eng_sess_close(struct eng *e, uint32_t i)
 	eng_sess_relist(e, i);
 }
 
+void
+eng_path_take_back(struct eng *e, uint32_t path)
+{
+	const struct path *p = pool_at(&e->paths, path);
+
+	for (uint32_t i = p->sessions.head; i != 0;) {
+		const struct sess *x = pool_at(&e->sessions, i);
+
+		if (x->txns.n > 1)
+			eng_emit(e, CMD_TAKE_BACK)->close =
+			    pool_handle(&e->sessions, i);
+		i = x->link.next;
+	}
+}
+
 /* ---- assignment --------------------------------------------------------------- */
 
 /* The head of the line belongs elsewhere now: its time is up, or its domain

@@ -924,6 +924,7 @@ wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 		NUM(assign_rcpt.rcpt);
 		return;
 	case CMD_CLOSE:
+	case CMD_TAKE_BACK:
 		HANDLE(close);
 		return;
 	case CMD_PERSIST:

@@ -161,6 +161,9 @@ void smtp_cli_body(struct smtp_cli *c, struct slice piece, bool has_dots,
 /* The body cannot be had (disk, corruption): the final dot is never sent, the
  * session is closed and its transaction is transient with STAGE_LOCAL. */
 void smtp_cli_body_broken(struct smtp_cli *c);
+/* Forgets the youngest transaction, if there is one before it and nothing of it has
+ * been written; true: it has, and gives no result for it. */
+bool smtp_cli_take_back(struct smtp_cli *c) MUST_CHECK;
 /* QUIT when what is queued is done (at once when idle). */
 void smtp_cli_quit(struct smtp_cli *c, int64_t now_us);
 /* RFC 3207: the handshake went well, or it failed and the connection is gone

@@ -201,6 +201,20 @@ smtp_cli_begin(struct smtp_cli *c, const struct smtp_cli_txn *txn,
 	cli_pump(c, now_us);
 }
 
+bool
+smtp_cli_take_back(struct smtp_cli *c)
+{
+	const struct cli_txn *t;
+
+	if (c->ntxns < 2)
+		return false;
+	t = &c->txn[(c->oldest + c->ntxns - 1) % CLI_TXNS];
+	if (t->sent > t->first)
+		return false;
+	c->ntxns--;
+	return true;
+}
+
 void
 cli_txn_finish(struct smtp_cli *c, int64_t now_us)
 {

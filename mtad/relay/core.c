@@ -317,6 +317,10 @@ carry_out(struct core *c, uint32_t *i)
 	case CMD_CLOSE:
 		c->ops->close(c->ctx, cmd->close);
 		return;
+	case CMD_TAKE_BACK:
+		if (c->ops->take_back != NULL)
+			c->ops->take_back(c->ctx, cmd->close);
+		return;
 	case CMD_PERSIST:
 		do_persist(c, cmd);
 		return;

@@ -41,6 +41,9 @@ struct core_ops {
 	void (*open)(void *ctx, const struct core_open *o);
 	void (*assign)(void *ctx, struct job *j); /* takes it over */
 	void (*close)(void *ctx, struct handle session);
+	/* Jobs of the session that have not begun come back unsent; NULL: they
+	 * go out. */
+	void (*take_back)(void *ctx, struct handle session);
 	void (*outcome)(void *ctx, struct handle slot, uint16_t rcpt,
 	    const struct spool_rcpt *r);
 	void (*drop)(void *ctx, struct handle slot);

@@ -485,6 +485,30 @@ courier_quit(struct courier *c, bool at_once, int64_t now_us)
 	run(c, &none, now_us);
 }
 
+/* The youngest first, so that each goes back to the head of its line. */
+void
+courier_take_back(struct courier *c, int64_t now_us)
+{
+	struct slice none = { "", 0 };
+	struct posts back = { 0 };
+	struct post *p;
+
+	if (c->is_down)
+		return;
+	while ((p = posts_shift(&c->waiting)))
+		posts_unshift(&back, p);
+	while ((p = posts_shift(&back)))
+		give_back(c, job_of(p), OUTCOME_UNSENT, STAGE_NONE, false);
+	if (smtp_cli_take_back(c->cli)) {
+		struct job *j = job_of(posts_pop(&c->running));
+
+		whole_free(j);
+		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
+	}
+	begin_more(c, now_us); /* it may be quitting */
+	run(c, &none, now_us);
+}
+
 int64_t
 courier_deadline(const struct courier *c)
 {

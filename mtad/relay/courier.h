@@ -76,6 +76,8 @@ void courier_tls_done(struct courier *c, bool ok, struct slice why,
 void courier_gone(struct courier *c, struct slice why, int64_t now_us);
 /* QUIT when idle; jobs that wait are given back unsent. */
 void courier_quit(struct courier *c, bool at_once, int64_t now_us);
+/* Gives jobs back unsent of which the peer has seen nothing, but for the oldest. */
+void courier_take_back(struct courier *c, int64_t now_us);
 int64_t courier_deadline(const struct courier *c);
 void courier_timeout(struct courier *c, int64_t now_us);
 /* EHLO is done; jobs may be under way. */

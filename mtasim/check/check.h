@@ -148,6 +148,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(engaged)                                                             \
 	X(recalled)                                                            \
 	X(reaction)                                                            \
+	X(taken_back)                                                          \
 	X(reaction_counted)                                                    \
 	X(reaction_ended)                                                      \
 	X(reaction_conns)                                                      \

@@ -156,6 +156,12 @@ op_close(void *ctx, struct handle session)
 	post_session(ctx, POST_CLOSE, session);
 }
 
+static void
+op_take_back(void *ctx, struct handle session)
+{
+	post_session(ctx, POST_TAKE_BACK, session);
+}
+
 static struct item *
 item(struct host *h, enum item_kind kind, struct handle slot)
 {
@@ -275,6 +281,7 @@ const struct core_ops host_core_ops = {
 	.open = op_open,
 	.assign = op_assign,
 	.close = op_close,
+	.take_back = op_take_back,
 	.outcome = op_outcome,
 	.drop = op_drop,
 	.moved_ack = op_moved_ack,
@@ -419,6 +426,10 @@ handle_out(struct host *h, struct post *p)
 		return;
 	case POST_CLOSE:
 		outbound_close(h, ps->session);
+		mem_free(ps);
+		return;
+	case POST_TAKE_BACK:
+		outbound_take_back(h, ps->session);
 		mem_free(ps);
 		return;
 	case POST_SESSION_FREE:

@@ -17,6 +17,7 @@ enum post_kind {
 	POST_OPEN,         /* struct post_open */
 	POST_ASSIGN,       /* struct job */
 	POST_CLOSE,        /* struct post_session */
+	POST_TAKE_BACK,    /* struct post_session */
 	POST_SESSION_FREE, /* struct post_session */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
@@ -234,6 +235,7 @@ void inbound_close(struct host *h);
 void outbound_open(struct host *h, struct post_open *o);
 void outbound_assign(struct host *h, struct job *j);
 void outbound_close(struct host *h, struct handle session);
+void outbound_take_back(struct host *h, struct handle session);
 void outbound_session_free(struct host *h, struct handle session);
 void outbound_crash(struct host *h);
 /* Transactions under way may end; at once: none may. */

@@ -17,7 +17,7 @@ struct out_session {
 	char host[DOMAIN_MAX + 1], site[DOMAIN_MAX + 1];
 	char source[NAME_MAX_BYTES + 1], provider[NAME_MAX_BYTES + 1];
 	struct posts early;
-	bool is_down, is_flushing, is_shaking;
+	bool is_down, is_flushing, is_shaking, is_recalled;
 };
 
 static struct post_session *
@@ -47,6 +47,7 @@ op_result(void *ctx, struct job *j)
 		r->hits = heard.hits;
 		j->heard_key = heard.key;
 	}
+	s->h->s->marks->n[MARK_taken_back] += s->is_recalled && !j->is_sent;
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
 	core_push(s->h, &j->post);
@@ -349,6 +350,19 @@ outbound_close(struct host *h, struct handle session)
 	else
 		courier_gone(s->courier, SL("given up for others that wait"),
 		    h->s->now_us);
+	session_flush(s);
+}
+
+void
+outbound_take_back(struct host *h, struct handle session)
+{
+	struct out_session *s = find(h, session);
+
+	if (!s || s->is_down || !s->courier)
+		return;
+	s->is_recalled = true;
+	courier_take_back(s->courier, h->s->now_us);
+	s->is_recalled = false;
 	session_flush(s);
 }
 

@@ -251,6 +251,20 @@ resolve(struct lab *l, uint32_t domain)
 	later(l, &ev);
 }
 
+/* The youngest that it has, which has not begun. */
+static void
+take_back(struct lab *l, struct lab_sess *s)
+{
+	struct eng_event ev = { .kind = EV_RESULT };
+
+	ev.result.session = s->h;
+	ev.result.txn = s->txn[--s->ntxn];
+	ev.result.n = 1;
+	ev.result.rcpt[0].klass = OUTCOME_UNSENT;
+	l->count.taken_back++;
+	later(l, &ev);
+}
+
 static void
 obey(struct lab *l, const struct eng_cmd *c)
 {
@@ -269,6 +283,10 @@ obey(struct lab *l, const struct eng_cmd *c)
 			if (s->state == REST)
 				rest(l, s);
 		}
+	} else if (c->kind == CMD_TAKE_BACK) {
+		s = find(l, c->close);
+		while (s != NULL && s->ntxn > 1)
+			take_back(l, s);
 	} else if (c->kind == CMD_DROP) {
 		l->free[l->nfree++] = c->drop;
 	} else if (c->kind == CMD_LOG) {

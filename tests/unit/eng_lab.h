@@ -30,7 +30,7 @@ struct lab_limit {
 };
 
 struct lab_count {
-	uint64_t taken, refused, opened;
+	uint64_t taken, refused, opened, taken_back;
 	uint32_t most; /* sessions at once */
 };
 

@@ -113,6 +113,29 @@ a_block_stops_one_path_and_mail_keeps_its_address(void **state)
 	lab_free(l);
 }
 
+/* What was on the wire meets the block too; what stood behind it does not. */
+static void
+what_was_assigned_ahead_of_a_block_leaves_by_others(void **state)
+{
+	struct lab *l = lab_new(2);
+
+	(void)state;
+	nasked = 0;
+	memset(seen_by, 0, sizeof(seen_by));
+	l->policy->shapes[0].conns_max = 4;
+	lab_start(l, 1);
+	refusal =
+	    lab_refusal(451, STAGE_EOM, KIND_REPUTATION_BLOCK, SCOPE_SOURCE);
+	l->answer = block_first;
+	l->backlog = 0;
+	lab_submit(l, 400);
+	lab_run(l, 9 * MIN_US);
+	assert_in_range(nasked, 1, 5); /* one had begun with the first reply */
+	assert_in_range(l->count.taken_back, 1, 4);
+	assert_int_equal(l->of[1].taken, 400 - nasked);
+	lab_free(l);
+}
+
 /* Ten minutes, one connection; then one more at a time. */
 static bool
 block_for_five_minutes(struct lab *l, uint16_t source, uint32_t msg,
@@ -217,6 +240,8 @@ main(void)
 		    who_was_greylisted_comes_back_from_the_same_address),
 		cmocka_unit_test(
 		    a_block_stops_one_path_and_mail_keeps_its_address),
+		cmocka_unit_test(
+		    what_was_assigned_ahead_of_a_block_leaves_by_others),
 		cmocka_unit_test(after_a_block_sessions_come_back_one_by_one),
 		cmocka_unit_test(a_full_mailbox_leaves_the_path_alone),
 		cmocka_unit_test(a_throttle_at_rcpt_slows_the_path),
