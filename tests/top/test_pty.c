@@ -212,7 +212,7 @@ is_alternate(void *ctx)
 static bool
 is_stale_8s(void *ctx)
 {
-	char text[16];
+	char text[24];
 
 	for (int i = 8; i < 60; i++) {
 		snprintf(text, sizeof(text), "STALE %ds", i);
