@@ -102,7 +102,7 @@ def queues():
     check("M/M/1: Little's law", little(p))
     why = p["all"]["reasons"]
     check("M/M/1: four fifths of the time is waiting for the server",
-          near(why["conn"], 80.0, 0.02), str(why))
+          near(why["conn"], 80.0, 0.05 if IS_SLOW else 0.02), str(why))
     p = plan(scenario(limits % 1, "poisson 8/s for %ds" % much,
              "{ setup: 0s, per_message: 100ms }"), "--seeds", seeds)
     depth = value(p["all"], "mean_depth") - 0.8
@@ -278,7 +278,7 @@ def short_outages():
     cycle, lam = 10 + 0.35 + 0.05, 200
     write("c.yml", CONF % ("5m", "rate: 5/s, backoff_min: 10s, "
                            "backoff_max: 10s"))
-    for hold in (60, 80, 180):
+    for hold in (60,) if IS_SLOW else (60, 80, 180):
         p = plan(write("s.yml", """config: c.yml
 workload:
   w: { arrival: constant %d/s for 20m, recipients: { p: 1 } }
@@ -319,7 +319,7 @@ provider: { p: {} }
 
 def warming():
     one = [v // 100 for v in SPARKPOST]
-    for n, days in ((12, (9, 11, 14)), (24, (8, 9, 12))):
+    for n, days in ((12, (9, 11, 14)), (24, (8, 9, 12)))[IS_SLOW:]:
         got, p = by_day(n, one, 35000)
         want = [n * v for v in one if n * v <= 35000]
         check("%d young sources carry their table" % n,
