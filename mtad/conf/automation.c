@@ -20,6 +20,7 @@
 static const struct about {
 	uint32_t dims;
 	const char *expected;
+	uint32_t needs; /* one of these */
 } about[ENG_ACTION_N] = {
 	[ACT_NONE] = { UINT16_MAX, "" },
 	[ACT_SUSPEND] = { MAIL_DIMS | PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
@@ -33,6 +34,10 @@ static const struct about {
 	[ACT_SKIP] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_HOST),
 	    "where the host is passed over: path, source, netblock, site, "
 	    "provider, or host: everywhere" },
+	[ACT_OTHER] = { PATH_DIMS | PLACE_DIMS,
+	    "which source is left, and where: path, or a source or netblock, "
+	    "alone or with a site or provider",
+	    PATH_DIMS },
 	[ACT_DEFER] = { MAIL_DIMS | QUEUE | PLACE_DIMS | BIT(DIM_NODE),
 	    "what tells queues apart: queue, site, provider, tenant, campaign, "
 	    "sender_domain or node" },
@@ -236,6 +241,9 @@ check_target(const struct rules_in *in, const struct conf_automation *a)
 		if (a->on[i] & ~may->dims)
 			wrong(in, a, "on", i, may->expected,
 			    slice_str(eng_action_name(a->action)));
+	if (may->needs != 0 && !(conf_automation_dims(a) & may->needs))
+		wrong(in, a, "on", 0, may->expected,
+		    slice_str(eng_action_name(a->action)));
 }
 
 static void

@@ -69,12 +69,14 @@ static const struct opt automation[] = {
 		    "`queue` what waits for the site, of the same pool, tenant "
 		    "and campaign." },
 	{ "action", OPT_ACTION, AT(action), .is_required = true,
-	    .help = "`suspend`: nothing starts there. `connections`: its "
-		    "paths open no more than so many at once. `slow`: they "
-		    "send at a part of their rate. `skip_host`: they do not "
-		    "use the host that said it. `defer`: its queues wait. "
-		    "`none`: nothing; the rules behind it are not asked "
-		    "either." },
+	    .help =
+		"`suspend`: nothing starts there. `connections`: its "
+		"paths open no more than so many at once. `slow`: they "
+		"send at a part of their rate. `skip_host`: they do not "
+		"use the host that said it. `other_source`: mail "
+		"leaves by the other sources of its pool. `defer`: its queues wait. "
+		"`none`: nothing; the rules behind it are not asked "
+		"either." },
 	{ "factor", OPT_PART, AT(factor_ppm), .absent = "`50%`",
 	    RANGE(1, 1000000),
 	    .help = "The part that `action: slow` leaves of the configured "

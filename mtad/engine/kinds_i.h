@@ -19,6 +19,7 @@ struct stand_kinds {
 	uint32_t n;
 	uint32_t acts, queue_acts; /* 1 << action: on paths, on queues */
 	uint32_t ids;              /* given so far */
+	uint32_t others;           /* changes of who leaves by another source */
 	uint32_t nratios;          /* rules of ratios that the policy has */
 };
 

@@ -36,11 +36,12 @@ const char *eng_dim_name(enum eng_dim d);
 /* What a reaction does to its target for as long as it holds. */
 #define ENG_ACTION_TABLE(X)                                                    \
 	X(ACT_NONE, "none") /* nothing: the rules behind it do not, either */  \
-	X(ACT_SUSPEND, "suspend")   /* nothing starts */                       \
-	X(ACT_CONNS, "connections") /* a path of it has fewer at once */       \
-	X(ACT_SLOW, "slow")         /* a path of it has a part of its rate */  \
-	X(ACT_SKIP, "skip_host")    /* a host is not used */                   \
-	X(ACT_DEFER, "defer")       /* queues of it wait */
+	X(ACT_SUSPEND, "suspend")    /* nothing starts */                      \
+	X(ACT_CONNS, "connections")  /* a path of it has fewer at once */      \
+	X(ACT_SLOW, "slow")          /* a path of it has a part of its rate */ \
+	X(ACT_SKIP, "skip_host")     /* a host is not used */                  \
+	X(ACT_DEFER, "defer")        /* queues of it wait */                   \
+	X(ACT_OTHER, "other_source") /* mail leaves by another one */
 #define X(name, text) name,
 enum eng_action { ENG_ACTION_TABLE(X) ENG_ACTION_N };
 #undef X

@@ -434,6 +434,9 @@ lane_pump(struct eng *e, uint32_t lane)
 		e->budget--;
 		if (eng_lane_sticks(e, l) && eng_lane_restick(e, lane))
 			continue;
+		if (l->pin != 0 && eng_acts(e, ACT_OTHER) &&
+		    eng_lane_release(e, lane))
+			continue;
 		if (assign_below(e, lane, FILL_FIRST))
 			continue;
 		if (l->pending >= l->ngroups)

@@ -80,6 +80,24 @@ eng_standing_unwait(struct eng *e, uint32_t path)
 	p->standing = 0;
 }
 
+/* What is pinned to the path's source may leave by another. */
+static void
+let_leave(struct eng *e, const struct path *p)
+{
+	const struct site *s = pool_at(&e->sites, p->site);
+	uint32_t next;
+
+	if (!eng_source_is_left(e, p->src, p->site))
+		return;
+	for (uint32_t i = s->hungry.head; i != 0; i = next) {
+		const struct lane *l = pool_at(&e->lanes, i);
+
+		next = l->hungry.next;
+		if (l->is_parked && l->pin == e->srcs[p->src].name)
+			eng_lane_wake(e, i);
+	}
+}
+
 /* What is handed out goes on; who has nothing to do says goodbye. */
 void
 eng_standing_wait(struct eng *e, uint32_t path, enum eng_why why)
@@ -97,6 +115,7 @@ eng_standing_wait(struct eng *e, uint32_t path, enum eng_why why)
 	eng_standing_unwait(e, path);
 	p->standing = i;
 	il_push_tail(K_STAND(e), &stand_at(e, i)->paths, path);
+	let_leave(e, p);
 }
 
 /* ---- the books ----------------------------------------------------------------------------- */

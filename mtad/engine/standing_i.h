@@ -113,6 +113,8 @@ uint32_t eng_standing_value(const struct eng *e, const struct standing *s);
  * it); 0: nothing does. */
 uint32_t eng_path_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us);
+/* Does mail for the site leave by other sources than this one? */
+bool eng_source_is_left(const struct eng *e, uint32_t src, uint32_t site);
 /* Sessions that the path may have, by what stands; max: by its limits, 0 = any. */
 uint32_t eng_path_conns_max(const struct eng *e, const struct path *p,
     uint32_t max);

@@ -14,6 +14,7 @@
  * After a reload what is in line finds out when it comes to the front of it: the
  * source may have left the pool, or the pool be sticky no more.
  */
+#include "engine/standing_i.h"
 #include "engine/sticky_i.h"
 
 #define LOG_BITS 24
@@ -34,11 +35,14 @@ minus_log2(uint32_t u)
 	return ((uint64_t)(zeros + 1) << LOG_BITS) - part;
 }
 
-/* The place in the pool of the domain's source. The pool has one. */
-static uint16_t
-place_of(const struct eng *e, const struct epool *p, uint64_t domain)
+/* The place in the pool of the domain's source, which has one; of those by which
+ * mail may leave for the site (0: all). -1: it leaves by none of them. */
+static int
+place_of(const struct eng *e, const struct epool *p, uint64_t domain,
+    uint32_t site)
 {
 	uint64_t best = 0, weight = 1;
+	bool has = false;
 	uint16_t at = 0;
 
 	for (uint16_t k = 0; k < p->nown; k++) {
@@ -48,18 +52,34 @@ place_of(const struct eng *e, const struct epool *p, uint64_t domain)
 		uint64_t lot;
 
 		/* -log2 u > 1 - u: most lots need not be looked at closely. */
-		if (k > 0 &&
+		if (has &&
 		    (uint64_t)(~u >> (32 - LOG_BITS)) * weight >=
 			best * p->weight[k])
 			continue;
 		lot = minus_log2(u);
-		if (k > 0 && lot * weight >= best * p->weight[k])
+		if (has && lot * weight >= best * p->weight[k])
 			continue;
+		if (site != 0 && eng_source_is_left(e, p->src[k], site))
+			continue;
+		has = true;
 		best = lot;
 		weight = p->weight[k];
 		at = k;
 	}
-	return at;
+	return has ? at : -1;
+}
+
+/* The same, of all where there is no other. */
+static uint32_t
+best_of(const struct eng *e, const struct epool *p, const struct dom *d)
+{
+	int at = -1;
+
+	if (eng_acts(e, ACT_OTHER))
+		at = place_of(e, p, d->hash, d->site);
+	if (at < 0)
+		at = place_of(e, p, d->hash, 0);
+	return e->srcs[p->src[at]].name;
 }
 
 /* The name of the source that the domain sticks to in a pool; 0: to none. */
@@ -67,20 +87,22 @@ static uint32_t
 stick_of(struct eng *e, struct dom *d, uint32_t pool_name)
 {
 	uint32_t name = pool_name ? pool_name : e->policy->default_pool;
+	/* Both only rise. */
+	uint32_t generation = e->generation + e->kinds.others;
 	const struct epool *p = NULL;
 
 	if (!e->has_sticky)
 		return 0;
-	if (d->stick_generation == e->generation && d->stick_pool == name)
+	if (d->stick_generation == generation && d->stick_pool == name)
 		return d->stick;
 	for (uint32_t k = 0; k < e->npools; k++)
 		if (e->pools[k].name == name)
 			p = &e->pools[k];
 	d->stick = 0;
 	if (p != NULL && p->is_sticky && p->nown != 0)
-		d->stick = e->srcs[p->src[place_of(e, p, d->hash)]].name;
+		d->stick = best_of(e, p, d);
 	d->stick_pool = name;
-	d->stick_generation = e->generation;
+	d->stick_generation = generation;
 	return d->stick;
 }
 
@@ -121,6 +143,23 @@ eng_lane_suits(struct eng *e, struct lane *l, uint32_t i)
 	struct dom *d = pool_at(&e->doms, eng_rcpt(e, i)->dom);
 
 	return is_pinned_to(stick_of(e, d, l->pool_name), l->pin, l->is_sticky);
+}
+
+bool
+eng_lane_release(struct eng *e, uint32_t lane)
+{
+	struct lane *l = pool_at(&e->lanes, lane);
+	uint32_t i;
+
+	if (l->is_sticky || eng_lane_pool(e, l) == NULL || l->pin_src == 0 ||
+	    !eng_source_is_left(e, l->pin_src, l->site))
+		return false;
+	i = ((const struct queue *)pool_at(&e->queues, eng_lane_next(e, l)))
+		->fifo.head;
+	eng_rcpt_leave(e, i);
+	eng_rcpt_pin(e, i, 0);
+	eng_rcpt_place(e, i, false);
+	return true;
 }
 
 bool

@@ -20,4 +20,8 @@ bool eng_lane_suits(struct eng *e, struct lane *l, uint32_t i);
 /* Moves the lane's next recipient to where it belongs, if that is not here. */
 bool eng_lane_restick(struct eng *e, uint32_t lane);
 
+/* The lane's next recipient is pinned to a source that mail shall not leave by now,
+ * and not because the pool is sticky: it is pinned no more. */
+bool eng_lane_release(struct eng *e, uint32_t lane);
+
 #endif

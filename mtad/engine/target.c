@@ -155,6 +155,7 @@ eng_kinds_count(struct eng *e, uint16_t dims, uint8_t action, int by)
 	v[k].count += (uint32_t)by;
 	if (v[k].count == 0)
 		v[k] = v[--e->kinds.n];
+	e->kinds.others += action == ACT_OTHER;
 	e->kinds.acts = e->kinds.queue_acts = 0;
 	for (k = 0; k < e->kinds.n; k++) {
 		uint32_t bit = 1u << v[k].action;
@@ -227,13 +228,25 @@ uint32_t
 eng_path_suspended(const struct eng *e, const struct path *p, int64_t *until_us)
 {
 	struct at at = eng_at_path(e, p);
-	uint32_t i = 0;
+	uint32_t i = 0, k = 0;
 
 	if (eng_acts(e, ACT_SUSPEND))
 		i = eng_stands_on(e, &at, ACT_SUSPEND);
+	if (eng_acts(e, ACT_OTHER))
+		k = eng_stands_on(e, &at, ACT_OTHER);
+	if (i == 0 || (k != 0 && is_stronger(e, k, i)))
+		i = k;
 	if (i != 0)
 		*until_us = end_of(e, i);
 	return i;
+}
+
+bool
+eng_source_is_left(const struct eng *e, uint32_t src, uint32_t site)
+{
+	const struct at at = { .src = src, .s = pool_at(&e->sites, site) };
+
+	return eng_acts(e, ACT_OTHER) && eng_stands_on(e, &at, ACT_OTHER) != 0;
 }
 
 uint32_t

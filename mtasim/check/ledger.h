@@ -57,6 +57,11 @@ void led_heard_250(struct ledger *l, uint32_t n, uint32_t k, struct slice id);
 
 /* ---- the way out ---------------------------------------------------------------- */
 
+/* The source that a recipient shall be seen from again, and since when; false:
+ * any does. And that any does from now on. */
+bool led_pinned(struct ledger *l, const struct msgid *id, uint16_t rcpt,
+    uint32_t *source, int64_t *since_us);
+void led_let_go(struct ledger *l, const struct msgid *id, uint16_t rcpt);
 void led_assigned(struct ledger *l, const struct job *j, uint32_t source);
 /* The same, by a young source whose plan prefers engaged mail: no other may have
  * gone first. From here on, what was before does not count. */

@@ -73,6 +73,26 @@ keeps_source(const struct led_inst *in, struct led_rcpt *c, uint8_t source)
 	c->from = source;
 }
 
+bool
+led_pinned(struct ledger *l, const struct msgid *id, uint16_t rcpt,
+    uint32_t *source, int64_t *since_us)
+{
+	struct led_inst *in = led_by_id(l, id);
+	const struct led_rcpt *c = in ? rcpt_at(in, rcpt) : NULL;
+
+	if (c == NULL || c->pin == 0)
+		return false;
+	*source = c->pin - 1u;
+	*since_us = c->told_us;
+	return true;
+}
+
+void
+led_let_go(struct ledger *l, const struct msgid *id, uint16_t rcpt)
+{
+	rcpt_at(led_by_id(l, id), rcpt)->pin = 0;
+}
+
 void
 led_unpin(struct ledger *l)
 {

@@ -21,6 +21,7 @@ struct stand {
 	uint16_t dims;
 	int64_t until_us; /* it stands so long; 0 = it does not */
 	int64_t last_us;  /* when that was said */
+	int64_t stood_us; /* it may have stood until then */
 	bool is_doubtful; /* it may have acted just now, or not */
 	int64_t may_until_us;
 	/* Replies that match, and for a ratio all since the first of them. */
@@ -216,6 +217,7 @@ act(struct stands *t, struct stand *s, int64_t now_us)
 	}
 	s->until_us = now_us + s->rule->for_us;
 	s->last_us = now_us;
+	s->stood_us = s->until_us;
 	s->ntimes = s->nall = 0;
 	t->marks->n[MARK_reaction]++;
 }
@@ -433,6 +435,32 @@ std_told(struct stands *t, bool has_heard, const struct std_row *v, uint32_t n,
 		check_row(t, &v[i], now_us);
 }
 
+bool
+std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
+    int64_t since_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct stand *s = &t->v[i];
+
+		if (s->rule->action == ACT_OTHER && s->stood_us >= since_us &&
+		    (s->dims >> DIM_SOURCE & 1 ?
+			    s->val[STD_SOURCE] == source :
+			    s->val[STD_NETBLOCK] == netblock))
+			return true;
+	}
+	return false;
+}
+
+bool
+std_moves(const struct stands *t, int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->v[i].rule->action == ACT_OTHER &&
+		    t->v[i].until_us + US_PER_S > now_us)
+			return true;
+	return false;
+}
+
 void
 std_ended(struct stands *t, const struct std_row *r)
 {
@@ -462,7 +490,7 @@ check_start(const struct stands *t, const struct std_who *who, bool has_mail,
 
 		if (s->until_us <= now_us || (is_of_mail(s) && !has_mail) ||
 		    (action != ACT_SUSPEND && action != ACT_SKIP &&
-			action != ACT_DEFER) ||
+			action != ACT_OTHER && action != ACT_DEFER) ||
 		    !is_same(s, s->name, s->dims, who->val))
 			continue;
 		check_fail("nothing starts on what is suspended", 0,
@@ -518,6 +546,10 @@ std_opened(struct stands *t, uint32_t session, const struct std_who *who,
 	    (struct opened){ .who = *who, .is_open = true, .since_us = now_us };
 	check_start(t, who, false, "a session is opened", now_us);
 	check_conns(t, who, now_us);
+	for (uint32_t i = 0; i < t->n; i++)
+		t->marks->n[MARK_reaction_other] +=
+		    t->v[i].rule->action == ACT_OTHER &&
+		    t->v[i].until_us > now_us;
 	for (uint32_t i = 0; i < t->n; i++)
 		t->marks->n[MARK_reaction_skip] +=
 		    t->v[i].rule->action == ACT_SKIP &&
@@ -626,7 +658,7 @@ adopt(struct stands *t, const struct std_row *v, uint32_t n)
 
 		if (s == NULL)
 			continue;
-		s->until_us = v[i].until_us;
+		s->until_us = s->stood_us = v[i].until_us;
 		if (a->action == ACT_SLOW)
 			s->paces = ++t->npaces;
 		if (s->paces != 0)

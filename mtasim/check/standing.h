@@ -63,6 +63,11 @@ void std_answered(struct stands *t, const struct std_txn *x, bool is_unsent,
 /* Behind some of those: did the program hear of them? And what stands. */
 void std_told(struct stands *t, bool has_heard, const struct std_row *v,
     uint32_t n, int64_t now_us);
+/* May mail that was refused by a source at a time leave by another one? Is there
+ * mail that may be with another source than is its own? */
+bool std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
+    int64_t since_us);
+bool std_moves(const struct stands *t, int64_t now_us);
 void std_ended(struct stands *t, const struct std_row *r);
 /* What it holds was never sent. */
 void std_closed(struct stands *t, uint32_t session, int64_t now_us);

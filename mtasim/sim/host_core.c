@@ -96,7 +96,8 @@ host_stuck(const struct host *h, const struct job *j)
 	while (p->conf[conf] != h->conf)
 		conf++;
 	pool = pool < p->npools ? pool : 0; /* it names none */
-	if (p->sticky[conf] >> pool & 1)
+	if (p->sticky[conf] >> pool & 1 &&
+	    !std_moves(h->s->stands, h->s->now_us))
 		stk_assigned(h->s->sticks, pool, d.domain, p->without[conf],
 		    lim_source(h->s->limits, j->session), d.msg);
 }
@@ -127,6 +128,7 @@ op_assign(void *ctx, struct job *j)
 		lim_source(h->s->limits, j->session));
 
 	sim_trace(h->s, &j->id, sizeof(j->id));
+	react_let_go(h, j);
 	led_assigned(h->s->ledger, j, lim_source(h->s->limits, j->session));
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	host_meters_assigned(h->s, j);

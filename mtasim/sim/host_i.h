@@ -218,6 +218,8 @@ void keep_crash(struct host *h);
 /* host_react.c: the referee of reactions hears of what the core is told. */
 void react_opened(struct host *h, const struct core_open *o, uint32_t source,
     uint32_t site, uint32_t number);
+/* Before the ledger asks about its source. */
+void react_let_go(struct host *h, const struct job *j);
 void react_assigned(struct host *h, const struct job *j);
 void react_result(struct host *h, const struct job *j, bool is_unsent);
 void react_down(struct host *h, const struct post_session *p);

@@ -152,6 +152,26 @@ txn_of(struct host *h, const struct job *j, struct std_who *mail)
 }
 
 void
+react_let_go(struct host *h, const struct job *j)
+{
+	struct ledger *l = h->s->ledger;
+
+	for (uint16_t i = 0; i < j->n; i++) {
+		uint16_t rcpt = j->rcpt[i].number;
+		uint32_t source;
+		int64_t since_us;
+
+		if (!led_pinned(l, &j->id, rcpt, &source, &since_us) ||
+		    !std_let_go(h->s->stands, source, plan_netblock(source),
+			since_us))
+			continue;
+		h->s->marks->n[MARK_reaction_let_go] +=
+		    source != lim_source(h->s->limits, j->session);
+		led_let_go(l, &j->id, rcpt);
+	}
+}
+
+void
 react_assigned(struct host *h, const struct job *j)
 {
 	struct std_who mail;

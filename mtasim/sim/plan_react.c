@@ -61,8 +61,14 @@ action(struct sim *s, const char **on)
 		"slow, factor: 10%", "slow, factor: 3%" };
 	uint32_t k = pick_action(s, 0, 99);
 
-	if (k < 45)
+	if (k < 35)
 		return "suspend";
+	if (k < 45) {
+		if (strcmp(*on, "node") == 0 || strcmp(*on, "site") == 0 ||
+		    strcmp(*on, "provider") == 0)
+			*on = "source";
+		return "other_source";
+	}
 	if (k < 55)
 		return conns[pick_action(s, 0, 1)];
 	if (k < 70)

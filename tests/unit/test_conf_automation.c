@@ -234,13 +234,13 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "f.yml:10:16: automation.a.text, expected a pattern (missing "
 	    "closing parenthesis, at character 2), got \"(\"\n"
 	    "f.yml:11:13: automation.a.action, expected none, suspend, connections, "
-	    "slow, skip_host or defer, got "
+	    "slow, skip_host, other_source or defer, got "
 	    "\"sleep\"\n"
 	    "f.yml:12:9: automation.a.on, expected path, queue, or one of "
 	    "source, netblock, site, provider, host, tenant, campaign, "
 	    "sender_domain and node, got \"campain\"\n"
 	    "f.yml:13:6: automation.b.action, expected none, suspend, connections, "
-	    "slow, skip_host or defer, got "
+	    "slow, skip_host, other_source or defer, got "
 	    "nothing\n");
 }
 
@@ -274,7 +274,8 @@ an_action_has_targets_of_its_own(void **state)
 		 "  a: { action: slow, on: tenant }\n"
 		 "  b: { action: defer, on: [site, source] }\n"
 		 "  c: { action: suspend, on: host }\n"
-		 "  d: { action: skip_host, on: tenant }\n"));
+		 "  d: { action: skip_host, on: tenant }\n"
+		 "  e: { action: other_source, on: site }\n"));
 	assert_string_equal(told.text,
 	    "f.yml:3:26: automation.a.on, expected what has a rate: path, "
 	    "source, netblock, site, provider or node, got \"slow\"\n"
@@ -286,7 +287,10 @@ an_action_has_targets_of_its_own(void **state)
 	    "sender_domain or node, got \"suspend\"\n"
 	    "f.yml:6:31: automation.d.on, expected where the host is passed "
 	    "over: path, source, netblock, site, provider, or host: "
-	    "everywhere, got \"skip_host\"\n");
+	    "everywhere, got \"skip_host\"\n"
+	    "f.yml:7:34: automation.e.on, expected which source is left, and "
+	    "where: path, or a source or netblock, alone or with a site or "
+	    "provider, got \"other_source\"\n");
 }
 
 int

@@ -246,6 +246,120 @@ without_another_host_mail_waits_for_the_end(void **state)
 	lab_free(l);
 }
 
+/* ---- another source ---------------------------------------------------------------- */
+
+/* Message 1 meets a block, by the source that it is sent from first. */
+static uint16_t blocker;
+static uint32_t blocked_by[8], ntaken_by[8];
+
+static bool
+block_first(struct lab *l, uint16_t source, uint32_t msg, struct outcome *o)
+{
+	if (msg == 1 && blocker == UINT16_MAX) {
+		blocker = source;
+		*o = refusal;
+		return true;
+	}
+	(void)l;
+	blocked_by[source] += msg == 1;
+	ntaken_by[source]++;
+	return false;
+}
+
+static struct lab *
+lab_of_blocks(enum eng_action action)
+{
+	struct lab *l = lab_of(3);
+
+	rule_add(l->policy, action, PATH);
+	refusal =
+	    lab_refusal(550, STAGE_MAIL, KIND_REPUTATION_BLOCK, SCOPE_SOURCE);
+	refusal.klass = OUTCOME_TRANSIENT;
+	blocker = UINT16_MAX;
+	memset(blocked_by, 0, sizeof(blocked_by));
+	memset(ntaken_by, 0, sizeof(ntaken_by));
+	l->answer = block_first;
+	l->backlog = 0;
+	lab_start(l, 1);
+	lab_submit(l, 60);
+	lab_run(l, MIN_US);
+	eng_check(l->e);
+	return l;
+}
+
+static void
+mail_leaves_by_another_source_and_what_was_blocked_too(void **state)
+{
+	struct lab *l = lab_of_blocks(ACT_OTHER);
+	struct eng_standing_row row = standing(l);
+
+	(void)state;
+	assert_int_equal(row.val[DIM_SOURCE], 3000 + blocker);
+	assert_int_equal(l->count.taken, 60);
+	assert_int_equal(blocked_by[blocker], 0);
+	run_until(l, row.until_us);
+	ntaken_by[blocker] = 0;
+	lab_submit(l, 60);
+	lab_run(l, MIN_US);
+	assert_true(ntaken_by[blocker] > 5);
+	lab_free(l);
+	/* Without such a rule it keeps its address. */
+	l = lab_of_blocks(ACT_SUSPEND);
+	assert_int_equal(l->count.taken, 59);
+	run_until(l, standing(l).until_us + MIN_US);
+	assert_int_equal(l->count.taken, 60);
+	assert_int_equal(blocked_by[blocker], 1);
+	lab_free(l);
+}
+
+static void
+a_domain_sticks_to_another_meanwhile(void **state)
+{
+	struct lab *l = lab_of(3);
+	uint16_t own;
+
+	(void)state;
+	rule_add(l->policy, ACT_OTHER, 1 << DIM_SOURCE);
+	l->policy->pools[0].is_sticky = true;
+	for (uint32_t i = 0; i < 3; i++)
+		l->policy->sources[i].hash = hash_u64(i);
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	blocker = UINT16_MAX;
+	memset(ntaken_by, 0, sizeof(ntaken_by));
+	l->answer = block_first;
+	l->backlog = 50;
+	lab_start(l, 1);
+	lab_run(l, 30 * MIN_US);
+	eng_check(l->e);
+	own = blocker;
+	assert_in_range(ntaken_by[own], 0, 40); /* what it had already */
+	assert_int_equal((ntaken_by[0] > 40) + (ntaken_by[1] > 40) +
+		(ntaken_by[2] > 40),
+	    1);
+	run_until(l, standing(l).until_us + MIN_US);
+	memset(ntaken_by, 0, sizeof(ntaken_by));
+	lab_run(l, 10 * MIN_US);
+	assert_true(ntaken_by[own] > 20);
+	assert_int_equal(ntaken_by[0] + ntaken_by[1] + ntaken_by[2],
+	    ntaken_by[own]);
+	lab_free(l);
+}
+
+static void
+without_another_source_mail_waits(void **state)
+{
+	struct lab *l = lab_of(1);
+
+	(void)state;
+	rule_add(l->policy, ACT_OTHER, PATH);
+	lab_start(l, 1);
+	run_until(l, from_us + MIN_US);
+	assert_int_equal(taken(l, 0, 30 * MIN_US), 0);
+	end(l, standing(l).id);
+	assert_true(taken(l, 0, MIN_US) > 10);
+	lab_free(l);
+}
+
 /* ---- defer a queue ------------------------------------------------------------------ */
 
 static bool
@@ -312,6 +426,10 @@ main(void)
 		cmocka_unit_test(what_it_waits_for_is_told),
 		cmocka_unit_test(a_host_is_passed_over),
 		cmocka_unit_test(without_another_host_mail_waits_for_the_end),
+		cmocka_unit_test(
+		    mail_leaves_by_another_source_and_what_was_blocked_too),
+		cmocka_unit_test(a_domain_sticks_to_another_meanwhile),
+		cmocka_unit_test(without_another_source_mail_waits),
 		cmocka_unit_test(a_queue_waits_and_the_others_go_on),
 	};
 
