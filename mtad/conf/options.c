@@ -690,8 +690,8 @@ static const struct opt top[] = {
 		    "limit." },
 	{ "books", OPT_PATH, AT(books), .absent = "`books.db` in the spool",
 	    .help = "SQLite file of what survives a restart beside mail: what "
-		    "limits have spent, reactions that hold, how far sources "
-		    "are warmed up." },
+		    "limits have spent, reactions that hold, rates that were "
+		    "learnt, how far sources are warmed up." },
 	{ "control", OPT_PATH, AT(control), "/run/mtad/control.sock",
 	    .help = "Unix socket for mtatop, `mtad status` and the like." },
 	{ "log", OPT_PATH, AT(log), "/var/log/mtad",

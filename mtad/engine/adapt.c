@@ -171,6 +171,7 @@ climb(struct eng *e, struct path *p, struct adapt *a)
 	next = MAX(part(a->rate, 100u + steps_pct[a->step]), a->rate + 1);
 	next = short_of(short_of(next, a->rate, a->wall), a->rate, a->wall2);
 	rate_set(e, a, MIN(next, top));
+	eng_adapt_keep(e, p, false);
 }
 
 void
@@ -261,6 +262,7 @@ evidence(struct eng *e, struct path *p, struct adapt *a)
 	a->evid_us = a->fail0_us = e->now;
 	rate_set(e, a, MAX(rate, lowest(eng_path_shape(e, p))));
 	a->proven = a->rate;
+	eng_adapt_keep(e, p, true);
 }
 
 /* What it was doing when it was slowed down first. */
@@ -288,9 +290,22 @@ adapt_begin(struct eng *e, struct path *p)
 void
 eng_adapt_end(struct eng *e, struct path *p)
 {
-	if (p->adapt != 0)
-		pool_give(&e->adapts, p->adapt);
+	if (p->adapt == 0)
+		return;
+	eng_adapt_forget(e, p);
+	pool_give(&e->adapts, p->adapt);
 	p->adapt = 0;
+}
+
+void
+eng_adapt_fit(struct eng *e, struct path *p)
+{
+	struct adapt *a = pool_at(&e->adapts, p->adapt);
+	const struct eng_shape *s = eng_path_shape(e, p);
+
+	rate_set(e, a, MAX(MIN(a->rate, ceiling(s)), lowest(s)));
+	a->proven = MIN(a->proven, a->rate);
+	a->tat_us = e->now;
 }
 
 /* ---- how long to stay away --------------------------------------------------------- */

@@ -140,6 +140,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->tallies, sizeof(struct tally), many);
 	pool_init(&e->claims, sizeof(struct claim), many);
 	pool_init(&e->prizes, sizeof(struct prize), many);
+	pool_init(&e->rates, sizeof(struct rate), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
 	pool_init(&e->windows, sizeof(struct window), many);
@@ -157,7 +158,7 @@ maps_init(struct eng *e)
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
 		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
-		&e->prize_map };
+		&e->prize_map, &e->rate_map };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
@@ -190,12 +191,12 @@ eng_free(struct eng *e)
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
 		&e->shares, &e->warms, &e->adapts, &e->standings, &e->tallies,
-		&e->claims, &e->prizes };
+		&e->claims, &e->prizes, &e->rates };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
 		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
-		&e->prize_map };
+		&e->prize_map, &e->rate_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -224,12 +225,12 @@ eng_memory(const struct eng *e)
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
 		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts,
-		&e->standings, &e->tallies, &e->claims, &e->prizes };
+		&e->standings, &e->tallies, &e->claims, &e->prizes, &e->rates };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
 		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
-		&e->prize_map };
+		&e->prize_map, &e->rate_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -323,6 +324,8 @@ tick(struct eng *e)
 	eng_jobs_run(e);
 	eng_queues_idle_run(e);
 	eng_paths_idle_run(e);
+	if (e->recalled.n != 0)
+		eng_rates_run(e);
 	eng_doms_idle_run(e);
 }
 
@@ -362,6 +365,8 @@ eng_deadline(const struct eng *e)
 		d = pool_at(&e->doms, e->idle_doms.head);
 		at = MIN(at, d->idle_us + IDLE_US);
 	}
+	if (e->recalled.n != 0)
+		at = MIN(at, e->start_us + ADAPT_KEEP_US);
 	return at;
 }
 

@@ -499,11 +499,11 @@ struct eng {
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts,
-	    standings, tallies, claims, prizes;
+	    standings, tallies, claims, prizes, rates;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map, warm_map, turn_map, stand_map,
-	    tally_map, prize_map;
+	    tally_map, prize_map, rate_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -522,7 +522,7 @@ struct eng {
 	struct ilist studied; /* by when something happened, oldest first */
 	struct ilist idle_doms, idle_queues, idle_paths;
 	struct ilist idle_sessions; /* least recently used first */
-	struct ilist warm_pending, warm_hot, prizes_over;
+	struct ilist warm_pending, warm_hot, prizes_over, recalled;
 	struct ilist opening; /* sessions, oldest first */
 	uint32_t nstrangers;
 	uint32_t nclosing;

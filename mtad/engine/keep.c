@@ -5,6 +5,7 @@
  * Each book has one owner, which knows what its numbers mean. An owner that
  * waits for its entry to be durable looks at eng_is_kept when the word comes.
  */
+#include "engine/react_i.h"
 #include "engine/standing_i.h"
 #include "engine/warm_i.h"
 
@@ -47,6 +48,8 @@ eng_on_recall(struct eng *e, const struct eng_entry *en)
 		eng_standing_recall(e, en);
 		return;
 	case BOOK_ADAPT:
+		eng_adapt_recall(e, en);
+		return;
 	case KEPT_BOOKS_END:
 		return; /* a book whose owner this program has not */
 	case BOOK_WARMUP:

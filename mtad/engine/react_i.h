@@ -27,6 +27,14 @@ struct adapt {
 	uint8_t step, ncostly;
 	uint8_t bye_same; /* refusals in a row after bye_n messages each */
 	uint32_t bye_n;
+	bool is_kept;    /* in the books, */
+	int64_t kept_us; /* since then as it is there */
+};
+/* One that the books had: it waits for its path. */
+struct rate {
+	uint32_t source, host; /* names; the best host of a site */
+	struct link link;      /* of e->recalled */
+	struct adapt adapt;
 };
 #define ADAPT_STEPS 6
 #define ADAPT_RATE_MAX (UINT64_C(4000) * 1000000)
@@ -58,6 +66,22 @@ bool eng_adapt_climbs(const struct eng *e, const struct path *p);
 int64_t eng_adapt_needs(const struct eng *e, const struct path *p, uint64_t n,
     enum bound b);
 void eng_adapt_end(struct eng *e, struct path *p); /* may have none */
+
+/* One that was learnt before: within what the path may have now. */
+void eng_adapt_fit(struct eng *e, struct path *p);
+
+/* ---- adapt_keep.c ---- */
+/* The path's rate is another now: it is given to the books, if that is not too
+ * often. */
+void eng_adapt_keep(struct eng *e, const struct path *p, bool has_fallen);
+/* It is to be forgotten there. */
+void eng_adapt_forget(struct eng *e, const struct path *p);
+void eng_adapt_recall(struct eng *e, const struct eng_entry *en);
+/* A new path goes on where the one before the start was. */
+void eng_adapt_resume(struct eng *e, struct path *p);
+/* Those whose path does not come are forgotten. */
+void eng_rates_run(struct eng *e);
+#define K_RATE(e) IKIND((e)->rates, rate, link)
 
 /* ---- react.c ---- */
 /* Whom a refusal is about. Of the path: its recipients wait in their line, and no

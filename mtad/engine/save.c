@@ -28,7 +28,7 @@ const struct save_pool save_pools[] = { POOL(studies, study), POOL(rcpts, rcpt),
 	POOL(windows, window), POOL(charges, charge), POOL(waiters, waiter),
 	POOL(shares, share), POOL(warms, warm), POOL(adapts, adapt),
 	POOL(standings, standing), POOL(tallies, tally), POOL(claims, claim),
-	POOL(prizes, prize) };
+	POOL(prizes, prize), POOL(rates, rate) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -42,7 +42,7 @@ static const struct {
 	MAP(path_map, paths), MAP(mark_map, marks), MAP(form_map, forms),
 	MAP(turn_map, turns), MAP(meter_map, meters), MAP(share_map, shares),
 	MAP(warm_map, warms), MAP(stand_map, standings),
-	MAP(tally_map, tallies), MAP(prize_map, prizes) };
+	MAP(tally_map, tallies), MAP(prize_map, prizes), MAP(rate_map, rates) };
 
 /* Pointers in struct eng, in order: blank in an image. */
 #define HOLE(member)                                                           \
@@ -61,15 +61,15 @@ static const struct hole {
 	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(warms),
 	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(standings),
 	POOL_HOLES(tallies), POOL_HOLES(claims), POOL_HOLES(prizes),
-	POOL_HOLES(meters), POOL_HOLES(windows), POOL_HOLES(charges),
-	POOL_HOLES(waiters), POOL_HOLES(shares), HOLE(dom_map.slots),
-	HOLE(site_map.slots), HOLE(host_map.slots), HOLE(flow_map.slots),
-	HOLE(queue_map.slots), HOLE(lane_map.slots), HOLE(path_map.slots),
-	HOLE(mark_map.slots), HOLE(form_map.slots), HOLE(warm_map.slots),
-	HOLE(turn_map.slots), HOLE(stand_map.slots), HOLE(tally_map.slots),
-	HOLE(prize_map.slots), HOLE(meter_map.slots), HOLE(share_map.slots),
-	HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs),
-	HOLE(notices) };
+	POOL_HOLES(rates), POOL_HOLES(meters), POOL_HOLES(windows),
+	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
+	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
+	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
+	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
+	HOLE(warm_map.slots), HOLE(turn_map.slots), HOLE(stand_map.slots),
+	HOLE(tally_map.slots), HOLE(prize_map.slots), HOLE(rate_map.slots),
+	HOLE(meter_map.slots), HOLE(share_map.slots), HOLE(wheel.link),
+	HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs), HOLE(notices) };
 
 /* The pointers of a site stand together. */
 #define SITE_HOLE offsetof(struct site, ids)

@@ -136,6 +136,7 @@ static const struct list_at {
 	LIST(prizes, prize, claims, claims, claim, link),
 	LIST(prizes, prize, others, claims, claim, link),
 	LIST_OF_ENG(prizes_over, prizes, prize, over),
+	LIST_OF_ENG(recalled, rates, rate, link),
 	LIST(warms, warm, lanes, lanes, lane, warm),
 	LIST(warms, warm, paths, paths, path, warm),
 	LIST_OF_ENG(warm_pending, warms, warm, pending),
@@ -188,6 +189,8 @@ static const struct {
 	BOOL(flows, flow, is_sticky),
 	BOOL(flows, flow, is_engaged),
 	BOOL(prizes, prize, is_over),
+	BOOL(adapts, adapt, is_kept),
+	BOOL(rates, rate, adapt.is_kept),
 	BOOL(paths, path, is_idle),
 	BOOL(paths, path, is_known),
 	BOOL(paths, path, meters.is_metered),
@@ -563,6 +566,14 @@ warms_are_good(const struct eng *e)
 }
 
 static bool
+adapt_is_good(const struct adapt *a)
+{
+	return a->step < ADAPT_STEPS && a->rate <= ADAPT_RATE_MAX &&
+	    a->proven <= ADAPT_RATE_MAX && a->wall <= ADAPT_RATE_MAX &&
+	    a->wall2 <= ADAPT_RATE_MAX;
+}
+
+static bool
 roads_are_good(const struct eng *e)
 {
 	EACH(e->sites, site, s, i)
@@ -586,9 +597,10 @@ roads_are_good(const struct eng *e)
 	    p->shut >= ENG_WHY_N || !level_is_good(p->level))
 		return false;
 	EACH(e->adapts, adapt, a, i)
-	if (a->step >= ADAPT_STEPS || a->rate > ADAPT_RATE_MAX ||
-	    a->proven > ADAPT_RATE_MAX || a->wall > ADAPT_RATE_MAX ||
-	    a->wall2 > ADAPT_RATE_MAX)
+	if (!adapt_is_good(a))
+		return false;
+	EACH(e->rates, rate, r, i)
+	if (!adapt_is_good(&r->adapt))
 		return false;
 	EACH(e->sessions, sess, x, i)
 	if (x->state > SESS_UP || !level_is_good(x->level))

@@ -103,6 +103,8 @@ eng_path_get(struct eng *e, uint32_t site, uint32_t src)
 	eng_site_hold(e, site);
 	e->srcs[src].npaths++;
 	e->totals.paths++;
+	if (e->recalled.n != 0)
+		eng_adapt_resume(e, p);
 	eng_path_idle(e, i);
 	return i;
 }

@@ -271,6 +271,118 @@ the_rate_stays_between_floor_and_ceiling(void **state)
 	lab_free(l);
 }
 
+/* ---- a crash -------------------------------------------------------------------- */
+
+static struct eng_entry
+last_kept(const struct lab *l)
+{
+	const struct eng_cmd *c = l->keep;
+	struct eng_entry en = { .book = c[0].keep.book,
+		.nkeys = c[0].keep.nkeys,
+		.sub = c[0].keep.sub };
+
+	memcpy(en.key, c[0].keep.key, sizeof(en.key));
+	memcpy(en.v, c[1].keep_values.v, sizeof(en.v));
+	return en;
+}
+
+/* All but the books is lost, and `us` goes by. */
+static void
+crash(struct lab *l, int64_t us)
+{
+	eng_check(l->e);
+	eng_free(l->e);
+	l->nsess = l->ntodo = l->nmsgs = l->nfree = 0;
+	l->count = (struct lab_count){ 0 };
+	l->kept = 0;
+	l->now += us;
+	lab_start(l, 2);
+}
+
+static struct lab *
+slowed(void)
+{
+	struct lab *l = lab_new(1);
+
+	l->policy->shapes[0].conns_max = 20;
+	l->limit.per_1000s = 5000;
+	l->limit.burst = 5;
+	lab_start(l, 1);
+	lab_run(l, 40 * MIN_US);
+	assert_true(l->kept > 1);
+	assert_int_equal(l->keep[0].keep.book, BOOK_ADAPT);
+	/* Forty minutes of steps; an entry a minute at most, and what fell. */
+	assert_true(l->kept < 90);
+	return l;
+}
+
+static void
+what_was_learnt_survives_a_crash(void **state)
+{
+	struct lab *l = slowed();
+	struct eng_event ev = { .kind = EV_RECALL };
+	uint64_t refused;
+
+	(void)state;
+	ev.recall = last_kept(l);
+	crash(l, MIN_US);
+	lab_run(l, 5 * MIN_US);
+	refused = l->count.refused; /* without the books */
+	crash(l, MIN_US);
+	lab_step(l, &ev);
+	lab_run(l, 5 * MIN_US);
+	assert_true(l->count.refused < 15 && l->count.refused < refused);
+	assert_true(l->count.taken > 5 * 300 * 80 / 100);
+	lab_free(l);
+}
+
+static void
+what_is_old_or_wrong_is_forgotten(void **state)
+{
+	struct lab *l = slowed();
+	struct eng_event ev = { .kind = EV_RECALL }, bad;
+
+	(void)state;
+	ev.recall = last_kept(l);
+	crash(l, 31 * MIN_US);
+	lab_step(l, &ev);
+	assert_int_equal(l->kept, 1);
+	assert_true(l->keep[0].keep.is_gone);
+	for (uint32_t k = 0; k < KEPT_VALUES_MAX; k++)
+		for (int sign = -1; sign <= 1; sign += 2) {
+			crash(l, MIN_US);
+			bad = ev;
+			bad.recall.v[KEPT_VALUES_MAX - 1] = l->now;
+			bad.recall.v[k] =
+			    sign < 0 ? INT64_MIN / 2 : INT64_MAX / 2;
+			lab_step(l, &bad);
+			lab_run(l, MIN_US);
+			assert_true(l->count.taken > 0);
+		}
+	lab_free(l);
+}
+
+/* Nobody writes there any more: the books need not know. */
+static void
+what_nobody_asks_for_is_forgotten(void **state)
+{
+	struct lab *l = slowed();
+	struct eng_event ev = { .kind = EV_RECALL };
+
+	(void)state;
+	ev.recall = last_kept(l);
+	ev.recall.key[1] += 1;
+	crash(l, MIN_US);
+	l->limit.per_1000s = 0;
+	lab_step(l, &ev);
+	lab_run(l, 29 * MIN_US);
+	assert_int_equal(l->kept, 0);
+	lab_run(l, 2 * MIN_US);
+	assert_int_equal(l->kept, 1);
+	assert_true(l->keep[0].keep.is_gone);
+	lab_free(l);
+}
+
 int
 main(void)
 {
@@ -280,6 +392,9 @@ main(void)
 		cmocka_unit_test(where_a_refusal_is_costly_few_are_risked),
 		cmocka_unit_test(the_rate_stays_between_floor_and_ceiling),
 		cmocka_unit_test(the_table),
+		cmocka_unit_test(what_was_learnt_survives_a_crash),
+		cmocka_unit_test(what_is_old_or_wrong_is_forgotten),
+		cmocka_unit_test(what_nobody_asks_for_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
