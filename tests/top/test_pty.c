@@ -701,7 +701,7 @@ static bool
 is_any_screen(void *ctx)
 {
 	return term_shows(ctx, "mtatop: keys") || term_shows(ctx, "DOMAIN") ||
-	    term_shows(ctx, "SOURCE");
+	    term_shows(ctx, "SOURCE") || term_shows(ctx, "Why the mail");
 }
 
 static void
