@@ -8,7 +8,9 @@ direction, and several with the engine on a thread of its own. All of it is reco
 A race that ThreadSanitizer sees ends the daemon and so the test.
 """
 # tsan: the daemon as a whole
+# parallel: nothing of it is measured, and what it waits for comes at last
 # timeout: 60 180
+# takes: 45
 
 import json
 import os
