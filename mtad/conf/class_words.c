@@ -171,11 +171,15 @@ code_look_up(struct weigher *w, uint16_t code)
 
 /* ---- weighing ------------------------------------------------------------ */
 
-static void
+/* False when nothing was seen. */
+static bool
 sum_up(const struct class_words *w, const uint64_t *seen, int32_t *sums)
 {
+	uint64_t any = 0;
+
 	memcpy(sums, w->start, sizeof(w->start));
-	for (uint32_t i = 0; i < CLASS_WORDS(w->nwords); i++)
+	for (uint32_t i = 0; i < CLASS_WORDS(w->nwords); i++) {
+		any |= seen[i];
 		for (uint64_t bits = seen[i]; bits != 0; bits &= bits - 1) {
 			const struct class_word *word =
 			    &w->words[i * 64 + (uint32_t)__builtin_ctzll(bits)];
@@ -184,6 +188,8 @@ sum_up(const struct class_words *w, const uint64_t *seen, int32_t *sums)
 				sums[w->opinions[word->first + o].about] +=
 				    w->opinions[word->first + o].points;
 		}
+	}
+	return any != 0;
 }
 
 static bool
@@ -262,7 +268,9 @@ class_weigh(const struct class_words *words, uint64_t *seen, struct slice text,
 	memset(seen, 0, CLASS_WORDS(words->nwords) * sizeof(*seen));
 	text_look_up(&w, text);
 	code_look_up(&w, code);
-	sum_up(words, seen, sums);
+	/* Of what is no refusal and has no word, nothing can be said. */
+	if (!sum_up(words, seen, sums) && (code < 400 || code > 599))
+		return NULL;
 	v = verdict_find(words, sums, code, guess);
 	if (v == NULL || (guess && v->category == guess->category))
 		return NULL;

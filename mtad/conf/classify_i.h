@@ -154,8 +154,9 @@ size_t class_word_key(struct slice key, char *dst);
 /*
  * The verdict for a folded text and a code, and the line of the word that said
  * most for it; NULL when it is of the category of the guess, a rule with points
- * (NULL: no rule matched), or when there is none for that code. `seen` is room
- * for a bit a word.
+ * (NULL: no rule matched), when there is none for that code, or when no word of
+ * the text is known and the code is none of a refusal. `seen` is room for a bit
+ * a word.
  */
 const struct class_rule *class_weigh(const struct class_words *words,
     uint64_t *seen, struct slice text, uint16_t code,

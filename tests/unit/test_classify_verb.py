@@ -88,6 +88,9 @@ status, out, err = run(junk, *shipped)
 ok(status == 0 and err == "" and all(list(json.loads(x)) == KEYS
                                      for x in out.splitlines()),
    "rubbish is answered", err)
+a = answers(b"\x00" * 5000 + b"\n\t\t\n\n999 zzz\n\xff\xfe\n", *shipped)
+ok([x["category"] for x in a] == ["Uncategorized"] * 5,
+   "and what says nothing has no category", a)
 lines = b"".join(b"\t\t%d\n" % i for i in range(5000))
 ok(run(lines, *shipped)[1].count("\n") == 5000, "a line, an answer")
 
@@ -113,7 +116,7 @@ ok(r.stdout.decode().splitlines() ==
    ["%s %s" % (x["category"], x["kind"]) for x in a] and
    all(x["rule"].startswith(words + ":") for x in a),
    "words say what their teacher says")
-guess = b"550 5.7.1 You are not welcome, unacceptable\n"
+guess = b"550 zapped by filters of the blacklister\n"
 a = answers(guess, *shipped) + \
     answers(guess, *shipped[:1], "--rules",
             write("none.yml", "words: none\n"), *shipped[1:])
@@ -123,6 +126,33 @@ away = write("away.yml", "words: away/words.yml\n")
 status, out, err = run(b"550 x\n", "--rules", away)
 ok(status == 1 and "%s/away/words.yml" % TMP in err,
    "words that are not there are told", err)
+
+# However a reply is written, it means the same.
+def told(shape):
+    return [(x["category"], x["kind"], x["hard"]) for x in
+            answers(b"".join(shape(r) for r in replies), *shipped)]
+
+
+def in_two(r):
+    code, enhanced, text = r
+    at = text.index(b" ")
+    code += b"-%s " % enhanced if enhanced else b"-"
+    return code + text[:at] + b"\r\n" + code.replace(b"-", b" ", 1) + \
+        text[at:].strip() + b"\r\n"
+
+
+replies = []
+for name in "open.tsv", "known.tsv":
+    with open(os.path.join(bounces, name), "rb") as f:
+        replies += [x.split(b"\t")[:3] for x in f.read().splitlines()[1:]]
+replies = [r for r in replies if r[2].isascii() and b" " in r[2]]
+plain = told(lambda r: b"\t".join(r) + b"\n")
+ok(len(plain) == len(replies) > 1500, "all are answered", len(plain))
+ok(plain == told(lambda r: b"\t".join(r[:2] + [r[2].upper()]) + b"\n"),
+   "upper case says the same")
+ok(plain == told(lambda r: b" ".join(filter(None, r)) + b"\r\n"),
+   "so does a whole reply")
+ok(plain == told(in_two), "and one in two lines")
 
 split = os.path.join(TOP, "tests", "unit", "bounces", "split.py")
 ok(subprocess.run([sys.executable, split, "--check"]).returncode == 0,
