@@ -161,6 +161,7 @@ row_identity(const struct ui *ui, const struct snap *s, uint32_t row)
 	h = hash_bytes(h, q->pool.p, q->pool.n);
 	h = hash_bytes(h, q->tenant.p, q->tenant.n);
 	h = hash_bytes(h, q->campaign.p, q->campaign.n);
+	h = hash_bytes(h, q->pinned_to.p, q->pinned_to.n);
 	return h | 1;
 }
 

@@ -160,6 +160,16 @@ print_text(const json_t *o, const char *key)
 	fputs(text, stdout);
 }
 
+/* With words before it; nothing when it is empty. */
+static void
+print_part(const json_t *o, const char *lead, const char *key)
+{
+	if (verb_str(o, key).n == 0)
+		return;
+	fputs(lead, stdout);
+	print_text(o, key);
+}
+
 /* "3m 20s"; nothing when it is not there. */
 static bool
 duration_of(const json_t *o, const char *key, char text[24])
@@ -547,12 +557,12 @@ show_domain(const json_t *root)
 	    (unsigned long long)verb_u64(root, "conns"));
 	show_hosts(root);
 	json_array_foreach(json_object_get(root, "queues"), i, row) {
-		printf("\nqueue of pool ");
-		print_text(row, "pool");
-		printf(" tenant ");
-		print_text(row, "tenant");
-		printf(" campaign ");
-		print_text(row, "campaign");
+		printf("\nqueue of ");
+		print_text(row, "domain");
+		print_part(row, ", pool ", "pool");
+		print_part(row, ", tenant ", "tenant");
+		print_part(row, ", campaign ", "campaign");
+		print_part(row, ", only from ", "pinned_to");
 		printf(": %llu due, %llu deferred, %llu in flight, %.1f/s\n",
 		    (unsigned long long)verb_u64(row, "due"),
 		    (unsigned long long)verb_u64(row, "deferred"),

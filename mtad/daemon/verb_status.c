@@ -178,8 +178,8 @@ static void
 show_queues(const json_t *root)
 {
 	static const char *const titles[] = { "DOMAIN", "SITE", "POOL",
-		"TENANT", "CAMPAIGN", ">DEPTH", ">DUE", ">OUT/S", ">DEFER%",
-		">CONNS", ">OLDEST", "WHY", ">FOR", ">ETA" };
+		"ONLY FROM", "TENANT", "CAMPAIGN", ">DEPTH", ">DUE", ">OUT/S",
+		">DEFER%", ">CONNS", ">OLDEST", "WHY", ">FOR", ">ETA" };
 	const json_t *rows = json_object_get(root, "queues"), *row;
 	struct table t;
 	size_t i;
@@ -189,6 +189,7 @@ show_queues(const json_t *root)
 		table_cell(&t, verb_str(row, "domain"));
 		table_cell(&t, verb_str(row, "site"));
 		table_cell(&t, verb_str(row, "pool"));
+		table_cell(&t, verb_str(row, "pinned_to"));
 		table_cell(&t, verb_str(row, "tenant"));
 		table_cell(&t, verb_str(row, "campaign"));
 		table_count(&t, verb_u64(row, "depth"));

@@ -74,6 +74,7 @@ read_queue(struct snap *s, const json_t *o, struct snap_queue *q)
 	q->pool = get_text(s, o, "pool");
 	q->tenant = get_text(s, o, "tenant");
 	q->campaign = get_text(s, o, "campaign");
+	q->pinned_to = get_text(s, o, "pinned_to");
 	q->why = get_text(s, o, "why");
 	q->depth = get_int(o, "depth");
 	q->due = get_int(o, "due");

@@ -150,11 +150,23 @@ add_replies(struct snap *s, const json_t *queue)
 static void
 add_queue(struct snap *s, const json_t *queue)
 {
-	add_line(s,
-	    "pool %.*s, tenant %.*s, campaign %.*s: %lld due, "
-	    "%lld deferred",
-	    SLF(text_of(queue, "pool")), SLF(text_of(queue, "tenant")),
-	    SLF(text_of(queue, "campaign")),
+	static const struct {
+		const char *key, *lead;
+	} parts[] = { { "tenant", ", tenant " }, { "campaign", ", campaign " },
+		{ "pinned_to", ", only from " } };
+	char which[300];
+	size_t n = 0;
+
+	which[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(parts) && n < sizeof(which); i++) {
+		struct slice name = text_of(queue, parts[i].key);
+
+		if (name.n > 0)
+			n += (size_t)snprintf(which + n, sizeof(which) - n,
+			    "%s%.*s", parts[i].lead, SLF(name));
+	}
+	add_line(s, "pool %.*s%s: %lld due, %lld deferred",
+	    SLF(text_of(queue, "pool")), which,
 	    (long long)json_integer_value(json_object_get(queue, "due")),
 	    (long long)json_integer_value(json_object_get(queue, "deferred")));
 	add_gates(s, queue);

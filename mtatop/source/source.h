@@ -43,6 +43,7 @@
 
 struct snap_queue {
 	struct slice domain, site, pool, tenant, campaign, why;
+	struct slice pinned_to; /* the only source that serves it */
 	int64_t depth, due, deferred, held, inflight, conns;
 	int64_t delivered, transient, bounced;
 	int64_t rate_milli, defer_milli; /* a second; share */

@@ -173,10 +173,11 @@ detail_numbers(const struct snap *s, uint32_t row, struct line *l)
 {
 	char n[32];
 
-	/* A narrow table has no columns for these two, and may hold queues
+	/* A narrow table has no columns for these, and may hold queues
 	 * that differ in nothing else. */
 	detail_name(l, " ", Q->tenant);
 	detail_name(l, Q->tenant.n > 0 ? "/" : " /", Q->campaign);
+	detail_name(l, " only from ", Q->pinned_to);
 	line_add(l, STYLE_NORMAL, "%sdelivered %s", l->x > 0 ? "  " : " ",
 	    word_count(n, Q->delivered));
 	line_add(l, STYLE_NORMAL, "  bounced %s", word_count(n, Q->bounced));

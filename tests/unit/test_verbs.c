@@ -222,18 +222,18 @@ queues_are_a_table_with_columns_in_line(void **state)
 	    "\"rate\":1.25,\"deferral_share\":0.5,\"conns\":2,"
 	    "\"oldest_s\":90,\"why\":\"rate\",\"until_s\":0.25,"
 	    "\"eta\":{\"is\":\"time\",\"at_s\":7200}},"
-	    "{\"domain\":\"long-name.example\",\"why\":\"held\","
+	    "{\"domain\":\"long-name.example\",\"pinned_to\":\"s1\",\"why\":\"held\","
 	    "\"eta\":{\"is\":\"unknown\"},"
 	    "\"until\":null}]}";
 	assert_int_equal(run(s, verb_queues, "queues|-s|due|-n|2"), 0);
 	assert_string_equal(s->request, "GET /v1/queues sort=due n=2");
 	has(s->out,
-	    "DOMAIN             SITE  POOL  TENANT  CAMPAIGN   DEPTH  DUE  "
-	    "OUT/S  DEFER%  CONNS  OLDEST  WHY     FOR      ETA\n"
-	    "a.example          mx    p     -       c         123456    1  "
-	    "  1.2      50      2      1m  rate  250ms    2h00m\n"
-	    "long-name.example  -     -     -       -              0    0  "
-	    "  0.0       0      0       -  held      -  unknown\n"
+	    "DOMAIN             SITE  POOL  ONLY FROM  TENANT  CAMPAIGN   "
+	    "DEPTH  DUE  OUT/S  DEFER%  CONNS  OLDEST  WHY     FOR      ETA\n"
+	    "a.example          mx    p     -          -       c         "
+	    "123456    1    1.2      50      2      1m  rate  250ms    2h00m\n"
+	    "long-name.example  -     -     s1         -       -         "
+	    "     0    0    0.0       0      0       -  held      -  unknown\n"
 	    "(3 more)\n");
 }
 
