@@ -10,6 +10,7 @@
  * unsynced.
  */
 #include "daemon/daemon_i.h"
+#include "daemon/rules.h"
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
 #define KEEP_WAIT_US (20 * US_PER_MS) /* for more of its kind */
@@ -271,6 +272,13 @@ op_keep(void *ctx, const struct kept *k, uint64_t serial)
 	w->keeping->serial = serial;
 }
 
+static size_t
+op_rule(void *ctx, const struct outcome *o, struct slice provider,
+    struct slice text, char *dst, size_t cap)
+{
+	return rules_name(ctx, o, provider, text, dst, cap);
+}
+
 static const struct core_ops core_ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -288,6 +296,7 @@ static const struct core_ops core_ops = {
 	.find = op_find,
 	.sequence = op_sequence,
 	.keep = op_keep,
+	.rule = op_rule,
 };
 
 /* ---- the core's turn --------------------------------------------------------------------- */
@@ -317,6 +326,7 @@ session_down(struct worker *w, struct post_session *p)
 	facts.source = word_copy(&at, facts.source);
 	facts.site = word_copy(&at, facts.site);
 	facts.tls = word_copy(&at, facts.tls);
+	facts.provider = word_copy(&at, facts.provider);
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
 	core_session_down(w->core, copy.session, &copy.outcome, &copy.heard,

@@ -93,7 +93,7 @@ struct post_open {
 #define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */
 /* All the words in the facts of a session. */
 #define SESSION_WORDS_MAX                                                      \
-	(2 * (DOMAIN_MAX + 1) + (NAME_MAX_BYTES + 1) + SESSION_TLS_MAX)
+	(2 * (DOMAIN_MAX + 1) + 2 * (NAME_MAX_BYTES + 1) + SESSION_TLS_MAX)
 
 /* Of a session between worker and core: close, up, down, free. */
 struct post_session {

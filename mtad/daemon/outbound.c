@@ -331,6 +331,7 @@ session_new(const struct post_open *o)
 	s->facts.source = of[1];
 	s->facts.site = of[2];
 	s->facts.tls = "";
+	s->facts.provider = of[4];
 	s->facts.peer = o->to;
 	s->conf.ehlo_name = slice_str(of[3]);
 	s->provider = slice_str(of[4]);

@@ -99,6 +99,27 @@ rules_judge(struct worker *w, struct outcome *o, struct slice provider,
 		class_judge(w->rules->k, w->desk, provider, text, o);
 }
 
+size_t
+rules_name(struct worker *w, const struct outcome *o, struct slice provider,
+    struct slice text, char *dst, size_t cap)
+{
+	struct class_query q = { .code = o->code,
+		.enh = o->enh,
+		.stage = o->stage,
+		.text = text,
+		.provider = provider };
+	struct class_answer a;
+	int n;
+
+	if (w->desk == NULL || cap == 0)
+		return 0;
+	classify(w->rules->k, w->desk, &q, &a);
+	if (a.line == 0)
+		return 0;
+	n = snprintf(dst, cap, "%s:%u", a.file, a.line);
+	return MIN((size_t)MAX(n, 0), cap - 1);
+}
+
 void
 rules_hear(struct worker *w, const struct outcome *o, struct slice text,
     struct conf_heard *h)

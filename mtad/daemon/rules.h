@@ -23,6 +23,9 @@ void rules_adopt(struct worker *w, struct rules *r);
  * class_judge. */
 void rules_judge(struct worker *w, struct outcome *o, struct slice provider,
     struct slice text);
+/* The rule that does so, as file:line; its length, 0 = none does. */
+size_t rules_name(struct worker *w, const struct outcome *o,
+    struct slice provider, struct slice text, char *dst, size_t cap);
 /* Which reactions its words match, if it is judged; else *h stays. */
 void rules_hear(struct worker *w, const struct outcome *o, struct slice text,
     struct conf_heard *h);

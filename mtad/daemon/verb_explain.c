@@ -200,10 +200,33 @@ put_reaction(const json_t *r, char *dst, size_t cap)
 	    (unsigned long long)verb_u64(reply, "code"), words);
 }
 
+/* What shut a path: the reply, and the rule that judged it. */
+static size_t
+put_refusal(const json_t *r, char *dst, size_t cap)
+{
+	char code[16] = "", words[220], rule[160];
+	size_t n;
+
+	if (verb_u64(r, "code") != 0)
+		snprintf(code, sizeof(code), "%llu ",
+		    (unsigned long long)verb_u64(r, "code") % 1000);
+	text_escape(verb_str(r, "text"), words, sizeof(words));
+	n = (size_t)snprintf(dst, cap, ", for: %s%.*s%s%s at %.*s", code,
+	    SLF(verb_str(r, "enhanced")),
+	    verb_str(r, "enhanced").n != 0 ? " " : "", words,
+	    SLF(verb_str(r, "stage")));
+	if (verb_str(r, "rule").n == 0 || n >= cap)
+		return n;
+	text_escape(verb_str(r, "rule"), rule, sizeof(rule));
+	return n +
+	    (size_t)snprintf(dst + n, cap - n, ", judged %.*s by %s",
+		SLF(verb_str(r, "kind")), rule);
+}
+
 static void
 put_because(struct table *t, const json_t *gate)
 {
-	char text[600], part[200], span[24];
+	char text[1000], part[200], span[24];
 	size_t n = 0;
 
 	text[0] = '\0';
@@ -232,6 +255,9 @@ put_because(struct table *t, const json_t *gate)
 	if (n < sizeof(text) && duration_of(gate, "since_s", span))
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 		    ", since %s ago", span);
+	if (n < sizeof(text) && json_object_get(gate, "reply"))
+		n += put_refusal(json_object_get(gate, "reply"), text + n,
+		    sizeof(text) - n);
 	if (n < sizeof(text) && verb_u64(gate, "ahead") != 0)
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 		    "%s%llu before it in line", n ? ", " : "",

@@ -884,8 +884,15 @@ struct eng_gate {
 	uint32_t of, open;
 	uint32_t source, host, limit; /* names, 0 = none */
 	uint32_t standing;            /* of eng_standing_row, 0 = none */
+	uint32_t path;  /* that was refused at since_us, 0 = none */
 	uint32_t ahead; /* that go before it, as far as was looked */
 };
+
+/* For those who note which reply shut a path: the number of the one that a
+ * session is of, 0 = there is no such session; and when a path was refused last,
+ * 0 = never, or it is gone. Numbers may be used again. */
+uint32_t eng_session_path(const struct eng *e, struct handle session);
+int64_t eng_path_refused_us(const struct eng *e, uint32_t path);
 
 struct eng_reasons {
 	struct eng_gate gate[ENG_GATE_N];
@@ -975,6 +982,7 @@ struct eng_path_view {
 	uint32_t waiting; /* due recipients that it might carry */
 	enum eng_why why;
 	int64_t until_us, since_us;
+	uint32_t path; /* as in a gate */
 };
 /* false: there is no such source, and nothing that it has to do with. */
 bool eng_explain_source(struct eng *e, uint32_t source, uint32_t *cursor,

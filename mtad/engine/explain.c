@@ -81,6 +81,7 @@ struct obstacle {
 	enum eng_why why;
 	int64_t until_us, since_us;
 	uint32_t host, limit, standing;
+	uint32_t path; /* that was refused at since_us */
 };
 
 /* No address of the site that the source reaches can be tried. */
@@ -141,9 +142,9 @@ limit_of(const struct eng *e, uint32_t waiter)
 
 /* The path's own gates, as the scheduler asks them: of a copy, and uncounted. */
 static void
-look_at_path(struct eng *e, const struct path *p, int64_t now_us,
-    struct obstacle *o)
+look_at_path(struct eng *e, uint32_t path, int64_t now_us, struct obstacle *o)
 {
+	const struct path *p = pool_at(&e->paths, path);
 	struct path copy = *p;
 	uint64_t decisions = e->totals.decisions_total;
 
@@ -165,10 +166,30 @@ look_at_path(struct eng *e, const struct path *p, int64_t now_us,
 		o->standing = eng_path_paced_by(e, p);
 	if (o->standing != 0)
 		o->since_us = eng_standing_since(e, o->standing);
-	else if (o->why == WHY_BACKOFF)
+	else if (o->why == WHY_BACKOFF) {
 		o->since_us = p->fail_us;
-	else if (o->why != WHY_NONE && o->why == p->shut)
+		o->path = path;
+	} else if (o->why != WHY_NONE && o->why == p->shut)
 		o->since_us = p->shut_us;
+}
+
+uint32_t
+eng_session_path(const struct eng *e, struct handle session)
+{
+	const struct sess *x = pool_get(&e->sessions, session);
+
+	return x ? x->path : 0;
+}
+
+int64_t
+eng_path_refused_us(const struct eng *e, uint32_t path)
+{
+	const struct path *p;
+
+	if (path == 0 || !pool_is_live(&e->paths, path))
+		return 0;
+	p = pool_at(&e->paths, path);
+	return p->fails != 0 ? p->fail_us : 0;
 }
 
 /* One that may take a transaction. */
@@ -195,7 +216,7 @@ look_at_source(struct eng *e, uint32_t site, const struct src *src,
 		return o;
 	}
 	if (path != 0) {
-		look_at_path(e, pool_at(&e->paths, path), now_us, &o);
+		look_at_path(e, path, now_us, &o);
 		if (o.why != WHY_NONE || has_session(e, path))
 			return o;
 	}
@@ -230,6 +251,7 @@ stop_at(struct eng_gate *g, enum eng_gate_kind at, const struct obstacle *o,
 	g[at].host = o->host;
 	g[at].limit = o->limit;
 	g[at].standing = o->standing;
+	g[at].path = o->path;
 	g[at].source = source;
 }
 
@@ -458,13 +480,14 @@ milli_of(const struct eng_shape *s)
 
 /* One path of the lane. */
 static void
-add_path(struct eng *e, const struct path *p, int64_t now_us,
-    struct eng_flow_view *v, uint64_t *conns_max, uint64_t *conns)
+add_path(struct eng *e, uint32_t path, int64_t now_us, struct eng_flow_view *v,
+    uint64_t *conns_max, uint64_t *conns)
 {
+	const struct path *p = pool_at(&e->paths, path);
 	const struct eng_shape *s = eng_path_shape(e, p);
 	struct obstacle o = { .why = WHY_NONE };
 
-	look_at_path(e, p, now_us, &o);
+	look_at_path(e, path, now_us, &o);
 	v->declared += milli_of(s);
 	if (o.why == WHY_NONE || o.why == WHY_RATE || o.why == WHY_CONN)
 		v->open += milli_of(s);
@@ -487,7 +510,7 @@ view_flow(struct eng *e, const struct queue *q, int64_t now_us,
 	for (uint32_t i = s->paths.head; i != 0 && *budget > 0; (*budget)--) {
 		const struct path *p = pool_at(&e->paths, i);
 
-		add_path(e, p, now_us, v, &conns_max, &conns);
+		add_path(e, i, now_us, v, &conns_max, &conns);
 		i = p->link.next;
 	}
 	if (conns != 0 && conns_max != 0)
@@ -605,7 +628,8 @@ view_path(struct eng *e, const struct path *p, int64_t now_us,
 		.fails = p->fails,
 		.why = o.why,
 		.until_us = o.until_us,
-		.since_us = o.since_us };
+		.since_us = o.since_us,
+		.path = o.path };
 	for (uint32_t i = s->hungry.head, n = 0; i != 0 && n < ENG_AHEAD_LOOK;
 	     n++) {
 		const struct lane *l = pool_at(&e->lanes, i);

@@ -55,6 +55,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->wall_us = wall_us;
 	names_init(&c->names, hash_u64(seed + 1), 8u << 20);
 	c->clusters = clusters_new();
+	c->refusals = refusals_new();
 	core_msgs_init(c, hash_u64(seed + 2));
 	core_routes_init(c, hash_u64(seed + 3));
 	core_moving_init(c, hash_u64(seed + 4));
@@ -83,6 +84,7 @@ core_free(struct core *c)
 		eng_free(c->eng);
 	core_notices_free(c);
 	clusters_free(c->clusters);
+	refusals_free(c->refusals);
 	eng_cmds_free(&c->cmds);
 	mem_free(c->shapes.v);
 	core_msgs_free(c);
@@ -651,6 +653,7 @@ core_session_down(struct core *c, struct handle session,
     const struct outcome *o, const struct conf_heard *heard, struct slice text,
     const struct session_facts *facts)
 {
+	uint32_t path = eng_session_path(c->eng, session);
 	struct eng_event ev;
 
 	ev.kind = EV_SESSION_DOWN;
@@ -662,6 +665,7 @@ core_session_down(struct core *c, struct handle session,
 	c->down_text = text;
 	c->facts = facts;
 	core_step(c, &ev);
+	core_refused(c, path, o, text);
 	c->down_text = slice_of("", 0);
 	c->facts = NULL;
 }
@@ -724,9 +728,31 @@ core_read_end(struct core *c, uint32_t index)
 	return true;
 }
 
+/* Of several refusals, that of the path, if it was one. */
+static void
+job_refused(struct core *c, uint32_t path, const struct job *j)
+{
+	const struct job_rcpt *which = NULL;
+
+	if (eng_path_refused_us(c->eng, path) != c->now_us)
+		return;
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct job_rcpt *r = &j->rcpt[i];
+
+		if (r->outcome.klass != OUTCOME_TRANSIENT)
+			continue;
+		if (which == NULL ||
+		    which->outcome.judged.scope < r->outcome.judged.scope)
+			which = r;
+	}
+	if (which != NULL)
+		core_refused(c, path, &which->outcome, which->text);
+}
+
 void
 core_result(struct core *c, struct job *j, const struct session_facts *facts)
 {
+	uint32_t path = eng_session_path(c->eng, j->session);
 	struct core_msg *m = core_msg(c, j->msg);
 	struct eng_event ev;
 
@@ -754,6 +780,7 @@ core_result(struct core *c, struct job *j, const struct session_facts *facts)
 	c->job = j;
 	c->facts = facts;
 	core_step(c, &ev);
+	job_refused(c, path, j);
 	c->job = NULL;
 	c->facts = NULL;
 	if (j->is_damaged && (m = core_msg(c, j->msg)) != NULL &&

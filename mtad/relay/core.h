@@ -61,6 +61,10 @@ struct core_ops {
 	 * says so with core_kept. NULL: nothing outlives this core, and all
 	 * counts as kept at once. */
 	void (*keep)(void *ctx, const struct kept *k, uint64_t serial);
+	/* The rule that judges a refusal so, as file:line; its length, 0 = none.
+	 * NULL: nobody judges. */
+	size_t (*rule)(void *ctx, const struct outcome *o,
+	    struct slice provider, struct slice text, char *dst, size_t cap);
 	/* A sending day of a young source at a provider (empty: all without)
 	 * is over; NULL: it is logged. */
 	void (*warm_day)(void *ctx, struct slice source, struct slice provider,
@@ -71,7 +75,8 @@ struct core_ops {
  * stays until the session's last job has come back. */
 struct session_facts {
 	const char *host, *source, *site;
-	const char *tls; /* "" in clear text */
+	const char *tls;      /* "" in clear text */
+	const char *provider; /* of the site; "" = none */
 	struct endpoint peer;
 };
 

@@ -5,6 +5,7 @@
 #define RELAY_CORE_I_H
 
 #include "relay/clusters.h"
+#include "relay/refusals.h"
 #include "relay/relay.h"
 
 /* A message that is not over. The index of its slot is its number, here and in
@@ -115,6 +116,7 @@ struct core {
 	bool is_stopping;
 	int64_t find_since_us;     /* of what is found in the spool */
 	struct clusters *clusters; /* of replies; NULL without memory */
+	struct refusals *refusals; /* that shut paths; likewise */
 	bool is_disk_full;
 	int64_t told_off_us; /* wall clock less ours, as the engine knows it */
 	uint64_t kept_at_once; /* serial; 0: nothing new */
@@ -234,6 +236,10 @@ void core_log(struct core *c, const struct eng_cmd *cmd);
 /* Words that belong to a recipient's outcome in this step. */
 struct slice core_words(const struct core *c, uint16_t rcpt,
     const struct outcome *o);
+/* A reply (or what went wrong), after the step that told the engine: if that
+ * shut the path, it is kept for those who ask why. */
+void core_refused(struct core *c, uint32_t path, const struct outcome *o,
+    struct slice text);
 struct slice core_mta(const struct core *c);
 /* Gives up a message whose record is damaged: in the books, in the spool, in
  * the engine. Not inside a step. */

@@ -7,6 +7,8 @@
  */
 #include "relay/core_i.h"
 
+#define RULE_TEXT 256 /* bytes of a rule's file and line */
+
 static const enum book_kind kind_of[ENG_LOG_N] = {
 	[ENG_LOG_DELIVERY] = BOOK_DELIVERY,
 	[ENG_LOG_TRANSIENT] = BOOK_TRANSIENT,
@@ -226,6 +228,29 @@ add_reply(struct core *c, const struct eng_cmd *cmd, const struct book_entry *e)
 	    core_queue_key(cmd->log.site, cmd->log.pool, cmd->log.tenant,
 		cmd->log.campaign),
 	    &cmd->log.outcome, e->text, source, c->wall_us);
+}
+
+/* ---- which reply shut a path ------------------------------------------------------ */
+
+void
+core_refused(struct core *c, uint32_t path, const struct outcome *o,
+    struct slice text)
+{
+	struct refusal one = { .at_us = c->now_us,
+		.wall_us = c->wall_us,
+		.path = path,
+		.outcome = *o,
+		.text = text };
+	char rule[RULE_TEXT];
+
+	if (c->refusals == NULL || path == 0 ||
+	    eng_path_refused_us(c->eng, path) != c->now_us)
+		return;
+	if (o->is_judged && c->ops->rule != NULL && c->facts != NULL)
+		one.rule = slice_of(rule,
+		    c->ops->rule(c->ctx, o, slice_str(c->facts->provider), text,
+			rule, sizeof(rule)));
+	refusals_put(c->refusals, &one);
 }
 
 void

@@ -273,11 +273,24 @@ core_view_sources(struct core *c, struct slice key, uint32_t n, struct buf *out)
 /* ---- messages --------------------------------------------------------------- */
 
 void
-view_outcome(struct jsonw *w, const struct outcome *o)
+view_said(struct jsonw *w, const struct outcome *o)
 {
 	char text[24];
 	int n;
 
+	jw_kstr(w, "stage", slice_str(stage_name(o->stage)));
+	if (o->code != 0)
+		jw_ku64(w, "code", o->code);
+	if (o->enh.klass == 0)
+		return;
+	n = snprintf(text, sizeof(text), "%u.%u.%u", o->enh.klass,
+	    o->enh.subject, o->enh.detail);
+	jw_kstr(w, "enhanced", slice_of(text, (size_t)n));
+}
+
+void
+view_outcome(struct jsonw *w, const struct outcome *o)
+{
 	jw_key(w, "last");
 	if (o->klass == OUTCOME_NONE) {
 		jw_null(w);
@@ -285,14 +298,7 @@ view_outcome(struct jsonw *w, const struct outcome *o)
 	}
 	jw_open(w, '{');
 	jw_kstr(w, "outcome", slice_str(outcome_name(o->klass)));
-	jw_kstr(w, "stage", slice_str(stage_name(o->stage)));
-	if (o->code != 0)
-		jw_ku64(w, "code", o->code);
-	if (o->enh.klass != 0) {
-		n = snprintf(text, sizeof(text), "%u.%u.%u", o->enh.klass,
-		    o->enh.subject, o->enh.detail);
-		jw_kstr(w, "enhanced", slice_of(text, (size_t)n));
-	}
+	view_said(w, o);
 	jw_close(w, '}');
 }
 

@@ -21,6 +21,31 @@ gate_state(const struct eng_gate *g)
 	return !g->is_known ? "not reached" : g->is_shut ? "shut" : "open";
 }
 
+/* "reply": what shut the path, where that is known. */
+static void
+view_refusal(const struct core *c, struct jsonw *w, uint32_t path,
+    int64_t since_us)
+{
+	const struct refusal *r = c->refusals && path ?
+	    refusals_get(c->refusals, path, since_us) :
+	    NULL;
+	char time[32];
+
+	if (r == NULL)
+		return;
+	jw_key(w, "reply");
+	jw_open(w, '{');
+	view_said(w, &r->outcome);
+	jw_kstr(w, "text", r->text);
+	if (r->outcome.is_judged)
+		jw_kstr(w, "kind",
+		    slice_str(kind_name((enum kind)r->outcome.judged.kind)));
+	if (r->rule.n != 0)
+		jw_kstr(w, "rule", r->rule);
+	jw_kstr(w, "time", slice_of(time, date_iso(time, r->wall_us)));
+	jw_close(w, '}');
+}
+
 static void
 view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
     const struct eng_gate *g)
@@ -47,6 +72,7 @@ view_gate(const struct core *c, struct jsonw *w, enum eng_gate_kind k,
 		view_name(c, w, "limit", g->limit);
 	if (eng_standing_row(c->eng, g->standing, &row))
 		view_reaction(c, w, &row);
+	view_refusal(c, w, g->path, g->since_us);
 	if (g->ahead != 0)
 		jw_ku64(w, k == GATE_TENANT ? "queues" : "ahead", g->ahead);
 	jw_close(w, '}');
@@ -469,6 +495,7 @@ view_path(const struct core *c, struct jsonw *w, const struct eng_path_view *p)
 	jw_ku64(w, "inflight", p->inflight);
 	jw_ku64(w, "refusals", p->fails);
 	jw_ku64(w, "waiting", p->waiting);
+	view_refusal(c, w, p->path, p->since_us);
 	jw_close(w, '}');
 }
 

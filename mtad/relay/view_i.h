@@ -43,6 +43,8 @@ void view_steer(const struct core *c, struct jsonw *w,
 void view_reaction(const struct core *c, struct jsonw *w,
     const struct eng_standing_row *r);
 void view_eta(const struct core *c, struct jsonw *w, const struct eng_eta *e);
+/* Members: the stage of a reply, and its codes. */
+void view_said(struct jsonw *w, const struct outcome *o);
 void view_outcome(struct jsonw *w, const struct outcome *o);
 /* What a recipient waits for: members of the object that is open. */
 void view_waiting(const struct core *c, struct jsonw *w,

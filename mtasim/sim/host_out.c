@@ -293,6 +293,7 @@ fill(struct out_session *s, const struct post_open *o)
 	s->facts.source = s->source;
 	s->facts.site = s->site;
 	s->facts.tls = "";
+	s->facts.provider = s->provider;
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->h->conf->client;
 	s->conf.ehlo_name = slice_str(s->ehlo);

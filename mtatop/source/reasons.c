@@ -68,6 +68,21 @@ add_reaction(struct snap *s, const json_t *r)
 }
 
 static void
+add_refusal(struct snap *s, const json_t *r)
+{
+	struct slice rule = text_of(r, "rule"), name = text_of(r, "enhanced");
+
+	if (r == NULL)
+		return;
+	add_line(s, "    for %lld %.*s%s%.*s",
+	    (long long)json_integer_value(json_object_get(r, "code")),
+	    SLF(name), name.n ? " " : "", SLF(text_of(r, "text")));
+	if (rule.n != 0)
+		add_line(s, "    judged %.*s by %.*s", SLF(text_of(r, "kind")),
+		    SLF(rule));
+}
+
+static void
 add_gates(struct snap *s, const json_t *queue)
 {
 	const json_t *gates = json_object_get(queue, "gates"), *g;
@@ -86,6 +101,7 @@ add_gates(struct snap *s, const json_t *queue)
 		    SLF(text_of(g, "why")), limit.n ? " " : "", SLF(limit),
 		    source.n ? ", first by source " : "", SLF(source));
 		add_reaction(s, json_object_get(g, "reaction"));
+		add_refusal(s, json_object_get(g, "reply"));
 	}
 }
 

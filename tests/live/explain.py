@@ -15,7 +15,9 @@ tap = Tap()
 is_slow = [True]
 sink = Sink(lambda stage, text, session:
             "451 4.7.1 greylisted, come back" if is_slow[0] and
-            stage == "RCPT" and "slow" in text else None)
+            stage == "RCPT" and "slow" in text else
+            "421 4.7.0 too many messages, slow down" if stage == "RCPT" and
+            "throttled" in text else None)
 conf = write_config(route=smart(sink), retry={"first": "1h"})
 d = Mtad(conf).start()
 
@@ -70,6 +72,26 @@ tap.ok(code == 0 and "retry" in out or "open" in out, "the domain", out)
 tap.ok("greylisted" in out, "what its receiver said", out)
 code, out = d.verb("explain", "source", "a")
 tap.ok(code == 0 and "source a" in out, "the source", out)
+
+
+# ---- which reply shut a path, by which rule --------------------------------
+
+throttled = send("throttled@b.example")
+wait_for(lambda: rows("message", throttled)[0]["shut_by"] == "path")
+gate = [g for g in rows("message", throttled)[0]["gates"]
+        if g["gate"] == "path"][0]
+reply = gate.get("reply", {})
+tap.same((gate["state"], reply.get("code"), reply.get("enhanced"),
+          reply.get("text"), reply.get("stage"), reply.get("kind")),
+         ("shut", 421, "4.7.0", "too many messages, slow down", "rcpt",
+          "throttle"), "the gate has the reply that shut it")
+tap.ok("bounces.yml:" in reply.get("rule", ""), "and the rule", reply)
+tap.ok(gate["since_s"] < 60, "and since when", gate)
+out = d.verb("explain", "message", throttled)[1]
+tap.ok("for: 421 4.7.0 too many messages, slow down at rcpt, judged throttle "
+       "by " in out, "people are told, too", out)
+site = d.json("explain", "source", "a")["sites"][0]
+tap.same(site.get("reply", {}).get("code"), 421, "the source's site has it")
 
 
 def knows(what):
