@@ -6,10 +6,7 @@
 #ifndef ENGINE_VIEW_H
 #define ENGINE_VIEW_H
 
-#include "engine/reaction.h"
-#include "mail/mail.h"
-
-struct eng;
+#include "engine/engine.h"
 
 /* ---- what viewers see -------------------------------------------------------------- */
 
