@@ -41,6 +41,9 @@ static const struct about {
 	[ACT_DEFER] = { MAIL_DIMS | QUEUE | PLACE_DIMS | BIT(DIM_NODE),
 	    "what tells queues apart: queue, site, provider, tenant, campaign, "
 	    "sender_domain or node" },
+	[ACT_BOUNCE] = { MAIL_DIMS | QUEUE | PLACE_DIMS,
+	    "what tells queues apart: queue, site, provider, tenant, campaign "
+	    "or sender_domain" },
 };
 
 struct rules_in {
@@ -225,8 +228,9 @@ conf_automation_dims(const struct conf_automation *a)
 	for (uint32_t i = 0; i < a->non; i++)
 		dims |= a->on[i];
 	if (a->non == 0)
-		dims = a->action == ACT_DEFER ? QUEUE :
-						BIT(DIM_SOURCE) | BIT(DIM_SITE);
+		dims = a->action == ACT_DEFER || a->action == ACT_BOUNCE ?
+		    QUEUE :
+		    BIT(DIM_SOURCE) | BIT(DIM_SITE);
 	if (a->action == ACT_SKIP)
 		dims |= BIT(DIM_HOST);
 	return (uint16_t)dims;

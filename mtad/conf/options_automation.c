@@ -60,7 +60,7 @@ static const struct opt automation[] = {
 	{ "replies_min", OPT_U32, AT(replies_min), .absent = "`50`",
 	    RANGE(1, 1000000), .help = "... in which there were so many." },
 	{ "on", OPT_TARGET, AT(on), COUNT(non, ENG_TARGET_DIMS_MAX),
-	    .absent = "`path`; of `defer` `queue`",
+	    .absent = "`path`; of `defer` and `bounce` `queue`",
 	    .help = "What the reaction is about: of the mail that was refused "
 		    "its path (a source and a site), or whatever has the same "
 		    "values of all that is named here. `[source, provider]` is "
@@ -75,6 +75,7 @@ static const struct opt automation[] = {
 		"send at a part of their rate. `skip_host`: they do not "
 		"use the host that said it. `other_source`: mail "
 		"leaves by the other sources of its pool. `defer`: its queues wait. "
+		"`bounce`: what they have is returned to its senders. "
 		"`none`: nothing; the rules behind it are not asked "
 		"either." },
 	{ "factor", OPT_PART, AT(factor_ppm), .absent = "`50%`",

@@ -322,6 +322,7 @@ tick(struct eng *e)
 	eng_moving_run(e);
 	eng_conf_run(e);
 	eng_jobs_run(e);
+	eng_bounces_run(e);
 	eng_queues_idle_run(e);
 	eng_paths_idle_run(e);
 	if (e->recalled.n != 0)
@@ -336,8 +337,9 @@ has_more(const struct eng *e)
 	    (e->warm_hot.n != 0 && !e->is_disk_full) || e->moving.n != 0 ||
 	    (e->prizes_over.n != 0 && !e->is_disk_full) ||
 	    (e->over.n != 0 && !e->is_disk_full) || e->njobs != 0 ||
-	    e->conf_lane != 0 || e->conf_park != 0 || e->conf_waiter != 0 ||
-	    (e->woken.n != 0 && !e->is_disk_full) || e->conf_dom != 0;
+	    e->kinds.nsweep != 0 || e->conf_lane != 0 || e->conf_park != 0 ||
+	    e->conf_waiter != 0 || (e->woken.n != 0 && !e->is_disk_full) ||
+	    e->conf_dom != 0;
 }
 
 int64_t

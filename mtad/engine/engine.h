@@ -575,7 +575,9 @@ struct eng_cmd {
 			uint16_t source; /* UINT16_MAX = none */
 			struct outcome outcome;
 			int64_t due_us; /* next attempt, 0 = none */
-			uint32_t job;   /* of an operator's action, 0 = none */
+			/* Of an operator's action, or what stands and bounces
+			 * it, | ENG_JOB_STANDING; 0 = none. */
+			uint32_t job;
 		} log;
 		/* A notice is owed for this recipient: build it, commit it with
 		 * the payment, then send EV_NOTICE_PAID. Those of one message

@@ -19,8 +19,9 @@ struct stand_kinds {
 	uint32_t n;
 	uint32_t acts, queue_acts; /* 1 << action: on paths, on queues */
 	uint32_t ids;              /* given so far */
-	uint32_t others;           /* changes of who leaves by another source */
-	uint32_t nratios;          /* rules of ratios that the policy has */
+	uint32_t sweep, nsweep; /* recipients to bounce: next slot, how many */
+	uint32_t others;        /* changes of who leaves by another source */
+	uint32_t nratios;       /* rules of ratios that the policy has */
 };
 
 #endif

@@ -9,6 +9,7 @@
  * the chain is swept, which costs O(1) per recipient over its life.
  */
 #include "engine/engine_i.h"
+#include "engine/standing_i.h"
 
 #define MSG_TIME_MAX ((INT64_C(1) << 53) - 1)
 
@@ -187,9 +188,9 @@ eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 	i = rcpt_new(e, m, ev);
 	if (ev->due_us == TIME_NEVER)
 		eng_rcpt_rest(e, i, R_HELD, TIME_NEVER);
-	else if (ev->due_us > e->now)
+	else if (ev->due_us > e->now && !eng_rcpt_bounce(e, i))
 		eng_rcpt_rest(e, i, R_DEFERRED, ev->due_us);
-	else
+	else if (ev->due_us <= e->now)
 		eng_rcpt_place(e, i, false);
 	e->flow_new = 0;
 	eng_flow_drop(e, flow);

@@ -12,6 +12,7 @@
  * its expiry or, when DEFERRED, what comes first of that and its due time. So
  * a due time needs no field: a timer that fires before the expiry was it.
  */
+#include "engine/standing_i.h"
 #include "engine/sticky_i.h"
 
 void
@@ -170,6 +171,8 @@ eng_rcpt_place(struct eng *e, uint32_t i, bool at_head)
 		eng_rcpt_finish(e, i, ENG_LOG_BOUNCE, &o, 0, 0);
 		return;
 	}
+	if (e->kinds.queue_acts != 0 && eng_rcpt_bounce(e, i))
+		return;
 	/* Behind those of its domain that still wait to be moved. */
 	is_wait = d->state != DOM_OK || d->is_moving;
 	eng_rcpt_enter(e, i, queue_of(e, i, is_wait),

@@ -41,7 +41,8 @@ const char *eng_dim_name(enum eng_dim d);
 	X(ACT_SLOW, "slow")          /* a path of it has a part of its rate */ \
 	X(ACT_SKIP, "skip_host")     /* a host is not used */                  \
 	X(ACT_DEFER, "defer")        /* queues of it wait */                   \
-	X(ACT_OTHER, "other_source") /* mail leaves by another one */
+	X(ACT_OTHER, "other_source") /* mail leaves by another one */          \
+	X(ACT_BOUNCE, "bounce")      /* what queues of it have is returned */
 #define X(name, text) name,
 enum eng_action { ENG_ACTION_TABLE(X) ENG_ACTION_N };
 #undef X
@@ -103,6 +104,8 @@ struct eng_standing_row {
 uint32_t eng_standing_rows(const struct eng *e, uint32_t after,
     struct eng_standing_row *rows, uint32_t n);
 uint32_t eng_standings(const struct eng *e); /* how many there are */
+/* In a CMD_LOG's job: the standing that returned it, as a gate names it. */
+#define ENG_JOB_STANDING (UINT32_C(1) << 31)
 /* The one that a gate names. false: there is none. */
 bool eng_standing_row(const struct eng *e, uint32_t standing,
     struct eng_standing_row *row);

@@ -53,6 +53,8 @@ retry_later(struct eng *e, uint32_t i, const struct outcome *o, uint32_t src,
 
 	r->attempts = MIN(r->attempts + 1, ATTEMPTS_MAX);
 	eng_rcpt_remember(r, o);
+	if (e->kinds.queue_acts != 0 && eng_rcpt_bounce(e, i))
+		return;
 	due = e->now + eng_retry_delay(&e->policy->retry, r->attempts, luck);
 	eng_persist(e, i, o, false, false, due);
 	eng_log(e, i, ENG_LOG_TRANSIENT, o, src, due, 0);

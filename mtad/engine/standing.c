@@ -213,7 +213,9 @@ at_of(const struct eng *e, const struct refused *r)
 {
 	struct at at = eng_at_path(e, pool_at(&e->paths, r->path));
 
-	at.q = r->queue != 0 ? pool_at(&e->queues, r->queue) : NULL;
+	if (r->queue != 0)
+		at.f = pool_at(&e->flows,
+		    ((struct queue *)pool_at(&e->queues, r->queue))->flow);
 	at.host = eng_target_host(at.s, r->host);
 	return at;
 }
@@ -253,6 +255,8 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 	s->count++;
 	s->until_us = end_of(e, a);
 	timer_set(e, i);
+	if (s->action == ACT_BOUNCE)
+		eng_bounces_begin(e);
 	if (s->ramps && s->until_us != TIME_NEVER &&
 	    (s->action == ACT_SUSPEND || s->action == ACT_CONNS) &&
 	    (s->dims & QUEUE_DIMS) == 0) {

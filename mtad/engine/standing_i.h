@@ -77,7 +77,7 @@ void eng_tallies_conf(struct eng *e);
 struct at {
 	uint32_t src, host;
 	const struct site *s;
-	const struct queue *q;
+	const struct flow *f;
 };
 struct at eng_at_path(const struct eng *e, const struct path *p);
 struct at eng_at_queue(const struct eng *e, const struct queue *q);
@@ -113,6 +113,12 @@ uint32_t eng_standing_value(const struct eng *e, const struct standing *s);
  * it); 0: nothing does. */
 uint32_t eng_path_suspended(const struct eng *e, const struct path *p,
     int64_t *until_us);
+/* A recipient in R_NONE whose queue something bounces: it is final. */
+bool eng_rcpt_bounce(struct eng *e, uint32_t i);
+/* All recipients are looked at once from now on, in slices: what has begun to
+ * bounce some may have more of them. */
+void eng_bounces_begin(struct eng *e);
+void eng_bounces_run(struct eng *e);
 /* Does mail for the site leave by other sources than this one? */
 bool eng_source_is_left(const struct eng *e, uint32_t src, uint32_t site);
 /* Sessions that the path may have, by what stands; max: by its limits, 0 = any. */

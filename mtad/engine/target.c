@@ -34,7 +34,7 @@ eng_at_path(const struct eng *e, const struct path *p)
 struct at
 eng_at_queue(const struct eng *e, const struct queue *q)
 {
-	struct at at = { .q = q };
+	struct at at = { .f = pool_at(&e->flows, q->flow) };
 
 	if (!(q->home & HOME_DOM))
 		at.s = pool_at(&e->sites, q->home);
@@ -52,13 +52,12 @@ site_value(const struct at *a, enum eng_dim d)
 }
 
 static uint32_t
-queue_value(const struct eng *e, const struct at *a, enum eng_dim d)
+queue_value(const struct at *a, enum eng_dim d)
 {
-	const struct flow *f;
+	const struct flow *f = a->f;
 
-	if (a->q == NULL)
+	if (f == NULL)
 		return 0;
-	f = pool_at(&e->flows, a->q->flow);
 	return d == DIM_TENANT ? f->tenant :
 	    d == DIM_CAMPAIGN  ? f->campaign :
 	    d == DIM_POOL      ? f->pool :
@@ -83,7 +82,7 @@ value_of(const struct eng *e, const struct at *a, enum eng_dim d)
 	case DIM_CAMPAIGN:
 	case DIM_SENDER_DOMAIN:
 	case DIM_POOL:
-		return queue_value(e, a, d);
+		return queue_value(a, d);
 	default:
 		return 0;
 	}
@@ -93,7 +92,7 @@ value_of(const struct eng *e, const struct at *a, enum eng_dim d)
 static bool
 may_be_none(const struct at *a, uint16_t dims, enum eng_dim d)
 {
-	return dims >> DIM_POOL & 1 && a->q != NULL &&
+	return dims >> DIM_POOL & 1 && a->f != NULL &&
 	    (d == DIM_POOL || d == DIM_TENANT || d == DIM_CAMPAIGN);
 }
 
@@ -137,7 +136,8 @@ eng_is_target(const struct standing *s, uint16_t dims,
 bool
 eng_target_has_queue(uint16_t dims, uint8_t action)
 {
-	return action == ACT_DEFER || (dims & QUEUE_DIMS) != 0;
+	return action == ACT_DEFER || action == ACT_BOUNCE ||
+	    (dims & QUEUE_DIMS) != 0;
 }
 
 void
@@ -197,7 +197,7 @@ eng_stands_on(const struct eng *e, const struct at *a, enum eng_action action)
 
 		if (kind->action != action ||
 		    eng_target_has_queue(kind->dims, kind->action) !=
-			(a->q != NULL) ||
+			(a->f != NULL) ||
 		    !eng_target_of(e, a, kind->dims, val))
 			continue;
 		i = map_get(&e->stand_map, eng_target_hash(kind->dims, val));
@@ -391,7 +391,104 @@ eng_queue_standing(const struct eng *e, const struct queue *q,
 	k = eng_stands_on(e, &at, ACT_DEFER);
 	if (i == 0 || (k != 0 && is_stronger(e, k, i)))
 		i = k;
+	/* Until all of it has been returned. */
+	k = eng_stands_on(e, &at, ACT_BOUNCE);
+	if (i == 0 || (k != 0 && is_stronger(e, k, i)))
+		i = k;
 	if (i != 0)
 		*until_us = end_of(e, i);
 	return i;
+}
+
+/* ---- bounces ------------------------------------------------------------------------- */
+
+/* A step looks at so many recipients, and returns so many. */
+#define SWEEP_LOOKS 1000
+#define SWEEP_BOUNCES 64
+
+static struct at
+at_rcpt(const struct eng *e, uint32_t i)
+{
+	const struct rcpt *r = eng_rcpt(e, i);
+	const struct dom *d = pool_at(&e->doms, r->dom);
+	struct at at = { .f = pool_at(&e->flows, eng_rcpt_flow(e, r)) };
+
+	if (d->site != 0)
+		at.s = pool_at(&e->sites, d->site);
+	return at;
+}
+
+static bool
+acts_on_queues(const struct eng *e, enum eng_action action)
+{
+	return e->kinds.queue_acts >> action & 1;
+}
+
+bool
+eng_rcpt_bounce(struct eng *e, uint32_t i)
+{
+	const struct standing *s;
+	struct outcome o;
+	struct at at;
+	uint32_t k;
+
+	if (!acts_on_queues(e, ACT_BOUNCE))
+		return false;
+	at = at_rcpt(e, i);
+	k = eng_stands_on(e, &at, ACT_BOUNCE);
+	if (k == 0)
+		return false;
+	s = stand_at(e, k);
+	/* The reply that the rule matched, for good and said by us. */
+	o = s->outcome;
+	o.klass = OUTCOME_BOUNCED;
+	o.stage = STAGE_LOCAL;
+	o.code = o.code >= 500 ? o.code : 550;
+	o.enh.klass = 5;
+	eng_rcpt_finish(e, i, ENG_LOG_BOUNCE, &o, 0, k | ENG_JOB_STANDING);
+	return true;
+}
+
+void
+eng_bounces_begin(struct eng *e)
+{
+	e->kinds.nsweep = e->rcpts.next_new;
+}
+
+/* Who is in flight comes by when it is back, and whom an operator holds stays. */
+static bool
+is_swept(const struct eng *e, uint32_t i)
+{
+	const struct rcpt *r;
+
+	if (i == 0 || i >= e->rcpts.next_new || !pool_is_live(&e->rcpts, i))
+		return false;
+	r = eng_rcpt(e, i);
+	return r->state == R_WAIT || r->state == R_READY ||
+	    r->state == R_DEFERRED;
+}
+
+void
+eng_bounces_run(struct eng *e)
+{
+	uint32_t looks = SWEEP_LOOKS, bounces = SWEEP_BOUNCES;
+
+	if (!acts_on_queues(e, ACT_BOUNCE))
+		e->kinds.nsweep = 0;
+	for (; e->kinds.nsweep != 0 && looks != 0 && bounces != 0; looks--) {
+		uint32_t i = ++e->kinds.sweep;
+		struct at at;
+
+		e->kinds.nsweep--;
+		if (i >= e->rcpts.next_new)
+			i = e->kinds.sweep = 0;
+		if (!is_swept(e, i))
+			continue;
+		at = at_rcpt(e, i);
+		if (eng_stands_on(e, &at, ACT_BOUNCE) == 0)
+			continue;
+		eng_rcpt_leave(e, i);
+		eng_rcpt_bounce(e, i);
+		bounces--;
+	}
 }

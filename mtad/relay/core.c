@@ -224,7 +224,8 @@ do_assign(struct core *c, uint32_t *i)
 }
 
 static void
-do_persist(struct core *c, const struct eng_cmd *cmd)
+do_persist(struct core *c, const struct eng_cmd *cmd,
+    const struct eng_cmd *next)
 {
 	struct core_msg *m = core_msg(c, cmd->persist.msg);
 	struct spool_rcpt r = {
@@ -238,6 +239,7 @@ do_persist(struct core *c, const struct eng_cmd *cmd)
 	ASSERT(m);
 	m->is_offered = 0;
 	if (r.is_owed) {
+		core_because(c, next);
 		r.text =
 		    core_words(c, cmd->persist.rcpt, &cmd->persist.outcome);
 		r.mta = core_mta(c);
@@ -324,7 +326,7 @@ carry_out(struct core *c, uint32_t *i)
 			c->ops->take_back(c->ctx, cmd->close);
 		return;
 	case CMD_PERSIST:
-		do_persist(c, cmd);
+		do_persist(c, cmd, *i + 1 < c->cmds.n ? cmd + 1 : cmd);
 		return;
 	case CMD_LOG:
 		core_log(c, cmd);
@@ -420,6 +422,7 @@ notice_fill(struct core *c, uint32_t msg, uint32_t upto, struct core_notice *n)
 
 		if (cmd->kind == CMD_PERSIST && cmd->persist.msg == msg &&
 		    cmd->persist.rcpt == n->rcpt) {
+			core_because(c, cmd + 1);
 			n->outcome = cmd->persist.outcome;
 			n->is_known = true;
 		}

@@ -132,6 +132,7 @@ struct core {
 	const struct session_facts *facts;
 	const struct spool_found *found;
 	struct slice down_text;
+	char because[REPLY_TEXT_MAX]; /* why a rule returned a recipient */
 	const char *dns_why;
 
 	/* Notices that could not be committed, tried again. */
@@ -234,6 +235,9 @@ void core_find_message(struct core *c, const struct envelope *env,
 /* core_log.c: the books. */
 void core_log(struct core *c, const struct eng_cmd *cmd);
 /* Words that belong to a recipient's outcome in this step. */
+/* What the LOG command says of a rule that returned a recipient is in c->because,
+ * which is empty where none did. */
+void core_because(struct core *c, const struct eng_cmd *log);
 struct slice core_words(const struct core *c, uint16_t rcpt,
     const struct outcome *o);
 /* A reply (or what went wrong), after the step that told the engine: if that

@@ -5,6 +5,8 @@
  * in the job; any other (expiry, DNS, an operator) reads the envelope back
  * from the spool, which is rare.
  */
+#include <stdio.h>
+
 #include "relay/core_i.h"
 
 #define RULE_TEXT 256 /* bytes of a rule's file and line */
@@ -33,12 +35,31 @@ job_place(const struct core *c, uint32_t msg, uint16_t rcpt)
 	return -1;
 }
 
+void
+core_because(struct core *c, const struct eng_cmd *log)
+{
+	struct eng_standing_row row;
+	struct slice rule, reply;
+
+	c->because[0] = '\0';
+	if (log->kind != CMD_LOG || !(log->log.job & ENG_JOB_STANDING) ||
+	    !eng_standing_row(c->eng, log->log.job & ~ENG_JOB_STANDING, &row))
+		return;
+	rule = names_text(&c->names, row.rule);
+	reply = names_text(&c->names, row.reply);
+	snprintf(c->because, sizeof(c->because),
+	    "Bounced by rule %.*s after the reply: %u %.*s", SLF(rule),
+	    row.outcome.code, SLF(reply));
+}
+
 /* Our own words, where no peer said any. */
 static struct slice
 own_words(const struct core *c, const struct outcome *o)
 {
 	if (o->klass == OUTCOME_EXPIRED)
 		return SL("Message expired before it could be delivered");
+	if (c->because[0] != '\0' && o->stage == STAGE_LOCAL)
+		return slice_str(c->because);
 	if (o->klass == OUTCOME_ADMIN)
 		return SL("Bounced by the operator");
 	if (o->klass == OUTCOME_DELETED)
@@ -60,7 +81,7 @@ own_words(const struct core *c, const struct outcome *o)
 struct slice
 core_words(const struct core *c, uint16_t rcpt, const struct outcome *o)
 {
-	if (c->job)
+	if (c->job && c->because[0] == '\0')
 		for (int i = 0; i < c->job->n; i++)
 			if (c->job->rcpt[i].number == rcpt &&
 			    c->job->rcpt[i].text.n)
@@ -288,7 +309,8 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 		fill_from_job(c, place, &e);
 	else
 		fill_from_spool(c, m, cmd->log.rcpt, &e, &record);
-	if (e.text.n == 0)
+	core_because(c, cmd);
+	if (e.text.n == 0 || c->because[0] != '\0')
 		e.text = own_words(c, &e.outcome);
 	add_reply(c, cmd, &e);
 	if (cmd->log.job && cmd->log.job <= CORE_JOBS_MAX) {

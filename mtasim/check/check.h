@@ -156,6 +156,7 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(reaction_skip)                                                       \
 	X(reaction_other)                                                      \
 	X(reaction_let_go)                                                     \
+	X(reaction_bounce)                                                     \
 	X(reaction_recalled)                                                   \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \

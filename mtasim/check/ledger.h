@@ -148,6 +148,12 @@ struct led_flow {
 	bool has_tenant; /* else the number is that of those without */
 };
 bool led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out);
+/* The same of what stands in a slot; and who waits with the core, whom nobody holds,
+ * in turn: false at the end, *at is 0 at first. */
+bool led_flow_at(struct ledger *l, struct handle slot, struct led_flow *out,
+    uint32_t *msg);
+bool led_next_waiting(struct ledger *l, uint64_t *at, struct led_flow *out,
+    uint32_t *msg);
 /* Where a recipient of a message is: the number of its domain. */
 struct led_dest {
 	uint32_t msg, domain;

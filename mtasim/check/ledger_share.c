@@ -312,6 +312,48 @@ led_shares(struct ledger *l)
 	l->looked_us = l->now_us;
 }
 
+static struct led_flow
+flow_of(const struct led_inst *in)
+{
+	return (struct led_flow){ in->tenant, in->campaign, in->pool,
+		in->is_null, in->sender, in->bytes, in->has_tenant };
+}
+
+bool
+led_flow_at(struct ledger *l, struct handle slot, struct led_flow *out,
+    uint32_t *msg)
+{
+	const struct led_inst *in = led_by_slot(l, slot);
+
+	if (!in)
+		return false;
+	*out = flow_of(in);
+	*msg = in->n;
+	return true;
+}
+
+bool
+led_next_waiting(struct ledger *l, uint64_t *at, struct led_flow *out,
+    uint32_t *msg)
+{
+	for (; *at >> 32 < l->n; *at = ((*at >> 32) + 1) << 32) {
+		const struct led_inst *in = &l->inst[*at >> 32];
+
+		while (in->with_core && !in->is_aside &&
+		    (uint32_t)*at < in->nrcpt) {
+			const struct led_rcpt *c = &in->rcpt[(uint32_t)(*at)++];
+
+			if (c->klass != OUTCOME_NONE || c->is_flying ||
+			    c->is_held)
+				continue;
+			*out = flow_of(in);
+			*msg = in->n;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool
 led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out)
 {
@@ -319,7 +361,6 @@ led_flow(struct ledger *l, const struct msgid *id, struct led_flow *out)
 
 	if (!in)
 		return false;
-	*out = (struct led_flow){ in->tenant, in->campaign, in->pool,
-		in->is_null, in->sender, in->bytes, in->has_tenant };
+	*out = flow_of(in);
 	return true;
 }

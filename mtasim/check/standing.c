@@ -121,8 +121,9 @@ dims_of(const struct conf_automation *a)
 	for (uint32_t i = 0; i < a->non; i++)
 		dims |= a->on[i];
 	if (a->non == 0)
-		dims = a->action == ACT_DEFER ? QUEUE :
-						BIT(DIM_SOURCE) | BIT(DIM_SITE);
+		dims = a->action == ACT_DEFER || a->action == ACT_BOUNCE ?
+		    QUEUE :
+		    BIT(DIM_SOURCE) | BIT(DIM_SITE);
 	return (uint16_t)(a->action == ACT_SKIP ? dims | BIT(DIM_HOST) : dims);
 }
 
@@ -435,6 +436,48 @@ std_told(struct stands *t, bool has_heard, const struct std_row *v, uint32_t n,
 		check_row(t, &v[i], now_us);
 }
 
+/* Of the mail alone: where it goes is not known, or no more. */
+static bool
+is_for(const struct stand *s, const struct std_who *mail)
+{
+	for (int k = STD_TENANT; k < STD_VALS; k++)
+		if (s->dims >> dim_of[k] & 1 && s->val[k] != mail->val[k])
+			return false;
+	return true;
+}
+
+void
+std_bounced(struct stands *t, const struct std_who *mail, uint32_t msg,
+    int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct stand *s = &t->v[i];
+
+		if (s->rule->action != ACT_BOUNCE || s->until_us < now_us ||
+		    !is_for(s, mail))
+			continue;
+		t->marks->n[MARK_reaction_bounce]++;
+		return;
+	}
+	check_fail("what a rule returns has a rule", msg,
+	    "m%u is returned by a rule|none that stands is about its mail",
+	    msg);
+}
+
+bool
+std_bounces(const struct stands *t, const struct std_who *mail, int64_t now_us)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct stand *s = &t->v[i];
+
+		if (s->rule->action == ACT_BOUNCE && s->last_us != 0 &&
+		    s->last_us + US_PER_S < now_us && s->until_us > now_us &&
+		    (s->dims & ~MAIL) == 0 && is_for(s, mail))
+			return true;
+	}
+	return false;
+}
+
 bool
 std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
     int64_t since_us)
@@ -477,7 +520,8 @@ std_ended(struct stands *t, const struct std_row *r)
 static bool
 is_of_mail(const struct stand *s)
 {
-	return s->rule->action == ACT_DEFER || (s->dims & MAIL) != 0;
+	return s->rule->action == ACT_DEFER || s->rule->action == ACT_BOUNCE ||
+	    (s->dims & MAIL) != 0;
 }
 
 static void
@@ -490,7 +534,8 @@ check_start(const struct stands *t, const struct std_who *who, bool has_mail,
 
 		if (s->until_us <= now_us || (is_of_mail(s) && !has_mail) ||
 		    (action != ACT_SUSPEND && action != ACT_SKIP &&
-			action != ACT_OTHER && action != ACT_DEFER) ||
+			action != ACT_OTHER && action != ACT_DEFER &&
+			action != ACT_BOUNCE) ||
 		    !is_same(s, s->name, s->dims, who->val))
 			continue;
 		check_fail("nothing starts on what is suspended", 0,

@@ -63,6 +63,12 @@ void std_answered(struct stands *t, const struct std_txn *x, bool is_unsent,
 /* Behind some of those: did the program hear of them? And what stands. */
 void std_told(struct stands *t, bool has_heard, const struct std_row *v,
     uint32_t n, int64_t now_us);
+/* A recipient of that mail is returned, and no receiver said so. Ought it to have
+ * been, wherever it goes? */
+void std_bounced(struct stands *t, const struct std_who *mail, uint32_t msg,
+    int64_t now_us);
+bool std_bounces(const struct stands *t, const struct std_who *mail,
+    int64_t now_us);
 /* May mail that was refused by a source at a time leave by another one? Is there
  * mail that may be with another source than is its own? */
 bool std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,

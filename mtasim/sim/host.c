@@ -473,6 +473,7 @@ host_audit(struct sim *s)
 	if (!h->is_up)
 		return;
 	core_check(h->core);
+	react_audit(h);
 	host_meters_audit(s, h->core);
 	core_totals(h->core, &t);
 	led_sums(s->ledger, &sums);

@@ -193,6 +193,7 @@ op_outcome(void *ctx, struct handle slot, uint16_t rcpt,
 	struct item *it = item(h, ITEM_OUTCOME, slot);
 
 	h->given++;
+	react_outcome(h, slot, r);
 	led_outcome(h->s->ledger, slot, rcpt, r);
 	sim_trace_u64(h->s,
 	    ((uint64_t)slot.index << 32) ^ ((uint64_t)r->outcome.code << 8) ^

@@ -218,6 +218,9 @@ void keep_crash(struct host *h);
 /* host_react.c: the referee of reactions hears of what the core is told. */
 void react_opened(struct host *h, const struct core_open *o, uint32_t source,
     uint32_t site, uint32_t number);
+void react_outcome(struct host *h, struct handle slot,
+    const struct spool_rcpt *r);
+void react_audit(struct host *h);
 /* Before the ledger asks about its source. */
 void react_let_go(struct host *h, const struct job *j);
 void react_assigned(struct host *h, const struct job *j);

@@ -134,16 +134,59 @@ known(uint32_t number)
 	return number == 3 ? STD_NONE : number;
 }
 
+static struct std_who
+mail_of(const struct led_flow *f)
+{
+	return (struct std_who){
+		.val = { [STD_TENANT] = f->has_tenant ? f->tenant : STD_NONE,
+		    [STD_CAMPAIGN] = known(f->campaign),
+		    [STD_POOL] = known(f->pool),
+		    [STD_SENDER] = f->is_null ? STD_NONE : f->sender }
+	};
+}
+
+void
+react_outcome(struct host *h, struct handle slot, const struct spool_rcpt *r)
+{
+	struct led_flow f;
+	struct std_who mail;
+	uint32_t msg;
+
+	if (!sim_has(h->s, SIM_F_reactions) || !r->is_final ||
+	    r->outcome.klass != OUTCOME_BOUNCED ||
+	    r->outcome.stage != STAGE_LOCAL ||
+	    !led_flow_at(h->s->ledger, slot, &f, &msg))
+		return;
+	mail = mail_of(&f);
+	std_bounced(h->s->stands, &mail, msg, h->s->now_us);
+}
+
+void
+react_audit(struct host *h)
+{
+	struct led_flow f;
+	uint64_t at = 0;
+	uint32_t msg;
+
+	if (!h->s->plan.reacts_by_mail)
+		return;
+	while (led_next_waiting(h->s->ledger, &at, &f, &msg)) {
+		struct std_who mail = mail_of(&f);
+
+		if (std_bounces(h->s->stands, &mail, h->s->now_us))
+			check_fail("what a rule returns does not stay", msg,
+			    "m%u waits|a rule that stands returns its mail",
+			    msg);
+	}
+}
+
 static struct std_txn
 txn_of(struct host *h, const struct job *j, struct std_who *mail)
 {
 	struct led_flow f = { 3, 3, 3, true, 0, 0, false };
 
 	led_flow(h->s->ledger, &j->id, &f);
-	mail->val[STD_TENANT] = f.has_tenant ? f.tenant : STD_NONE;
-	mail->val[STD_CAMPAIGN] = known(f.campaign);
-	mail->val[STD_POOL] = known(f.pool);
-	mail->val[STD_SENDER] = f.is_null ? STD_NONE : f.sender;
+	*mail = mail_of(&f);
 	return (struct std_txn){ .session = j->session.index,
 		.txn = j->txn.index,
 		.mail = mail,

@@ -79,9 +79,9 @@ action(struct sim *s, const char **on)
 		return "skip_host";
 	}
 	*on = mail_target(s);
-	if (k >= 90)
-		return "defer";
-	return strcmp(*on, "queue") == 0 ? "defer" : "suspend";
+	if (k >= 94)
+		return "bounce";
+	return k >= 88 || strcmp(*on, "queue") == 0 ? "defer" : "suspend";
 }
 
 /* When it acts, if not at once. */

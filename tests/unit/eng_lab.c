@@ -293,12 +293,17 @@ obey(struct lab *l, const struct eng_cmd *c)
 		l->deferred +=
 		    c->log.what == ENG_LOG_TRANSIENT && c->log.attempts != 0;
 		l->bounced += c->log.what == ENG_LOG_BOUNCE;
+		if (c->log.what == ENG_LOG_BOUNCE)
+			l->last_bounce =
+			    (struct lab_bounce){ c->log.outcome, c->log.job };
 	}
 }
 
 void
 lab_step(struct lab *l, struct eng_event *ev)
 {
+	uint64_t bounced = l->bounced;
+
 	l->cmds.n = 0;
 	eng_step(l->e, ev, l->now, &l->cmds);
 	for (uint32_t i = 0; i < l->cmds.n; i++) {
@@ -308,6 +313,7 @@ lab_step(struct lab *l, struct eng_event *ev)
 			memcpy(l->keep, &l->cmds.v[i], sizeof(l->keep));
 		}
 	}
+	l->most_bounces = MAX(l->most_bounces, l->bounced - bounced);
 }
 
 static void

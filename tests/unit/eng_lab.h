@@ -81,6 +81,11 @@ struct lab {
 	struct lab_count count, of[LAB_SOURCES];
 	uint64_t deferred, bounced; /* as the engine logged them, attempts */
 	uint32_t tenant;
+	uint64_t most_bounces; /* of one step */
+	struct lab_bounce {
+		struct outcome outcome;
+		uint32_t job;
+	} last_bounce;
 };
 
 /* A throttle of the path: 421 at MAIL. */

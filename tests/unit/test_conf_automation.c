@@ -234,13 +234,13 @@ what_is_wrong_is_said_where_it_stands(void **state)
 	    "f.yml:10:16: automation.a.text, expected a pattern (missing "
 	    "closing parenthesis, at character 2), got \"(\"\n"
 	    "f.yml:11:13: automation.a.action, expected none, suspend, connections, "
-	    "slow, skip_host, other_source or defer, got "
+	    "slow, skip_host, other_source, defer or bounce, got "
 	    "\"sleep\"\n"
 	    "f.yml:12:9: automation.a.on, expected path, queue, or one of "
 	    "source, netblock, site, provider, host, tenant, campaign, "
 	    "sender_domain and node, got \"campain\"\n"
 	    "f.yml:13:6: automation.b.action, expected none, suspend, connections, "
-	    "slow, skip_host, other_source or defer, got "
+	    "slow, skip_host, other_source, defer or bounce, got "
 	    "nothing\n");
 }
 

@@ -416,6 +416,75 @@ a_queue_waits_and_the_others_go_on(void **state)
 	lab_free(l);
 }
 
+/* ---- bounce a queue ------------------------------------------------------------------ */
+
+static void
+a_queue_is_returned_and_what_comes_meanwhile(void **state)
+{
+	struct lab *l = lab_of(2);
+	struct eng_standing_row row;
+
+	(void)state;
+	rule_add(l->policy, ACT_BOUNCE, 1 << DIM_TENANT);
+	from_us = LAB_START + MIN_US;
+	l->policy->shapes[0].rate_count = 1;
+	l->policy->shapes[0].rate_period_us = MIN_US;
+	refusal = lab_refusal(554, STAGE_MAIL, KIND_POLICY, SCOPE_TENANT);
+	refusal.klass = OUTCOME_TRANSIENT;
+	l->backlog = 0;
+	lab_start(l, 1);
+	l->tenant = 5;
+	lab_submit(l, 1000);
+	run_until(l, from_us + 5 * MIN_US);
+	row = standing(l);
+	assert_int_equal(row.val[DIM_TENANT], 5);
+	/* All but what was taken before or under way. */
+	assert_in_range(l->bounced, 990, 999);
+	assert_int_equal(l->last_bounce.outcome.stage, STAGE_LOCAL);
+	assert_int_equal(l->last_bounce.outcome.code, 554);
+	assert_true(l->last_bounce.job & ENG_JOB_STANDING);
+	assert_true(l->most_bounces <= 64);
+	l->bounced = l->count.taken = 0;
+	lab_submit(l, 10);
+	assert_int_equal(l->bounced, 10);
+	l->tenant = 6;
+	lab_submit(l, 3);
+	l->tenant = 5;
+	lab_run(l, 10 * MIN_US);
+	assert_int_equal(l->count.taken, 3);
+	run_until(l, row.until_us);
+	lab_submit(l, 10);
+	lab_run(l, 60 * MIN_US);
+	assert_int_equal(l->bounced, 10);
+	lab_free(l);
+}
+
+static void
+what_is_deferred_is_returned_and_what_is_held_is_not(void **state)
+{
+	struct lab *l = lab_of(2);
+	struct eng_event ev = { .kind = EV_ADMIN };
+
+	(void)state;
+	rule_add(l->policy, ACT_BOUNCE, QUEUE)->count = 30;
+	l->policy->automations[0].period_us = 60 * MIN_US;
+	l->answer = refuse_low;
+	l->backlog = 0;
+	lab_start(l, 1);
+	lab_submit(l, 20);
+	lab_run(l, MIN_US);
+	assert_int_equal(eng_standings(l->e), 0);
+	ev.admin.job = 1;
+	ev.admin.verb = VERB_HOLD;
+	ev.admin.sel.msg = 1;
+	lab_step(l, &ev);
+	lab_run(l, 30 * MIN_US); /* the second tries */
+	assert_int_equal(eng_standings(l->e), 1);
+	assert_int_equal(l->bounced, 19);
+	eng_check(l->e);
+	lab_free(l);
+}
+
 int
 main(void)
 {
@@ -430,6 +499,9 @@ main(void)
 		    mail_leaves_by_another_source_and_what_was_blocked_too),
 		cmocka_unit_test(a_domain_sticks_to_another_meanwhile),
 		cmocka_unit_test(without_another_source_mail_waits),
+		cmocka_unit_test(a_queue_is_returned_and_what_comes_meanwhile),
+		cmocka_unit_test(
+		    what_is_deferred_is_returned_and_what_is_held_is_not),
 		cmocka_unit_test(a_queue_waits_and_the_others_go_on),
 	};
 
