@@ -132,8 +132,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	    "path, queue, or one of source, netblock, site, provider, host, "  \
 	    "tenant, campaign, sender_domain and node")                        \
 	X(OPT_ACTION, uint8_t, action,                                         \
-	    "none, suspend, connections, slow, skip_host, other_source or "    \
-	    "defer")                                                           \
+	    "none, suspend, connections, slow, skip_host, other_source, "      \
+	    "defer or bounce")                                                 \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,

@@ -13,7 +13,7 @@ struct told {
 	struct conf_errors errs;
 	uint32_t nerrors, nwarnings;
 	size_t n;
-	char text[4000];
+	char text[65536];
 };
 
 static inline void
