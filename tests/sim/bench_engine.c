@@ -8,6 +8,8 @@
  * in two pools. The queue is filled with no session open; then a world in which
  * all goes well, on 1,000 sessions,
  * keeps it full. `miss` is what one dependent miss in a table of that size takes.
+ * Then, told apart: a reload amid that world, which every domain and line hears
+ * of; and a wave: a twentieth of the queue is put off, and falls due at once.
  *
  * Linked as bench_engine_lines it tells cold lines in place of nanoseconds: of a
  * model of a cache (lines.c), so that they are the same wherever they are
@@ -15,6 +17,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "engine/engine.h"
@@ -51,8 +54,11 @@ struct bench {
 	uint32_t head, tail, mask;
 	uint32_t *free_msgs, nfree;
 	/* What it took. */
+	bool puts_off; /* every recipient, for an hour or so */
 	uint64_t cost[ENG_EVENT_N], n[ENG_EVENT_N]; /* nanoseconds, or lines */
 	struct hist took;                           /* of single steps */
+	uint64_t longest; /* of those that the system let run */
+	long switches;    /* that it has not, so far */
 };
 
 static uint64_t
@@ -71,6 +77,20 @@ cost_now(void)
 	return lines_cold != NULL ? lines_cold() : clock_now_ns();
 }
 
+/* Has the system taken the processor away since this was asked last? Only long
+ * steps ask. */
+static bool
+was_put_aside(struct bench *b)
+{
+	struct rusage u;
+	long before = b->switches;
+
+	if (getrusage(RUSAGE_THREAD, &u) != 0)
+		return false;
+	b->switches = u.ru_nivcsw;
+	return b->switches != before;
+}
+
 /* ---- the world ----------------------------------------------------------------- */
 
 static void carry_out(struct bench *b);
@@ -86,6 +106,8 @@ step(struct bench *b)
 	eng_step(b->e, &b->ev, b->now, &b->cmds);
 	took = cost_now() - took;
 	b->cost[kind] += took;
+	if (took > b->longest && !was_put_aside(b))
+		b->longest = took;
 	b->n[kind]++;
 	hist_add(&b->took, (int64_t)took);
 }
@@ -119,17 +141,29 @@ resolve(struct bench *b, uint32_t domain)
 	carry_out(b);
 }
 
+static void
+shape(struct bench *b, uint32_t domain)
+{
+	b->ev.kind = EV_SHAPE;
+	b->ev.shape.domain = domain;
+	b->ev.shape.where.dest = 0;
+	step(b);
+	carry_out(b);
+}
+
 /* Commands of one step; look-ups are answered at once, behind them. */
 static void
 carry_out(struct bench *b)
 {
-	uint32_t asked[64], nasked = 0;
+	uint32_t asked[64], nasked = 0, shapes[1024], nshapes = 0;
 
 	for (uint32_t i = 0; i < b->cmds.n; i++) {
 		const struct eng_cmd *c = &b->cmds.v[i];
 
 		if (c->kind == CMD_RESOLVE && nasked < 64)
 			asked[nasked++] = c->domain;
+		else if (c->kind == CMD_SHAPE)
+			shapes[nshapes++ % 1024] = c->domain;
 		else if (c->kind == CMD_OPEN)
 			push(b, TODO_UP, c->open.session, HANDLE_NONE, 0);
 		else if (c->kind == CMD_ASSIGN)
@@ -142,6 +176,9 @@ carry_out(struct bench *b)
 	}
 	for (uint32_t i = 0; i < nasked; i++)
 		resolve(b, asked[i]);
+	ASSERT(nshapes <= 1024);
+	for (uint32_t i = 0; i < nshapes; i++)
+		shape(b, shapes[i]);
 }
 
 static void
@@ -184,6 +221,15 @@ ask_ahead(struct bench *b)
 static void
 turn(struct bench *b)
 {
+	static const struct outcome well = { .klass = OUTCOME_DELIVERED,
+		.stage = STAGE_EOM,
+		.code = 250 };
+	static const struct outcome put_off = { .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_RCPT,
+		.code = 450,
+		.is_judged = true,
+		.judged = { .kind = KIND_MAILBOX_FULL,
+		    .scope = SCOPE_RECIPIENT } };
 	struct todo d = b->todo[b->head++ & b->mask];
 
 	b->now += 100;
@@ -201,10 +247,7 @@ turn(struct bench *b)
 		b->ev.result.in_doubt = false;
 		b->ev.result.n = d.n;
 		for (uint16_t i = 0; i < d.n; i++)
-			b->ev.result.rcpt[i] =
-			    (struct outcome){ .klass = OUTCOME_DELIVERED,
-				    .stage = STAGE_EOM,
-				    .code = 250 };
+			b->ev.result.rcpt[i] = b->puts_off ? put_off : well;
 		break;
 	case TODO_DOWN:
 		b->ev.kind = EV_SESSION_DOWN;
@@ -221,11 +264,18 @@ turn(struct bench *b)
 }
 
 static void
-run(struct bench *b, uint32_t queued, uint64_t results)
+forget(struct bench *b)
 {
 	memset(b->cost, 0, sizeof(b->cost));
 	memset(b->n, 0, sizeof(b->n));
 	memset(&b->took, 0, sizeof(b->took));
+	b->longest = 0;
+}
+
+static void
+run(struct bench *b, uint32_t queued, uint64_t results)
+{
+	forget(b);
 	while (b->n[EV_RESULT] < results) {
 		struct eng_totals t;
 
@@ -234,6 +284,32 @@ run(struct bench *b, uint32_t queued, uint64_t results)
 		     t.recipients++)
 			submit(b);
 	}
+}
+
+/* A configuration that says the same; all have to hear it nevertheless. */
+static void
+reload(struct bench *b, uint64_t results)
+{
+	forget(b);
+	b->ev.kind = EV_CONF;
+	b->ev.conf = b->policy;
+	step(b);
+	carry_out(b);
+	while (b->n[EV_RESULT] < results) {
+		turn(b);
+		submit(b);
+	}
+}
+
+/* A part of the queue is put off; then all of it is due at once. */
+static void
+wave(struct bench *b, uint32_t queued, uint64_t results)
+{
+	b->puts_off = true;
+	run(b, queued, queued / 20);
+	b->puts_off = false;
+	b->now += 3 * 3600 * US_PER_S;
+	run(b, queued, results);
 }
 
 /* ---- birth and death ----------------------------------------------------------- */
@@ -353,12 +429,13 @@ report_kinds(const struct bench *b, double clock)
 }
 
 static void
-report_steps(const struct bench *b)
+report_steps(const struct bench *b, const char *what)
 {
-	printf("  a step       median %lld, 99.9 %% %lld, longest %lld %s\n",
-	    (long long)hist_quantile(&b->took, 5000),
+	printf(
+	    "  %-12s median %lld, 99.9 %% %lld, longest %lld (%lld undisturbed) %s\n",
+	    what, (long long)hist_quantile(&b->took, 5000),
 	    (long long)hist_quantile(&b->took, 9990), (long long)b->took.max,
-	    lines_cold != NULL ? "cold lines" : "ns");
+	    (long long)b->longest, lines_cold != NULL ? "cold lines" : "ns");
 }
 
 static void
@@ -381,7 +458,11 @@ report(uint32_t queued, uint32_t results, uint32_t only)
 			printf(", miss %.0f ns", miss_ns(eng_memory(b.e)));
 		putchar('\n');
 		report_kinds(&b, clock);
-		report_steps(&b);
+		report_steps(&b, "a step");
+		reload(&b, results);
+		report_steps(&b, "in a reload");
+		wave(&b, queued, results);
+		report_steps(&b, "in a wave");
 		fflush(stdout);
 		unmake(&b);
 	}
