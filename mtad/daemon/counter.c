@@ -292,11 +292,13 @@ ask_drain(struct worker *w, struct ask *a)
 		    a->tls);
 	else if (a->is_post && slice_eq(verb, SL("stop")))
 		why = drain_order_stop(w);
+	else if (a->is_post && slice_eq(verb, SL("reclaim")))
+		why = drain_order_reclaim(w);
 	else if (a->is_post && slice_eq(verb, SL("adopt"))) {
 		if (drain_order_adopt(w, slice_str(a->name)) == 0)
 			why = "nothing is in trust of a node of that identity";
 	} else if (a->is_post)
-		why = "verb: expected start, stop or adopt";
+		why = "verb: expected start, stop, adopt or reclaim";
 	if (why) {
 		counter_refuse(w, a, 400, why);
 		return;

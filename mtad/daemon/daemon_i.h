@@ -494,6 +494,7 @@ const char *drain_order_start(struct worker *w, struct slice to,
     struct slice name, bool tls);
 const char *drain_order_stop(struct worker *w);
 uint32_t drain_order_adopt(struct worker *w, struct slice source);
+const char *drain_order_reclaim(struct worker *w);
 void drain_view(struct worker *w, struct buf *out);
 /* drain_door.c */
 struct drain_door;

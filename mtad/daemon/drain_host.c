@@ -629,6 +629,23 @@ drain_order_adopt(struct worker *w, struct slice source)
 	return drain_in_adopt(w->drain->in, source);
 }
 
+const char *
+drain_order_reclaim(struct worker *w)
+{
+	struct drain_host *h = w->drain;
+
+	if (drain_out_is_open(h->out))
+		return "the target answers, and will release what it was "
+		       "handed over";
+	if (drain_out_reclaim(h->out) == 0)
+		return "nothing is handed over and not released";
+	log_event(LOG_WARN, "drain", "what",
+	    "what was handed over is delivered from here", NULL);
+	if (h->mode == MODE_SETTLING)
+		settled(h);
+	return NULL;
+}
+
 static void
 view_out(const struct drain_host *h, struct jsonw *j)
 {

@@ -27,6 +27,8 @@ static const char usage[] =
     "  --stop          take mail again; what is not handed over stays here\n"
     "  --adopt NODE    what is in trust of that node is delivered from here; for\n"
     "                  a node that never comes back, else it is sent twice\n"
+    "  --reclaim       what a lost target was handed over and has not released\n"
+    "                  is delivered from here; what it has sent is sent twice\n"
     "  --reason TEXT   for the event log\n"
     "  -c FILE         the daemon's configuration (" VERB_CONFIG ")\n"
     "  -H SOCKET       its control socket, instead\n"
@@ -36,7 +38,7 @@ static const char usage[] =
 struct options {
 	struct verb_peer peer;
 	const char *to, *adopt, *reason;
-	bool tls, stop, json, no_wait;
+	bool tls, stop, reclaim, json, no_wait;
 	char address[ENDPOINT_TEXT_MAX];
 };
 
@@ -44,12 +46,13 @@ struct options {
 static int
 read_options(int argc, char **argv, struct options *o)
 {
-	enum { TO = 256, TLS, STOP, ADOPT, REASON, JSON, NO_WAIT };
+	enum { TO = 256, TLS, STOP, ADOPT, RECLAIM, REASON, JSON, NO_WAIT };
 	static const struct option longs[] = {
 		{ "to", required_argument, NULL, TO },
 		{ "tls", no_argument, NULL, TLS },
 		{ "stop", no_argument, NULL, STOP },
 		{ "adopt", required_argument, NULL, ADOPT },
+		{ "reclaim", no_argument, NULL, RECLAIM },
 		{ "reason", required_argument, NULL, REASON },
 		{ "json", no_argument, NULL, JSON },
 		{ "no-wait", no_argument, NULL, NO_WAIT },
@@ -72,6 +75,9 @@ read_options(int argc, char **argv, struct options *o)
 			break;
 		case ADOPT:
 			o->adopt = optarg;
+			break;
+		case RECLAIM:
+			o->reclaim = true;
 			break;
 		case REASON:
 			o->reason = optarg;
@@ -96,9 +102,9 @@ read_options(int argc, char **argv, struct options *o)
 		}
 	if (optind < argc)
 		return verb_usage("drain", "too much:", argv[optind]);
-	if ((o->to != NULL) + o->stop + (o->adopt != NULL) > 1)
-		return verb_usage("drain", "one of --to, --stop, --adopt",
-		    NULL);
+	if ((o->to != NULL) + o->stop + (o->adopt != NULL) + o->reclaim > 1)
+		return verb_usage("drain",
+		    "one of --to, --stop, --adopt, --reclaim", NULL);
 	if (o->tls && o->to == NULL)
 		return verb_usage("drain", "--tls goes with --to", NULL);
 	return -1;
@@ -304,6 +310,8 @@ carry_out(struct options *o)
 		status = order(o, "start", &root);
 	else if (o->stop)
 		status = order(o, "stop", &root);
+	else if (o->reclaim)
+		status = order(o, "reclaim", &root);
 	else if (o->adopt)
 		status = order(o, "adopt", &root);
 	else

@@ -30,6 +30,10 @@ core_moving_free(struct core *c)
 {
 	struct core_moves *v = &c->moving;
 
+	for (uint32_t i = 1; i < v->handed.next_new; i++)
+		if (pool_is_live(&v->handed, i))
+			mem_free(((struct core_handed *)pool_at(&v->handed, i))
+				     ->states);
 	for (uint32_t i = 1; i < v->trusted.next_new; i++)
 		if (pool_is_live(&v->trusted, i))
 			mem_free(
@@ -222,7 +226,7 @@ core_is_handed(const struct core *c, const struct core_msg *m)
 }
 
 static struct core_handed *
-handed_new(struct core *c, const struct msgid *id, uint32_t msg,
+handed_new(struct core *c, const struct msgid *id, uint32_t msg, uint32_t nrcpt,
     const struct drain_id *to)
 {
 	struct core_moves *v = &c->moving;
@@ -232,8 +236,10 @@ handed_new(struct core *c, const struct msgid *id, uint32_t msg,
 	x = pool_take(&v->handed, &h);
 	if (!x)
 		return NULL;
-	if (map_get(&v->handed_by_id, msgid_hash(id)) ||
+	x->states = mem_try(nrcpt * sizeof(*x->states));
+	if (!x->states || map_get(&v->handed_by_id, msgid_hash(id)) ||
 	    map_put(&v->handed_by_id, msgid_hash(id), h.index)) {
+		mem_free(x->states);
 		pool_give(&v->handed, h.index);
 		return NULL;
 	}
@@ -250,6 +256,7 @@ handed_forget(struct core *c, struct core_handed *h)
 	uint32_t i = map_del(&c->moving.handed_by_id, msgid_hash(&h->id));
 
 	list_remove(&h->link);
+	mem_free(h->states);
 	pool_give(&c->moving.handed, i);
 }
 
@@ -297,28 +304,43 @@ core_book_moving(struct core *c, enum book_kind kind,
 /* Says in the books whose it is now. False: its envelope cannot be read. */
 static bool
 book_handed(struct core *c, const struct core_msg *m,
-    const struct eng_rest *rest, uint32_t n, const struct drain_id *to,
+    const struct core_handed *h, enum book_kind kind,
     const struct endpoint *peer)
 {
-	struct spool_rcpt *states = mem_try(m->nrcpt * sizeof(*states));
 	struct envelope env;
 	struct cursor rcpts;
 	char *record = NULL;
-	bool ok = states &&
-	    core_read_envelope(c, m, &env, &rcpts, &record) == 0 &&
+	bool ok = core_read_envelope(c, m, &env, &rcpts, &record) == 0 &&
 	    env.nrcpt == m->nrcpt;
 
-	for (uint32_t i = 0; ok && i < m->nrcpt; i++)
-		states[i].is_final = true;
-	for (uint32_t k = 0; ok && k < n; k++)
-		states[rest[k].rcpt] =
-		    (struct spool_rcpt){ .attempts = rest[k].attempts };
 	if (ok)
-		core_book_moving(c, BOOK_HANDED_OVER, &env, rcpts, states, peer,
-		    to);
-	mem_free(states);
+		core_book_moving(c, kind, &env, rcpts, h->states, peer, &h->to);
 	mem_free(record);
 	return ok;
+}
+
+/* What there is left to do, so that it can be taken up again. */
+static void
+keep_states(struct core *c, struct core_handed *h, uint32_t nrcpt,
+    const struct eng_rest *rest, uint32_t n)
+{
+	for (uint32_t i = 0; i < nrcpt; i++)
+		h->states[i].is_final = true;
+	for (uint32_t k = 0; k < n; k++)
+		h->states[rest[k].rcpt] =
+		    (struct spool_rcpt){ .outcome = rest[k].last,
+			    .attempts = rest[k].attempts,
+			    .due_us = MAX(core_wall(c, rest[k].due_us), 0) };
+}
+
+static uint16_t
+first_open(const struct spool_rcpt *states, uint32_t nrcpt)
+{
+	uint32_t i = 0;
+
+	while (i + 1 < nrcpt && states[i].is_final)
+		i++;
+	return (uint16_t)i;
 }
 
 /* Out of the engine; the place in the table stays, for core_is_handed. */
@@ -332,22 +354,18 @@ leave_engine(struct core *c, uint32_t msg)
 }
 
 static void
-write_handed(struct core *c, uint32_t msg, const struct core_msg *m,
-    const struct eng_rest *rest, uint32_t n, const struct drain_id *to)
+write_handed(struct core *c, const struct core_msg *m,
+    const struct core_handed *h)
 {
-	const struct eng_rest *first = &rest[0];
+	uint16_t first = first_open(h->states, m->nrcpt);
 	char text[DRAIN_ID_TEXT_MAX];
-	struct spool_rcpt r = { .is_final = true, .is_owed = true };
+	struct spool_rcpt r = h->states[first];
 
-	for (uint32_t k = 1; k < n; k++)
-		if (rest[k].rcpt < first->rcpt)
-			first = &rest[k];
-	drain_id_format(text, to);
-	r.outcome = first->last;
+	drain_id_format(text, &h->to);
+	r.is_final = r.is_owed = true;
 	r.outcome.klass = OUTCOME_HANDED;
-	r.attempts = first->attempts;
 	r.text = slice_str(text);
-	c->ops->outcome(c->ctx, core_slot(msg, m), first->rcpt, &r);
+	c->ops->outcome(c->ctx, core_slot(h->msg, m), first, &r);
 }
 
 bool
@@ -366,15 +384,17 @@ core_hand_over(struct core *c, uint32_t msg, const struct msgid *id,
 	if (rest)
 		n = eng_message_rest(c->eng, msg, rest, m->nrcpt);
 	if (n)
-		h = handed_new(c, id, msg, to);
-	if (h && !book_handed(c, m, rest, n, to, peer)) {
+		h = handed_new(c, id, msg, m->nrcpt, to);
+	if (h)
+		keep_states(c, h, m->nrcpt, rest, n);
+	if (h && !book_handed(c, m, h, BOOK_HANDED_OVER, peer)) {
 		handed_forget(c, h);
 		h = NULL;
 	}
 	if (h) {
 		h->batch = c->moving.batch;
 		list_push_tail(&c->moving.fresh, &h->link);
-		write_handed(c, msg, m, rest, n, to);
+		write_handed(c, m, h);
 		leave_engine(c, msg);
 	}
 	mem_free(rest);
@@ -398,6 +418,61 @@ core_handed_end(struct core *c, struct core_handed *h)
 	handed_forget(c, h);
 }
 
+/* The slot is the spool's all the time; only our place for it is made anew, as a
+ * start would. */
+static bool
+reclaim(struct core *c, struct core_handed *h)
+{
+	struct core_msg *m = core_msg(c, h->msg), copy = *m;
+	struct spool_found f = { .slot = core_slot(h->msg, m),
+		.ref = m->ref,
+		.id = h->id,
+		.rcpts = h->states,
+		.nrcpt = m->nrcpt };
+	uint16_t first = first_open(h->states, m->nrcpt);
+	struct envelope env;
+	struct cursor rcpts;
+	char *record = NULL;
+	bool ok = !m->is_aside && m->reading == 0 &&
+	    core_read_envelope(c, m, &env, &rcpts, &record) == 0 &&
+	    env.nrcpt == m->nrcpt;
+
+	if (ok) {
+		core_book_moving(c, BOOK_TAKEN_OVER, &env, rcpts, h->states,
+		    NULL, &h->to);
+		c->ops->outcome(c->ctx, f.slot, first, &h->states[first]);
+		f.envelope = slice_of(record, copy.ref.env_bytes);
+		gate_give(&c->gate->rcpts_free, copy.nrcpt);
+		core_msg_free(c, h->msg);
+		map_del(&c->moving.handed_by_id, msgid_hash(&h->id));
+		core_restore(c, &f);
+	}
+	mem_free(record);
+	return ok;
+}
+
+uint32_t
+core_reclaim(struct core *c)
+{
+	struct core_moves *v = &c->moving;
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i < v->handed.next_new; i++) {
+		struct core_handed *h;
+
+		if (!pool_is_live(&v->handed, i))
+			continue;
+		h = pool_at(&v->handed, i);
+		if (!reclaim(c, h))
+			continue;
+		list_remove(&h->link);
+		mem_free(h->states);
+		pool_give(&v->handed, i);
+		n++;
+	}
+	return n;
+}
+
 /* ---- at a start -------------------------------------------------------------- */
 
 static void
@@ -405,8 +480,10 @@ restore_handed(struct core *c, const struct spool_found *f,
     const struct drain_id *to)
 {
 	struct core_msg *m = core_msg_new(c, f->slot);
+	struct core_handed *h =
+	    m ? handed_new(c, &f->id, f->slot.index, f->nrcpt, to) : NULL;
 
-	if (!m || !handed_new(c, &f->id, f->slot.index, to)) {
+	if (!h) {
 		log_event(LOG_ERROR, "drain", "what",
 		    "no memory for a message that was handed over", NULL);
 		return;
@@ -414,6 +491,18 @@ restore_handed(struct core *c, const struct spool_found *f,
 	m->id = f->id;
 	m->ref = f->ref;
 	m->nrcpt = (uint16_t)f->nrcpt;
+	for (uint32_t i = 0; i < f->nrcpt; i++) {
+		struct spool_rcpt *r = &h->states[i];
+
+		*r = f->rcpts[i];
+		r->text = r->mta = slice_of("", 0);
+		if (r->outcome.klass != OUTCOME_HANDED || !r->is_owed)
+			continue;
+		/* The one that says whose it is: what it was before. */
+		r->is_final = r->is_owed = false;
+		r->outcome.klass =
+		    r->attempts != 0 ? OUTCOME_TRANSIENT : OUTCOME_NONE;
+	}
 	atomic_fetch_sub(&c->gate->rcpts_free, (int64_t)f->nrcpt);
 }
 

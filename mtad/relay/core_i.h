@@ -56,6 +56,8 @@ struct core_handed {
 	uint32_t msg;
 	struct drain_id to;
 	uint64_t batch; /* 0 = durable */
+	/* Of its recipients, as they were when it went; owned, texts empty. */
+	struct spool_rcpt *states;
 };
 
 /* A message that is not yet ours. */
@@ -282,6 +284,9 @@ bool core_hand_over(struct core *c, uint32_t msg, const struct msgid *id,
 struct core_handed *core_handed(struct core *c, const struct msgid *id);
 /* The other end goes on with it: forgotten here. */
 void core_handed_end(struct core *c, struct core_handed *h);
+/* An operator's word: what is handed over and not released is ours again. How
+ * many messages. */
+uint32_t core_reclaim(struct core *c);
 bool core_is_handed(const struct core *c, const struct core_msg *m);
 /* Found at a start: true, it is one of these. */
 bool core_restore_moving(struct core *c, const struct spool_found *f);

@@ -83,6 +83,9 @@ const char *drain_out_down(const struct drain_out *o);
 bool drain_out_is_open(const struct drain_out *o);
 /* Open, and neither end has anything of the other's in doubt. */
 bool drain_out_is_settled(const struct drain_out *o);
+/* An operator's word: what is handed over and not released is delivered from
+ * here, whatever the target may do. How many messages. */
+uint32_t drain_out_reclaim(struct drain_out *o);
 int64_t drain_out_deadline(const struct drain_out *o);
 void drain_out_stats(const struct drain_out *o, struct drain_stats *s);
 

@@ -541,3 +541,9 @@ drain_out_stats(const struct drain_out *o, struct drain_stats *s)
 	s->waiting = o->core->moving.handed.live;
 	s->offering = o->nopen;
 }
+
+uint32_t
+drain_out_reclaim(struct drain_out *o)
+{
+	return core_reclaim(o->core);
+}

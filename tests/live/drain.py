@@ -456,6 +456,48 @@ def orphans():
     deliver([b], names, "orphans")
 
 
+def reclaims():
+    """The target takes all, and is never heard of again."""
+    a, b = Node("ca", 1).start(), Node("cb", 2).start()
+    wire = Wire(b.drain_port)
+    # HELLO, PROOF, HAVE_END, TAKEN of each; then not a word.
+    wire.mute = 56 + 5 + 32 + 5 + 5 + 33 * (16 + 5)
+    names = send(a, 30, "defer") + send(a, 3, "deferm", rcpts=3)
+    settle(a, names)
+    rows = a.rows()
+    a.drain(wire.name)
+    tap.ok(wait_for(lambda: a.how()["waiting"] == 33, 10),
+           "all is handed over and nothing released", a.how())
+    tap.ok(wait_for(lambda: b.how()["in_trust"] == []), "for all it knows",
+           b.how())
+    code, said = a.verb("drain", "--reclaim")
+    tap.ok(code == 1 and "answers" in said, "not while the target answers", said)
+    b.kill9()
+    wire.cut()
+    a.kill9()
+    a.start()
+    tap.ok(a.how()["waiting"] == 33 and a.rows() == {}, "as it is after a kill",
+           a.how())
+    a.verb("drain", "--stop")
+    code, said = a.verb("drain", "--reclaim")
+    tap.ok(code == 0 and wait_for(lambda: a.rows() == rows), "reclaimed",
+           (said, a.rows(), rows))
+    tap.same((a.how()["state"], a.how()["waiting"]), ("idle", 0),
+             "nobody is owed anything")
+    code, said = a.verb("drain", "--reclaim")
+    tap.ok(code == 1 and "nothing" in said, "once", said)
+    time.sleep(0.5)             # an outcome is synced after 0.2 s at the latest
+    a.kill9()
+    a.start()
+    tap.same(a.rows(), rows, "for good")
+    taken = [(e["id"], e["rcpt"]) for e in a.events("TakenOver")]
+    tap.same(sorted(set(taken)), sorted(rows), "and the event log says so")
+    c = Node("cc", 3).start()
+    tap.same(a.drain(c.to)[0], 0, "it can be drained to another")
+    tap.ok(a.drained(), "and is", a.how())
+    deliver([a, c], names, "reclaims")
+
+
 # ---- what a target refuses --------------------------------------------------------
 
 def refusals():
@@ -537,7 +579,7 @@ def alive():
 
 
 for part in sys.argv[1:] or ("plain", "kills", "steps", "network", "orphans",
-                             "refusals", "alive"):
+                             "reclaims", "refusals", "alive"):
     since = time.monotonic()
     globals()[part]()
     print("# %s took %.1f s" % (part, time.monotonic() - since))
