@@ -44,6 +44,9 @@ eng_on_recall(struct eng *e, const struct eng_entry *en)
 	case BOOK_QUOTA:
 		eng_meter_recall(e, en);
 		return;
+	case BOOK_TALLY:
+		eng_tally_recall(e, en);
+		return;
 	case BOOK_STANDING:
 		eng_standing_recall(e, en);
 		return;

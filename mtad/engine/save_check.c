@@ -202,6 +202,8 @@ static const struct {
 	BOOL(waiters, waiter, is_told),
 	BOOL(warms, warm, is_pending),
 	BOOL(warms, warm, is_hot),
+	BOOL(tallies, tally, is_dirty),
+	BOOL(tallies, tally, has_entry),
 	BOOL(standings, standing, is_over),
 	BOOL(standings, standing, ramps),
 	BOOL(lanes, lane, is_cold),

@@ -45,6 +45,10 @@ struct tally {
 	int64_t part_us; /* length of a part */
 	int64_t part;    /* number of the one that is running */
 	uint32_t hits[TALLY_PARTS], all[TALLY_PARTS];
+	int64_t last_us;  /* of a reply that matched */
+	int64_t saved_us; /* when it was given to be kept */
+	bool is_dirty;    /* there is more since then */
+	bool has_entry;
 	struct timer timer;
 };
 
@@ -71,6 +75,7 @@ bool eng_tally_hit(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
 void eng_tally_reply(struct eng *e, uint32_t k, const uint32_t val[DIM_N]);
 /* Those whose rule the new policy has not, or not so, are forgotten. */
 void eng_tallies_conf(struct eng *e);
+void eng_tally_recall(struct eng *e, const struct eng_entry *en);
 /* ---- target.c ---- */
 /* What is looked at: a source (its slot) at a site and one of its hosts (by name),
  * or a queue, or mail of which both are known. 0, NULL: not known. */

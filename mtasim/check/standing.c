@@ -21,6 +21,7 @@ struct stand {
 	uint16_t dims;
 	int64_t until_us; /* it stands so long; 0 = it does not */
 	int64_t last_us;  /* when that was said */
+	int64_t start_us; /* what was counted before may be forgotten */
 	int64_t stood_us; /* it may have stood until then */
 	bool is_doubtful; /* it may have acted just now, or not */
 	int64_t may_until_us;
@@ -242,6 +243,13 @@ add(int64_t *times, uint32_t *n, int64_t now_us)
 	times[(*n)++] = now_us;
 }
 
+/* So far back nothing is forgotten. */
+static int64_t
+since(const struct stand *s, int64_t now_us, int64_t us)
+{
+	return MIN(us, now_us - s->start_us);
+}
+
 /* The program counts what came within fifteen sixteenths of the period, and may
  * count what came within all of it. */
 static void
@@ -249,9 +257,10 @@ tell_ratio(const struct stand *s, int64_t now_us, bool *must, bool *may)
 {
 	const struct conf_automation *a = s->rule;
 	int64_t us = a->window_us, less = us / 16 * 15;
-	uint64_t hits = within(s->times, s->ntimes, now_us, less);
+	uint64_t hits =
+	    within(s->times, s->ntimes, now_us, since(s, now_us, less));
 	uint64_t hits_most = within(s->times, s->ntimes, now_us, us + 1);
-	uint64_t all = within(s->all, s->nall, now_us, less);
+	uint64_t all = within(s->all, s->nall, now_us, since(s, now_us, less));
 	uint64_t all_most = within(s->all, s->nall, now_us, us + 1);
 
 	*must =
@@ -266,8 +275,8 @@ tell_count(const struct stand *s, int64_t now_us, bool *must, bool *may)
 {
 	const struct conf_automation *a = s->rule;
 
-	*must = within(s->times, s->ntimes, now_us, a->period_us / 16 * 15) >=
-	    a->count;
+	*must = within(s->times, s->ntimes, now_us,
+		    since(s, now_us, a->period_us / 16 * 15)) >= a->count;
 	*may =
 	    within(s->times, s->ntimes, now_us, a->period_us + 1) >= a->count;
 }
@@ -692,11 +701,21 @@ std_crash(struct stands *t)
 	t->is_asked = false;
 }
 
-/* What stands now is what stood; nothing is known of what was counted. */
+/* What stands now is what stood; what was counted of late may be known. */
 static void
-adopt(struct stands *t, const struct std_row *v, uint32_t n)
+adopt(struct stands *t, const struct std_row *v, uint32_t n, int64_t now_us)
 {
-	t->n = t->npaces = 0;
+	t->npaces = 0;
+	for (uint32_t i = t->n; i-- > 0;) {
+		struct stand *s = &t->v[i];
+
+		s->until_us = s->last_us = 0;
+		s->is_doubtful = false;
+		s->start_us = now_us;
+		s->paces = 0;
+		if (s->ntimes == 0)
+			*s = t->v[--t->n];
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		const struct conf_automation *a = rule_find(t->conf, v[i].rule);
 		struct stand *s = a ? stand_get(t, a, &v[i].who) : NULL;
@@ -757,5 +776,5 @@ std_started(struct stands *t, const struct std_row *kept, uint32_t nkept,
 			    SLF(v[i].rule),
 			    (double)(v[i].until_us - now_us) / US_PER_S);
 	}
-	adopt(t, v, n);
+	adopt(t, v, n, now_us);
 }

@@ -447,6 +447,59 @@ it_survives_and_so_does_its_number(void **state)
 	lab_free(l);
 }
 
+/* What was counted comes back, and nothing more than that: two more are needed
+ * after a start, as before it. */
+static void
+counts_survive(void **state)
+{
+	struct lab *l = lab_of(), *next;
+	struct eng_event ev = { .kind = EV_RECALL };
+	struct eng_standing_row row;
+	const struct eng_cmd *k;
+
+	(void)state;
+	rule_add(l->policy, PATH, 300 * MIN_US)->count = 6;
+	l->policy->automations[0].period_us = 60 * MIN_US;
+	refusal = lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+	l->answer = refuse_now_and_then;
+	gap_us = 10 * US_PER_S;
+	next_us = LAB_START;
+	lab_start(l, 1);
+	lab_run(l, 39 * US_PER_S);
+	assert_int_equal(ntried, 4);
+	k = &l->keep[0];
+	assert_int_equal(k->keep.book, BOOK_TALLY);
+	ev.recall = (struct eng_entry){ .book = k->keep.book,
+		.nkeys = k->keep.nkeys,
+		.sub = k->keep.sub };
+	memcpy(ev.recall.key, k->keep.key, sizeof(ev.recall.key));
+	memcpy(ev.recall.v, l->keep[1].keep_values.v, sizeof(ev.recall.v));
+	/* Half an hour later, and after so long that all of it is past. */
+	for (int late = 0; late < 2; late++) {
+		next = lab_of();
+		rule_add(next->policy, PATH, 300 * MIN_US)->count = 6;
+		next->policy->automations[0].period_us = 60 * MIN_US;
+		next->now += (late ? 61 : 30) * MIN_US;
+		next_us = next->now + 60 * US_PER_S;
+		next->answer = refuse_now_and_then;
+		refusal =
+		    lab_refusal(450, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+		lab_start(next, 1);
+		lab_step(next, &ev);
+		eng_check(next->e);
+		lab_run(next, 65 * US_PER_S);
+		assert_int_equal(ntried, 1);
+		assert_int_equal(standings(next, &row), 0);
+		lab_run(next, 10 * US_PER_S);
+		assert_int_equal(ntried, 2);
+		assert_int_equal(standings(next, &row), late ? 0 : 1);
+		lab_run(next, 35 * US_PER_S);
+		assert_int_equal(standings(next, &row), late ? 0 : 1);
+		lab_free(next);
+	}
+	lab_free(l);
+}
+
 static void
 a_reload_ends_what_has_no_rule_any_more(void **state)
 {
@@ -497,6 +550,7 @@ main(void)
 		cmocka_unit_test(such_a_part_of_enough_replies_is_needed),
 		cmocka_unit_test(who_ends_it_lets_mail_go_at_once),
 		cmocka_unit_test(it_survives_and_so_does_its_number),
+		cmocka_unit_test(counts_survive),
 		cmocka_unit_test(a_reload_ends_what_has_no_rule_any_more),
 	};
 
