@@ -506,6 +506,31 @@ cli_no_dsn_parameters(void **state)
 	assert_true(cli_said("RCPT TO:<c@d.example>\r\n"));
 }
 
+/* The second of two, until something of it has been written. */
+static void
+cli_takes_back_what_has_not_begun(void **state)
+{
+	(void)state;
+	go_up("250-x\r\n250 PIPELINING\r\n");
+	assert_false(smtp_cli_take_back(cli));
+	begin(1, 0, 0);
+	assert_false(smtp_cli_take_back(cli));
+	begin(1, 0, 0);
+	assert_int_equal(smtp_cli_room(cli), 0);
+	assert_true(smtp_cli_take_back(cli));
+	assert_int_equal(smtp_cli_room(cli), 1);
+	assert_false(smtp_cli_take_back(cli));
+	/* The first goes on, and nothing is said of the other. */
+	assert_int_equal(cli_step("250 ok\r\n250 ok\r\n354 ok\r\n", 0),
+	    CLI_BODY);
+	begin(1, 0, 0);
+	smtp_cli_body(cli, SL("x\r\n"), false, true, 0);
+	/* Its commands go with the final dot. */
+	assert_false(smtp_cli_take_back(cli));
+	assert_int_equal(cli_step("250 taken\r\n", 0), CLI_RESULT);
+	assert_int_equal(smtp_cli_result(cli)->rcpt[0].outcome.code, 250);
+}
+
 /* A caller that gives more than there is room for. */
 static void
 cli_output_overflows(void **state)
@@ -593,6 +618,7 @@ main(void)
 		CLI(cli_texts),
 		CLI(cli_dsn_parameters),
 		CLI(cli_no_dsn_parameters),
+		CLI(cli_takes_back_what_has_not_begun),
 		CLI(cli_output_overflows),
 		CLI(cli_stays_down),
 		CLI(cli_size_of_the_peer),
