@@ -416,6 +416,4 @@ class_judge(const struct classifier *k, struct class_desk *d,
 	classify(k, d, &q, &a);
 	o->judged = a.judgement;
 	o->is_judged = true;
-	if (o->klass == OUTCOME_BOUNCED && !o->judged.is_hard)
-		o->klass = OUTCOME_TRANSIENT;
 }

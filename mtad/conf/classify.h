@@ -62,8 +62,8 @@ void class_hits(const struct classifier *k, struct class_desk *d,
 /* The policy's automations as a classifier; NULL: there are none, or there is no
  * memory for them. */
 struct classifier *conf_automation_rules(const struct conf *c);
-/* Puts what a refusal means into it: where trying again can help a 5xx is no
- * bounce. Anything else stays as it is. */
+/* Puts what a refusal means into it; what follows from that is the engine's to
+ * decide (eng_outcome_meant). Anything else stays as it is. */
 void class_judge(const struct classifier *k, struct class_desk *d,
     struct slice provider, struct slice text, struct outcome *o);
 

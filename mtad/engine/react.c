@@ -74,6 +74,16 @@ eng_level_of(const struct ev_result *ev, const struct outcome *o)
 	return o->is_judged ? level_judged(ev, o) : level_plain(ev, o);
 }
 
+struct outcome
+eng_outcome_meant(const struct outcome *o)
+{
+	struct outcome is = *o;
+
+	if (o->klass == OUTCOME_BOUNCED && o->is_judged && !o->judged.is_hard)
+		is.klass = OUTCOME_TRANSIENT;
+	return is;
+}
+
 enum hint
 eng_hint_of(const struct outcome *o)
 {

@@ -85,6 +85,10 @@ eng_hits_any(const struct eng_hits *h)
 	return any != 0;
 }
 
+/* What a reply comes to: a refusal that sounds final is tried again where somebody
+ * has judged that this may help. Anything else is what it is. */
+struct outcome eng_outcome_meant(const struct outcome *o);
+
 /* A reaction that holds. */
 struct eng_standing_row {
 	uint32_t id;

@@ -261,7 +261,8 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	luck = (uint32_t)rng_u64(&e->rng);
 	bye = says_bye(e, x, ev);
 	for (n = ev->n; n-- > 0;) {
-		const struct outcome *o = &ev->rcpt[n];
+		const struct outcome is = eng_outcome_meant(&ev->rcpt[n]);
+		const struct outcome *o = &is;
 		bool is_bye = bye && o->klass == OUTCOME_TRANSIENT;
 		enum level level = is_bye ? LEVEL_AGAIN : eng_level_of(ev, o);
 

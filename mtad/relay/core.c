@@ -742,7 +742,7 @@ job_refused(struct core *c, uint32_t path, const struct job *j)
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct job_rcpt *r = &j->rcpt[i];
 
-		if (r->outcome.klass != OUTCOME_TRANSIENT)
+		if (eng_outcome_meant(&r->outcome).klass != OUTCOME_TRANSIENT)
 			continue;
 		if (which == NULL ||
 		    which->outcome.judged.scope < r->outcome.judged.scope)

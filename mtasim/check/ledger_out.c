@@ -141,11 +141,19 @@ led_assigned(struct ledger *l, const struct job *j, uint32_t source)
 	led_share_served(l, in, rcpt_at(in, j->rcpt[0].number));
 }
 
+/* It is tried again: rules that know better may say so of a 5xx. */
+static bool
+is_again(const struct outcome *o)
+{
+	return o->klass == OUTCOME_TRANSIENT ||
+	    (o->klass == OUTCOME_BOUNCED && !o->judged.is_hard);
+}
+
 /* A refusal after which it shall be seen from the same address again. */
 static bool
 pins(const struct outcome *o)
 {
-	return o->is_judged && o->klass == OUTCOME_TRANSIENT &&
+	return o->is_judged && is_again(o) &&
 	    (o->judged.kind == KIND_GREYLIST || o->judged.scope == SCOPE_PATH ||
 		o->judged.scope == SCOPE_SOURCE ||
 		o->judged.scope == SCOPE_NETBLOCK);
@@ -154,7 +162,7 @@ pins(const struct outcome *o)
 static bool
 pins_for_sure(const struct outcome *o)
 {
-	if (!o->is_judged || o->klass != OUTCOME_TRANSIENT)
+	if (!o->is_judged || !is_again(o))
 		return false;
 	if (o->judged.kind == KIND_GREYLIST)
 		return true;

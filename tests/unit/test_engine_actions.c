@@ -485,6 +485,30 @@ what_is_deferred_is_returned_and_what_is_held_is_not(void **state)
 	lab_free(l);
 }
 
+/* ---- what a reply comes to -------------------------------------------------------------- */
+
+static void
+a_5xx_that_is_not_hard_is_tried_again(void **state)
+{
+	(void)state;
+	for (int hard = 0; hard < 2; hard++) {
+		struct lab *l = lab_of(1);
+
+		refusal =
+		    lab_refusal(550, STAGE_RCPT, KIND_OTHER, SCOPE_RECIPIENT);
+		refusal.judged.is_hard = hard;
+		from_us = 0;
+		l->backlog = 0;
+		lab_start(l, 1);
+		lab_submit(l, 1);
+		lab_run(l, 60 * MIN_US);
+		assert_int_equal(l->bounced, hard ? 1 : 0);
+		assert_int_equal(l->deferred, hard ? 0 : 1);
+		assert_int_equal(l->count.taken, hard ? 0 : 1);
+		lab_free(l);
+	}
+}
+
 int
 main(void)
 {
@@ -502,6 +526,7 @@ main(void)
 		cmocka_unit_test(a_queue_is_returned_and_what_comes_meanwhile),
 		cmocka_unit_test(
 		    what_is_deferred_is_returned_and_what_is_held_is_not),
+		cmocka_unit_test(a_5xx_that_is_not_hard_is_tried_again),
 		cmocka_unit_test(a_queue_waits_and_the_others_go_on),
 	};
 
