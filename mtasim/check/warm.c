@@ -6,6 +6,7 @@
 #define DAY_US (86400 * US_PER_S)
 #define HOUR_US (3600 * US_PER_S)
 #define PPM 1000000u
+#define HELD_MAX 8 /* transactions of a session; the engine has 4 at most */
 
 struct young {
 	int64_t day, hour;
@@ -14,10 +15,13 @@ struct young {
 	uint32_t stage;
 };
 
-/* Recipients that a session holds, of the present day and of those before. */
+/* The transactions that a session holds, and when their recipients counted; n 0:
+ * an empty place. */
 struct held {
-	int64_t day, hour;
-	uint32_t now, hour_now, before;
+	struct {
+		int64_t day, hour;
+		uint32_t txn, n;
+	} v[HELD_MAX];
 };
 
 struct warms {
@@ -115,10 +119,11 @@ check_share(struct warms *w, uint32_t source)
 }
 
 void
-wrm_assigned(struct warms *w, uint32_t session, uint32_t source, uint32_t pool,
-    uint32_t n, int64_t wall_us)
+wrm_assigned(struct warms *w, struct handle session, struct handle txn,
+    uint32_t source, uint32_t pool, uint32_t n, int64_t wall_us)
 {
 	struct young *y = &w->source[source];
+	uint32_t i = 0;
 	struct held *h;
 
 	if (!(w->plan.pools[pool] >> source & 1))
@@ -131,61 +136,60 @@ wrm_assigned(struct warms *w, uint32_t session, uint32_t source, uint32_t pool,
 	turn(w, source, wall_us);
 	if (!wrm_is_young(w, source))
 		return;
-	h = held_of(w, session);
-	if (h->day != y->day) {
-		h->before += h->now;
-		h->now = h->hour_now = 0;
-		h->day = y->day;
-	}
-	if (h->hour != y->hour)
-		h->hour_now = 0;
-	h->hour = y->hour;
-	h->now += n;
-	h->hour_now += n;
+	h = held_of(w, session.index);
+	while (h->v[i].n != 0)
+		ASSERT(++i < HELD_MAX);
+	h->v[i].day = y->day;
+	h->v[i].hour = y->hour;
+	h->v[i].txn = txn.index;
+	h->v[i].n = n;
 	y->sent += n;
 	y->hour_sent += n;
 	check_share(w, source);
 }
 
-/* So many of the day's and the hour's were not sent after all. */
+/* So many of a transaction's were not sent after all. */
 static void
-give_back(struct warms *w, uint32_t source, const struct held *h, uint32_t n)
+give_back(struct warms *w, uint32_t source, const struct held *h, uint32_t i,
+    uint32_t n)
 {
 	struct young *y = &w->source[source];
 
-	if (h->day == y->day)
-		y->sent -= MIN(y->sent, MIN(n, h->now));
-	if (h->day == y->day && h->hour == y->hour)
-		y->hour_sent -= MIN(y->hour_sent, MIN(n, h->hour_now));
+	if (h->v[i].day != y->day)
+		return;
+	y->sent -= MIN(y->sent, n);
+	if (h->v[i].hour == y->hour)
+		y->hour_sent -= MIN(y->hour_sent, n);
 }
 
 void
-wrm_result(struct warms *w, uint32_t session, uint32_t source, uint32_t n,
-    uint32_t delivered, uint32_t unsent, int64_t wall_us)
+wrm_result(struct warms *w, struct handle session, struct handle txn,
+    uint32_t source, uint32_t delivered, uint32_t unsent, int64_t wall_us)
 {
 	struct young *y = &w->source[source];
-	struct held *h = held_of(w, session);
-	uint32_t old = MIN(n, h->before);
+	struct held *h = held_of(w, session.index);
 
 	if (!(w->plan.young >> source & 1))
 		return;
 	y->ok += delivered;
 	if (wall_us / DAY_US > y->day)
 		y->late += delivered;
-	h->before -= old;
-	if (unsent != 0 && old == 0)
-		give_back(w, source, h, unsent);
-	h->now -= MIN(h->now, n - old);
-	h->hour_now -= MIN(h->hour_now, n - old);
+	for (uint32_t i = 0; i < HELD_MAX; i++) {
+		if (h->v[i].n == 0 || h->v[i].txn != txn.index)
+			continue;
+		give_back(w, source, h, i, MIN(unsent, h->v[i].n));
+		h->v[i].n = 0;
+	}
 }
 
 void
-wrm_closed(struct warms *w, uint32_t session, uint32_t source)
+wrm_closed(struct warms *w, struct handle session, uint32_t source)
 {
-	struct held *h = held_of(w, session);
+	struct held *h = held_of(w, session.index);
 
-	if (w->plan.young >> source & 1)
-		give_back(w, source, h, h->now);
+	for (uint32_t i = 0; i < HELD_MAX; i++)
+		if (w->plan.young >> source & 1)
+			give_back(w, source, h, i, h->v[i].n);
 	*h = (struct held){ 0 };
 }
 

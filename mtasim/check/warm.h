@@ -26,17 +26,17 @@ struct warm_plan {
 struct warms;
 struct warms *wrm_new(const struct warm_plan *plan, struct marks *marks);
 void wrm_free(struct warms *w);
-/* n recipients of a pool's mail are handed to a session, by its number. */
-void wrm_assigned(struct warms *w, uint32_t session, uint32_t source,
-    uint32_t pool, uint32_t n, int64_t wall_us);
+/* n recipients of a pool's mail are handed to a session. */
+void wrm_assigned(struct warms *w, struct handle session, struct handle txn,
+    uint32_t source, uint32_t pool, uint32_t n, int64_t wall_us);
 /* They come back: so many were delivered, so many never sent. */
-void wrm_result(struct warms *w, uint32_t session, uint32_t source, uint32_t n,
-    uint32_t delivered, uint32_t unsent, int64_t wall_us);
+void wrm_result(struct warms *w, struct handle session, struct handle txn,
+    uint32_t source, uint32_t delivered, uint32_t unsent, int64_t wall_us);
 /* What it had not given back was not sent. */
-void wrm_closed(struct warms *w, uint32_t session, uint32_t source);
-/* All sessions are gone, and what they had may have been sent. */
+void wrm_closed(struct warms *w, struct handle session, uint32_t source);
 /* Has it a stage of its plan still? */
 bool wrm_is_young(const struct warms *w, uint32_t source);
+/* All sessions are gone, and what they had may have been sent. */
 void wrm_crash(struct warms *w);
 
 #endif

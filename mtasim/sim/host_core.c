@@ -133,7 +133,7 @@ op_assign(void *ctx, struct job *j)
 	lim_assigned(h->s->limits, j->session, j->n, &shape, h->s->now_us);
 	host_meters_assigned(h->s, j);
 	react_assigned(h, j);
-	wrm_assigned(h->s->warms, j->session.index,
+	wrm_assigned(h->s->warms, j->session, j->txn,
 	    lim_source(h->s->limits, j->session),
 	    led_pool(h->s->ledger, &j->id), j->n, sim_wall(h->s));
 	host_stuck(h, j);
@@ -313,7 +313,7 @@ session_down(struct host *h, struct post_session *p)
 	if (copy.outcome.stage == STAGE_TLS ||
 	    copy.outcome.stage == STAGE_STARTTLS)
 		lim_tls_told(h->s->limits, copy.session, false, h->s->now_us);
-	wrm_closed(h->s->warms, copy.session.index,
+	wrm_closed(h->s->warms, copy.session,
 	    lim_source(h->s->limits, copy.session));
 	lim_closed(h->s->limits, copy.session);
 	met_closed(h->s->meters, copy.session);
@@ -351,8 +351,8 @@ result(struct host *h, struct job *j)
 	if (is_open) {
 		shape = plan_shape(s, lim_site(s->limits, j->session),
 		    lim_source(s->limits, j->session));
-		wrm_result(s->warms, j->session.index,
-		    lim_source(s->limits, j->session), j->n, delivered, nunsent,
+		wrm_result(s->warms, j->session, j->txn,
+		    lim_source(s->limits, j->session), delivered, nunsent,
 		    sim_wall(s));
 		lim_result(s->limits, j->session, unsent && !j->is_sent,
 		    &shape);
