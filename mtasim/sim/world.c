@@ -13,9 +13,10 @@
 #define UNSYNCED_US (200 * US_PER_MS)
 #define LAZY_US (400 * US_PER_MS) /* clerk 200, three wakes of 60 */
 /* After so long what was learnt is forgotten: the engine gives back after a
- * minute what has no mail, behind each other's back, and no pause of a path or
- * bucket of a rate in a world is longer than two. */
-#define IDLE_US (2400 * US_PER_S) /* until nothing is remembered of paths */
+ * minute what has no mail, behind each other's back; no bucket of a rate in a world
+ * is longer than two, and no pause of a path than half an hour, if its rate was
+ * learnt from what refusals cost. One is remembered for as long again. */
+#define IDLE_US (4200 * US_PER_S) /* until nothing is remembered of paths */
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
