@@ -126,7 +126,7 @@ eng_warm_conf(struct eng *e)
 		s = source_conf(e, w->source);
 		w->plan = s != NULL ? s->warmup : 0;
 		w->from_us = s != NULL ? s->warm_from_us : 0;
-		w->day_end_us = w->hour_end_us = 0; /* its zone may be new */
+		w->day_end_us = 0; /* its zone may be new; hours are of none */
 	}
 }
 
