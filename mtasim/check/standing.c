@@ -12,6 +12,7 @@
 #define TXNS 4u
 #define PLACES 64u
 #define SOURCES 8u
+#define DOWN_US (600 * US_PER_S) /* that a host is down at most */
 
 /* What a rule has seen, and done, for a target. */
 struct stand {
@@ -28,6 +29,9 @@ struct stand {
 	/* Replies that match, and for a ratio all since the first of them. */
 	int64_t times[TIMES_MAX], all[TIMES_MAX];
 	uint32_t ntimes, nall;
+	/* Those that it has acted on: a crash may bring them back. */
+	int64_t past_times[TIMES_MAX], past_all[TIMES_MAX];
+	uint32_t npast_times, npast_all;
 	uint32_t paces; /* of those of stands, + 1 */
 };
 
@@ -210,6 +214,14 @@ stand_get(struct stands *t, const struct conf_automation *a,
 }
 
 static void
+add(int64_t *times, uint32_t *n, int64_t now_us)
+{
+	if (*n == TIMES_MAX)
+		memmove(times, times + 1, --*n * sizeof(*times));
+	times[(*n)++] = now_us;
+}
+
+static void
 act(struct stands *t, struct stand *s, int64_t now_us)
 {
 	if (s->until_us <= now_us && s->rule->action == ACT_SLOW) {
@@ -220,6 +232,10 @@ act(struct stands *t, struct stand *s, int64_t now_us)
 	s->until_us = now_us + s->rule->for_us;
 	s->last_us = now_us;
 	s->stood_us = s->until_us;
+	for (uint32_t i = 0; i < s->ntimes; i++)
+		add(s->past_times, &s->npast_times, s->times[i]);
+	for (uint32_t i = 0; i < s->nall; i++)
+		add(s->past_all, &s->npast_all, s->all[i]);
 	s->ntimes = s->nall = 0;
 	t->marks->n[MARK_reaction]++;
 }
@@ -233,14 +249,6 @@ within(const int64_t *times, uint32_t n, int64_t now_us, int64_t us)
 	for (uint32_t i = 0; i < n; i++)
 		have += times[i] > now_us - us;
 	return have;
-}
-
-static void
-add(int64_t *times, uint32_t *n, int64_t now_us)
-{
-	if (*n == TIMES_MAX)
-		memmove(times, times + 1, --*n * sizeof(*times));
-	times[(*n)++] = now_us;
 }
 
 /* So far back nothing is forgotten. */
@@ -298,6 +306,9 @@ reply(struct stands *t, struct stand *s, int64_t began_us, int64_t now_us)
 			s->nall = 0;
 			add(s->all, &s->nall, now_us);
 		}
+		/* Was all forgotten at the start, it begins here. */
+		if (within(s->times, s->ntimes, s->start_us, 0) == 0)
+			s->start_us = now_us - 1;
 		add(s->times, &s->ntimes, now_us);
 		if (a->ratio_ppm != 0)
 			tell_ratio(s, now_us, &must, &may);
@@ -367,9 +378,9 @@ std_heard(struct stands *t, uint32_t session, const struct std_txn *x,
 		if (!matches(a, code, text))
 			continue;
 		o->is_heard = true;
-		if (x == NULL && dims_of(a) & MAIL)
-			continue; /* of nobody's mail */
-		if (a->action != ACT_NONE) {
+		/* What is about mail has no target where it is nobody's. */
+		if (a->action != ACT_NONE &&
+		    (x != NULL || (dims_of(a) & MAIL) == 0)) {
 			s = stand_get(t, a, &who);
 			if (s != NULL)
 				reply(t, s, began_us, now_us);
@@ -701,7 +712,21 @@ std_crash(struct stands *t)
 	t->is_asked = false;
 }
 
-/* What stands now is what stood; what was counted of late may be known. */
+/* Of late times those that it may count from a start on, as long as if they were
+ * of that moment: the clock may have been put back since they were kept. */
+static void
+revive(int64_t *times, uint32_t *n, const int64_t *past, uint32_t npast,
+    int64_t late_us, int64_t now_us)
+{
+	uint32_t have = within(times, *n, late_us, 0) +
+	    within(past, npast, late_us, 0);
+
+	for (*n = 0; *n < MIN(have, TIMES_MAX);)
+		times[(*n)++] = now_us;
+}
+
+/* What stands now is what stood; what was counted of late may be known, and what
+ * was acted on, too, if the books had not heard of that. */
 static void
 adopt(struct stands *t, const struct std_row *v, uint32_t n, int64_t now_us)
 {
@@ -713,6 +738,11 @@ adopt(struct stands *t, const struct std_row *v, uint32_t n, int64_t now_us)
 		s->is_doubtful = false;
 		s->start_us = now_us;
 		s->paces = 0;
+		revive(s->times, &s->ntimes, s->past_times, s->npast_times,
+		    now_us - 2 * s->rule->window_us - DOWN_US, now_us);
+		revive(s->all, &s->nall, s->past_all, s->npast_all,
+		    now_us - 2 * s->rule->window_us - DOWN_US, now_us);
+		s->npast_times = s->npast_all = 0;
 		if (s->ntimes == 0)
 			*s = t->v[--t->n];
 	}
