@@ -531,7 +531,7 @@ struct eng {
 	int64_t cap_since[ENG_CAPS_MAX];
 	uint8_t cap_level[ENG_CAPS_MAX];
 	uint32_t caps_at[CAP_LEVELS]; /* how many of each level */
-	uint32_t cap_dims;            /* that they look at */
+	uint32_t cap_dims;            /* that they, or reactions, look at */
 	struct eng_blocked cap_blocked[ENG_CAPS_MAX];
 	struct waits cap_waits[ENG_CAPS_MAX];
 	struct stand_kinds kinds;

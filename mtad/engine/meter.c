@@ -93,6 +93,8 @@ eng_caps_begin(struct eng *e, const struct eng_policy *p)
 		e->caps_at[e->cap_level[k]]++;
 		e->cap_dims |= mask_of(&p->caps[k]);
 	}
+	for (uint32_t k = 0; k < p->nautomations; k++)
+		e->cap_dims |= p->automations[k].dims;
 	memcpy(e->cap_since, since, p->ncaps * sizeof(since[0]));
 	memset(e->cap_blocked, 0, sizeof(e->cap_blocked));
 	memset(e->cap_waits, 0, sizeof(e->cap_waits));

@@ -524,6 +524,16 @@ std_moves(const struct stands *t, int64_t now_us)
 	return false;
 }
 
+bool
+std_has_moved(const struct stands *t, int64_t since_us)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->v[i].rule->action == ACT_OTHER &&
+		    t->v[i].stood_us >= since_us)
+			return true;
+	return false;
+}
+
 void
 std_ended(struct stands *t, const struct std_row *r)
 {
@@ -718,8 +728,8 @@ static void
 revive(int64_t *times, uint32_t *n, const int64_t *past, uint32_t npast,
     int64_t late_us, int64_t now_us)
 {
-	uint32_t have = within(times, *n, late_us, 0) +
-	    within(past, npast, late_us, 0);
+	uint32_t have =
+	    within(times, *n, late_us, 0) + within(past, npast, late_us, 0);
 
 	for (*n = 0; *n < MIN(have, TIMES_MAX);)
 		times[(*n)++] = now_us;

@@ -74,6 +74,8 @@ bool std_bounces(const struct stands *t, const struct std_who *mail,
 bool std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
     int64_t since_us);
 bool std_moves(const struct stands *t, int64_t now_us);
+/* Has one that moves mail to other sources stood since? */
+bool std_has_moved(const struct stands *t, int64_t since_us);
 void std_ended(struct stands *t, const struct std_row *r);
 /* What it holds was never sent. */
 void std_closed(struct stands *t, uint32_t session, int64_t now_us);

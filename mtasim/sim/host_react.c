@@ -194,19 +194,36 @@ txn_of(struct host *h, const struct job *j, struct std_who *mail)
 		    lim_source(h->s->limits, j->session)) };
 }
 
+/* Mail of a sticky pool goes where its domain sticks, which a reaction may have
+ * moved, and its end moves back. */
+static bool
+is_of_sticky(const struct host *h, const struct job *j)
+{
+	uint32_t pool = led_pool(h->s->ledger, &j->id), any = 0;
+
+	pool = pool < h->s->plan.npools ? pool : 0; /* it names none */
+
+	for (uint32_t i = 0; i < SIM_CONFS; i++)
+		any |= h->s->plan.sticky[i];
+	return any >> pool & 1;
+}
+
 void
 react_let_go(struct host *h, const struct job *j)
 {
 	struct ledger *l = h->s->ledger;
+	bool sticks = is_of_sticky(h, j);
 
 	for (uint16_t i = 0; i < j->n; i++) {
 		uint16_t rcpt = j->rcpt[i].number;
 		uint32_t source;
 		int64_t since_us;
 
-		if (!led_pinned(l, &j->id, rcpt, &source, &since_us) ||
-		    !std_let_go(h->s->stands, source, plan_netblock(source),
-			since_us))
+		if (!led_pinned(l, &j->id, rcpt, &source, &since_us))
+			continue;
+		if (!std_let_go(h->s->stands, source, plan_netblock(source),
+			since_us) &&
+		    !(sticks && std_has_moved(h->s->stands, since_us)))
 			continue;
 		h->s->marks->n[MARK_reaction_let_go] +=
 		    source != lim_source(h->s->limits, j->session);
