@@ -16,7 +16,7 @@
  * minute what has no mail, behind each other's back; no bucket of a rate in a world
  * is longer than two, and no pause of a path than half an hour, if its rate was
  * learnt from what refusals cost. One is remembered for as long again. */
-#define IDLE_US (4200 * US_PER_S) /* until nothing is remembered of paths */
+#define IDLE_US (9000 * US_PER_S) /* until nothing is remembered of paths */
 #define EVENTS_MAX UINT64_C(2000000)
 
 const char *
