@@ -297,8 +297,12 @@ reply(struct stands *t, struct stand *s, int64_t began_us, int64_t now_us)
 
 	if (s->until_us > now_us && began_us <= s->last_us)
 		return; /* it was under way */
-	if (s->is_doubtful && s->may_until_us > now_us)
+	if (s->is_doubtful && s->may_until_us > now_us) {
+		/* It counts, too, unless the one before was enough. */
+		if (a->count > 1 || a->ratio_ppm != 0)
+			add(s->times, &s->ntimes, now_us);
 		return;
+	}
 	if (a->count > 1 || a->ratio_ppm != 0) {
 		/* When none came for a period it begins anew. */
 		if (s->ntimes == 0 ||
