@@ -234,6 +234,19 @@ path_refused(struct eng *e, uint32_t path, uint32_t host, int64_t began,
 		eng_host_no_bye(e, host);
 }
 
+static void
+react(struct eng *e, const struct sess *x, const struct refused *r,
+    const struct ev_result *ev)
+{
+	int64_t until;
+
+	if (e->policy->nautomations != 0)
+		eng_react_all(e, r, ev);
+	if (x->is_heard && e->standings.live != 0 &&
+	    eng_path_suspended(e, pool_at(&e->paths, r->path), &until) != 0)
+		eng_path_take_back(e, r->path);
+}
+
 /* From the last to the first, so that what goes back to the head of a line
  * stands there in its order. */
 void
@@ -245,7 +258,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	bool blocked = false, bye;
 	enum hint hint = HINT_NONE;
 	uint32_t path, host, src, luck, n, queue, nunsent = 0;
-	int64_t began, until;
+	int64_t began;
 	struct path *p;
 
 	if (x == NULL || t == NULL || t->sess != ev->session.index)
@@ -301,12 +314,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		eng_path_blocked(e, path, began);
 	else if (fails)
 		path_refused(e, path, host, began, hint);
-	if (e->policy->nautomations != 0)
-		eng_react_all(e,
-		    &(struct refused){ path, host, queue, ev->reply, began },
-		    ev);
-	if (x->is_heard && e->standings.live != 0 &&
-	    eng_path_suspended(e, p, &until) != 0)
-		eng_path_take_back(e, path);
+	react(e, x, &(struct refused){ path, host, queue, ev->reply, began },
+	    ev);
 	eng_path_pump(e, path);
 }

@@ -9,7 +9,7 @@
 
 #define STANDS_MAX 512u
 #define TIMES_MAX 256u
-#define TXNS 4u
+#define TXNS 16u /* of a session, the last; they may end in any order */
 #define PLACES 64u
 #define SOURCES 8u
 #define DOWN_US (600 * US_PER_S) /* that a host is down at most */
@@ -311,8 +311,12 @@ reply(struct stands *t, struct stand *s, int64_t began_us, int64_t now_us)
 			add(s->all, &s->nall, now_us);
 		}
 		/* Was all forgotten at the start, it begins here. */
-		if (within(s->times, s->ntimes, s->start_us, 0) == 0)
+		if (within(s->times, s->ntimes, s->start_us, 0) == 0) {
 			s->start_us = now_us - 1;
+			for (uint32_t i = 0; i < s->nall; i++)
+				s->all[i] = MIN(s->all[i], s->start_us);
+			add(s->all, &s->nall, now_us);
+		}
 		add(s->times, &s->ntimes, now_us);
 		if (a->ratio_ppm != 0)
 			tell_ratio(s, now_us, &must, &may);
