@@ -22,28 +22,34 @@ static const struct about {
 	const char *expected;
 	uint32_t needs; /* one of these */
 } about[ENG_ACTION_N] = {
-	[ACT_NONE] = { UINT16_MAX, "" },
+	[ACT_NONE] = { UINT16_MAX, "", 0 },
 	[ACT_SUSPEND] = { MAIL_DIMS | PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
 	    "what is suspended: path, source, netblock, site, provider, "
-	    "tenant, campaign, sender_domain or node" },
+	    "tenant, campaign, sender_domain or node",
+	    0 },
 	[ACT_CONNS] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
 	    "what has connections: path, source, netblock, site, provider or "
-	    "node" },
+	    "node",
+	    0 },
 	[ACT_SLOW] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_NODE),
-	    "what has a rate: path, source, netblock, site, provider or node" },
+	    "what has a rate: path, source, netblock, site, provider or node",
+	    0 },
 	[ACT_SKIP] = { PATH_DIMS | PLACE_DIMS | BIT(DIM_HOST),
 	    "where the host is passed over: path, source, netblock, site, "
-	    "provider, or host: everywhere" },
+	    "provider, or host: everywhere",
+	    0 },
 	[ACT_OTHER] = { PATH_DIMS | PLACE_DIMS,
 	    "which source is left, and where: path, or a source or netblock, "
 	    "alone or with a site or provider",
 	    PATH_DIMS },
 	[ACT_DEFER] = { MAIL_DIMS | QUEUE | PLACE_DIMS | BIT(DIM_NODE),
 	    "what tells queues apart: queue, site, provider, tenant, campaign, "
-	    "sender_domain or node" },
+	    "sender_domain or node",
+	    0 },
 	[ACT_BOUNCE] = { MAIL_DIMS | QUEUE | PLACE_DIMS,
 	    "what tells queues apart: queue, site, provider, tenant, campaign "
-	    "or sender_domain" },
+	    "or sender_domain",
+	    0 },
 };
 
 struct rules_in {
