@@ -91,6 +91,8 @@ def lost_lock():
     """Somebody tidies up a file that looks like a stale lock."""
     m = Mtad(free_port(), name="lock")
     m.start()
+    # It listens before its books are open.
+    wait_for("it answers", lambda: m.status() is not None, 20)
     for f in os.listdir(m.spool):
         if not f.endswith(".seg"):
             os.unlink(os.path.join(m.spool, f))
