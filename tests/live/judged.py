@@ -75,9 +75,11 @@ conf = write_config(
            "*": {"hosts": ["127.0.0.1:%d" % sink.port]}},
     bounce_rules=[MINE], workers=2,
     provider={"corp": {"domains": ["corp.example"]}},
-    # A path that is told to be slower shall not hold up what comes next.
+    # A path that is told to be slower shall not hold up what comes next. Both
+    # domains go to one host: a session has the provider of the one that it was
+    # opened for, so each message has its own.
     limits={"default": {"backoff_min": "10ms", "backoff_max": "10ms",
-                        "rate_floor": "none"}})
+                        "rate_floor": "none", "messages_per_connection": 1}})
 d = Mtad(conf).start()
 for name, want in [
         ("no", ("Bounce", "InvalidRecipient", "unknown_user")),
