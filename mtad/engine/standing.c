@@ -233,7 +233,8 @@ begin(struct eng *e, uint32_t k, const struct refused *r,
 	if (!eng_target_of(e, &at, a->dims, val))
 		return;
 	i = stand_find(e, a->name, a->dims, val);
-	if (i != 0 && r->began_us <= stand_at(e, i)->last_us) {
+	if (i != 0 && r->began_us <= stand_at(e, i)->last_us &&
+	    stand_at(e, i)->until_us > e->now) {
 		stand_at(e, i)->count++; /* it was under way already */
 		return;
 	}
