@@ -41,6 +41,7 @@ struct led_rcpt {
 	uint16_t failures; /* in a row, as given to the spool */
 	int64_t due_us;
 	int64_t told_us;      /* of the last result or outcome */
+	int64_t pin_us;       /* when it was refused for that */
 	uint8_t site, number; /* of its domain at its site */
 	char domain[32];
 };

@@ -83,7 +83,7 @@ led_pinned(struct ledger *l, const struct msgid *id, uint16_t rcpt,
 	if (c == NULL || c->pin == 0)
 		return false;
 	*source = c->pin - 1u;
-	*since_us = c->told_us;
+	*since_us = c->pin_us;
 	return true;
 }
 
@@ -180,8 +180,10 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 	c->is_flying = false;
 	c->told_us = l->now_us;
 	c->is_pinned |= pins(o);
-	if (pins_for_sure(o))
+	if (pins_for_sure(o)) {
 		c->pin = c->from;
+		c->pin_us = l->now_us;
+	}
 	/* A fault of ours: the engine gives it a rest and writes nothing. */
 	if (o->stage == STAGE_LOCAL)
 		c->told_us += LOCAL_REST_US;
