@@ -421,10 +421,10 @@ static const struct opt_group route_group = ROWS(route);
 		    .at = offsetof(T, prefix rollup), .dflt = D("true"),       \
 		    .absent = A,                                               \
 		    .help = "Domains with the same mail hosts are one site, "  \
-			    "which the limits are for; where entries for "     \
-			    "domains differ, that of the domain looked up "    \
-			    "last holds. `false`: each of the domains is a "   \
-			    "site of its own."                                 \
+			    "which the limits are for; those with an entry "   \
+			    "of their own, or a provider by their name, are "  \
+			    "a site apart. `false`: each of the domains is "   \
+			    "one."                                             \
 	}
 
 #define SHAPE_GROUP(v, shape)                                                  \

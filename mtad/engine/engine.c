@@ -418,7 +418,8 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		eng_on_damaged(e, ev->damaged.msg);
 		return;
 	case EV_SHAPE:
-		eng_on_shape(e, ev->shape.domain, &ev->shape.where);
+		eng_on_shape(e, ev->shape.domain, &ev->shape.where,
+		    ev->shape.rollup);
 		return;
 	case EV_DISK:
 		eng_on_disk(e, ev->is_disk_full);

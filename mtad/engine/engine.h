@@ -439,6 +439,7 @@ struct eng_event {
 		struct {
 			uint32_t domain;
 			struct eng_where where; /* as in ev_resolved */
+			uint32_t rollup;        /* likewise */
 		} shape;                        /* asked for by CMD_SHAPE */
 		/* Send nothing: no outcome can be kept, or all comes to a
 		 * stop. */

@@ -726,7 +726,8 @@ void eng_dom_drop(struct eng *e, uint32_t dom);
 /* Somebody needs its answer: asks when there is none or it is old. */
 void eng_dom_touch(struct eng *e, uint32_t dom);
 void eng_on_resolved(struct eng *e, const struct ev_resolved *ev);
-void eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to);
+void eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to,
+    uint32_t rollup);
 void eng_dom_timer(struct eng *e, uint32_t dom);
 void eng_moving_run(struct eng *e);
 void eng_doms_idle_run(struct eng *e);

@@ -212,15 +212,21 @@ eng_on_resolved(struct eng *e, const struct ev_resolved *ev)
 	eng_moving_run(e);
 }
 
-/* The new policy's limits hold from now on; the answer may take its time. */
+/* The new policy's limits hold from now on; the answer may take its time. Where
+ * the new policy sets the domain apart from others of its site, they are not that
+ * site's, and wait for the answer. */
 void
-eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to)
+eng_on_shape(struct eng *e, uint32_t domain, const struct eng_where *to,
+    uint32_t rollup)
 {
 	uint32_t i = map_get(&e->dom_map, domain);
 	const struct dom *d = i ? pool_at(&e->doms, i) : NULL;
+	const struct site *s = d ? pool_at(&e->sites, d->site) : NULL;
 
-	if (d != NULL && d->state == DOM_OK)
+	if (d != NULL && d->state == DOM_OK && (s->rollup != 0 || rollup == 0))
 		eng_site_shape(e, d->site, to);
+	if (rollup != 0)
+		eng_emit(e, CMD_FORGET_HOST)->domain = rollup;
 }
 
 void

@@ -426,8 +426,10 @@ sess_free(struct eng *e, uint32_t i)
 	e->srcs[p->src].nsess--;
 	if (x->is_closing)
 		e->nclosing--;
-	if (h->probe == i)
+	if (h->probe == i) { /* all that share the host wait for its end */
 		h->probe = 0;
+		eng_host_wake(e, x->host);
+	}
 	eng_path_reopen(e, p);
 	eng_host_drop(e, x->host);
 	pool_give(&e->sessions, i);

@@ -715,6 +715,7 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 	case EV_SHAPE:
 		NUM(shape.domain);
 		WHERE(shape.where);
+		NUM(shape.rollup);
 		return;
 	case EV_DISK:
 		NUM(is_disk_full);

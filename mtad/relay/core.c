@@ -384,9 +384,7 @@ static bool
 more(struct core *c, struct eng_event *ev)
 {
 	if (c->shapes.n) {
-		*ev = (struct eng_event){ .kind = EV_SHAPE };
-		ev->shape.domain = c->shapes.v[--c->shapes.n];
-		core_where(c, ev->shape.domain, &ev->shape.where);
+		core_where(c, c->shapes.v[--c->shapes.n], ev);
 		return true;
 	}
 	if (c->kept_at_once) {

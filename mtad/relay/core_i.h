@@ -207,8 +207,8 @@ void core_routes_init(struct core *c, uint64_t seed);
 void core_routes_free(struct core *c);
 /* Has the hosts of a domain looked up; core_resolved tells the engine. */
 void core_resolve(struct core *c, uint32_t domain);
-/* Where a domain leads whose hosts the engine knows. */
-void core_where(const struct core *c, uint32_t domain, struct eng_where *out);
+/* The EV_SHAPE of a domain whose hosts the engine knows. */
+void core_where(struct core *c, uint32_t domain, struct eng_event *ev);
 /* The name of its provider alone, or an empty slice. */
 struct slice core_provider(const struct core *c, uint32_t domain);
 

@@ -162,15 +162,36 @@ hosts_of(const struct core *c, uint32_t domain,
 	return n;
 }
 
-void
-core_where(const struct core *c, uint32_t domain, struct eng_where *out)
+/* What tells a domain's site from others with the same hosts: what is said about
+ * the domain itself must not meet them. 0: nothing. */
+static uint32_t
+apart(struct core *c, struct slice domain, const struct conf_place *p)
 {
+	struct slice entry = c->conf->shapes[p->domain].pattern;
+	struct slice provider = c->conf->providers[p->provider].name;
+	char text[DOMAIN_MAX + NAME_MAX_BYTES + 2];
+	if (!p->rollup)
+		return core_host(c, domain);
+	if (p->provider == 0 || p->by != CONF_BY_DOMAIN)
+		return p->domain != 0 ? core_host(c, entry) : 0;
+	(void)snprintf(text, sizeof(text), "%.*s (%.*s)", (int)entry.n,
+	    entry.p, (int)provider.n, provider.p);
+	return core_host(c, slice_str(text));
+}
+
+void
+core_where(struct core *c, uint32_t domain, struct eng_event *ev)
+{
+	struct slice name = names_text(&c->names, domain);
 	struct slice text[ENG_TARGETS_MAX];
 	uint32_t n = hosts_of(c, domain, text);
 	struct conf_place p;
 
-	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
-	where_of(c, &p, out);
+	conf_place(c->conf, name, text, n, &p);
+	*ev = (struct eng_event){ .kind = EV_SHAPE };
+	ev->shape.domain = domain;
+	where_of(c, &p, &ev->shape.where);
+	ev->shape.rollup = apart(c, name, &p);
 }
 
 struct slice
@@ -201,8 +222,8 @@ put_place(struct core *c, struct slice domain, struct ev_resolved *v)
 			text[n++] = names_text(&c->names, v->target[i].host);
 	conf_place(c->conf, domain, text, n, &p);
 	where_of(c, &p, &v->where);
-	if (v->status == ENG_DNS_OK && !p.rollup)
-		v->rollup = core_host(c, domain);
+	if (v->status == ENG_DNS_OK)
+		v->rollup = apart(c, domain, &p);
 }
 
 /* The answer about one host of a route; true: v is whole. Without a walk it is

@@ -6,6 +6,7 @@ where the handshake fails, few connections to a host that says nothing."""
 
 import collections
 import os
+import signal
 import ssl
 import subprocess
 import smtplib
@@ -99,6 +100,43 @@ def reuse():
         send(daemon)
         arrived(sink, n + 1)
     tap.same(sink.rule.froms, ["127.0.0.10"], "a connection is used again")
+    daemon.kill9()
+
+
+def apart():
+    """Domains of one host: what is said about one meets no other."""
+    sink = Counted(Watch())
+    port = free_port()
+
+    def conf(slow):
+        return write_config("apart", route=smart(sink), limits={
+            "default": {}, slow: {"rate": "1/h"}}, listen={"in": {
+                "bind": "127.0.0.1:%d" % port, "relay_from": ["127.0.0.1"]}})
+
+    daemon = Mtad(conf("slow.example")).start()
+    for _ in range(3):
+        send(daemon, 1, "slow.example")
+        send(daemon, 4, "quick.example")
+        send(daemon, 1, "SLOW.example")
+    got = lambda name: [e for e in daemon.events("Delivery")
+                        if e["recipient"].lower() == "u@" + name]
+    tap.ok(wait_for(lambda: len(got("quick.example")) == 12),
+           "apart: an entry for one domain does not slow another",
+           len(got("quick.example")))
+    tap.same(len(got("slow.example")), 1, "apart: ... and slows its own")
+    conf("quick.example")
+    daemon.signal(signal.SIGHUP)
+    tap.ok(wait_for(lambda: len(got("slow.example")) == 6),
+           "apart: a reload takes the entry away", len(got("slow.example")))
+    for _ in range(5):
+        send(daemon, 1, "quick.example")
+        send(daemon, 1, "slow.example")
+    tap.ok(wait_for(lambda: len(got("slow.example")) == 11),
+           "apart: ... and gives another domain one",
+           len(got("slow.example")))
+    # One by the new limit, and one or two before its look-up is over.
+    tap.ok(len(got("quick.example")) <= 15, "apart: ... which holds",
+           len(got("quick.example")))
     daemon.kill9()
 
 
@@ -290,7 +328,7 @@ def term_in_handshake():
     tap.same(daemon.stop(), 0, "SIGTERM during a handshake")
 
 
-for part in (in_turn, reuse, connections, messages, rate, preference,
+for part in (in_turn, reuse, apart, connections, messages, rate, preference,
              route_by_names, tls,
              nothing_said, term_in_handshake):
     part()
