@@ -625,9 +625,14 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 	*group = 0;
 	sc->raw_n = sc->seen = sc->gap = 0; /* of another file */
 	while (!err && (uint64_t)at + RECORD_HEADER <= g->bytes) {
-		if (header_at(s, at, &r)) {
-			if (r.type == REC_FOOTER)
+		if (header_at(s, at, &r) && r.type == REC_FOOTER) {
+			/* One without a trailer ends nothing: the log may have
+			 * gone on over it, in groups of which the first failed. */
+			next = resync(s, at + RECORD_HEADER);
+			if (next == 0)
 				break;
+			at = next;
+		} else if (header_at(s, at, &r)) {
 			err = read_record(s, at, &r);
 			*group = r.group;
 			whole = MAX(whole, group_end(s, at, &r));

@@ -36,11 +36,18 @@ led_stopped(struct ledger *l, bool is_ill)
 		led_durable(l, UINT64_MAX);
 }
 
+/* Its notice's record, which holds the outcome that it tells, has gone bad. */
+static bool
+payer_is_rotten(const struct ledger *l, const struct led_rcpt *c)
+{
+	return c->paid && l->inst[c->payer - 1].is_rotten;
+}
+
 /* The recipient is open again: its outcome had not reached the medium. */
 static void
 revert(struct ledger *l, struct led_inst *in, struct led_rcpt *c)
 {
-	if (c->is_durable)
+	if (c->is_durable && !payer_is_rotten(l, c))
 		check_fail("a durable outcome is not forgotten", in->n,
 		    "a start finds m%u r%u open|it was over as %s, and that "
 		    "was synced",
@@ -48,7 +55,8 @@ revert(struct ledger *l, struct led_inst *in, struct led_rcpt *c)
 	l->marks->n[MARK_crash_forgot_outcome]++;
 	l->sums.ever[c->klass]--;
 	c->klass = OUTCOME_NONE;
-	c->is_owed = false;
+	c->is_durable = c->is_owed = false;
+	c->paid = 0;
 	c->is_reverted = true;
 }
 
@@ -174,8 +182,7 @@ compare_debts(struct ledger *l, struct led_inst *in)
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
 		struct led_rcpt *c = &in->rcpt[i];
 
-		/* The record that paid it has gone bad. */
-		if (c->found_owed && c->paid && l->inst[c->payer - 1].is_rotten)
+		if (c->found_owed && payer_is_rotten(l, c))
 			c->paid = 0;
 		if (c->found_owed != (c->was_owed && !c->paid))
 			check_fail("every owed notice exists exactly once",
