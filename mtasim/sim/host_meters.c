@@ -62,6 +62,30 @@ place(struct slice name, unsigned *number, unsigned *site)
 	return sscanf(text, "%*[a-z]%u.g%u.example", number, site) == 2;
 }
 
+/* Are there sites whose names do not tell which they are? */
+static bool
+sites_hide(const struct sim *s)
+{
+	return s->plan.apart != 0 ||
+	    (s->plan.entries != 0 && sim_has(s, SIM_F_dns_move));
+}
+
+/* A site has the name of its best host, of the entry of its domains or, not rolled
+ * up, of its domain. */
+static uint32_t
+site_of(const struct sim *s, struct slice name)
+{
+	unsigned number, site;
+	char text[64];
+
+	if (sites_hide(s))
+		return MET_UNKNOWN;
+	slice_copy(name, text, sizeof(text));
+	if (sscanf(text, "*.g%u.example", &site) == 1)
+		return plan_place_of(s, site, site);
+	return place(name, &number, &site) ? site : MET_UNKNOWN;
+}
+
 /* UINT32_MAX: what the referee has no number for. */
 static uint32_t
 value(const struct sim *s, enum met_val v, struct slice name)
@@ -80,11 +104,7 @@ value(const struct sim *s, enum met_val v, struct slice name)
 		    site * SIM_DOMAINS + number :
 		    MET_UNKNOWN;
 	case MET_SITE:
-		/* A site has the name of its best host or, not rolled up, of
-		 * its domain, which may be the same. */
-		return !s->plan.apart && place(name, &number, &site) ?
-		    site :
-		    MET_UNKNOWN;
+		return site_of(s, name);
 	case MET_NETBLOCK:
 		slice_copy(name, text, sizeof(text));
 		return sscanf(text, "10.0.%u.0/24", &block) == 1 ? block :
@@ -146,7 +166,7 @@ void
 host_meters_audit(struct sim *s, struct core *core)
 {
 	core_limit_rows(core, on_row, s);
-	met_all_said(s->meters, s->plan.apart != 0);
+	met_all_said(s->meters, sites_hide(s));
 	for (uint32_t i = 0; i < s->plan.nsources; i++) {
 		char name[16];
 

@@ -256,9 +256,19 @@ plan_place(const struct sim *s, uint32_t site, struct slice domain)
 
 	slice_copy(domain, text, sizeof(text));
 	if (sscanf(text, "d%u.g%u.example", &d, &g) != 2 ||
-	    g >= s->plan.nsites || !(s->plan.apart >> g & 1))
+	    g >= s->plan.nsites)
 		return site;
-	return SIM_SITES * (1 + g * SIM_DOMAINS + d) + site;
+	if (s->plan.apart >> g & 1)
+		return SIM_SITES * (1 + g * SIM_DOMAINS + d) + site;
+	return plan_place_of(s, site, g);
+}
+
+uint32_t
+plan_place_of(const struct sim *s, uint32_t site, uint32_t home)
+{
+	return s->plan.entries >> home & 1 ?
+	    SIM_SITES * (1 + home * SIM_DOMAINS) + site :
+	    site;
 }
 
 /* What counts together, of all sources or of each. */
@@ -462,7 +472,10 @@ conf_make(struct sim *s, uint32_t number)
 	write_limits(s, &b, "default", 0, false);
 	for (uint32_t i = 0; i < s->plan.nsites; i++) {
 		snprintf(pattern, sizeof(pattern), "*.g%u.example", i);
-		if (coin(s, 50) || s->plan.apart >> i & 1)
+		/* What is one site shall be so in all configurations. */
+		if (coin(s, 50) && number == 0)
+			s->plan.entries |= 1u << i;
+		if ((s->plan.entries | s->plan.apart) >> i & 1)
 			write_limits(s, &b, pattern, 1, s->plan.apart >> i & 1);
 	}
 	write_limits_of_tuples(s, &b);

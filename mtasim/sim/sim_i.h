@@ -107,6 +107,7 @@ struct plan {
 	char *tuples;        /* the limits on them, as text */
 	uint32_t steady_rate, steady_burst; /* of one of them */
 	uint32_t apart; /* homes whose domains are sites of their own */
+	uint32_t entries; /* homes whose domains have an entry together */
 	int day_hour;   /* where a quota's day ends; a world begins then */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
@@ -228,8 +229,11 @@ uint32_t plan_provider(uint32_t site);
 uint32_t plan_netblock(uint32_t source);
 /* Is the source one of the pool's own? */
 bool plan_in_pool(const struct plan *p, uint32_t pool, uint32_t source);
-/* What is one site for the daemon: all that goes to its hosts, or a domain. */
+/* What is one site for the daemon: all that goes to its hosts, but for what has an
+ * entry together, or a domain. */
 uint32_t plan_place(const struct sim *s, uint32_t site, struct slice domain);
+/* Of the domains of a home that is not apart. */
+uint32_t plan_place_of(const struct sim *s, uint32_t site, uint32_t home);
 /* A provider, with what it has together. */
 void plan_write_provider(struct sim *s, struct buf *b, uint32_t v);
 /* Rules about refusals. */
