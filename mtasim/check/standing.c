@@ -271,11 +271,15 @@ tell_ratio(const struct stand *s, int64_t now_us, bool *must, bool *may)
 	uint64_t all = within(s->all, s->nall, now_us, since(s, now_us, less));
 	uint64_t all_most = within(s->all, s->nall, now_us, us + 1);
 
-	*must =
-	    all >= a->replies_min && hits * ENG_PPM >= all_most * a->ratio_ppm;
+	/* More than are remembered here: how many is not known. */
+	bool over = s->nall == TIMES_MAX && s->all[0] >= now_us - us;
+	bool hits_over = s->ntimes == TIMES_MAX && s->times[0] >= now_us - us;
+
+	*must = !over && all >= a->replies_min &&
+	    hits * ENG_PPM >= all_most * a->ratio_ppm;
 	/* Of what came between the two some may be counted and some not. */
 	*may = all_most >= a->replies_min &&
-	    hits_most * ENG_PPM >= all * a->ratio_ppm;
+	    (hits_over || hits_most * ENG_PPM >= all * a->ratio_ppm);
 }
 
 static void
@@ -310,12 +314,13 @@ reply(struct stands *t, struct stand *s, int64_t began_us, int64_t now_us)
 			s->nall = 0;
 			add(s->all, &s->nall, now_us);
 		}
-		/* Was all forgotten at the start, it begins here. */
+		/* Was all forgotten at the start, it begins here, with this
+		 * one; if not, it may or may not count to all. */
 		if (within(s->times, s->ntimes, s->start_us, 0) == 0) {
 			s->start_us = now_us - 1;
 			for (uint32_t i = 0; i < s->nall; i++)
 				s->all[i] = MIN(s->all[i], s->start_us);
-			add(s->all, &s->nall, now_us);
+			add(s->all, &s->nall, s->start_us);
 		}
 		add(s->times, &s->ntimes, now_us);
 		if (a->ratio_ppm != 0)
