@@ -36,6 +36,7 @@ class Mtad:
         self.socket = os.path.join(self.dir, "c.sock")
         self.conf = os.path.join(self.dir, "mtad.yml")
         self.p = None
+        self.program = MTAD
         self.args = []       # more of `mtad run`
         self.write_conf(next_port, extra)
         atexit.register(self.kill9)
@@ -62,7 +63,7 @@ route:
 
     def start(self, wait=True):
         self.err = open(os.path.join(self.dir, "err"), "a")
-        self.p = subprocess.Popen([MTAD, "run", "-c", self.conf,
+        self.p = subprocess.Popen([self.program, "run", "-c", self.conf,
                                    *self.args],
                                   stdout=self.err, stderr=self.err,
                                   stdin=subprocess.DEVNULL)
