@@ -14,6 +14,7 @@
 #define BLOCKS 16 /* of a quota */
 #define BLOCK_MAX UINT64_C(1024)
 #define S_US US_PER_S
+#define PUT_BACK_US (3600 * US_PER_S) /* a clock is, by so much */
 
 /* ---- buckets ------------------------------------------------------------------ */
 
@@ -540,9 +541,19 @@ eng_meter_is_blank(struct eng *e, struct meter *m, int64_t *until_us)
 	if (c->quota == 0)
 		return ok;
 	quota_pass(e, m, c);
-	if (m->used == 0 && !m->is_asking)
+	if (m->used != 0) {
+		*until_us = MAX(*until_us, quota_next_us(e, m, c));
+		return false;
+	}
+	/* That the day has begun is to be known if the clock is put back. */
+	if (c->quota_us == 0 && m->has_entry) {
+		int64_t until = eng_quota_day_us(e, c, m->day) + PUT_BACK_US;
+
+		ok &= e->now >= until;
+		*until_us = MAX(*until_us, until);
+	}
+	if (!m->is_asking)
 		return ok;
-	*until_us =
-	    MAX(*until_us, m->used ? quota_next_us(e, m, c) : e->now + S_US);
+	*until_us = MAX(*until_us, e->now + S_US);
 	return false;
 }

@@ -561,6 +561,7 @@ warms_are_good(const struct eng *e)
 	    w->verdict >= ENG_WARM_N || w->why >= ENG_WARM_WHY_N ||
 	    !is_sane(w->from_us) || !is_sane(w->day) ||
 	    !is_sane(w->day_end_us) || !is_sane(w->hour_end_us) ||
+	    !is_sane(w->asked_hour_us) || !is_sane(w->kept_hour_us) ||
 	    w->asked > INT64_MAX / 8 || w->sent > w->granted ||
 	    w->granted > w->asked)
 		return false;

@@ -5,7 +5,9 @@
  * A pair (source, provider) has a stage of its source's plan. The day's share is
  * spent by recipients, when a transaction is assigned; and only so much of it as
  * an entry that is kept covers: a block is asked for before the last one runs
- * out. After a crash all that was kept counts as spent.
+ * out. After a crash all that was kept counts as spent. An hour, too, is used only
+ * when an entry that names it is kept: after a crash that one counts as used up,
+ * though the clock was put back, and a later one is known to be whole.
  *
  * A day is closed when the next one is looked at: nothing happens at midnight
  * but that what waits is woken. Days on which the pair sent nothing do not count
@@ -154,6 +156,15 @@ hour_most(const struct eng *e, const struct warm *w)
 	return MAX(part_of(day, plan_of(e, w)->hour_ppm), 1);
 }
 
+/* The hour, by its end, that an entry has to name; 0: the plan has no hours. */
+static int64_t
+hour_named(const struct eng *e, const struct warm *w)
+{
+	const struct eng_warmup_conf *plan = plan_of(e, w);
+
+	return plan != NULL && plan->hour_ppm < ENG_PPM ? w->hour_end_us : 0;
+}
+
 static uint64_t
 less(uint64_t most, uint64_t used)
 {
@@ -175,6 +186,8 @@ left(const struct eng *e, const struct warm *w)
 		return 0;
 	if (is_warm(e, w))
 		return UINT32_MAX;
+	if (w->kept_hour_us != hour_named(e, w))
+		return 0;
 	return MIN(share_left(e, w), less(w->granted, w->sent));
 }
 
@@ -196,7 +209,7 @@ enum {
 	V_DEFERRED,
 	V_BOUNCED,
 	V_COMPLAINED,
-	V_PAST
+	V_PAST /* the end of the hour, in hours; days, verdict and why */
 };
 
 static void
@@ -214,7 +227,9 @@ keep(struct eng *e, uint32_t i)
 	en.v[V_DEFERRED] = (int64_t)w->deferred;
 	en.v[V_BOUNCED] = (int64_t)w->bounced;
 	en.v[V_COMPLAINED] = (int64_t)w->complained;
-	en.v[V_PAST] = (int64_t)w->days << 16 | w->verdict << 8 | w->why;
+	w->asked_hour_us = hour_named(e, w);
+	en.v[V_PAST] = w->asked_hour_us / HOUR_US << 32 |
+	    (int64_t)(w->days & 0xffff) << 16 | w->verdict << 8 | w->why;
 	w->serial = eng_keep(e, &en, false);
 	w->told = w->ok + w->deferred + w->bounced + w->complained;
 	if (w->is_pending)
@@ -223,17 +238,22 @@ keep(struct eng *e, uint32_t i)
 	il_push_tail(K_PENDING(e), &e->warm_pending, i);
 }
 
-/* Asks for the next block when the last one runs low. */
+/* Asks for the next block when the last one runs low, and for the hour. */
 static void
 ask(struct eng *e, uint32_t i)
 {
 	struct warm *w = pool_at(&e->warms, i);
 	uint64_t block = block_of(e, w), most = day_most(e, w);
+	bool is_low = w->asked < most && w->asked == w->granted &&
+	    w->granted < w->sent + block / 2 + 1;
 
-	if (is_warm(e, w) || w->asked >= most || w->asked != w->granted ||
-	    w->granted >= w->sent + block / 2 + 1)
+	if (is_warm(e, w) ||
+	    (!is_low &&
+		(w->asked_hour_us == hour_named(e, w) ||
+		    share_left(e, w) == 0)))
 		return;
-	w->asked = MIN(MAX(w->asked, w->sent) + block, most);
+	if (is_low)
+		w->asked = MIN(MAX(w->asked, w->sent) + block, most);
 	keep(e, i);
 }
 
@@ -252,6 +272,8 @@ eng_warm_recall(struct eng *e, const struct eng_entry *en)
 	w->day = v[V_DAY];
 	w->sent = w->asked = w->granted = (uint64_t)v[V_SPENT];
 	w->hour_sent = UINT64_MAX / 4; /* nobody knows */
+	w->hour_end_us = (v[V_PAST] >> 32 & 0xffffff) * HOUR_US;
+	w->asked_hour_us = w->kept_hour_us = w->hour_end_us;
 	w->ok = (uint64_t)MAX(v[V_OK], 0);
 	w->deferred = (uint64_t)MAX(v[V_DEFERRED], 0);
 	w->bounced = (uint64_t)MAX(v[V_BOUNCED], 0);
@@ -354,7 +376,8 @@ zone_of(const struct eng *e, const struct warm *w)
 					     &utc;
 }
 
-/* The present hour; what was spent in it is not known where we begin. */
+/* The present hour; what was spent in it is not known where we begin with an entry
+ * that names none. */
 static void
 hour_begin(struct eng *e, struct warm *w, int64_t wall)
 {
@@ -394,6 +417,7 @@ turn(struct eng *e, uint32_t i)
 		return;
 	w->day_began_us = e->now;
 	w->sent = w->asked = w->granted = 0;
+	w->asked_hour_us = w->kept_hour_us = 0;
 	w->ok = w->deferred = w->bounced = w->complained = 0;
 	w->hour_sent = 0;
 	w->hour_began_us = e->now;
@@ -667,6 +691,7 @@ eng_warm_kept(struct eng *e)
 		il_remove(K_PENDING(e), &e->warm_pending, i);
 		w->is_pending = false;
 		w->granted = w->asked;
+		w->kept_hour_us = w->asked_hour_us;
 		ask(e, i);
 		heat(e, i);
 	}

@@ -24,6 +24,9 @@ struct warm {
 	int64_t day;          /* number; that of the last mail */
 	int64_t day_end_us, hour_end_us;     /* wall clock */
 	int64_t day_began_us, hour_began_us; /* ours; when we looked */
+	/* The end of the hour that the last entry names, and the last that is
+	 * kept. */
+	int64_t asked_hour_us, kept_hour_us;
 	uint64_t sent, asked, granted, hour_sent;
 	uint64_t ok, deferred, bounced, complained;
 	uint64_t told; /* results that the last entry had */

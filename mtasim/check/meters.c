@@ -29,7 +29,15 @@ struct row {
 	int64_t *times; /* of what was sent */
 	uint32_t n, cap_n;
 	int64_t day;
+	uint64_t day_from; /* its first transaction, by number */
 	uint32_t day_n;
+	/* The day that the clock was put back from, before anything was counted
+	 * in it; it may have begun, and then goes on. from 0: none. */
+	struct {
+		int64_t day;
+		uint64_t from;
+		uint32_t n; /* since the clock was put back */
+	} back;
 };
 
 struct flight {
@@ -37,8 +45,8 @@ struct flight {
 	uint32_t nrows;
 	struct met_who who;
 	int64_t at_us;
+	uint64_t nth; /* transaction of all */
 	uint32_t row[ROWS_OF_ONE];
-	int64_t day[ROWS_OF_ONE]; /* that it was counted in */
 };
 
 struct meters {
@@ -51,7 +59,7 @@ struct meters {
 	struct flight *flights;
 	uint32_t nflights, flights_cap;
 	int64_t now_us, wall_us;
-	int64_t wall_high_us; /* before the clock was put back */
+	uint64_t nth; /* transactions so far */
 };
 
 struct meters *
@@ -379,13 +387,48 @@ owe_bytes(const struct meters *m, struct row *r, uint64_t bytes)
 	r->bytes += (int64_t)kib * 1024 * period_us;
 }
 
+static int64_t
+day_of(const struct meters *m, const struct row *r, int64_t wall_us)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+
+	return zone_day(&m->zones->zones[c->zone]->zone, wall_us / US_PER_S);
+}
+
+/* A day that has counted n, the first of them by its number. */
+static void
+day_begin(struct row *r, int64_t day, uint64_t from, uint32_t n)
+{
+	r->day = day;
+	r->day_from = from;
+	r->day_n = n;
+	if (r->back.day <= day)
+		r->back.from = 0;
+}
+
+static void
+count_day(struct meters *m, struct row *r)
+{
+	const struct conf_limit *c = &m->caps[r->cap].c;
+	int64_t day = day_of(m, r, m->wall_us);
+
+	if (day > r->day) {
+		m->marks->n[MARK_day_changed] += r->day != INT64_MIN;
+		day_begin(r, day, m->nth, 0);
+	}
+	r->day_n++;
+	r->back.n += r->back.from != 0;
+	/* It does not fit into the day of before: so the next had begun. */
+	if (c->quota && !c->quota_us && r->day_n > c->quota &&
+	    r->back.from != 0)
+		day_begin(r, r->back.day, r->back.from, r->back.n);
+}
+
 static void
 quota(struct meters *m, struct row *r)
 {
 	const struct conf_limit *c = &m->caps[r->cap].c;
-	const struct tzone *z = &m->zones->zones[c->zone]->zone;
 	uint32_t n = 0;
-	int64_t day;
 
 	if (r->n == r->cap_n) {
 		r->cap_n = MAX(2 * r->cap_n, 64u);
@@ -393,10 +436,7 @@ quota(struct meters *m, struct row *r)
 		ASSERT(r->times);
 	}
 	r->times[r->n++] = m->now_us;
-	day = zone_day(z, MAX(m->wall_us, m->wall_high_us) / US_PER_S);
-	r->day_n = day > r->day ? 1 : r->day_n + 1;
-	m->marks->n[MARK_day_changed] += r->day != INT64_MIN && day > r->day;
-	r->day = MAX(r->day, day);
+	count_day(m, r);
 	if (!c->quota)
 		return;
 	if (!c->quota_us)
@@ -490,6 +530,7 @@ met_assigned(struct meters *m, struct handle session, struct handle txn,
 			break;
 		}
 	f = flight_new(m, session, txn, &w);
+	f->nth = ++m->nth;
 	for (uint32_t i = 0; i < m->ncaps; i++) {
 		const struct cap *k = &m->caps[i];
 		struct row *r;
@@ -507,7 +548,6 @@ met_assigned(struct meters *m, struct handle session, struct handle txn,
 		if (is_of_mail(k))
 			conns(m, r);
 		ASSERT(f->nrows < ROWS_OF_ONE);
-		f->day[f->nrows] = r->day;
 		f->row[f->nrows++] = (uint32_t)(r - m->rows);
 	}
 }
@@ -515,7 +555,7 @@ met_assigned(struct meters *m, struct handle session, struct handle txn,
 /* ---- and back ------------------------------------------------------------------------ */
 
 static void
-unspend(struct meters *m, const struct flight *f, struct row *r, int64_t day)
+unspend(struct meters *m, const struct flight *f, struct row *r)
 {
 	const struct conf_limit *c = &m->caps[r->cap].c;
 	uint32_t i = r->n;
@@ -533,7 +573,9 @@ unspend(struct meters *m, const struct flight *f, struct row *r, int64_t day)
 	r->n--;
 	memmove(&r->times[i - 1], &r->times[i],
 	    (r->n - i + 1) * sizeof(*r->times));
-	r->day_n -= day == r->day && r->day_n != 0;
+	r->day_n -= f->nth >= r->day_from && r->day_n != 0;
+	r->back.n -=
+	    r->back.from != 0 && f->nth >= r->back.from && r->back.n != 0;
 }
 
 static void
@@ -546,7 +588,7 @@ flight_end(struct meters *m, uint32_t at, bool is_unsent)
 		struct row *r = &m->rows[f->row[i]];
 
 		if (is_txn && is_unsent)
-			unspend(m, f, r, f->day[i]);
+			unspend(m, f, r);
 		r->conns -= is_txn == is_of_mail(&m->caps[r->cap]);
 	}
 	m->flights[at] = m->flights[--m->nflights];
@@ -575,7 +617,16 @@ met_closed(struct meters *m, struct handle session)
 void
 met_clock_back(struct meters *m, int64_t wall_us)
 {
-	m->wall_high_us = MAX(m->wall_high_us, wall_us);
+	for (uint32_t i = 0; i < m->nrows; i++) {
+		struct row *r = &m->rows[i];
+		int64_t day = day_of(m, r, wall_us);
+
+		if (day <= r->day)
+			continue;
+		r->back.day = day;
+		r->back.from = m->nth + 1;
+		r->back.n = 0;
+	}
 }
 
 void

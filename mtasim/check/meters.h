@@ -62,8 +62,9 @@ void met_said(struct meters *m, struct slice limit,
     const uint32_t val[MET_VALS], uint64_t conns);
 /* Sites are not compared where domains may be some of their own. */
 void met_all_said(struct meters *m, bool sites_are_apart);
-/* The wall clock is put back from there: a day that had begun by it does not come
- * again. */
+/* The wall clock is put back from there: a day in which a tuple had counted goes
+ * on, and does not come again. One that had begun without that may go on as well:
+ * whether somebody looked is not seen here. */
 void met_clock_back(struct meters *m, int64_t wall_us);
 /* All sessions are gone, and what they had may have been sent. */
 void met_crash(struct meters *m);

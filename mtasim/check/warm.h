@@ -34,6 +34,9 @@ void wrm_result(struct warms *w, struct handle session, struct handle txn,
     uint32_t source, uint32_t delivered, uint32_t unsent, int64_t wall_us);
 /* What it had not given back was not sent. */
 void wrm_closed(struct warms *w, struct handle session, uint32_t source);
+/* The wall clock is put back from there: an hour, or day, that had begun by it goes
+ * on, at the latest if something was sent in it. */
+void wrm_clock_back(struct warms *w, int64_t wall_us);
 /* Has it a stage of its plan still? */
 bool wrm_is_young(const struct warms *w, uint32_t source);
 /* All sessions are gone, and what they had may have been sent. */

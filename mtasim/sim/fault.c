@@ -141,8 +141,10 @@ on_clock(struct sim *s)
 	int64_t by = rng_range(dice(s, DICE_FAULT), -300, 300) * US_PER_S;
 	char text[40];
 
-	if (by < 0)
+	if (by < 0) {
 		met_clock_back(s->meters, sim_wall(s));
+		wrm_clock_back(s->warms, sim_wall(s));
+	}
 	s->wall_offset_us += by;
 	host_jumped(s);
 	s->marks->n[by < 0 ? MARK_clock_back : MARK_clock_forward]++;

@@ -659,6 +659,39 @@ a_day_is_that_of_its_zone(void **state)
 	world_free(&w);
 }
 
+/* A day that had begun before the clock was put back goes on, though nothing was
+ * sent in it: else that day's end and the next would give two quotas. */
+static void
+a_clock_put_back_gives_no_day_twice(void **state)
+{
+	struct world w;
+	int64_t day_us = 24 * HOUR_US;
+
+	(void)state;
+	for (int crashes = 0; crashes < 2; crashes++) {
+		world_new(&w, 1);
+		cap(&w, 1u << DIM_TENANT)->quota = 50;
+		w.idle_us = US_PER_S;
+		start(&w);
+		run(&w, day_us - (w.now + w.wall_off_us) % day_us - HOUR_US);
+		for (uint32_t i = 0; i < 50; i++)
+			send(&w, 1, i % 5);
+		run(&w, HOUR_US + HOUR_US / 4);
+		assert_int_equal(w.nsent, 50);
+		w.wall_off_us -= HOUR_US / 2;
+		if (crashes)
+			crash(&w, US_PER_S);
+		clock_set(&w);
+		for (uint32_t i = 0; i < 200; i++)
+			send(&w, 1, i % 5);
+		run(&w, HOUR_US);
+		assert_int_equal(w.nsent, 100);
+		run(&w, day_us);
+		assert_int_equal(w.nsent, 150);
+		world_free(&w);
+	}
+}
+
 static void
 what_was_not_sent_is_given_back(void **state)
 {
@@ -861,6 +894,7 @@ main(void)
 		cmocka_unit_test(recipients_have_a_rate_of_their_own),
 		cmocka_unit_test(a_quota_of_an_hour_holds_through_a_crash),
 		cmocka_unit_test(a_day_is_that_of_its_zone),
+		cmocka_unit_test(a_clock_put_back_gives_no_day_twice),
 		cmocka_unit_test(what_was_not_sent_is_given_back),
 		cmocka_unit_test(tenants_share_a_limit_evenly),
 		cmocka_unit_test(what_one_source_may_not_another_does),

@@ -761,6 +761,63 @@ a_clock_put_back_gives_nothing(void **state)
 	world_free(w);
 }
 
+static uint32_t
+sent_at_half_past(struct world *w, uint32_t hour)
+{
+	go_to(w, 0, hour);
+	run(w, w->now + HOUR_US / 2);
+	return sent_by(w, 0);
+}
+
+/* Nor an hour, if we were down then. */
+static void
+an_hour_before_a_start_does_not_come_again(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	w->policy.warmups[0].most[0] = 1000;
+	w->policy.warmups[0].hour_ppm = 10000;
+	world_start(w);
+	go_to(w, 0, 9);
+	send(w, 0, 100, 1);
+	assert_int_equal(sent_at_half_past(w, 10), 20);
+	w->wall_off -= 2 * HOUR_US / 3;
+	crash(w);
+	send(w, 0, 100, 1);
+	assert_int_equal(sent_at_half_past(w, 10), 20);
+	assert_int_equal(sent_at_half_past(w, 11), 30);
+	world_free(w);
+}
+
+/* One in which nothing was sent is whole. */
+static void
+an_hour_that_was_not_begun_is_known_after_a_start(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	world_new(w, 1);
+	w->policy.warmups[0].most[0] = 1000;
+	w->policy.warmups[0].hour_ppm = 10000;
+	world_start(w);
+	go_to(w, 0, 9);
+	send(w, 0, 5, 1);
+	assert_int_equal(sent_at_half_past(w, 9), 5);
+	crash(w);
+	send(w, 0, 100, 1);
+	run(w, w->now + HOUR_US / 4);
+	assert_int_equal(sent_by(w, 0), 5);
+	assert_int_equal(sent_at_half_past(w, 10), 15);
+	crash(w);
+	go_to(w, 0, 12);
+	crash(w);
+	send(w, 0, 100, 1);
+	assert_int_equal(sent_at_half_past(w, 12), 25);
+	world_free(w);
+}
+
 static void
 send_engaged(struct world *w, uint32_t domain, uint32_t n)
 {
@@ -899,6 +956,9 @@ main(void)
 		cmocka_unit_test(a_crash_makes_it_less_and_never_more),
 		cmocka_unit_test(the_stage_survives),
 		cmocka_unit_test(a_clock_put_back_gives_nothing),
+		cmocka_unit_test(an_hour_before_a_start_does_not_come_again),
+		cmocka_unit_test(
+		    an_hour_that_was_not_begun_is_known_after_a_start),
 		cmocka_unit_test(engaged_mail_has_the_share_first),
 		cmocka_unit_test(what_engaged_mail_leaves_is_for_the_others),
 		cmocka_unit_test(
