@@ -169,13 +169,14 @@ apart(struct core *c, struct slice domain, const struct conf_place *p)
 {
 	struct slice entry = c->conf->shapes[p->domain].pattern;
 	struct slice provider = c->conf->providers[p->provider].name;
-	char text[DOMAIN_MAX + NAME_MAX_BYTES + 2];
+	char text[DOMAIN_MAX + NAME_MAX_BYTES + 4];
+
 	if (!p->rollup)
 		return core_host(c, domain);
 	if (p->provider == 0 || p->by != CONF_BY_DOMAIN)
 		return p->domain != 0 ? core_host(c, entry) : 0;
-	(void)snprintf(text, sizeof(text), "%.*s (%.*s)", (int)entry.n,
-	    entry.p, (int)provider.n, provider.p);
+	(void)snprintf(text, sizeof(text), "%.*s (%.*s)", (int)entry.n, entry.p,
+	    (int)provider.n, provider.p);
 	return core_host(c, slice_str(text));
 }
 

@@ -30,19 +30,17 @@ struct found {
 struct scan {
 	struct map by_id;    /* hash of id, probed -> slot index */
 	struct found *found; /* by slot index */
-	uint32_t found_cap;
-	struct keep envs; /* of found */
-	uint32_t *order;  /* files, oldest first */
-	uint32_t norder;
+	struct keep envs;    /* of found */
+	uint32_t *order;     /* files, oldest first */
+	uint32_t found_cap, norder;
 	uint32_t emit; /* slot index to emit next */
-	bool is_read;
+	bool is_read, is_newest;
 	struct spool_rcpt *out; /* of the message being emitted */
 	char *raw;              /* a window on the segment that is read */
 	uint32_t raw_at, raw_n, raw_cap;
 	int raw_err;
-	uint32_t seen; /* how far the segment was read */
-	uint32_t gap;  /* its last block that cannot be read, 0: all can */
-	bool is_newest;
+	uint32_t seen;      /* how far the segment was read */
+	uint32_t gap;       /* its last block that cannot be read, 0: all can */
 	uint32_t reading;   /* file */
 	uint32_t footer_at; /* in it */
 };
@@ -626,10 +624,8 @@ read_records(struct spool *s, uint32_t file, uint32_t *end, uint32_t *group)
 	sc->raw_n = sc->seen = sc->gap = 0; /* of another file */
 	while (!err && (uint64_t)at + RECORD_HEADER <= g->bytes) {
 		if (header_at(s, at, &r) && r.type == REC_FOOTER) {
-			/* One without a trailer ends nothing: the log may have
-			 * gone on over it, in groups of which the first failed. */
-			next = resync(s, at + RECORD_HEADER);
-			if (next == 0)
+			/* Without a trailer: groups may stand behind it. */
+			if ((next = resync(s, at + RECORD_HEADER)) == 0)
 				break;
 			at = next;
 		} else if (header_at(s, at, &r)) {

@@ -255,8 +255,7 @@ plan_place(const struct sim *s, uint32_t site, struct slice domain)
 	unsigned d, g;
 
 	slice_copy(domain, text, sizeof(text));
-	if (sscanf(text, "d%u.g%u.example", &d, &g) != 2 ||
-	    g >= s->plan.nsites)
+	if (sscanf(text, "d%u.g%u.example", &d, &g) != 2 || g >= s->plan.nsites)
 		return site;
 	if (s->plan.apart >> g & 1)
 		return SIM_SITES * (1 + g * SIM_DOMAINS + d) + site;

@@ -106,9 +106,9 @@ struct plan {
 	bool reacts_by_mail; /* some of them are about tenants or queues */
 	char *tuples;        /* the limits on them, as text */
 	uint32_t steady_rate, steady_burst; /* of one of them */
-	uint32_t apart; /* homes whose domains are sites of their own */
+	uint32_t apart;   /* homes whose domains are sites of their own */
 	uint32_t entries; /* homes whose domains have an entry together */
-	int day_hour;   /* where a quota's day ends; a world begins then */
+	int day_hour;     /* where a quota's day ends; a world begins then */
 	uint32_t nsites, nhosts[SIM_SITES], ndomains[SIM_SITES];
 	uint32_t nsources, npools, ntenants, nclients;
 	uint32_t nconfs;
