@@ -309,6 +309,42 @@ a_footer_that_nothing_leads_to_is_left(void **state)
 	assert_int_not_equal(more.ref.file, c[0].ref.file);
 }
 
+/* The log goes on over such a footer; where its first write there fails, the
+ * footer stays, and what comes later stands behind it. */
+static void
+groups_behind_a_footer_that_nothing_leads_to_are_found(void **state)
+{
+	static const char zeroes[4096];
+	struct slice z = slice_of(zeroes, sizeof(zeroes));
+	struct disk_req w = { .op = DISK_WRITE, .iov = &z, .niov = 1 };
+	struct spool_commit c[3], lost;
+	char footer[4096];
+	uint64_t at;
+
+	(void)state;
+	begin_large(c, 2);
+	at = (c[1].ref.offset + spool_record_bytes(&c[1].ref) + 4095) / 4096 *
+	    4096;
+	rig_close(&rig);
+	w.file = c[0].ref.file;
+	w.off = LARGE - sizeof(zeroes);
+	rig.under->ops->submit(rig.under, &w);
+	rig.under->ops->read(rig.under, w.file, at, footer, sizeof(footer));
+	assert_memory_equal(footer, "REC1\4", 5);
+	assert_int_equal(rig_open(&rig), 0);
+	rig.fail_write_in = 0;
+	assert_int_equal(rig_commit(&rig, &lost, 1, 100), E_IO);
+	z.p = footer; /* nothing of it was written */
+	w.off = at;
+	rig.under->ops->submit(rig.under, &w);
+	assert_int_equal(rig_commit(&rig, &c[2], 1, 100), 0);
+	assert_int_equal(c[2].ref.file, c[0].ref.file);
+	reopen();
+	assert_int_equal(rig.nfound, 3);
+	assert_int_equal(rig.ndamaged, 0);
+	assert_non_null(rig_find(&rig, &c[2].id));
+}
+
 /* ---- groups ------------------------------------------------------------------------ */
 
 /* Their payments are more than what is set aside for headers at first. */
@@ -602,6 +638,7 @@ main(void)
 		T(damage_wider_than_a_window_is_passed),
 		T(a_gap_far_behind_the_log_is_told_and_left),
 		T(a_footer_that_nothing_leads_to_is_left),
+		T(groups_behind_a_footer_that_nothing_leads_to_are_found),
 		T(many_notices_of_many_debts_go_in_one_group),
 		T(many_outcomes_do_not_stop_the_log),
 		T(a_disk_that_stays_full_is_not_asked_all_the_time),
