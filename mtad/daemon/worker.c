@@ -222,6 +222,9 @@ work(struct worker *w)
 			handle(w, p);
 		if (w->roles & ROLE_CORE)
 			corehost_turn(w);
+		/* What it assigned leaves with the end of the message before. */
+		while ((p = posts_shift(&w->inbox)))
+			handle(w, p);
 		if (w->roles & ROLE_IN)
 			inbound_flush(w); /* the disk works while we send */
 		loop_send(w->loop);
