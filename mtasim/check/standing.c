@@ -511,6 +511,14 @@ std_bounces(const struct stands *t, const struct std_who *mail, int64_t now_us)
 	return false;
 }
 
+/* Has it stood since, or may it, as far as is known now? */
+static bool
+has_stood(const struct stand *s, int64_t since_us)
+{
+	return s->stood_us >= since_us ||
+	    (s->is_doubtful && s->may_until_us >= since_us);
+}
+
 bool
 std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
     int64_t since_us)
@@ -518,7 +526,7 @@ std_let_go(const struct stands *t, uint32_t source, uint32_t netblock,
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct stand *s = &t->v[i];
 
-		if (s->rule->action == ACT_OTHER && s->stood_us >= since_us &&
+		if (s->rule->action == ACT_OTHER && has_stood(s, since_us) &&
 		    (s->dims >> DIM_SOURCE & 1 ?
 			    s->val[STD_SOURCE] == source :
 			    s->val[STD_NETBLOCK] == netblock))
@@ -542,7 +550,7 @@ std_has_moved(const struct stands *t, int64_t since_us)
 {
 	for (uint32_t i = 0; i < t->n; i++)
 		if (t->v[i].rule->action == ACT_OTHER &&
-		    t->v[i].stood_us >= since_us)
+		    has_stood(&t->v[i], since_us))
 			return true;
 	return false;
 }
