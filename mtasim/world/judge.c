@@ -31,8 +31,13 @@ judge_load(void)
 		return;
 	is_loaded = true;
 	file.name = conf_shipped("bounces.yml", path, sizeof(path));
-	if (access(path, R_OK) != 0)
+	if (access(path, R_OK) != 0) {
+		fprintf(stderr,
+		    "mtasim: %s: cannot be read; replies are judged by their "
+		    "codes alone\n",
+		    path);
 		return;
+	}
 	rules = classifier_new(&file, 1, &errs);
 	if (rules != NULL)
 		desk = class_desk_new(rules);
