@@ -73,7 +73,7 @@ enum {
 
 /* -1: go on; else the exit status. */
 static int
-take_option(struct options *o, int c)
+take_option(struct options *o, char **argv, int c)
 {
 	if (c == 'H' && strlen(optarg) >= sizeof(o->socket))
 		return usage("too long a path:", optarg);
@@ -98,7 +98,7 @@ take_option(struct options *o, int c)
 	else if (c == OPT_SCREEN && !take_screen(o, optarg))
 		return usage("--screen wants queues or sources, got", optarg);
 	else if (c == '?' || c == ':')
-		return usage("wrong option", "");
+		return usage("wrong option:", argv[optind - 1]);
 	return -1;
 }
 
@@ -120,7 +120,7 @@ read_options(int argc, char **argv, struct options *o)
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "H:c:d:s:h", longs, NULL)) != -1) {
-		status = take_option(o, c);
+		status = take_option(o, argv, c);
 		if (status >= 0)
 			return status;
 	}

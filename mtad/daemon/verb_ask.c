@@ -154,6 +154,15 @@ verb_usage(const char *verb, const char *what, const char *text)
 	return VERB_USAGE;
 }
 
+int
+verb_wrong_option(const char *verb, char **argv)
+{
+	const char *word = argv[optind - 1],
+		   one[] = { '-', (char)optopt, '\0' };
+
+	return verb_usage(verb, "wrong option:", word[0] == '-' ? word : one);
+}
+
 uint64_t
 verb_u64(const json_t *o, const char *key)
 {

@@ -98,7 +98,7 @@ read_options(int argc, char **argv, struct options *o)
 			fputs(usage, stdout);
 			return VERB_OK;
 		default:
-			return verb_usage("drain", "wrong option", NULL);
+			return verb_wrong_option("drain", argv);
 		}
 	if (optind < argc)
 		return verb_usage("drain", "too much:", argv[optind]);

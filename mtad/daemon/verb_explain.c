@@ -113,7 +113,7 @@ read_options(int argc, char **argv, struct options *o)
 		else if (c == 'h')
 			return print_help();
 		else
-			return verb_usage("explain", "wrong option", NULL);
+			return verb_wrong_option("explain", argv);
 	}
 	if (optind == argc)
 		return verb_usage("explain", "which one?", NULL);

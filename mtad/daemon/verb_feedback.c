@@ -273,7 +273,7 @@ verb_feedback(int argc, char **argv)
 		else if (c == 'h')
 			return fputs(usage, stdout) < 0;
 		else
-			return verb_usage(argv[0], "wrong option", NULL);
+			return verb_wrong_option(argv[0], argv);
 	}
 	if (optind < argc)
 		return verb_usage(argv[0], "too much:", argv[optind]);

@@ -39,6 +39,8 @@ int verb_show(struct verb_peer *p, const char *path, struct slice body,
 void verb_print(const struct buf *answer);
 /* "try: mtad VERB --help"; returns VERB_USAGE. */
 int verb_usage(const char *verb, const char *what, const char *text);
+/* The same of the option that getopt has just not known. */
+int verb_wrong_option(const char *verb, char **argv);
 
 /* `mtad explain path`; verb_path.c. */
 int verb_explain_path(int argc, char **argv);

@@ -54,7 +54,7 @@ take_options(int argc, char **argv, struct options *o)
 		else if (c == 'h')
 			return printf("%s", help) < 0;
 		else if (c != 'L')
-			return verb_usage(argv[0], "wrong option", NULL);
+			return verb_wrong_option(argv[0], argv);
 		else if (slice_u64(slice_str(optarg), UINT32_MAX, &o->limit) ||
 		    o->limit == 0)
 			return verb_usage(argv[0],

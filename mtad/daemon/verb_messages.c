@@ -130,7 +130,7 @@ static const struct option longs[] = {
 };
 
 static int
-take_option(struct options *o, int c)
+take_option(struct options *o, char **argv, int c)
 {
 	if (c >= 0 && c < SEL_N) {
 		o->sel[c] = optarg;
@@ -164,7 +164,7 @@ take_option(struct options *o, int c)
 	case OPT_HELP:
 		return print_help(o->verb);
 	default:
-		return verb_usage(o->verb->name, "wrong option", NULL);
+		return verb_wrong_option(o->verb->name, argv);
 	}
 }
 
@@ -212,7 +212,7 @@ read_options(int argc, char **argv, struct options *o)
 	optind = 1;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "c:H:h", longs, NULL)) != -1) {
-		status = take_option(o, c);
+		status = take_option(o, argv, c);
 		if (status >= 0)
 			return status;
 	}

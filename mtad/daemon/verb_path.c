@@ -325,7 +325,7 @@ read_options(int argc, char **argv, struct path *p)
 			fputs(usage, stdout);
 			return VERB_OK;
 		} else
-			return verb_usage("explain", "wrong option", NULL);
+			return verb_wrong_option("explain", argv);
 	}
 	if (optind == argc)
 		return verb_usage("explain", "the path to which domain?", NULL);

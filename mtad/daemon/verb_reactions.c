@@ -48,7 +48,7 @@ read_options(int argc, char **argv, const char *help, struct options *o)
 		else if (c == 'h')
 			return printf("%s%s", help, where_help) < 0;
 		else
-			return verb_usage(argv[0], "wrong option", NULL);
+			return verb_wrong_option(argv[0], argv);
 	}
 	return -1;
 }

@@ -53,7 +53,7 @@ read_options(int argc, char **argv, const char *shorts, const char *help,
 		else if (c == 'h')
 			return printf("%s%s", help, where_help) < 0;
 		else
-			return verb_usage(argv[0], "wrong option", NULL);
+			return verb_wrong_option(argv[0], argv);
 	}
 	if (optind < argc)
 		return verb_usage(argv[0], "too much:", argv[optind]);
