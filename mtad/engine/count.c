@@ -204,10 +204,10 @@ quota_ask(struct eng *e, uint32_t meter)
 	if (c->quota_us != 0) {
 		struct window *w = window_of(e, m);
 
-		for (int64_t k = 0; k < WINDOW_SLOTS - 1; k++)
+		for (int64_t k = 0; k < WINDOW_SLOTS; k++)
 			if (w->slot - k >= 0)
 				en.v[V_QUARTERS +
-				    k * QUARTERS / (WINDOW_SLOTS - 1)] +=
+				    k * QUARTERS / WINDOW_SLOTS] +=
 				    w->n[(w->slot - k) % WINDOW_SLOTS];
 	}
 	m->serial = eng_keep(e, &en, false);
@@ -314,7 +314,8 @@ quota_give(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
 }
 
 /* What a crash left of a window: each quarter's share goes with the last of its
- * parts, and what may have been spent since is as if it had been now. */
+ * parts, or the one behind that, for parts begin at other moments now; and what
+ * may have been spent since is as if it had been now. */
 static void
 window_recall(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
     const struct eng_entry *en)
@@ -327,7 +328,8 @@ window_recall(struct eng *e, struct meter *m, const struct eng_limit_conf *c,
 	w->n[w->slot % WINDOW_SLOTS] += (uint32_t)en->v[V_AHEAD];
 	m->used += (uint64_t)en->v[V_AHEAD];
 	for (int64_t k = 0; k < QUARTERS; k++) {
-		int64_t age = gone + k * (WINDOW_SLOTS - 1) / QUARTERS;
+		int64_t age = gone - (k != 0) +
+		    (k * WINDOW_SLOTS + QUARTERS - 1) / QUARTERS;
 		uint64_t n = (uint64_t)en->v[V_QUARTERS + k];
 
 		if (age >= WINDOW_SLOTS || age > w->slot)
