@@ -127,7 +127,9 @@ settle(struct eng *e, uint32_t i, const struct outcome *o, enum level level,
 		again(e, i);
 		return;
 	case LEVEL_LOCAL:
-		eng_rcpt_rest(e, i, R_DEFERRED, e->now + LOCAL_DELAY_US);
+		if (e->kinds.queue_acts == 0 || !eng_rcpt_bounce(e, i))
+			eng_rcpt_rest(e, i, R_DEFERRED,
+			    e->now + LOCAL_DELAY_US);
 		return;
 	case LEVEL_PATH:
 	case LEVEL_BLOCK:
