@@ -179,6 +179,8 @@ struct conf_zone {
 #define CONF_ROLLUP_BIT ENG_SHAPE_BITS
 struct conf_shape {
 	struct slice pattern; /* glob over domains or hosts, or a name */
+	/* Of one that was split, the pattern of the whole; else empty. */
+	struct slice whole;
 	struct eng_shape shape;
 	bool rollup;           /* domains with the same hosts are one site */
 	uint32_t sets, unsets; /* said; set back to the default, by ~ */

@@ -167,14 +167,17 @@ hosts_of(const struct core *c, uint32_t domain,
 static uint32_t
 apart(struct core *c, struct slice domain, const struct conf_place *p)
 {
-	struct slice entry = c->conf->shapes[p->domain].pattern;
+	const struct conf_shape *said = &c->conf->shapes[p->domain];
+	struct slice entry = said->whole.n != 0 ? said->whole : said->pattern;
 	struct slice provider = c->conf->providers[p->provider].name;
 	char text[DOMAIN_MAX + NAME_MAX_BYTES + 4];
 
 	if (!p->rollup)
 		return core_host(c, domain);
+	if (p->domain == 0 || (said->sets | said->unsets) == 0)
+		entry = SL("");
 	if (p->provider == 0 || p->by != CONF_BY_DOMAIN)
-		return p->domain != 0 ? core_host(c, entry) : 0;
+		return core_host(c, entry);
 	(void)snprintf(text, sizeof(text), "%.*s (%.*s)", (int)entry.n, entry.p,
 	    (int)provider.n, provider.p);
 	return core_host(c, slice_str(text));

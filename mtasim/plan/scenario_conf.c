@@ -276,6 +276,8 @@ split_limits(struct scen *s, const struct yaml_node *config,
 			all[n] = c->shapes[from];
 			if (from == 0) /* nothing of its own is said */
 				all[n].sets = all[n].unsets = 0;
+			else
+				all[n].whole = c->shapes[from].pattern;
 			all[n++].pattern = pattern_of(s, e, p->specs[i].text);
 		}
 	}
