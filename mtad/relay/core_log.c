@@ -39,15 +39,13 @@ void
 core_because(struct core *c, const struct eng_cmd *log)
 {
 	struct eng_standing_row row;
-	struct slice rest, rule = SL(""), reply;
+	struct slice rule, reply;
 
 	c->because[0] = '\0';
 	if (log->kind != CMD_LOG || !(log->log.job & ENG_JOB_STANDING) ||
 	    !eng_standing_row(c->eng, log->log.job & ~ENG_JOB_STANDING, &row))
 		return;
-	/* Senders need not know where on this machine it stands. */
-	for (rest = names_text(&c->names, row.rule); rest.p != NULL;)
-		rule = slice_cut(&rest, '/');
+	rule = names_text(&c->names, row.rule);
 	reply = names_text(&c->names, row.reply);
 	snprintf(c->because, sizeof(c->because),
 	    "Bounced by rule %.*s after the reply: %u %.*s", SLF(rule),
