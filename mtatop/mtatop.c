@@ -71,6 +71,15 @@ enum {
 	OPT_HELP
 };
 
+static int
+wrong_option(char **argv)
+{
+	const char *word = argv[optind - 1],
+		   one[] = { '-', (char)optopt, '\0' };
+
+	return usage("wrong option:", word[0] == '-' ? word : one);
+}
+
 /* -1: go on; else the exit status. */
 static int
 take_option(struct options *o, char **argv, int c)
@@ -98,7 +107,7 @@ take_option(struct options *o, char **argv, int c)
 	else if (c == OPT_SCREEN && !take_screen(o, optarg))
 		return usage("--screen wants queues or sources, got", optarg);
 	else if (c == '?' || c == ':')
-		return usage("wrong option:", argv[optind - 1]);
+		return wrong_option(argv);
 	return -1;
 }
 
