@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """make bench: what a relay costs beside another build of mtad, in one run.
 BEFORE=/path/to/mtad names the other; without it nothing is measured. PAIRS=20,
-N=20000 messages of 4 KB, 50 sessions. Both run all the time and take turns, of
-which one goes first in one pair and the other in the next; two pairs only warm
-up.
+N=20000 messages of 4 KB, 50 sessions; MODE=--chain (pipelined) or, as most
+clients do, --no-pipelining. Both run all the time and take turns, of which one
+goes first in one pair and the other in the next; two pairs only warm up.
 
   loss   of throughput, mean over the pairs, and where it is at most with 95 %
   cpu    CPU time a message over that of the other

@@ -761,6 +761,17 @@ a_clock_put_back_gives_nothing(void **state)
 	world_free(w);
 }
 
+/* One young source, ten recipients an hour; it is nine o'clock. */
+static void
+begin_hourly(struct world *w)
+{
+	world_new(w, 1);
+	w->policy.warmups[0].most[0] = 1000;
+	w->policy.warmups[0].hour_ppm = 10000;
+	world_start(w);
+	go_to(w, 0, 9);
+}
+
 static uint32_t
 sent_at_half_past(struct world *w, uint32_t hour)
 {
@@ -776,11 +787,7 @@ an_hour_before_a_start_does_not_come_again(void **state)
 	struct world *w = &world;
 
 	(void)state;
-	world_new(w, 1);
-	w->policy.warmups[0].most[0] = 1000;
-	w->policy.warmups[0].hour_ppm = 10000;
-	world_start(w);
-	go_to(w, 0, 9);
+	begin_hourly(w);
 	send(w, 0, 100, 1);
 	assert_int_equal(sent_at_half_past(w, 10), 20);
 	w->wall_off -= 2 * HOUR_US / 3;
@@ -798,11 +805,7 @@ an_hour_that_was_not_begun_is_known_after_a_start(void **state)
 	struct world *w = &world;
 
 	(void)state;
-	world_new(w, 1);
-	w->policy.warmups[0].most[0] = 1000;
-	w->policy.warmups[0].hour_ppm = 10000;
-	world_start(w);
-	go_to(w, 0, 9);
+	begin_hourly(w);
 	send(w, 0, 5, 1);
 	assert_int_equal(sent_at_half_past(w, 9), 5);
 	crash(w);
