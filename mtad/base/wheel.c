@@ -13,7 +13,9 @@
  *   - N moves from the start of one used slot to the next, or short of it:
  *     either way what is written above stays true of the timers not touched.
  *     At the start of a slot its timers are due (level 0) or are put in again,
- *     in their order, one level or more below;
+ *     in their order, one level or more below. While that goes on (`opening`)
+ *     N stays, the slot has N's byte of its level, and a timer set for a tick
+ *     of its span goes to its end, behind those that were there before;
  *   - timers of one tick are always in one slot, in the order they were set.
  *
  * Where the first used slot starts is asked before every event, and so kept
@@ -105,11 +107,22 @@ next_slot(const struct wheel *w, unsigned *level, unsigned *slot)
 	return false;
 }
 
+bool
+wheel_is_behind(const struct wheel *w)
+{
+	unsigned at = w->opening - 1;
+
+	return w->opening != 0 &&
+	    w->head[at / WHEEL_SLOTS][at % WHEEL_SLOTS] != 0;
+}
+
 uint64_t
 wheel_first(const struct wheel *w)
 {
 	unsigned level, slot;
 
+	if (wheel_is_behind(w))
+		return w->now_tick;
 	return next_slot(w, &level, &slot) ? slot_tick(w, level, slot) :
 					     WHEEL_NEVER;
 }
@@ -229,6 +242,16 @@ tick_at_or_before(const struct wheel *w, int64_t us)
 	return ((uint64_t)us - (uint64_t)w->start_us) / (uint64_t)w->tick_us;
 }
 
+/* Is a tick in the span of the slot that is being opened? */
+static bool
+is_opened(const struct wheel *w, uint64_t tick)
+{
+	unsigned level = w->opening == 0 ? 0 : (w->opening - 1) / WHEEL_SLOTS;
+
+	return w->opening != 0 &&
+	    tick >> (SLOT_BITS * level) == w->now_tick >> (SLOT_BITS * level);
+}
+
 void
 wheel_set(struct wheel *w, uint32_t index, int64_t when_us)
 {
@@ -243,7 +266,10 @@ wheel_set(struct wheel *w, uint32_t index, int64_t when_us)
 	due = MIN(due, w->now_tick + SPAN_TICKS);
 	l = link_of(w, index);
 	l->tick = (uint32_t)due;
-	place(w, index, l);
+	if (is_opened(w, due))
+		append(w, index, l, w->opening);
+	else
+		place(w, index, l);
 	w->n++;
 }
 
@@ -265,45 +291,56 @@ wheel_is_set(const struct wheel *w, uint32_t index)
 	return link_of(w, index)->where != 0;
 }
 
-/* N is at the start of a used slot: takes its timers apart. */
-static void
-open_slot(struct wheel *w, unsigned level, unsigned slot)
+/* Takes timers of the slot that is being opened, in their order, to where they
+ * belong now. False: moves are used up before it is empty. */
+static bool
+open_slot(struct wheel *w, uint32_t *moves)
 {
-	uint32_t index = w->head[level][slot], next;
+	unsigned level = (w->opening - 1) / WHEEL_SLOTS;
+	unsigned slot = (w->opening - 1) % WHEEL_SLOTS;
+	uint32_t index;
 	struct wheel_link *l;
 
-	w->head[level][slot] = w->tail[level][slot] = 0;
-	used_mark(w, where_of(level, slot), false);
-	for (; index != 0; index = next) {
+	while ((index = w->head[level][slot]) != 0) {
+		if (moves != NULL && *moves == 0)
+			return false;
+		if (moves != NULL)
+			(*moves)--;
 		l = link_of(w, index);
-		next = l->next;
+		detach(w, index, l);
 		place(w, index, l);
 	}
+	w->opening = 0;
+	return true;
 }
 
 /* Moves N to a tick, but no further than to where something is due. */
 static void
-advance(struct wheel *w, uint64_t to)
+advance(struct wheel *w, uint64_t to, uint32_t *moves)
 {
 	unsigned level, slot;
 
 	while (w->due_head == 0) {
-		if (w->next_tick > to || !next_slot(w, &level, &slot)) {
-			w->now_tick = MAX(w->now_tick, to);
-			return;
+		if (w->opening == 0) {
+			if (w->next_tick > to || !next_slot(w, &level, &slot)) {
+				w->now_tick = MAX(w->now_tick, to);
+				return;
+			}
+			w->now_tick = w->next_tick;
+			w->opening = where_of(level, slot);
 		}
-		w->now_tick = w->next_tick;
-		open_slot(w, level, slot);
+		if (!open_slot(w, moves))
+			return;
 	}
 }
 
 uint32_t
-wheel_take(struct wheel *w, int64_t now_us)
+wheel_take(struct wheel *w, int64_t now_us, uint32_t *moves)
 {
 	uint32_t index;
 
 	if (w->due_head == 0)
-		advance(w, tick_at_or_before(w, now_us));
+		advance(w, tick_at_or_before(w, now_us), moves);
 	index = w->due_head;
 	if (index == 0)
 		return 0;

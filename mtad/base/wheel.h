@@ -5,7 +5,8 @@
  * pool, usually): the owner embeds struct wheel_link in its slot and gives a
  * function that finds the link of an index. This keeps a timer at 16 bytes.
  * Resolution is tick_us; a timer never fires early and at most one tick late
- * in wheel time. Insert and remove O(1); advance O(1) amortised per timer.
+ * in wheel time. Insert and remove O(1); advance O(1) amortised per timer, and
+ * the owner says how many timers one call may move: millions may share a slot.
  * Timers fire in the order of their ticks, those of one tick in the order
  * they were set. The wheel's time moves only in wheel_take.
  */
@@ -37,6 +38,7 @@ struct wheel {
 	uint32_t nused[WHEEL_LEVELS];                  /* bits in them */
 	uint64_t next_tick; /* start of the first used slot; WHEEL_NEVER */
 	uint32_t due_head, due_tail; /* fired, not yet taken */
+	uint32_t opening; /* where: the slot that is being taken apart; or 0 */
 	uint32_t n;
 	uint64_t moves; /* work done so far: timers put into a slot */
 };
@@ -55,11 +57,14 @@ void wheel_cancel(struct wheel *w, uint32_t index);
 bool wheel_is_set(const struct wheel *w, uint32_t index);
 /* Next index due at now_us, taken out, or 0. Call until it says 0; timers may
  * be set and cancelled between the calls. A now_us that is earlier than one
- * before does not turn the wheel back. */
-uint32_t wheel_take(struct wheel *w, int64_t now_us);
+ * before does not turn the wheel back. At most *moves timers are moved from slot
+ * to slot, and *moves becomes what is left of them (NULL: as many as it takes);
+ * where that is too few it says 0 and wheel_is_behind true: call again. */
+uint32_t wheel_take(struct wheel *w, int64_t now_us, uint32_t *moves);
+bool wheel_is_behind(const struct wheel *w);
 /* A time not after the earliest deadline at which wheel_take should be
  * called again; TIME_NEVER when no timer is set. Later than the now_us for
- * which wheel_take last said 0. When the time comes there may be nothing to
+ * which wheel_take last said 0, unless it is behind. When the time comes there may be nothing to
  * take, but at most three times for one deadline. */
 int64_t wheel_next(const struct wheel *w);
 /* What next_tick must be, found by a search; for checks. */

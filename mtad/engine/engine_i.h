@@ -28,7 +28,8 @@
 #define AHEAD_MAX 4                    /* ceiling of a shape's assign_ahead */
 #define LEVEL_NONE UINT8_MAX
 #define IDLE_US (60 * US_PER_S) /* what has no mail is given back */
-#define SLICE 1000              /* recipients that one step looks at */
+#define SLICE 500               /* recipients that one step looks at */
+#define WHEEL_MOVES 2000        /* timers that one step moves in the wheel */
 #define PUMP_MAX 256            /* assignments and openings of one step */
 /* Sessions of a path that have not shown yet that the peer takes mail: so many,
  * or as many as have. A host that says nothing holds no more than these. */

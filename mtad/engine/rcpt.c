@@ -321,13 +321,13 @@ rcpt_woken(struct eng *e, uint32_t i)
 void
 eng_wheel_run(struct eng *e)
 {
-	uint32_t i = 0;
+	uint32_t i = 0, moves = WHEEL_MOVES;
 
 	e->is_wheel_behind = true;
 	for (uint32_t left = SLICE; left > 0; left--) {
-		i = wheel_take(&e->wheel, e->now);
+		i = wheel_take(&e->wheel, e->now, &moves);
 		if (i == 0) {
-			e->is_wheel_behind = false;
+			e->is_wheel_behind = wheel_is_behind(&e->wheel);
 			return;
 		}
 		rcpt_woken(e, i);

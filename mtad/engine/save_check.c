@@ -380,7 +380,14 @@ wheel_holds(const struct eng *e)
 	const struct wheel *w = &e->wheel;
 	uint32_t due = WHEEL_LEVELS * WHEEL_SLOTS + 1, set = 0;
 	uint64_t n = wheel_list(e, w->due_head, w->due_tail, due);
+	uint32_t open = w->opening - 1;
 
+	if (w->opening >= due)
+		return false;
+	if (w->opening != 0 &&
+	    open % WHEEL_SLOTS !=
+		(w->now_tick >> (8 * (open / WHEEL_SLOTS))) % WHEEL_SLOTS)
+		return false;
 	for (uint32_t k = 0; k < WHEEL_LEVELS; k++)
 		for (uint32_t s = 0; s < WHEEL_SLOTS; s++) {
 			bool used = w->used[k][s / 64] >> (s % 64) & 1;
