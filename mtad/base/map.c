@@ -5,11 +5,20 @@
  * it is in there is no empty slot; n <= 7/8 of cap, so a probe ends. Removal
  * closes the gap by moving later slots of the run back (no tombstones), so the
  * table does not wear out however long it lives.
+ *
+ * A table that has been outgrown is moved to the new one MOVES slots at a time,
+ * in their order. Its slots below `moved` have been; they stay as they are, so
+ * that a probe passes over them, but mean nothing. What is removed from the
+ * others becomes GONE. A key is in one of the two tables only. Since the new one
+ * has room for as many keys more as the old one has slots, the move is over long
+ * before it is full.
  */
 #include "base/base.h"
 
 #define MAP_CAP_FIRST 16
 #define MAP_CAP_MAX (UINT32_C(1) << 31)
+#define MOVES 16
+#define GONE UINT32_MAX /* no value */
 
 struct map_slot {
 	uint64_t key;
@@ -26,6 +35,7 @@ void
 map_free(struct map *m)
 {
 	mem_free(m->slots);
+	mem_free(m->old);
 	map_init(m, m->seed, m->max);
 }
 
@@ -46,41 +56,77 @@ map_find(const struct map *m, uint64_t key)
 	return i;
 }
 
+/* The slot of key in the table that has been outgrown, or NULL. */
+static struct map_slot *
+old_find(const struct map *m, uint64_t key)
+{
+	uint32_t mask = m->old_cap - 1, i;
+
+	if (m->old == NULL)
+		return NULL;
+	i = (uint32_t)hash_u64(key ^ m->seed) & mask;
+	for (; m->old[i].value != 0; i = (i + 1) & mask)
+		if (m->old[i].key == key && m->old[i].value != GONE)
+			return i >= m->moved ? &m->old[i] : NULL;
+	return NULL;
+}
+
 uint32_t
 map_get(const struct map *m, uint64_t key)
 {
-	return m->cap ? m->slots[map_find(m, key)].value : 0;
+	const struct map_slot *old;
+	uint32_t value = m->cap ? m->slots[map_find(m, key)].value : 0;
+
+	if (value != 0 || (old = old_find(m, key)) == NULL)
+		return value;
+	return old->value;
+}
+
+/* Some of the outgrown table's slots to the new one. */
+static void
+map_move(struct map *m)
+{
+	for (uint32_t k = 0; k < MOVES && m->old != NULL; k++) {
+		struct map_slot s = m->old[m->moved];
+
+		if (s.value != 0 && s.value != GONE)
+			m->slots[map_find(m, s.key)] = s;
+		if (++m->moved < m->old_cap)
+			continue;
+		mem_free(m->old);
+		m->old = NULL;
+		m->old_cap = m->moved = 0;
+	}
 }
 
 static int
 map_grow(struct map *m)
 {
-	struct map old = *m;
+	uint32_t cap = m->cap ? 2 * m->cap : MAP_CAP_FIRST;
 	struct map_slot *slots;
 
-	if (old.cap == MAP_CAP_MAX)
+	ASSERT(m->old == NULL);
+	if (m->cap == MAP_CAP_MAX)
 		return E_FULL;
-	m->cap = old.cap ? 2 * old.cap : MAP_CAP_FIRST;
-	slots = mem_try((size_t)m->cap * sizeof(*slots));
-	if (slots == NULL) {
-		*m = old;
+	slots = mem_try((size_t)cap * sizeof(*slots));
+	if (slots == NULL)
 		return E_NOMEM;
-	}
+	m->old = m->slots;
+	m->old_cap = m->cap;
+	m->moved = 0;
 	m->slots = slots;
-	for (uint32_t i = 0; i < old.cap; i++)
-		if (old.slots[i].value != 0)
-			slots[map_find(m, old.slots[i].key)] = old.slots[i];
-	mem_free(old.slots);
+	m->cap = cap;
 	return 0;
 }
 
 int
 map_put(struct map *m, uint64_t key, uint32_t value)
 {
+	struct map_slot *old;
 	uint32_t at = 0;
 	int err;
 
-	ASSERT(value != 0);
+	ASSERT(value != 0 && value != GONE);
 	if (m->cap != 0) {
 		at = map_find(m, key);
 		if (m->slots[at].value != 0) {
@@ -88,15 +134,21 @@ map_put(struct map *m, uint64_t key, uint32_t value)
 			return 0;
 		}
 	}
+	old = old_find(m, key);
+	if (old != NULL) {
+		old->value = value;
+		return 0;
+	}
 	if (m->n >= m->max)
 		return E_FULL;
+	map_move(m);
 	if (m->n >= m->cap - m->cap / 8) {
 		err = map_grow(m);
 		if (err != 0)
 			return err;
-		at = map_find(m, key);
 	}
-	m->slots[at] = (struct map_slot){ .key = key, .value = value };
+	m->slots[map_find(m, key)] =
+	    (struct map_slot){ .key = key, .value = value };
 	m->n++;
 	return 0;
 }
@@ -127,23 +179,28 @@ map_close_gap(struct map *m, uint32_t gap)
 uint32_t
 map_del(struct map *m, uint64_t key)
 {
+	struct map_slot *old;
 	uint32_t at, value;
 
 	if (m->cap == 0)
 		return 0;
+	map_move(m);
 	at = map_find(m, key);
 	value = m->slots[at].value;
-	if (value == 0)
-		return 0;
-	map_close_gap(m, at);
-	m->n--;
+	if (value != 0) {
+		map_close_gap(m, at);
+	} else if ((old = old_find(m, key)) != NULL) {
+		value = old->value;
+		old->value = GONE;
+	}
+	m->n -= value != 0;
 	return value;
 }
 
 size_t
 map_bytes(const struct map *m)
 {
-	return (size_t)m->cap * sizeof(struct map_slot);
+	return ((size_t)m->cap + m->old_cap) * sizeof(struct map_slot);
 }
 
 /* ---- image -------------------------------------------------------------------- */
@@ -159,19 +216,27 @@ map_image_bytes(const struct map *m)
 	return sizeof(uint32_t) + m->n * sizeof(struct map_pair);
 }
 
-void
-map_image_put(const struct map *m, const struct image_out *out)
+static void
+slots_put(const struct map_slot *v, uint32_t n, const struct image_out *out)
 {
 	struct map_pair pair = { 0 };
 
-	out->put(out->ctx, &m->n, sizeof(m->n));
-	for (uint32_t i = 0; i < m->cap; i++) {
-		if (m->slots[i].value == 0)
+	for (uint32_t i = 0; i < n; i++) {
+		if (v[i].value == 0 || v[i].value == GONE)
 			continue;
-		pair.key = m->slots[i].key;
-		pair.value = m->slots[i].value;
+		pair.key = v[i].key;
+		pair.value = v[i].value;
 		out->put(out->ctx, &pair, sizeof(pair));
 	}
+}
+
+void
+map_image_put(const struct map *m, const struct image_out *out)
+{
+	out->put(out->ctx, &m->n, sizeof(m->n));
+	slots_put(m->slots, m->cap, out);
+	if (m->old != NULL)
+		slots_put(m->old + m->moved, m->old_cap - m->moved, out);
 }
 
 int

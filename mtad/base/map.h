@@ -2,7 +2,8 @@
  * base/map.h - hash map from a 64-bit key, or from bytes, to a u32 value.
  *
  * Open addressing, linear probing, power-of-two capacity, grows by doubling
- * at 7/8 full. The value is usually a pool index. There is no iteration, on
+ * at 7/8 full, a few slots with each change: no change of a map of millions
+ * takes longer than that of a small one. The value is usually a pool index. There is no iteration, on
  * purpose: nothing may depend on the layout of a hash table. For keys that a
  * stranger chooses, seed it (map_init).
  */
@@ -17,6 +18,8 @@
 /* u64 key -> u32 value. */
 struct map {
 	struct map_slot *slots;
+	struct map_slot *old;    /* outgrown: what is not yet in slots; or NULL */
+	uint32_t old_cap, moved; /* of its slots, the first so many are done */
 	uint32_t cap, n, max;
 	uint64_t seed;
 };

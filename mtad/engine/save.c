@@ -51,6 +51,14 @@ static const struct {
 		    sizeof(((struct eng *)NULL)->member)                       \
 	}
 #define POOL_HOLES(member) HOLE(member.chunks), HOLE(member.gens)
+/* The pointers of a map stand together, too. */
+#define MAP_HOLES(member)                                                      \
+	{                                                                      \
+		offsetof(struct eng, member.slots), 2 * sizeof(void *)         \
+	}
+_Static_assert(offsetof(struct map, old) ==
+	offsetof(struct map, slots) + sizeof(void *),
+    "the two pointers of a map are one hole");
 static const struct hole {
 	size_t at, n;
 } holes[] = { HOLE(policy), HOLE(cmds), HOLE(msgs), POOL_HOLES(studies),
@@ -63,12 +71,12 @@ static const struct hole {
 	POOL_HOLES(tallies), POOL_HOLES(claims), POOL_HOLES(prizes),
 	POOL_HOLES(rates), POOL_HOLES(meters), POOL_HOLES(windows),
 	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
-	HOLE(dom_map.slots), HOLE(site_map.slots), HOLE(host_map.slots),
-	HOLE(flow_map.slots), HOLE(queue_map.slots), HOLE(lane_map.slots),
-	HOLE(path_map.slots), HOLE(mark_map.slots), HOLE(form_map.slots),
-	HOLE(warm_map.slots), HOLE(turn_map.slots), HOLE(stand_map.slots),
-	HOLE(tally_map.slots), HOLE(prize_map.slots), HOLE(rate_map.slots),
-	HOLE(meter_map.slots), HOLE(share_map.slots), HOLE(wheel.link),
+	MAP_HOLES(dom_map), MAP_HOLES(site_map), MAP_HOLES(host_map),
+	MAP_HOLES(flow_map), MAP_HOLES(queue_map), MAP_HOLES(lane_map),
+	MAP_HOLES(path_map), MAP_HOLES(mark_map), MAP_HOLES(form_map),
+	MAP_HOLES(warm_map), MAP_HOLES(turn_map), MAP_HOLES(stand_map),
+	MAP_HOLES(tally_map), MAP_HOLES(prize_map), MAP_HOLES(rate_map),
+	MAP_HOLES(meter_map), MAP_HOLES(share_map), HOLE(wheel.link),
 	HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs), HOLE(notices) };
 
 /* The pointers of a site stand together. */

@@ -106,6 +106,41 @@ a_map_agrees_with_a_table_under_churn(void **state)
 	}
 }
 
+/* A table is moved in many steps: keys are looked for, changed and removed in
+ * between, and put again. */
+static void
+a_map_that_grows_forgets_nothing(void **state)
+{
+	static uint32_t model[20000];
+	uint32_t bytes = 0, grown = 0;
+	struct map m;
+	struct rng r;
+
+	(void)state;
+	rng_seed(&r, 6);
+	memset(model, 0, sizeof(model));
+	map_init(&m, 3, UINT32_MAX / 2);
+	for (uint32_t i = 0; i < 60000; i++) {
+		uint64_t k = rng_below(&r, ARRAY_LEN(model));
+		uint64_t near = rng_below(&r, ARRAY_LEN(model));
+		bool add = rng_below(&r, 3) != 0;
+
+		if (add)
+			assert_int_equal(map_put(&m, k, i + 1), 0);
+		else
+			assert_int_equal(map_del(&m, k), model[k]);
+		model[k] = add ? i + 1 : 0;
+		assert_int_equal(map_get(&m, k), model[k]);
+		assert_int_equal(map_get(&m, near), model[near]);
+		grown += map_bytes(&m) > bytes;
+		bytes = (uint32_t)map_bytes(&m);
+	}
+	assert_true(grown > 8);
+	for (uint64_t k = 0; k < ARRAY_LEN(model); k++)
+		assert_int_equal(map_get(&m, k), model[k]);
+	map_free(&m);
+}
+
 static void
 a_map_grows_to_a_million_at_16_bytes_a_slot(void **state)
 {
@@ -248,6 +283,7 @@ main(void)
 		cmocka_unit_test(a_map_holds_what_was_put_last),
 		cmocka_unit_test(a_full_map_still_overwrites),
 		cmocka_unit_test(a_map_agrees_with_a_table_under_churn),
+		cmocka_unit_test(a_map_that_grows_forgets_nothing),
 		cmocka_unit_test(a_map_grows_to_a_million_at_16_bytes_a_slot),
 		cmocka_unit_test(a_name_has_one_id_while_it_is_held),
 		cmocka_unit_test(odd_names_are_names_too),
