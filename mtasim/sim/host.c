@@ -448,10 +448,12 @@ host_admin(struct sim *s, enum eng_verb verb, const struct core_selector *sel)
 {
 	struct host *h = s->host;
 
-	if (!h->is_up) {
+	/* A daemon that is about to stop may not come to it: told again when it
+	 * has started. */
+	if (!h->is_up || h->is_stopping)
 		h->releases |= verb == VERB_RELEASE && sel->everything;
+	if (!h->is_up)
 		return;
-	}
 	if (verb == VERB_RETRY)
 		led_retry_now(s->ledger, sel->domain);
 	core_clock(h->core, s->now_us, sim_wall(s));
