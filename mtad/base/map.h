@@ -18,7 +18,7 @@
 /* u64 key -> u32 value. */
 struct map {
 	struct map_slot *slots;
-	struct map_slot *old;    /* outgrown: what is not yet in slots; or NULL */
+	struct map_slot *old; /* outgrown: what is not yet in slots; or NULL */
 	uint32_t old_cap, moved; /* of its slots, the first so many are done */
 	uint32_t cap, n, max;
 	uint64_t seed;

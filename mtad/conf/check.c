@@ -14,7 +14,11 @@
 #include "conf/conf_i.h"
 
 #define CONTROL_PATH_MAX 107 /* sun_path of unix(7), with its NUL 108 */
-#define SEGMENTS_MIN 4       /* two in reserve, one to fill, one to compact */
+/* What every listener offers: what is kept to behind it, too. */
+#define DOOR_EXTS                                                              \
+	(EXT_CHUNKING | EXT_SMTPUTF8 | EXT_FUTURERELEASE | EXT_MT_PRIORITY |   \
+	    EXT_LIMITS)
+#define SEGMENTS_MIN 4 /* two in reserve, one to fill, one to compact */
 /* What a message brings to the spool beside its own bytes: the record's head
  * and the fields of the envelope; and per recipient the address (320), ORCPT
  * (RFC 3461: 500) and their lengths. */
@@ -309,6 +313,7 @@ check_listen(const struct check *k, uint32_t i)
 	struct slice in = SL("listen");
 
 	l->smtp.offers_tls = l->tls.cert.n > 0;
+	l->smtp.exts = DOOR_EXTS;
 	check_bind(k, i);
 	for (uint32_t j = 0; j < l->nrelay_from; j++)
 		if (l->relay_from[j].bits == 0)

@@ -41,10 +41,17 @@ smtp_srv_init(struct smtp_srv *s, const struct smtp_srv_conf *conf,
 	s->conf = conf;
 	s->since_us = now_us;
 	buf_init(&s->out, SMTP_SRV_OUT_MAX);
+	srv_banner(s);
+}
+
+void
+srv_banner(struct smtp_srv *s)
+{
 	buf_adds(&s->out, SL("220 "));
-	buf_adds(&s->out, conf->hostname);
+	buf_adds(&s->out, s->conf->hostname);
 	buf_addc(&s->out, ' ');
-	buf_adds(&s->out, conf->banner.n > 0 ? conf->banner : SL("ESMTP"));
+	buf_adds(&s->out,
+	    s->conf->banner.n > 0 ? s->conf->banner : SL("ESMTP"));
 	buf_adds(&s->out, SL("\r\n"));
 }
 
@@ -120,9 +127,10 @@ srv_reset(struct smtp_srv *s)
 	if (s->has_txn)
 		s->aborts = true;
 	s->has_txn = false;
+	s->is_chunked = false;
 	s->rcpts = 0;
 	if (s->state != SRV_ST_HELO && s->state != SRV_ST_CLOSED)
-		s->state = SRV_ST_READY;
+		s->state = s->helo_n > 0 ? SRV_ST_READY : SRV_ST_HELO;
 }
 
 void
@@ -172,6 +180,13 @@ smtp_srv_reply(struct smtp_srv *s, int code, const char *enh, struct slice text)
 		break;
 	case SRV_DATA:
 		ASSERT(!is_ok);
+		if (!s->is_chunked)
+			break;
+		/* The chunk is on its way all the same. */
+		s->state = SRV_ST_BODY;
+		srv_body_refuse(s, reply_format(line, code, enh, text));
+		return;
+	case SRV_XCLIENT:
 		break;
 	case SRV_EOM:
 		eom_answered(s, is_ok);
@@ -194,8 +209,61 @@ smtp_srv_go_ahead(struct smtp_srv *s)
 	ASSERT(s->waits_for == SRV_DATA);
 	s->waits_for = 0;
 	s->renews = true;
-	srv_say(s, SL("354 end with CRLF.CRLF\r\n"));
+	if (!s->is_chunked)
+		srv_say(s, SL("354 end with CRLF.CRLF\r\n"));
 	srv_body_begin(s);
+}
+
+void
+smtp_srv_auth_more(struct smtp_srv *s, struct slice challenge)
+{
+	if (s->state == SRV_ST_CLOSED)
+		return;
+	ASSERT(s->waits_for == SRV_AUTH);
+	s->waits_for = 0;
+	s->renews = true;
+	s->state = SRV_ST_AUTH;
+	srv_say(s, SL("334 "));
+	srv_say(s, challenge);
+	srv_say(s, SL("\r\n"));
+}
+
+void
+smtp_srv_auth_done(struct smtp_srv *s, int code, const char *enh,
+    struct slice text)
+{
+	char line[SMTP_REPLY_MAX];
+
+	if (s->state == SRV_ST_CLOSED)
+		return;
+	ASSERT(s->waits_for == SRV_AUTH);
+	s->waits_for = 0;
+	s->renews = true;
+	s->state = SRV_ST_READY;
+	s->is_authenticated = code == 235;
+	srv_say(s, reply_format(line, code, enh, text));
+	if (s->is_authenticated)
+		return;
+	errors_add(s);
+	if (++s->auth_failures < SMTP_AUTH_TRIES || s->state == SRV_ST_CLOSED)
+		return;
+	srv_say(s, SL("421 4.7.0 too many failures\r\n"));
+	srv_close(s);
+}
+
+void
+smtp_srv_xclient_done(struct smtp_srv *s, bool login)
+{
+	if (s->state == SRV_ST_CLOSED)
+		return;
+	ASSERT(s->waits_for == SRV_XCLIENT);
+	s->waits_for = 0;
+	s->renews = true;
+	s->is_authenticated = login;
+	s->is_esmtp = false;
+	s->helo_n = 0;
+	s->state = SRV_ST_HELO;
+	srv_banner(s);
 }
 
 void
@@ -222,7 +290,7 @@ smtp_srv_tls_done(struct smtp_srv *s, bool ok, int64_t now_us)
 	}
 	/* RFC 3207 4.2: what was learnt in clear text is forgotten. */
 	s->is_tls = true;
-	s->is_esmtp = false;
+	s->is_esmtp = s->is_authenticated = false;
 	s->helo_n = 0;
 	s->state = SRV_ST_HELO;
 }
@@ -360,7 +428,8 @@ step_command(struct smtp_srv *s, struct slice *in, int64_t now_us)
 	if (!line_take(s, in, &line))
 		return SRV_NEED_INPUT;
 	s->since_us = now_us;
-	act = srv_command(s, line);
+	act = s->state == SRV_ST_AUTH ? srv_auth_line(s, line) :
+					srv_command(s, line);
 	/* RFC 3207 4.2, CVE-2011-0411: what was sent in clear text behind
 	 * STARTTLS must not be read as if it had come through TLS. */
 	if (act == SRV_STARTTLS)
@@ -406,6 +475,11 @@ smtp_srv_step(struct smtp_srv *s, struct slice *in, int64_t now_us)
 	s->renews = false;
 	for (;;) {
 		act = step_due(s, in);
+		if (act == SRV_NEED_INPUT && srv_chunk_is_over(s)) {
+			act = srv_chunk_end(s);
+			if (act == SRV_NEED_INPUT)
+				continue;
+		}
 		if (act != SRV_NEED_INPUT || in->n == 0)
 			return act;
 		if (s->state == SRV_ST_BODY || s->state == SRV_ST_SWALLOW) {

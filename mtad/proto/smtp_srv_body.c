@@ -11,6 +11,8 @@
  * - Stuffing dots are taken off behind a true CRLF only. A dot behind a bare
  *   line end that was made CRLF is content, and so is a dot that a bare line
  *   end follows.
+ * - In a chunk (RFC 3030) no dot is stuffed and none ends anything: its length
+ *   does. A CR at its end is held back for the LF that the next may begin with.
  */
 #include "proto/scan_i.h"
 #include "proto/smtp_srv_i.h"
@@ -36,6 +38,14 @@ srv_body_begin(struct smtp_srv *s)
 }
 
 void
+srv_chunk_begin(struct smtp_srv *s, uint64_t n, bool is_last)
+{
+	s->is_chunked = true;
+	s->is_last_chunk = is_last;
+	s->chunk_left = n;
+}
+
+void
 srv_body_refuse(struct smtp_srv *s, struct slice reply)
 {
 	if (s->state != SRV_ST_BODY)
@@ -47,6 +57,14 @@ srv_body_refuse(struct smtp_srv *s, struct slice reply)
 		s->has_txn = false;
 		s->aborts = true;
 	}
+}
+
+void
+srv_chunk_refuse(struct smtp_srv *s, struct slice reply)
+{
+	s->eol = EOL_START;
+	s->state = SRV_ST_BODY;
+	srv_body_refuse(s, reply);
 }
 
 /* The machine's own refusal, of which the caller is told. */
@@ -248,6 +266,12 @@ body_stop(struct smtp_srv *s, char c)
 		deny(s, has_nul);
 		break;
 	case '.':
+		if (s->is_chunked && s->eol != EOL_MID) {
+			s->eol = EOL_MID;
+			s->saw_dots = true;
+			s->body_line++;
+			return body_give(s, SL("."));
+		}
 		if (s->eol == EOL_START) {
 			s->eol = EOL_DOT;
 			return SRV_NEED_INPUT;
@@ -288,7 +312,7 @@ body_odd(struct smtp_srv *s, struct slice *in)
 		s->saw_dots |= c == '.';
 		return SRV_NEED_INPUT;
 	case EOL_BARE:
-		if (c == '.') {
+		if (c == '.' && !s->is_chunked) {
 			s->eol = EOL_MID;
 			s->saw_dots = true;
 			return SRV_NEED_INPUT;
@@ -301,8 +325,8 @@ body_odd(struct smtp_srv *s, struct slice *in)
 	return body_stop(s, c);
 }
 
-enum smtp_srv_act
-srv_body(struct smtp_srv *s, struct slice *in)
+static enum smtp_srv_act
+body_eat(struct smtp_srv *s, struct slice *in)
 {
 	enum smtp_srv_act act = SRV_NEED_INPUT;
 
@@ -319,4 +343,50 @@ srv_body(struct smtp_srv *s, struct slice *in)
 		act = body_give(s, piece);
 	}
 	return act;
+}
+
+enum smtp_srv_act
+srv_body(struct smtp_srv *s, struct slice *in)
+{
+	struct slice chunk = *in;
+	enum smtp_srv_act act;
+	size_t eaten;
+
+	if (!s->is_chunked)
+		return body_eat(s, in);
+	chunk.n = (size_t)MIN((uint64_t)in->n, s->chunk_left);
+	eaten = chunk.n;
+	act = body_eat(s, &chunk);
+	eaten -= chunk.n;
+	s->chunk_left -= eaten;
+	*in = slice_skip(*in, eaten);
+	return act;
+}
+
+/* ---- chunks -------------------------------------------------------------- */
+
+bool
+srv_chunk_is_over(const struct smtp_srv *s)
+{
+	return s->is_chunked && s->chunk_left == 0 && s->waits_for == 0 &&
+	    (s->state == SRV_ST_BODY || s->state == SRV_ST_SWALLOW);
+}
+
+enum smtp_srv_act
+srv_chunk_end(struct smtp_srv *s)
+{
+	if (s->state == SRV_ST_SWALLOW)
+		return body_end(s);
+	if (s->is_last_chunk && s->eol == EOL_CR)
+		return body_bare(s, SL("\r\n"));
+	/* It may leave by DATA, where the last line has an end. */
+	if (s->is_last_chunk && s->eol == EOL_MID) {
+		s->eol = EOL_START;
+		return body_give(s, SL("\r\n"));
+	}
+	if (s->is_last_chunk)
+		return srv_ask(s, SRV_EOM);
+	s->state = SRV_ST_CHUNKS;
+	srv_say(s, SL("250 2.0.0 chunk taken\r\n"));
+	return SRV_NEED_INPUT;
 }

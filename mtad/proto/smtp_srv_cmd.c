@@ -11,10 +11,10 @@
 
 static const struct slice bad_sequence =
     SL("503 5.5.1 command out of sequence\r\n");
-static const struct slice bad_argument =
-    SL("501 5.5.4 argument is wrong or missing\r\n");
-static const struct slice bad_param =
-    SL("555 5.5.4 parameter not recognised\r\n");
+static const struct slice not_utf8 =
+    SL("553 5.6.7 addresses are ASCII only here\r\n");
+static const struct slice wants_tls =
+    SL("538 5.7.11 encryption is required\r\n");
 
 static enum smtp_srv_act
 fail(struct smtp_srv *s, struct slice reply)
@@ -47,6 +47,22 @@ say_and_close(struct smtp_srv *s, struct slice reply)
 	srv_say(s, reply);
 	srv_close(s);
 	return SRV_NEED_INPUT;
+}
+
+static enum smtp_srv_act
+cmd_not_here(struct smtp_srv *s, struct slice args)
+{
+	(void)args;
+	return fail(s, SL("502 5.5.1 command not implemented\r\n"));
+}
+
+/* Moves args to s->line, where they may stay until the answer. */
+static struct slice
+keep(struct smtp_srv *s, struct slice args)
+{
+	ASSERT(args.n <= sizeof(s->line));
+	memmove(s->line, args.p, args.n);
+	return slice_of(s->line, args.n);
 }
 
 /* ---- HELO and EHLO (RFC 5321 4.1.1.1) --------------------------------------- */
@@ -88,6 +104,68 @@ cmd_helo(struct smtp_srv *s, struct slice args)
 	return say(s, SL("\r\n"));
 }
 
+/* One more line of the answer to EHLO; a parameter is a text. */
+static void
+offer(struct smtp_srv *s, struct slice keyword)
+{
+	srv_say(s, SL("\r\n250-"));
+	srv_say(s, keyword);
+}
+
+static bool
+has_ext(const struct smtp_srv *s, enum smtp_srv_exts ext)
+{
+	return (s->conf->exts & ext) != 0;
+}
+
+/* RFC 4865 4: for how long at most, and until when. */
+static void
+offer_futurerelease(struct smtp_srv *s)
+{
+	int64_t last = s->wall_us + HOLD_MAX_S * US_PER_S;
+	char text[32];
+
+	offer(s, SL("FUTURERELEASE "));
+	buf_addu(&s->out, HOLD_MAX_S);
+	buf_addc(&s->out, ' ');
+	srv_say(s, slice_of(text, date_iso(text, last)));
+}
+
+static void
+offer_exts(struct smtp_srv *s)
+{
+	if (has_ext(s, EXT_CHUNKING))
+		offer(s, SL("CHUNKING"));
+	if (has_ext(s, EXT_SMTPUTF8))
+		offer(s, SL("SMTPUTF8"));
+	if (has_ext(s, EXT_DSN))
+		offer(s, SL("DSN"));
+	if (has_ext(s, EXT_REQUIRETLS) && s->is_tls)
+		offer(s, SL("REQUIRETLS"));
+	if (has_ext(s, EXT_FUTURERELEASE) && s->wall_us > 0)
+		offer_futurerelease(s);
+	if (has_ext(s, EXT_MT_PRIORITY))
+		offer(s, SL("MT-PRIORITY"));
+	if (has_ext(s, EXT_LIMITS)) {
+		offer(s, SL("LIMITS RCPTMAX="));
+		buf_addu(&s->out, s->conf->rcpts_max);
+		if (s->conf->messages_max > 0) {
+			srv_say(s, SL(" MAILMAX="));
+			buf_addu(&s->out, s->conf->messages_max);
+		}
+	}
+	if (s->trusts)
+		offer(s, SL("XCLIENT NAME ADDR PORT PROTO HELO LOGIN"));
+}
+
+/* Where AUTH may be used, and has not been yet. */
+static bool
+offers_auth(const struct smtp_srv *s)
+{
+	return s->conf->auth.n > 0 && !s->is_authenticated &&
+	    (s->is_tls || s->conf->auth_in_clear);
+}
+
 static enum smtp_srv_act
 cmd_ehlo(struct smtp_srv *s, struct slice args)
 {
@@ -95,14 +173,21 @@ cmd_ehlo(struct smtp_srv *s, struct slice args)
 		return SRV_NEED_INPUT;
 	srv_say(s, SL("250-"));
 	srv_say(s, s->conf->hostname);
-	srv_say(s, SL("\r\n250-PIPELINING\r\n250-SIZE"));
+	offer(s, SL("PIPELINING"));
+	offer(s, SL("SIZE"));
 	if (s->conf->size_max > 0) {
 		buf_addc(&s->out, ' ');
 		buf_addu(&s->out, s->conf->size_max);
 	}
 	if (s->conf->offers_tls && !s->is_tls)
-		srv_say(s, SL("\r\n250-STARTTLS"));
-	return say(s, SL("\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"));
+		offer(s, SL("STARTTLS"));
+	if (offers_auth(s)) {
+		offer(s, SL("AUTH "));
+		srv_say(s, s->conf->auth);
+	}
+	offer_exts(s);
+	offer(s, SL("8BITMIME"));
+	return say(s, SL("\r\n250 ENHANCEDSTATUSCODES\r\n"));
 }
 
 /* RFC 3207 4. */
@@ -114,79 +199,99 @@ cmd_starttls(struct smtp_srv *s, struct slice args)
 	if (s->state != SRV_ST_READY || s->is_tls || !s->is_esmtp)
 		return fail(s, bad_sequence);
 	if (args.n > 0)
-		return fail(s, bad_argument);
+		return fail(s, srv_bad_argument);
 	srv_say(s, SL("220 2.0.0 go ahead\r\n"));
 	return srv_ask(s, SRV_STARTTLS);
 }
 
-/* ---- MAIL (RFC 5321 4.1.1.2) ---------------------------------------------- */
+/* ---- AUTH (RFC 4954 4) and XCLIENT -------------------------------------------- */
 
-/* Moves args to s->line, where the path may stay until the answer. */
-static struct slice
-keep(struct smtp_srv *s, struct slice args)
+static bool
+has_mechanism(const struct smtp_srv *s, struct slice name)
 {
-	ASSERT(args.n <= sizeof(s->line));
-	memmove(s->line, args.p, args.n);
-	return slice_of(s->line, args.n);
+	struct slice rest = s->conf->auth;
+
+	while (rest.n > 0)
+		if (slice_ieq(slice_cut(&rest, ' '), name))
+			return true;
+	return false;
 }
+
+static enum smtp_srv_act
+cmd_auth(struct smtp_srv *s, struct slice args)
+{
+	struct slice name = slice_of(args.p, slice_index(args, ' '));
+
+	if (s->conf->auth.n == 0)
+		return cmd_not_here(s, args);
+	if (!s->is_tls && !s->conf->auth_in_clear)
+		return fail(s, wants_tls);
+	if (s->state != SRV_ST_READY || !s->is_esmtp || s->is_authenticated)
+		return fail(s, bad_sequence);
+	if (name.n == 0 || name.n > SMTP_MECH_MAX || !has_mechanism(s, name))
+		return fail(s, SL("504 5.5.4 mechanism not offered\r\n"));
+	args = slice_trim(slice_skip(keep(s, args), name.n));
+	slice_copy(slice_of(s->line, name.n), s->mech, sizeof(s->mech));
+	s->mechanism = slice_str(s->mech);
+	/* "=": an initial response that is empty. */
+	if (slice_eq(args, SL("=")))
+		args.n = 0;
+	else if (args.n == 0)
+		args.p = NULL;
+	s->auth = args;
+	return srv_ask(s, SRV_AUTH);
+}
+
+enum smtp_srv_act
+srv_auth_line(struct smtp_srv *s, struct slice line)
+{
+	s->state = SRV_ST_READY;
+	if (slice_eq(line, SL("*")))
+		return fail(s, SL("501 5.7.0 given up\r\n"));
+	if (!scan_is_printable(line.p, line.n))
+		return fail(s, SL("501 5.5.2 this is not base64\r\n"));
+	s->auth = keep(s, line);
+	return srv_ask(s, SRV_AUTH);
+}
+
+/* As Postfix has it; only for a client that the caller trusts. */
+static enum smtp_srv_act
+cmd_xclient(struct smtp_srv *s, struct slice args)
+{
+	if (!s->trusts)
+		return fail(s, SL("550 5.7.0 XCLIENT is not for you\r\n"));
+	if (s->state > SRV_ST_READY)
+		return fail(s, bad_sequence);
+	if (args.n == 0)
+		return fail(s, srv_bad_argument);
+	s->xclient = keep(s, args);
+	return srv_ask(s, SRV_XCLIENT);
+}
+
+/* ---- MAIL (RFC 5321 4.1.1.2) ---------------------------------------------- */
 
 /* "FROM:" or "TO:", then a path, then nothing or a blank. A blank before the
  * path is no syntax, but often met. 0 or an error. */
 static int
-path_argument(struct slice *args, struct slice tag, bool is_rcpt,
+path_argument(struct slice *args, struct slice tag, bool is_rcpt, bool utf8,
     struct smtp_path *path)
 {
 	int err;
 
 	*args = slice_trim(slice_skip(*args, tag.n));
-	err = smtp_path_parse(args, is_rcpt, false, path);
+	err = smtp_path_parse(args, is_rcpt, utf8, path);
 	if (err == 0 && args->n > 0 && args->p[0] != ' ')
 		err = E_SYNTAX;
 	return err;
 }
 
-/* SIZE=, RFC 1870 3: up to 20 digits. */
-static struct slice
-param_size(struct smtp_srv *s, struct slice value)
+static bool
+is_ascii(struct slice s)
 {
-	int err = slice_u64(value, UINT64_MAX, &s->size);
-
-	/* What does not fit 64 bits is too large all the same. */
-	if (err == E_RANGE)
-		s->size = UINT64_MAX;
-	else if (err != 0)
-		return bad_argument;
-	return value.n > 20 ? bad_argument : SL("");
-}
-
-/* BODY=, RFC 6152 2. */
-static struct slice
-param_body(struct smtp_srv *s, struct slice value)
-{
-	s->is_8bit = slice_ieq(value, SL("8BITMIME"));
-	if (!s->is_8bit && !slice_ieq(value, SL("7BIT")))
-		return bad_argument;
-	return SL("");
-}
-
-/* An empty slice, or the reply to what is wrong. */
-static struct slice
-mail_params(struct smtp_srv *s, struct slice params)
-{
-	struct slice key, value, wrong = SL("");
-
-	while (wrong.n == 0 && smtp_param_next(&params, &key, &value)) {
-		if (slice_ieq(key, SL("SIZE")))
-			wrong = param_size(s, value);
-		else if (slice_ieq(key, SL("BODY")))
-			wrong = param_body(s, value);
-		else
-			wrong = bad_param;
-	}
-	if (wrong.n == 0 && s->conf->size_max > 0 &&
-	    s->size > s->conf->size_max)
-		wrong = SL("552 5.3.4 message is larger than we take\r\n");
-	return wrong;
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
 }
 
 static enum smtp_srv_act
@@ -203,15 +308,16 @@ cmd_mail(struct smtp_srv *s, struct slice args)
 		return refuse(s, STAGE_MAIL,
 		    SL("501 5.5.2 MAIL FROM:<address>\r\n"));
 	args = keep(s, args);
-	if (path_argument(&args, SL("FROM:"), false, &s->path) != 0)
+	if (path_argument(&args, SL("FROM:"), false, has_ext(s, EXT_SMTPUTF8),
+		&s->path) != 0)
 		return refuse(s, STAGE_MAIL,
 		    SL("501 5.1.7 sender address is malformed\r\n"));
-	s->size = 0;
-	s->is_8bit = s->is_utf8 = false;
-	s->rcpts = 0;
-	wrong = mail_params(s, args);
+	wrong = srv_mail_params(s, args);
+	if (wrong.n == 0 && !s->wishes.is_utf8 && !is_ascii(s->path.address))
+		wrong = not_utf8;
 	if (wrong.n > 0)
 		return refuse(s, STAGE_MAIL, wrong);
+	s->rcpts = 0;
 	return srv_ask(s, SRV_MAIL);
 }
 
@@ -220,19 +326,26 @@ cmd_mail(struct smtp_srv *s, struct slice args)
 static enum smtp_srv_act
 cmd_rcpt(struct smtp_srv *s, struct slice args)
 {
+	struct slice wrong;
+
 	if (s->state != SRV_ST_MAIL && s->state != SRV_ST_RCPT)
 		return fail(s, bad_sequence);
 	if (!slice_has_iprefix(args, SL("TO:")))
 		return refuse(s, STAGE_RCPT,
 		    SL("501 5.5.2 RCPT TO:<address>\r\n"));
 	args = keep(s, args);
-	/* The null path is a sender only (4.1.1.3). */
-	if (path_argument(&args, SL("TO:"), true, &s->path) != 0 ||
-	    s->path.address.n == 0)
+	if (path_argument(&args, SL("TO:"), true, has_ext(s, EXT_SMTPUTF8),
+		&s->path) != 0)
 		return refuse(s, STAGE_RCPT,
 		    SL("501 5.1.3 recipient address is malformed\r\n"));
-	if (args.n > 0)
-		return refuse(s, STAGE_RCPT, bad_param);
+	wrong = srv_rcpt_params(s, args);
+	/* The null path is a sender only (4.1.1.3). */
+	if (s->path.address.n == 0)
+		wrong = SL("501 5.1.3 recipient address is malformed\r\n");
+	else if (!s->wishes.is_utf8 && !is_ascii(s->path.address))
+		wrong = not_utf8;
+	if (wrong.n > 0)
+		return refuse(s, STAGE_RCPT, wrong);
 	/* 4.5.3.1.10. No fault of a client that sends the rest afterwards. */
 	if (s->rcpts >= s->conf->rcpts_max) {
 		s->refused = SL("452 4.5.3 too many recipients\r\n");
@@ -251,8 +364,38 @@ cmd_data(struct smtp_srv *s, struct slice args)
 	if (s->state != SRV_ST_RCPT)
 		return fail(s, bad_sequence);
 	if (args.n > 0)
-		return fail(s, bad_argument);
+		return fail(s, srv_bad_argument);
 	return srv_ask(s, SRV_DATA);
+}
+
+/* RFC 3030 2. The chunk follows whatever is said here, and is swallowed when
+ * it is refused. */
+static enum smtp_srv_act
+cmd_bdat(struct smtp_srv *s, struct slice args)
+{
+	struct slice size = slice_cut(&args, ' ');
+	bool is_last = slice_ieq(slice_trim(args), SL("LAST"));
+	bool goes_on = s->state == SRV_ST_CHUNKS;
+	uint64_t n;
+
+	if (!has_ext(s, EXT_CHUNKING))
+		return cmd_not_here(s, args);
+	/* Its bytes would be taken for commands. */
+	if (slice_u64(size, UINT64_MAX / 4, &n) != 0 ||
+	    (!is_last && slice_trim(args).n > 0))
+		return say_and_close(s,
+		    SL("421 4.7.0 size of the chunk cannot be read\r\n"));
+	srv_chunk_begin(s, n, is_last);
+	if (goes_on) {
+		s->state = SRV_ST_BODY;
+		return SRV_NEED_INPUT;
+	}
+	if (s->state == SRV_ST_RCPT)
+		return srv_ask(s, SRV_DATA);
+	srv_chunk_refuse(s,
+	    s->state == SRV_ST_MAIL ? SL("554 5.5.1 no valid recipients\r\n") :
+				      bad_sequence);
+	return SRV_NEED_INPUT;
 }
 
 /* ---- the rest --------------------------------------------------------------- */
@@ -261,7 +404,7 @@ static enum smtp_srv_act
 cmd_rset(struct smtp_srv *s, struct slice args)
 {
 	if (args.n > 0)
-		return fail(s, bad_argument);
+		return fail(s, srv_bad_argument);
 	srv_reset(s);
 	return say(s, SL("250 2.0.0 ok\r\n"));
 }
@@ -285,7 +428,7 @@ static enum smtp_srv_act
 cmd_vrfy(struct smtp_srv *s, struct slice args)
 {
 	if (args.n == 0)
-		return fail(s, bad_argument);
+		return fail(s, srv_bad_argument);
 	return say(s, SL("252 2.1.5 send some mail, it may arrive\r\n"));
 }
 
@@ -293,15 +436,8 @@ static enum smtp_srv_act
 cmd_quit(struct smtp_srv *s, struct slice args)
 {
 	if (args.n > 0)
-		return fail(s, bad_argument);
+		return fail(s, srv_bad_argument);
 	return say_and_close(s, SL("221 2.0.0 bye\r\n"));
-}
-
-static enum smtp_srv_act
-cmd_not_here(struct smtp_srv *s, struct slice args)
-{
-	(void)args;
-	return fail(s, SL("502 5.5.1 command not implemented\r\n"));
 }
 
 /* A browser, or a page that makes one talk to us. It stays an ordinary unknown
@@ -329,17 +465,18 @@ static const struct verb verbs[] = {
 	VERB("RCPT", cmd_rcpt),
 	VERB("MAIL", cmd_mail),
 	VERB("DATA", cmd_data),
+	VERB("BDAT", cmd_bdat),
 	VERB("EHLO", cmd_ehlo),
 	VERB("QUIT", cmd_quit),
 	VERB("RSET", cmd_rset),
 	VERB("HELO", cmd_helo),
 	VERB("STARTTLS", cmd_starttls),
+	VERB("AUTH", cmd_auth),
+	VERB("XCLIENT", cmd_xclient),
 	VERB("NOOP", cmd_noop),
 	VERB("VRFY", cmd_vrfy),
 	VERB("HELP", cmd_help),
 	VERB("EXPN", cmd_not_here),
-	VERB("AUTH", cmd_not_here),
-	VERB("BDAT", cmd_not_here),
 	VERB("ETRN", cmd_not_here),
 	VERB("TURN", cmd_not_here),
 	VERB("SEND", cmd_not_here),
@@ -368,20 +505,50 @@ is_too_early(const struct smtp_srv *s, const struct verb *v)
 {
 	return s->state == SRV_ST_HELO &&
 	    (v->run == cmd_mail || v->run == cmd_rcpt || v->run == cmd_data ||
-		v->run == cmd_starttls);
+		v->run == cmd_starttls || v->run == cmd_auth);
+}
+
+/* Bytes that a command may have; the addresses of MAIL and RCPT may be UTF-8
+ * (RFC 6531 3.3). */
+static bool
+is_text(const struct smtp_srv *s, const struct verb *v, struct slice line)
+{
+	uint32_t code;
+	size_t n;
+
+	if (scan_is_printable(line.p, line.n))
+		return true;
+	if (v == NULL || !has_ext(s, EXT_SMTPUTF8) ||
+	    (v->run != cmd_mail && v->run != cmd_rcpt))
+		return false;
+	for (; line.n > 0; line = slice_skip(line, n)) {
+		n = slice_utf8(line, &code);
+		if (n == 0 || code < ' ' || (code >= 0x7f && code < 0xa0))
+			return false;
+	}
+	return true;
 }
 
 /* The reply to a line with bytes that commands do not have. An address with
- * some is told apart: SMTPUTF8 (RFC 6531) is not offered here. */
+ * some is told apart: SMTPUTF8 (RFC 6531) may not be offered. */
 static struct slice
-no_ascii(const struct verb *v, struct slice line)
+no_text(const struct smtp_srv *s, const struct verb *v, struct slice line)
 {
 	bool is_utf8 = v != NULL && (v->run == cmd_mail || v->run == cmd_rcpt);
 
 	for (size_t i = 0; i < line.n; i++)
 		is_utf8 &= (unsigned char)line.p[i] >= ' ' && line.p[i] != 0x7f;
-	return is_utf8 ? SL("553 5.6.7 addresses are ASCII only here\r\n") :
-			 SL("500 5.5.2 no command in this line\r\n");
+	return is_utf8 && !has_ext(s, EXT_SMTPUTF8) ?
+	    not_utf8 :
+	    SL("500 5.5.2 no command in this line\r\n");
+}
+
+/* Between two chunks only what RFC 3030 2 lets through. */
+static bool
+is_misplaced(const struct smtp_srv *s, const struct verb *v)
+{
+	return s->state == SRV_ST_CHUNKS &&
+	    (v->run == cmd_mail || v->run == cmd_rcpt || v->run == cmd_data);
 }
 
 enum smtp_srv_act
@@ -394,11 +561,13 @@ srv_command(struct smtp_srv *s, struct slice line)
 	line = slice_trim(line);
 	name = slice_of(line.p, slice_index(line, ' '));
 	v = verb_find(name);
-	if (line.n == 0 || !scan_is_printable(line.p, line.n))
-		return fail(s, no_ascii(v, line));
+	if (line.n == 0 || !is_text(s, v, line))
+		return fail(s, no_text(s, v, line));
 	if (v == NULL)
 		return fail(s, SL("500 5.5.1 command not recognised\r\n"));
 	if (is_too_early(s, v))
 		return fail(s, SL("503 5.5.1 EHLO first\r\n"));
+	if (is_misplaced(s, v))
+		return fail(s, bad_sequence);
 	return v->run(s, slice_trim(slice_skip(line, name.n)));
 }

@@ -7,17 +7,11 @@
  * gives back when they are over. A 250 to the final dot is written only by
  * intake_committed.
  */
+#include "relay/intake_i.h"
 #include "relay/relay.h"
 
 /* Bytes of header in which tags and Received fields are looked for. */
 #define HEADER_MAX INTAKE_SHARE
-/* Of the value of a field that steers. */
-#define TAG_MAX_BYTES NAME_MAX_BYTES
-#define TIME_MAX_US (366 * INT64_C(86400) * US_PER_S)
-
-/* What X-MTA-Class says. */
-enum { CLASS_UNSAID, CLASS_BULK, CLASS_HURRY };
-
 bool
 gate_take(_Atomic int64_t *counter, int64_t n)
 {
@@ -60,7 +54,7 @@ intake_init(struct intake *in, const struct conf *conf,
 	in->self = self;
 	in->peer = *peer;
 	in->may_relay = peer_may_relay(door, &peer->ip);
-	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + 2));
+	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + ORCPT_MAX + 3));
 	smtp_srv_init(&in->srv, &door->smtp, now_us);
 }
 
@@ -165,6 +159,8 @@ on_mail(struct intake *in)
 	in->mail_us = in->now_us;
 	in->sender_n =
 	    (uint16_t)slice_copy(from, in->sender, sizeof(in->sender));
+	in->envid_n = (uint16_t)slice_copy(in->srv.wishes.envid, in->envid,
+	    sizeof(in->envid));
 	if (atomic_load_explicit(&in->gate->is_stopping, memory_order_relaxed))
 		smtp_srv_reply(&in->srv, 421, "4.3.2",
 		    SL("Shutting down, try again later"));
@@ -172,7 +168,7 @@ on_mail(struct intake *in)
 		     memory_order_relaxed))
 		refuse(in, slice_of("", 0), STAGE_MAIL, 421, "4.3.2",
 		    SL("This host is being drained, use another"));
-	else if (!in->ops->has_room(in->ctx, in->srv.size))
+	else if (!in->ops->has_room(in->ctx, in->srv.wishes.size))
 		refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 	else
@@ -196,6 +192,34 @@ is_our_postmaster(const struct intake *in, const struct smtp_path *p)
 	    slice_ieq(p->domain, our_name(in));
 }
 
+/* A recipient's record: how to notify, address, ORCPT; each text ends in NUL. */
+static int
+rcpt_add(struct intake *in, struct slice to)
+{
+	struct buf *b = &in->rcpts;
+	size_t n = b->n;
+	int err = buf_addc(b, (char)in->srv.notify);
+
+	err = err ? err : buf_adds(b, to);
+	err = err ? err : buf_addc(b, '\0');
+	err = err ? err : buf_adds(b, in->srv.orcpt);
+	err = err ? err : buf_addc(b, '\0');
+	if (err)
+		buf_cut(b, n);
+	return err;
+}
+
+const char *
+intake_rcpt_next(const struct intake *in, const char *at, struct env_rcpt *r)
+{
+	if (!at)
+		at = in->rcpts.p + in->rcpts.off;
+	r->notify = (uint8_t)*at;
+	r->address = slice_str(at + 1);
+	r->orcpt = slice_str(at + 1 + r->address.n + 1);
+	return r->orcpt.p + r->orcpt.n + 1;
+}
+
 static void
 on_rcpt(struct intake *in)
 {
@@ -213,7 +237,7 @@ on_rcpt(struct intake *in)
 		    SL("Queue is full, try again later"));
 		return;
 	}
-	if (buf_adds(&in->rcpts, to) || buf_addc(&in->rcpts, '\0')) {
+	if (rcpt_add(in, to)) {
 		gate_give(&in->gate->rcpts_free, 1);
 		smtp_srv_reply(&in->srv, 452, "4.5.3",
 		    SL("Too many recipients"));
@@ -233,11 +257,16 @@ put_trace(struct intake *in, struct parcel *p)
 		.client = in->peer.ip,
 		.id = p->id,
 		.is_esmtp = in->srv.is_esmtp,
+		.is_utf8 = in->srv.wishes.is_utf8,
+		.is_auth = in->srv.is_authenticated,
 		.unix_us = in->wall_us,
 	};
+	struct env_rcpt only;
 
-	if (in->nrcpt == 1)
-		t.for_rcpt = slice_str(in->rcpts.p + in->rcpts.off);
+	if (in->nrcpt == 1) {
+		(void)intake_rcpt_next(in, NULL, &only);
+		t.for_rcpt = only.address;
+	}
 	if (hdr_received(&p->body, &t))
 		p->body.failed = true; /* met again at the end of data */
 	in->trace_n = p->body.n;
@@ -262,200 +291,15 @@ on_data(struct intake *in)
 	in->parcel = p;
 	in->header_done = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = in->zone[0] = '\0';
-	in->klass = CLASS_UNSAID;
+	/* RFC 6710: whether a priority counts is the receiver's to say. */
+	in->klass = in->may_relay && in->srv.wishes.priority > 0 ? CLASS_HURRY :
+								   CLASS_UNSAID;
 	in->is_engaged = false;
-	in->expires_us = in->not_before_us = 0;
+	in->expires_us = 0;
+	in->not_before_us = in->srv.wishes.hold_until_us;
 	put_trace(in, p);
 	in->scanned = in->trace_n;
 	smtp_srv_go_ahead(&in->srv);
-}
-
-/* Takes a tag's value over, an unfolded text; false when it is none. */
-typedef bool take_fn(struct intake *in, size_t at, struct slice value);
-
-/* What is too long is not cut: two tenants must not become one. */
-static bool
-take_name(struct intake *in, size_t at, struct slice value)
-{
-	if (value.n > NAME_MAX_BYTES)
-		return false;
-	slice_copy(value, (char *)in + at, NAME_MAX_BYTES + 1);
-	return true;
-}
-
-static bool
-take_class(struct intake *in, size_t at, struct slice value)
-{
-	uint8_t *klass = (uint8_t *)in + at;
-
-	if (slice_ieq(value, SL("transactional")))
-		*klass = CLASS_HURRY;
-	else if (slice_ieq(value, SL("bulk")))
-		*klass = CLASS_BULK;
-	else
-		return false;
-	return true;
-}
-
-static bool
-take_yes(struct intake *in, size_t at, struct slice value)
-{
-	bool *is = (bool *)(void *)((char *)in + at);
-
-	*is = slice_ieq(value, SL("yes"));
-	return *is || slice_ieq(value, SL("no"));
-}
-
-/* A time, or how long from now; within a year. One that is past is now. */
-static bool
-take_time(struct intake *in, size_t at, struct slice value)
-{
-	int64_t *us = (int64_t *)(void *)((char *)in + at);
-
-	if (parse_date_iso(value, us) != 0) {
-		if (value.n > 0 && *value.p == '+')
-			value = slice_skip(value, 1);
-		if (parse_duration(value, us) != 0 || *us > TIME_MAX_US)
-			return false;
-		*us += in->wall_us;
-	}
-	*us = MAX(*us, in->wall_us);
-	return *us - in->wall_us <= TIME_MAX_US;
-}
-
-enum header_fault {
-	HEADER_FINE,
-	HEADER_LOOPS,
-	HEADER_BAD_TAG,
-	HEADER_BAD_CLASS,
-	HEADER_BAD_EXPIRES,
-	HEADER_BAD_SCHEDULE,
-	HEADER_NEVER,
-	HEADER_BAD_ENGAGED,
-	HEADER_NO_POOL,
-	HEADER_NO_ZONE
-};
-
-struct tag {
-	struct slice name;
-	size_t at; /* offset in struct intake */
-	take_fn *take;
-	enum header_fault fault; /* when it is none */
-};
-
-/* The header fields that steer, read and taken out. */
-static const struct tag tags[] = {
-	{ { "X-MTA-Tenant", 12 }, offsetof(struct intake, tenant), take_name,
-	    HEADER_BAD_TAG },
-	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign),
-	    take_name, HEADER_BAD_TAG },
-	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool), take_name,
-	    HEADER_BAD_TAG },
-	{ { "X-MTA-Zone", 10 }, offsetof(struct intake, zone), take_name,
-	    HEADER_BAD_TAG },
-	{ { "X-MTA-Engaged", 13 }, offsetof(struct intake, is_engaged),
-	    take_yes, HEADER_BAD_ENGAGED },
-	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
-	    HEADER_BAD_CLASS },
-	{ { "X-MTA-Expires", 13 }, offsetof(struct intake, expires_us),
-	    take_time, HEADER_BAD_EXPIRES },
-	{ { "X-MTA-Schedule", 14 }, offsetof(struct intake, not_before_us),
-	    take_time, HEADER_BAD_SCHEDULE },
-};
-
-static const struct tag *
-tag_of(struct slice name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
-		if (slice_ieq(name, tags[i].name))
-			return &tags[i];
-	return NULL;
-}
-
-static bool
-take_tag(struct intake *in, const struct tag *t, struct slice value)
-{
-	char text[TAG_MAX_BYTES + 2];
-	size_t n = hdr_unfold(value, text, sizeof(text));
-
-	for (size_t i = 0; i < n; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			return false;
-	return n <= TAG_MAX_BYTES && t->take(in, t->at, slice_of(text, n));
-}
-
-static const struct refusal {
-	int code;
-	const char *enh;
-	struct slice text;
-} header_refusal[] = {
-	[HEADER_LOOPS] = { 554, "5.4.6", SL("Too many hops") },
-	[HEADER_BAD_TAG] = { 550, "5.6.0",
-	    SL("An X-MTA- field is no name of up to 64 characters") },
-	[HEADER_BAD_CLASS] = { 550, "5.6.0",
-	    SL("X-MTA-Class is neither bulk nor transactional") },
-	[HEADER_BAD_EXPIRES] = { 550, "5.6.0",
-	    SL("X-MTA-Expires is no time (RFC 3339) or duration within a "
-	       "year") },
-	[HEADER_BAD_SCHEDULE] = { 550, "5.6.0",
-	    SL("X-MTA-Schedule is no time (RFC 3339) or duration within a "
-	       "year") },
-	[HEADER_BAD_ENGAGED] = { 550, "5.6.0",
-	    SL("X-MTA-Engaged is neither yes nor no") },
-	[HEADER_NEVER] = { 550, "5.6.0",
-	    SL("X-MTA-Expires is over before the message may be sent") },
-	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
-	 * it taken, it would wait for a pool that may never be. */
-	[HEADER_NO_POOL] = { 554, "5.3.5",
-	    SL("X-MTA-Pool names no pool of this host") },
-	[HEADER_NO_ZONE] = { 554, "5.3.5",
-	    SL("X-MTA-Zone names no time zone that this host knows") },
-};
-
-/*
- * The header section stands whole at body[trace_n ..): counts hops, and reads
- * and removes the tags of a client that we trust. One pass: what stays is moved
- * up behind what stayed before it.
- */
-static enum header_fault
-read_header(struct intake *in, struct buf *b)
-{
-	char *base = b->p + b->off, *to = base + in->trace_n;
-	struct slice rest = slice_of(to, b->n - in->trace_n);
-	enum header_fault fault = HEADER_FINE;
-	uint32_t hops = 0;
-	struct hdr h;
-
-	in->header_done = true;
-	while (hdr_next(&rest, &h)) {
-		const struct tag *t = in->may_relay ? tag_of(h.name) : NULL;
-
-		if (slice_ieq(h.name, SL("Received")))
-			hops++;
-		if (t && !take_tag(in, t, h.value))
-			fault = t->fault;
-		if (t)
-			continue;
-		if (to != h.whole.p)
-			memmove(to, h.whole.p, h.whole.n);
-		to += h.whole.n;
-	}
-	if (to != rest.p) {
-		memmove(to, rest.p, rest.n);
-		buf_cut(b, (size_t)(to - base) + rest.n);
-	}
-	if (hops > in->door->hops_max)
-		return HEADER_LOOPS;
-	if (!fault && in->expires_us != 0 &&
-	    in->expires_us <= MAX(in->not_before_us, in->wall_us))
-		return HEADER_NEVER;
-	if (!fault && in->pool[0] &&
-	    !conf_has_pool(in->conf, slice_str(in->pool)))
-		return HEADER_NO_POOL;
-	if (!fault && in->zone[0] &&
-	    conf_zone_find(in->conf, slice_str(in->zone)) == in->conf->nzones)
-		return HEADER_NO_ZONE;
-	return fault;
 }
 
 /* Has the blank line after the header come? Searches only what is new. */
@@ -486,8 +330,8 @@ refuse_body(struct intake *in, int code, const char *enh, struct slice text)
 static void
 finish_header(struct intake *in)
 {
-	const struct refusal *r =
-	    &header_refusal[read_header(in, &in->parcel->body)];
+	const struct intake_refusal *r =
+	    intake_read_header(in, &in->parcel->body);
 
 	if (r->code)
 		refuse_body(in, r->code, r->enh, r->text);
@@ -567,64 +411,6 @@ on_body(struct intake *in, struct slice piece)
 		    SL("Insufficient system storage"));
 }
 
-/* The route that all recipients have in common, or NULL. */
-static const struct conf_route *
-common_route(const struct intake *in)
-{
-	const char *at = in->rcpts.p + in->rcpts.off;
-	const struct conf_route *common = NULL, *r;
-	struct slice last = SL("");
-
-	for (uint32_t i = 0; i < in->nrcpt; i++) {
-		struct slice to = slice_str(at), domain = mailbox_domain(to);
-
-		at += to.n + 1;
-		if (i > 0 && slice_ieq(domain, last))
-			continue;
-		r = conf_route_find(in->conf, domain);
-		if (r == NULL || (i > 0 && r != common))
-			return NULL;
-		common = r;
-		last = domain;
-	}
-	return common;
-}
-
-void
-steer_by_route(const struct conf *c, struct slice domain, struct steer *s)
-{
-	const struct conf_route *r;
-
-	if (!c->routes_steer || (s->tenant.n && s->campaign.n && s->pool.n) ||
-	    (r = conf_route_find(c, domain)) == NULL)
-		return;
-	if (!s->tenant.n)
-		s->tenant = r->tenant;
-	if (!s->campaign.n)
-		s->campaign = r->campaign;
-	if (!s->pool.n)
-		s->pool = r->pool;
-}
-
-/* What neither a header field nor the listener says, the route does. Where
- * recipients are of several routes the envelope says nothing, and the core
- * asks each one's. */
-static void
-steer_all(struct intake *in)
-{
-	const struct conf_listen *door = in->door;
-	const struct conf_route *r;
-
-	if (!in->conf->routes_steer || (r = common_route(in)) == NULL)
-		return;
-	if (!in->tenant[0] && !door->tenant.n)
-		slice_copy(r->tenant, in->tenant, sizeof(in->tenant));
-	if (!in->campaign[0] && !door->campaign.n)
-		slice_copy(r->campaign, in->campaign, sizeof(in->campaign));
-	if (!in->pool[0] && !door->pool.n)
-		slice_copy(r->pool, in->pool, sizeof(in->pool));
-}
-
 static struct slice
 first_of(const char *tag, struct slice from_door)
 {
@@ -649,21 +435,22 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.pool = first_of(in->pool, door->pool),
 		.zone = slice_str(in->zone),
 		.listener = door->name,
+		.envid = slice_of(in->envid, in->envid_n),
 		.body_bytes = bytes,
 		.nrcpt = in->nrcpt,
 	};
 	const struct conf_tenant *t = conf_tenant_find(in->conf, e.tenant);
 	struct env_rcpt one, *v = &one;
-	const char *at = in->rcpts.p + in->rcpts.off;
+	const char *at = NULL;
 	int err;
 
 	if (in->expires_us != 0)
 		e.expires_us = in->expires_us;
 	e.klass =
 	    in->klass == CLASS_UNSAID ? t->is_hurry : in->klass == CLASS_HURRY;
-	if (in->srv.saw_8bit || in->srv.is_8bit)
+	if (in->srv.saw_8bit || in->srv.wishes.is_8bit)
 		e.flags |= ENV_8BIT;
-	if (in->srv.is_utf8)
+	if (in->srv.wishes.is_utf8)
 		e.flags |= ENV_SMTPUTF8;
 	if (in->srv.saw_dots)
 		e.flags |= ENV_HAS_DOTS;
@@ -671,13 +458,11 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		e.flags |= ENV_TLS_IN;
 	if (in->is_engaged)
 		e.flags |= ENV_ENGAGED;
+	e.flags |= in->srv.wishes.ret;
 	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
 		return E_NOMEM;
-	memset(&one, 0, sizeof(one));
-	for (uint32_t i = 0; i < in->nrcpt; i++) {
-		v[i].address = slice_str(at);
-		at += v[i].address.n + 1;
-	}
+	for (uint32_t i = 0; i < in->nrcpt; i++)
+		at = intake_rcpt_next(in, at, &v[i]);
 	err = env_encode(&p->env, &e, v);
 	if (v != &one)
 		mem_free(v);
@@ -697,17 +482,16 @@ commit(struct intake *in)
 {
 	struct parcel *p = in->parcel;
 	struct slice rest = { NULL, 0 };
-	const struct refusal *r;
+	const struct intake_refusal *r;
 
 	in->is_ending = false;
-	if (!in->header_done &&
-	    (r = &header_refusal[read_header(in, &p->body)])->code) {
+	if (!in->header_done && (r = intake_read_header(in, &p->body))->code) {
 		refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
 		    r->text);
 		drop_transaction(in);
 		return;
 	}
-	steer_all(in);
+	intake_steer(in);
 	if (p->spill)
 		rest = in->ops->spill_map(in->ctx, p->spill);
 	if (p->body.failed || (p->spill && !rest.p) ||
@@ -775,6 +559,9 @@ act(struct intake *in, enum smtp_srv_act what)
 	case SRV_STARTTLS:
 		in->wants_tls = true;
 		return false;
+	case SRV_AUTH: /* neither is offered */
+	case SRV_XCLIENT:
+		break;
 	case SRV_CLOSE:
 		in->is_closing = true;
 		return false;
@@ -789,7 +576,7 @@ intake_feed(struct intake *in, struct slice data, int64_t now_us,
 {
 	struct slice left = data;
 
-	in->wall_us = wall_us;
+	in->wall_us = in->srv.wall_us = wall_us;
 	in->now_us = now_us;
 	while (act(in, smtp_srv_step(&in->srv, &left, now_us)))
 		continue;
@@ -829,8 +616,9 @@ static void
 book_reception(struct intake *in, const struct parcel *p, const char *text)
 {
 	struct buf *book = in->ops->book(in->ctx);
-	const char *at = in->rcpts.p + in->rcpts.off;
+	const char *at = NULL;
 	const struct conf_listen *door = in->door;
+	struct env_rcpt r;
 	struct steer given = {
 		.tenant = first_of(in->tenant, door->tenant),
 		.campaign = first_of(in->campaign, door->campaign),
@@ -861,9 +649,9 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	for (uint32_t i = 0; i < in->nrcpt; i++) {
 		struct steer s = given;
 
-		e.recipient = slice_str(at);
+		at = intake_rcpt_next(in, at, &r);
+		e.recipient = r.address;
 		e.rcpt = (int32_t)i;
-		at += e.recipient.n + 1;
 		steer_by_route(in->conf, mailbox_domain(e.recipient), &s);
 		e.tenant = s.tenant;
 		e.campaign = s.campaign;

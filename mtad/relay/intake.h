@@ -93,10 +93,12 @@ struct intake {
 
 	/* The open transaction. */
 	struct parcel *parcel;
-	struct buf rcpts; /* addresses, each NUL-terminated */
+	struct buf rcpts; /* records: intake_rcpt_next */
 	uint32_t nrcpt;
 	char sender[MAILBOX_MAX + 2];
 	uint16_t sender_n;
+	char envid[ENVID_MAX + 1]; /* xtext */
+	uint16_t envid_n;
 	size_t trace_n; /* length of our Received field in the body */
 	size_t scanned; /* body bytes searched for the header's end */
 	bool header_done;

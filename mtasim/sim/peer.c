@@ -483,6 +483,9 @@ act(struct peer *p, enum smtp_srv_act what)
 		p->is_shaking = true;
 		peer_flush(p);
 		return false;
+	case SRV_AUTH: /* not offered */
+	case SRV_XCLIENT:
+		break;
 	case SRV_NEED_INPUT:
 	case SRV_WAIT:
 		peer_flush(p);

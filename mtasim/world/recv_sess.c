@@ -327,6 +327,9 @@ sess_act(struct sess *s, enum smtp_srv_act act)
 		sess_flush(s);
 		conn_tls_accept(s->c, s->r->conf.tls);
 		return false;
+	case SRV_AUTH: /* not offered */
+	case SRV_XCLIENT:
+		break;
 	case SRV_CLOSE:
 		sess_end(s);
 		return false;

@@ -87,6 +87,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	conf.errors_max = data[0] & 32 ? 3 : 0;
 	conf.rcpts_max = data[0] & 64 ? 2 : 100;
 	conf.messages_max = data[0] & 128 ? 2 : 0;
+	conf.exts = data[1] & 1 ? 0 : SMTP_SRV_EXTS_ALL;
+	conf.auth = data[1] & 2 ? SL("") : SL("PLAIN LOGIN");
+	conf.auth_in_clear = data[1] & 4;
 	run(&whole, &conf, in, CUT_NONE, 0);
 	run(&cut, &conf, in, data[1] == 0 ? CUT_BYTES : CUT_RANDOM, data[1]);
 	ASSERT(slice_eq(buf_slice(&whole.acts), buf_slice(&cut.acts)));

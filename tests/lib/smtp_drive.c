@@ -15,6 +15,7 @@ srv_drive_init(struct srv_drive *d, const struct smtp_srv_conf *conf)
 	buf_init(&d->out, DRIVE_BUF_MAX);
 	buf_init(&d->body, DRIVE_BUF_MAX);
 	smtp_srv_init(&d->srv, &d->conf, d->now_us);
+	d->srv.wall_us = INT64_C(1800000000) * US_PER_S;
 }
 
 void
@@ -52,12 +53,13 @@ check_replies(struct slice out)
 }
 
 static void
-check_path(const struct smtp_path *p)
+check_path(const struct smtp_path *p, bool is_utf8)
 {
 	ASSERT(p->address.n <= MAILBOX_MAX && p->local.n <= 64);
 	ASSERT(p->domain.n <= DOMAIN_MAX);
 	for (size_t i = 0; i < p->address.n; i++)
-		ASSERT(p->address.p[i] >= ' ' && p->address.p[i] <= '~');
+		ASSERT((p->address.p[i] >= ' ' && p->address.p[i] <= '~') ||
+		    (is_utf8 && (p->address.p[i] & 0x80) != 0));
 }
 
 /* A whole message: CRLF and nothing like it, and the facts about it right. */
@@ -116,7 +118,7 @@ answer_path(struct srv_drive *d)
 {
 	struct slice local = d->srv.path.local;
 
-	check_path(&d->srv.path);
+	check_path(&d->srv.path, d->srv.wishes.is_utf8);
 	if (begins(local, "later"))
 		reply(d, 451, "4.3.0", "later");
 	else if (begins(local, "bye"))
@@ -130,14 +132,36 @@ answer_path(struct srv_drive *d)
 }
 
 static void
+act_wishes(struct srv_drive *d)
+{
+	const struct smtp_srv_wishes *w = &d->srv.wishes;
+
+	if (w->is_utf8)
+		buf_addz(&d->acts, " utf8");
+	if (w->ret != 0)
+		buf_addz(&d->acts, w->ret == ENV_RET_FULL ? " full" : " hdrs");
+	if (w->envid.n > 0)
+		buf_addf(&d->acts, " envid=%.*s", SLF(w->envid));
+	if (w->requires_tls)
+		buf_addz(&d->acts, " requiretls");
+	if (w->hold_until_us != 0)
+		buf_addf(&d->acts, " hold=%lld",
+		    (long long)((w->hold_until_us - d->srv.wall_us) /
+			US_PER_S));
+	if (w->priority != 0)
+		buf_addf(&d->acts, " priority=%d", w->priority);
+}
+
+static void
 on_mail(struct srv_drive *d)
 {
 	act_path(d, "mail");
-	if (d->srv.size > 0) {
+	if (d->srv.wishes.size > 0) {
 		buf_addz(&d->acts, " size=");
-		buf_addu(&d->acts, d->srv.size);
+		buf_addu(&d->acts, d->srv.wishes.size);
 	}
-	act(d, d->srv.is_8bit ? " 8bit" : "");
+	act_wishes(d);
+	act(d, d->srv.wishes.is_8bit ? " 8bit" : "");
 	ASSERT(!d->is_open);
 	slice_copy(d->srv.path.local, d->sender, sizeof(d->sender));
 	if (!answer_path(d))
@@ -150,6 +174,10 @@ static void
 on_rcpt(struct srv_drive *d)
 {
 	act_path(d, "rcpt");
+	if (d->srv.notify != 0)
+		buf_addf(&d->acts, " notify=%u", d->srv.notify);
+	if (d->srv.orcpt.n > 0)
+		buf_addf(&d->acts, " orcpt=%.*s", SLF(d->srv.orcpt));
 	act(d, "");
 	ASSERT(d->is_open && d->srv.path.address.n > 0);
 	if (answer_path(d))
@@ -222,6 +250,33 @@ on_close(struct srv_drive *d)
 	d->is_closed = true;
 }
 
+/* The right answer is "ok" in base64, at once or after one question. */
+static void
+on_auth(struct srv_drive *d)
+{
+	struct slice said = d->srv.auth;
+
+	buf_addf(&d->acts, "auth %s [", d->srv.mech);
+	buf_adds(&d->acts, said);
+	act(d, said.p == NULL ? "] none" : "]");
+	if (said.p == NULL)
+		smtp_srv_auth_more(&d->srv, SL("d2hvPw=="));
+	else if (slice_eq(said, SL("b2s=")))
+		smtp_srv_auth_done(&d->srv, 235, "2.7.0", SL("welcome"));
+	else
+		smtp_srv_auth_done(&d->srv, 535, "5.7.8", SL("no"));
+}
+
+static void
+on_xclient(struct srv_drive *d)
+{
+	buf_addf(&d->acts, "xclient %.*s\n", SLF(d->srv.xclient));
+	if (slice_has_prefix(d->srv.xclient, SL("BAD")))
+		smtp_srv_reply(&d->srv, 501, "5.5.4", SL("no attribute"));
+	else
+		smtp_srv_xclient_done(&d->srv, false);
+}
+
 /* An act that waits for its answer holds everything back. */
 static void
 check_wait(struct srv_drive *d, enum smtp_srv_act what, struct slice in)
@@ -261,6 +316,12 @@ on_act(struct srv_drive *d, enum smtp_srv_act what, struct slice in)
 		break;
 	case SRV_REFUSED:
 		break; /* told by the reply */
+	case SRV_AUTH:
+		on_auth(d);
+		break;
+	case SRV_XCLIENT:
+		on_xclient(d);
+		break;
 	case SRV_STARTTLS:
 		act(d, "starttls");
 		ASSERT(in.n == 0);

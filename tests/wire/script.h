@@ -32,6 +32,7 @@ struct turn {
 struct script {
 	char name[64];
 	bool is_server, tls_fails, quits;
+	bool auth, trusts; /* what a server offers */
 	struct smtp_srv_conf srv;
 	struct smtp_cli_conf cli;
 	struct buf input, output, acts;

@@ -58,9 +58,13 @@ static void
 run_server(const struct script *s, const struct way *way, struct buf *out,
     struct buf *acts)
 {
+	struct smtp_srv_conf conf = s->srv;
 	struct srv_drive d;
 
-	srv_drive_init(&d, &s->srv);
+	if (s->auth)
+		conf.auth = SL("PLAIN LOGIN");
+	srv_drive_init(&d, &conf);
+	d.srv.trusts = s->trusts;
 	d.tls_fails = s->tls_fails;
 	for (uint32_t i = 0; i < s->nturns; i++) {
 		size_t at = s->turns[i].from, end = at + s->turns[i].n, n;

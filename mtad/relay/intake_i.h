@@ -1,0 +1,34 @@
+/*
+ * relay/intake_i.h - what the parts of an inbound session share.
+ *
+ * intake.c has the transaction: credits, staging, commit. intake_header.c has
+ * the header section of the message.
+ */
+#ifndef RELAY_INTAKE_I_H
+#define RELAY_INTAKE_I_H
+
+#include "relay/intake.h"
+
+/* What X-MTA-Class says. */
+enum { CLASS_UNSAID, CLASS_BULK, CLASS_HURRY };
+
+struct intake_refusal {
+	int code; /* 0: none */
+	const char *enh;
+	struct slice text;
+};
+
+/*
+ * The header section stands whole at body[trace_n ..): counts hops, reads the
+ * fields that steer into the intake and removes them. Returns why the message
+ * is refused (code 0: it is not). Once a message.
+ */
+const struct intake_refusal *intake_read_header(struct intake *in,
+    struct buf *b);
+/* The recipients one after the other: at is NULL, then what was returned last. */
+const char *intake_rcpt_next(const struct intake *in, const char *at,
+    struct env_rcpt *r);
+/* What neither a header field nor the listener says, the route does. */
+void intake_steer(struct intake *in);
+
+#endif
