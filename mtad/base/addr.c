@@ -197,6 +197,15 @@ cidr_has(const struct cidr *c, const struct ip *ip)
 	return true;
 }
 
+bool
+cidrs_have(const struct cidr *v, uint32_t n, const struct ip *ip)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (cidr_has(&v[i], ip))
+			return true;
+	return false;
+}
+
 size_t
 cidr_format(char *dst, const struct cidr *c)
 {

@@ -45,6 +45,8 @@ size_t endpoint_format(char *dst, const struct endpoint *e);
 int cidr_parse(struct slice s, struct cidr *out);
 /* IPv4-mapped IPv6 addresses and prefixes count as IPv4: ::/0 has none. */
 bool cidr_has(const struct cidr *c, const struct ip *ip);
+/* Does one of n? */
+bool cidrs_have(const struct cidr *v, uint32_t n, const struct ip *ip);
 /* What cidr_parse reads; dst of ENDPOINT_TEXT_MAX bytes. */
 size_t cidr_format(char *dst, const struct cidr *c);
 

@@ -312,7 +312,7 @@ check_listen(const struct check *k, uint32_t i)
 	const struct conf_listen *d = &k->conf->listen_default;
 	struct slice in = SL("listen");
 
-	l->smtp.offers_tls = l->tls.cert.n > 0;
+	l->smtp.offers_tls = l->tls.cert.n > 0 && !l->tls.is_implicit;
 	l->smtp.exts = DOOR_EXTS;
 	check_bind(k, i);
 	for (uint32_t j = 0; j < l->nrelay_from; j++)

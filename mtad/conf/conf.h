@@ -34,6 +34,7 @@
 
 struct conf_tls {
 	struct slice cert, key; /* files, PEM; both or neither */
+	bool is_implicit;       /* from the first byte on (RFC 8314 3.3) */
 };
 
 struct conf_listen {
@@ -41,6 +42,9 @@ struct conf_listen {
 	struct endpoint bind;
 	uint32_t nrelay_from;
 	struct cidr relay_from[CONF_CIDRS_MAX];
+	/* Proxies whose PROXY header, and clients whose XCLIENT is believed. */
+	uint32_t nproxy_from, nxclient_from;
+	struct cidr proxy_from[CONF_CIDRS_MAX], xclient_from[CONF_CIDRS_MAX];
 	struct slice tenant, campaign, pool; /* empty = none given */
 	struct conf_tls tls;
 	/* Limits of this door; from the top level where not set here. */

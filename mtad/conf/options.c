@@ -131,6 +131,9 @@ static const struct opt tls[] = {
 	    .help = "File with the certificate and its chain, PEM." },
 	{ "key", OPT_PATH, LISTEN_AT(tls.key), .is_required = true,
 	    .help = "File with the private key, PEM." },
+	{ "implicit", OPT_BOOL, LISTEN_AT(tls.is_implicit), "false",
+	    .help = "TLS from the first byte on, as on port 465 (RFC 8314), "
+		    "instead of STARTTLS." },
 };
 static const struct opt_group tls_group = ROWS(tls);
 
@@ -143,6 +146,18 @@ static const struct opt listen[] = {
 	    .absent = "nobody",
 	    .help = "Who may send mail to anywhere. Others reach only "
 		    "`<postmaster>`." },
+	{ "proxy_from", OPT_CIDR, LISTEN_AT(proxy_from),
+	    COUNT(struct conf_listen, nproxy_from, CONF_CIDRS_MAX),
+	    .absent = "nobody",
+	    .help =
+		"Proxies in front of this listener: what they connect for "
+		"begins with a PROXY header (version 1 or 2), and its "
+		"client is the one that counts. Others must not send one." },
+	{ "xclient_from", OPT_CIDR, LISTEN_AT(xclient_from),
+	    COUNT(struct conf_listen, nxclient_from, CONF_CIDRS_MAX),
+	    .absent = "nobody",
+	    .help = "Who may say with XCLIENT, as Postfix has it, for which "
+		    "client it speaks." },
 	{ "hostname", OPT_DOMAIN, LISTEN_AT(smtp.hostname),
 	    .absent = "the top level's",
 	    .help = "Name in the greeting and in `Received`." },
@@ -155,7 +170,8 @@ static const struct opt listen[] = {
 	    .help = "The same for the pool (`X-MTA-Pool`). A message whose "
 		    "field names no pool is refused with 554 5.3.5." },
 	{ "tls", OPT_GROUP, .group = &tls_group, .absent = "no STARTTLS",
-	    .help = "Certificate; with one, STARTTLS is offered." },
+	    .help = "Certificate; with one, STARTTLS is offered, or TLS is "
+		    "spoken at once." },
 	DOOR(struct conf_listen, , INHERITS),
 };
 static const struct opt_group listen_group = ROWS(listen);

@@ -13,6 +13,7 @@
 #define PARCELS_KEPT 256u
 #define PARCEL_BODY_KEEP (64u * 1024) /* larger buffers are freed */
 #define LINGER_US (2 * US_PER_S)
+#define HEADER_US (10 * US_PER_S) /* a proxy's, from its connection on */
 
 struct door {
 	struct worker *w;
@@ -32,8 +33,11 @@ struct in_session {
 	struct list link;
 	struct list waits; /* in worker.unread, or in none */
 	uint64_t client_key;
+	struct buf header; /* of a proxy, as far as it has come */
+	bool is_begun;     /* it is known who is there: the intake lives */
 	bool is_committing, is_dead;
-	bool is_last; /* the client has shut its side behind a message */
+	bool is_shaking; /* TLS from the first byte on, not yet up */
+	bool is_last;    /* the client has shut its side behind a message */
 };
 
 /* ---- what an intake asks of us -------------------------------------------------- */
@@ -199,14 +203,18 @@ session_end(struct in_session *s)
 	if (s->conn) {
 		conn_close(s->conn);
 		s->conn = NULL;
-		guests_leave(&w->d->guests, s->door->number, s->client_key);
+		if (s->is_begun)
+			guests_leave(&w->d->guests, s->door->number,
+			    s->client_key);
 	}
 	s->is_dead = true;
 	list_remove(&s->waits);
 	if (s->is_committing)
 		return;
 	list_remove(&s->link);
-	intake_free(&s->intake);
+	buf_free(&s->header);
+	if (s->is_begun)
+		intake_free(&s->intake);
 	pool_give(&w->in_sessions, s->self.index);
 }
 
@@ -235,6 +243,71 @@ session_flush(struct in_session *s)
 	conn_set_deadline(s->conn, smtp_srv_deadline(&s->intake.srv));
 }
 
+/* It is known who is there, and it may come in: a banner, or TLS and then a
+ * banner. */
+static void
+session_begin(struct in_session *s, const struct endpoint *peer)
+{
+	struct worker *w = s->w;
+	const struct conf_listen *lc = &w->conf->listen[s->door->at];
+	int64_t now = loop_now(w->loop);
+
+	s->client_key = ip_hash(&peer->ip);
+	s->is_begun = true;
+	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate,
+	    s->self, peer, now);
+	if (!lc->tls.is_implicit) {
+		session_flush(s);
+		return;
+	}
+	s->is_shaking = true;
+	if (s->door->tls) {
+		conn_tls_accept(s->conn, s->door->tls);
+		conn_set_deadline(s->conn, now + lc->smtp.tls_ms * US_PER_MS);
+	} else {
+		session_end(s); /* its certificate could not be read */
+	}
+}
+
+/* A session behind a proxy begins with its header, of which nothing is read that
+ * is not part of it. */
+static size_t
+on_header(struct in_session *s, struct slice data)
+{
+	const struct conf_listen *lc = &s->w->conf->listen[s->door->at];
+	struct proxy_header h;
+	struct endpoint peer;
+	const char *refusal;
+	int n = E_TOOBIG;
+
+	if (!buf_adds(&s->header, data))
+		n = proxy_read(buf_slice(&s->header), &h);
+	if (n == 0)
+		return data.n;
+	if (n < 0) {
+		log_event(LOG_WARN, "net", "what",
+		    "a proxy sends no PROXY header", "listener", lc->name.p,
+		    NULL);
+		session_end(s);
+		return data.n;
+	}
+	conn_peer(s->conn, &peer);
+	if (h.is_proxied)
+		peer = h.from;
+	buf_reset(&s->header);
+	refusal = guests_enter(&s->w->d->guests, s->door->number,
+	    ip_hash(&peer.ip), lc);
+	if (!refusal) {
+		session_begin(s, &peer);
+		return data.n;
+	}
+	if (!buf_addz(&s->header, refusal))
+		(void)conn_send(s->conn, &s->header);
+	COUNT(s->w, connections_refused, 1);
+	session_end(s);
+	return data.n;
+}
+
 static size_t
 on_data(void *user, struct conn *c, struct slice data)
 {
@@ -244,6 +317,8 @@ on_data(void *user, struct conn *c, struct slice data)
 
 	(void)c;
 	s->w->events++;
+	if (!s->is_begun)
+		return on_header(s, data);
 	n = intake_feed(&s->intake, data, loop_now(l), loop_wall(l));
 	session_flush(s);
 	return n;
@@ -259,7 +334,10 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 	else
 		log_event(LOG_DEBUG, "tls", "what", "handshake failed",
 		    "detail", why, NULL);
-	smtp_srv_tls_done(&s->intake.srv, ok, loop_now(s->w->loop));
+	if (!s->is_shaking)
+		smtp_srv_tls_done(&s->intake.srv, ok, loop_now(s->w->loop));
+	s->is_shaking = false;
+	s->intake.srv.is_tls = ok;
 	if (!ok) {
 		session_end(s);
 		return;
@@ -282,7 +360,8 @@ on_gone(void *user, struct conn *c, int err)
 	(void)c;
 	/* A client that shut its side without QUIT still reads, and the answer
 	 * to its message spares everybody a second copy. */
-	if (err == 0 && (s->is_committing || s->intake.is_ending))
+	if (err == 0 && s->is_begun &&
+	    (s->is_committing || s->intake.is_ending))
 		s->is_last = true;
 	else
 		session_end(s);
@@ -295,8 +374,9 @@ on_deadline(void *user, struct conn *c)
 	struct slice none = { "", 0 };
 	struct loop *l = s->w->loop;
 
-	if (!conn_is_tls(c) && s->intake.srv.waits_for == SRV_STARTTLS) {
-		session_end(s); /* a handshake that stalls */
+	if (!s->is_begun || s->is_shaking ||
+	    (!conn_is_tls(c) && s->intake.srv.waits_for == SRV_STARTTLS)) {
+		session_end(s); /* a header or handshake that stalls */
 		return;
 	}
 	smtp_srv_timeout(&s->intake.srv);
@@ -313,6 +393,8 @@ read_max(void *user)
 	struct in_session *s = user;
 	size_t n = NET_READ_MAX;
 
+	if (!s->is_begun)
+		return proxy_needs(buf_slice(&s->header));
 	if (s->w->spilling < SPILL_WAY_MAX)
 		return n;
 	n = intake_room(&s->intake, n);
@@ -347,48 +429,45 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	struct door *d = user;
 	struct worker *w = d->w;
 	const struct conf_listen *lc = &w->conf->listen[d->at];
+	bool is_proxy = cidrs_have(lc->proxy_from, lc->nproxy_from, &peer->ip);
 	uint64_t key = ip_hash(&peer->ip);
-	const char *refusal;
+	const char *refusal = NULL;
 	struct in_session *s;
 	struct handle h;
 
-	if (w->is_stopping) {
-		turn_away(d, fd, "421 4.3.2 Shutting down\r\n");
-		return;
-	}
-	if (atomic_load(&w->d->gate.is_draining)) {
-		turn_away(d, fd,
-		    "421 4.3.2 This host is being drained, use another\r\n");
-		return;
-	}
-	refusal = guests_enter(&w->d->guests, d->number, key, lc);
+	if (w->is_stopping)
+		refusal = "421 4.3.2 Shutting down\r\n";
+	else if (atomic_load(&w->d->gate.is_draining))
+		refusal =
+		    "421 4.3.2 This host is being drained, use another\r\n";
+	else if (!is_proxy)
+		refusal = guests_enter(&w->d->guests, d->number, key, lc);
 	if (refusal) {
 		turn_away(d, fd, refusal);
 		return;
 	}
 	s = pool_take(&w->in_sessions, &h);
-	if (!s) {
-		guests_leave(&w->d->guests, d->number, key);
+	if (s)
+		s->conn = conn_new(w->loop, fd, &conn_ops, s);
+	if (!s || !s->conn) {
+		if (!is_proxy)
+			guests_leave(&w->d->guests, d->number, key);
+		if (s)
+			pool_give(&w->in_sessions, h.index);
 		turn_away(d, fd, "421 4.3.2 Busy, try again later\r\n");
-		return;
-	}
-	s->conn = conn_new(w->loop, fd, &conn_ops, s);
-	if (!s->conn) {
-		guests_leave(&w->d->guests, d->number, key);
-		pool_give(&w->in_sessions, h.index);
-		close(fd);
 		return;
 	}
 	s->w = w;
 	s->door = d;
 	s->self = h;
-	s->client_key = key;
+	buf_init(&s->header, PROXY_BYTES_MAX);
 	list_push_tail(&w->in_list, &s->link);
 	list_init(&s->waits);
 	COUNT(w, connections_in, 1);
-	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate, h,
-	    peer, loop_now(w->loop));
-	session_flush(s);
+	if (is_proxy)
+		conn_set_deadline(s->conn, loop_now(w->loop) + HEADER_US);
+	else
+		session_begin(s, peer);
 }
 
 /* ---- commits ------------------------------------------------------------------------ */
@@ -542,9 +621,12 @@ door_place(const struct worker *w, const struct door *d)
 void
 inbound_reload(struct worker *w)
 {
-	LIST_FOREACH_SAFE(n, tmp, &w->in_list)
-		intake_reload(&container_of(n, struct in_session, link)->intake,
-		    w->conf);
+	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
+		struct in_session *s = container_of(n, struct in_session, link);
+
+		if (s->is_begun)
+			intake_reload(&s->intake, w->conf);
+	}
 	for (uint32_t i = 0; i < w->ndoors; i++) {
 		const struct conf_listen *lc;
 		struct tls_ctx *tls;
@@ -581,6 +663,10 @@ inbound_stop(struct worker *w)
 
 		if (s->is_dead)
 			continue;
+		if (!s->is_begun || s->is_shaking) {
+			session_end(s);
+			continue;
+		}
 		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), true);
 		intake_feed(&s->intake, none, loop_now(w->loop),
 		    loop_wall(w->loop));
@@ -601,7 +687,7 @@ send_off(struct in_session *s)
 {
 	struct worker *w = s->w;
 
-	if (!s->is_dead && !s->is_committing) {
+	if (!s->is_dead && !s->is_committing && s->is_begun && !s->is_shaking) {
 		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), false);
 		intake_feed(&s->intake, slice_of("", 0), loop_now(w->loop),
 		    loop_wall(w->loop));

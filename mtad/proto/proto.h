@@ -16,6 +16,7 @@
 #include "proto/smtp_cli.h"
 #include "proto/dsn.h"
 #include "proto/drain.h"
+#include "proto/proxy.h"
 #include "proto/arf.h"
 
 #endif

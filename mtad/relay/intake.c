@@ -30,13 +30,13 @@ gate_give(_Atomic int64_t *counter, int64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static bool
-peer_may_relay(const struct conf_listen *door, const struct ip *ip)
+void
+intake_trust(struct intake *in)
 {
-	for (uint32_t i = 0; i < door->nrelay_from; i++)
-		if (cidr_has(&door->relay_from[i], ip))
-			return true;
-	return false;
+	const struct conf_listen *door = in->door;
+
+	in->may_relay =
+	    cidrs_have(door->relay_from, door->nrelay_from, &in->peer.ip);
 }
 
 void
@@ -53,9 +53,11 @@ intake_init(struct intake *in, const struct conf *conf,
 	in->gate = gate;
 	in->self = self;
 	in->peer = *peer;
-	in->may_relay = peer_may_relay(door, &peer->ip);
+	intake_trust(in);
 	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + ORCPT_MAX + 3));
 	smtp_srv_init(&in->srv, &door->smtp, now_us);
+	in->srv.trusts =
+	    cidrs_have(door->xclient_from, door->nxclient_from, &peer->ip);
 }
 
 /* Gives back what the open transaction holds. */
@@ -559,8 +561,10 @@ act(struct intake *in, enum smtp_srv_act what)
 	case SRV_STARTTLS:
 		in->wants_tls = true;
 		return false;
-	case SRV_AUTH: /* neither is offered */
 	case SRV_XCLIENT:
+		intake_xclient(in);
+		return true;
+	case SRV_AUTH: /* not offered */
 		break;
 	case SRV_CLOSE:
 		in->is_closing = true;

@@ -2,7 +2,7 @@
  * relay/intake_i.h - what the parts of an inbound session share.
  *
  * intake.c has the transaction: credits, staging, commit. intake_header.c has
- * the header section of the message.
+ * the header section of the message, intake_client.c who the client is.
  */
 #ifndef RELAY_INTAKE_I_H
 #define RELAY_INTAKE_I_H
@@ -30,5 +30,10 @@ const char *intake_rcpt_next(const struct intake *in, const char *at,
     struct env_rcpt *r);
 /* What neither a header field nor the listener says, the route does. */
 void intake_steer(struct intake *in);
+
+/* What the client may do, by its address. */
+void intake_trust(struct intake *in);
+/* XCLIENT (intake_client.c): the client speaks for another. */
+void intake_xclient(struct intake *in);
 
 #endif
