@@ -48,7 +48,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	buf_init(&w->book, 4u << 20);
 	buf_init(&w->finds, 4u << 20);
 	if (roles & ROLE_OUT) {
-		w->tls_client = tls_client_new(why, sizeof(why));
+		w->tls_client = tls_client_new(NULL, why, sizeof(why));
 		if (!w->tls_client)
 			log_event(LOG_ERROR, "tls", "what", why, NULL);
 	}

@@ -20,6 +20,17 @@
 
 struct core;
 
+enum core_sts { CORE_STS_NONE, CORE_STS_TESTING, CORE_STS_ENFORCE };
+/* How a connection is to be protected: by the configuration, and by what was
+ * found of the domain. */
+struct core_tls {
+	struct conf_tls_policy want;
+	bool is_secure; /* the host's name is, so DANE may be asked for */
+	bool is_route;
+	uint8_t sts;            /* enum core_sts */
+	struct slice sts_hosts; /* patterns of mail hosts, a line each */
+};
+
 /* A connection to open. */
 struct core_open {
 	struct handle session;
@@ -29,7 +40,8 @@ struct core_open {
 	struct slice domain; /* whose TLS policy holds */
 	struct slice source_name, site;
 	struct slice provider; /* of the site; empty = none */
-	bool is_clear;         /* no STARTTLS */
+	const struct core_tls *tls; /* NULL: as all are; good during the call */
+	bool is_clear; /* its TLS failed: no STARTTLS, where it may be so */
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
@@ -76,6 +88,8 @@ struct core_ops {
 struct session_facts {
 	const char *host, *source, *site;
 	const char *tls;      /* "" in clear text */
+	/* What asked for that, and what came of it; "": nothing to be told. */
+	const char *tls_policy;
 	const char *provider; /* of the site; "" = none */
 	struct endpoint peer;
 };
@@ -126,6 +140,10 @@ struct core_answer {
 	enum eng_dns status;
 	const char *why; /* for TEMP, may be NULL */
 	int64_t ttl_us;
+	/* The MX records, or that there are none, are validated. */
+	bool is_secure;
+	uint8_t sts; /* enum core_sts; hosts as in core_tls */
+	struct slice sts_hosts;
 	uint32_t n;
 	struct {
 		struct slice host;

@@ -292,7 +292,7 @@ fill(struct out_session *s, const struct post_open *o)
 	s->facts.host = s->host;
 	s->facts.source = s->source;
 	s->facts.site = s->site;
-	s->facts.tls = "";
+	s->facts.tls = s->facts.tls_policy = "";
 	s->facts.provider = s->provider;
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->h->conf->client;
