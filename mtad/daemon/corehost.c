@@ -61,7 +61,8 @@ answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
 	struct worker *w = user;
 	struct core_answer r = { .status = status[a->status],
 		.why = a->why,
-		.ttl_us = (int64_t)a->ttl_s * US_PER_S };
+		.ttl_us = (int64_t)a->ttl_s * US_PER_S,
+		.is_secure = a->is_secure };
 
 	for (uint32_t i = 0; i < MIN(a->naddrs, ENG_TARGETS_MAX); i++) {
 		uint32_t h = a->addrs[i].host;
@@ -109,7 +110,7 @@ op_open(void *ctx, const struct core_open *o)
 	slice_copy(o->source_name, p->source, sizeof(p->source));
 	slice_copy(o->site, p->site, sizeof(p->site));
 	slice_copy(o->provider, p->provider, sizeof(p->provider));
-	post_to(w, worker_of(w, o->session), &p->post);
+	secure_open(w, worker_of(w, o->session), p, o->tls);
 }
 
 static void
@@ -134,7 +135,8 @@ post_session(struct worker *w, enum post_kind kind, struct handle session)
 static void
 op_close(void *ctx, struct handle session)
 {
-	post_session(ctx, POST_CLOSE, session);
+	if (!secure_close(ctx, session))
+		post_session(ctx, POST_CLOSE, session);
 }
 
 static void
@@ -326,6 +328,7 @@ session_down(struct worker *w, struct post_session *p)
 	facts.source = word_copy(&at, facts.source);
 	facts.site = word_copy(&at, facts.site);
 	facts.tls = word_copy(&at, facts.tls);
+	facts.tls_policy = word_copy(&at, facts.tls_policy);
 	facts.provider = word_copy(&at, facts.provider);
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
