@@ -336,6 +336,7 @@ struct conf {
 	bool has_tls;           /* a shape's policy is not plain */
 	bool uses_dane;         /* where all records are secure */
 	bool uses_sts;          /* MTA-STS policies are looked for */
+	uint16_t sts_port;      /* of the hosts that have them */
 	struct slice tls_ca;    /* file; empty: the system's */
 	int64_t tls_session_us; /* sessions are resumed so long; 0: never */
 

@@ -646,6 +646,9 @@ static const struct opt client[] = {
 	    .help = "Look for a domain's MTA-STS policy (RFC 8461) and do as "
 		    "it says, where `tls` is `opportunistic` and DANE says "
 		    "nothing." },
+	{ "mta_sts_port", OPT_U16, AT(sts_port), "443", RANGE(1, 65535),
+	    .help = "Port where these policies are fetched; another one is "
+		    "for tests." },
 	{ "pipelining", OPT_BOOL, AT(client.pipelines), "true",
 	    .help = "Send MAIL, RCPT and DATA in one write to a peer that "
 		    "offers PIPELINING (RFC 2920)." },

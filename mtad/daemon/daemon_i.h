@@ -55,6 +55,7 @@ enum post_kind {
 	POST_ROUTED,      /* struct post_routed: no look-up needed */
 	POST_ASK,         /* struct ask: a control request */
 	POST_KEPT,        /* struct post_keep, done */
+	POST_STS_DONE,    /* struct post_sts */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -63,6 +64,7 @@ enum post_kind {
 	POST_SPILL_FREE, /* struct spill */
 	/* to the keeper */
 	POST_KEEP, /* struct post_keep */
+	POST_STS,  /* struct post_sts: a policy to be fetched */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -247,6 +249,7 @@ struct worker_counters {
 	    memory_order_relaxed)
 
 struct in_session;
+struct sts;
 struct out_session;
 struct drain_host;
 
@@ -297,6 +300,7 @@ struct worker {
 	/* CORE */
 	struct core *core;
 	struct dns *dns;
+	struct sts *sts;      /* MTA-STS; NULL: not wanted */
 	struct list openings; /* connections that wait for DNS */
 	struct drain_host *drain;
 	struct posts core_inbox;
@@ -356,6 +360,7 @@ struct keeper {
 	struct loop *loop;
 	struct mailbox box;
 	struct store *store;
+	struct https *https; /* made for the first policy */
 	int64_t complained_us;
 	_Atomic bool is_stopping;
 };
@@ -473,7 +478,7 @@ int keeper_open(struct keeper *k, struct daemon *d) MUST_CHECK;
 /* Gives all that was kept to the core; before threads run. */
 int keeper_recall(struct keeper *k, struct worker *core) MUST_CHECK;
 int keeper_start(struct keeper *k) MUST_CHECK;
-void keeper_post(struct keeper *k, struct post_keep *p);
+void keeper_post(struct keeper *k, struct post *p);
 /* After the workers: writes what the core has still kept, too. */
 void keeper_stop(struct keeper *k, struct worker *core);
 

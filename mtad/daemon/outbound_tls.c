@@ -85,24 +85,6 @@ policy_new(const struct core_tls *t, struct slice host)
 	return p;
 }
 
-/* One of the patterns, a line each: "mx.example", or "*.example" for one label
- * more, RFC 8461 4.1. */
-static bool
-is_listed(struct slice hosts, struct slice host)
-{
-	while (hosts.n > 0) {
-		struct slice line = slice_cut(&hosts, '\n');
-		size_t dot = slice_index(host, '.');
-
-		if (slice_has_iprefix(line, SL("*.")) &&
-		    slice_ieq(slice_skip(line, 1), slice_skip(host, dot)))
-			return true;
-		if (slice_ieq(line, host))
-			return true;
-	}
-	return false;
-}
-
 /* RFC 8461 4: the host is one of the policy's, and its certificate is good for
  * that name. */
 static void
@@ -233,7 +215,7 @@ secure_open(struct worker *w, struct worker *to, struct post_open *o,
 	x->to = to;
 	x->open = o;
 	x->sts = is_open ? t->sts : CORE_STS_NONE;
-	x->is_listed = is_listed(t->sts_hosts, host);
+	x->is_listed = sts_hosts_match(t->sts_hosts, host);
 	list_push_tail(&w->openings, &x->link);
 	if (may_dane && t->is_secure && ip_parse(host, &ip) != 0) {
 		dane_lookup(w->dns, host, o->to.port, on_dane, x, 0);

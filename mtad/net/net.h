@@ -214,6 +214,37 @@ void listener_free(struct listener *ln);
 /* Can this address be bound as a source here? 0 or an errno value. */
 int net_try_bind(const struct ip *ip);
 
+/* ---- HTTPS, as a client (libcurl inside) --------------------------------------------------- */
+
+/* Fetches short texts from strangers, on the loop. */
+struct https;
+/* NULL without memory. */
+struct https *https_new(struct loop *l);
+/* Fetches under way are answered first. */
+void https_free(struct https *h);
+struct https_reply {
+	const char *why; /* NULL: the server answered */
+	long status;
+	const char *type; /* Content-Type, "" for none */
+	struct slice body;
+};
+/*
+ * GET https://host:port/path from that address: the certificate must be good
+ * for the name, nothing is redirected, no more than body_max bytes are read,
+ * and all of it takes at most timeout_us. The answer comes once, never from
+ * inside this call; what it says is good during the call.
+ */
+struct https_ask {
+	const char *host, *path; /* of names and printable ASCII */
+	const char *ca; /* file of trusted CAs; NULL: the system's */
+	uint16_t port;
+	struct ip ip;
+	int64_t timeout_us;
+	size_t body_max;
+};
+void https_get(struct https *h, const struct https_ask *ask,
+    void (*on_reply)(void *user, const struct https_reply *r), void *user);
+
 /* ---- DNS (libunbound inside) -------------------------------------------------------------- */
 
 struct dns;

@@ -17,5 +17,6 @@
 #include "proto/dsn.h"
 #include "proto/drain.h"
 #include "proto/arf.h"
+#include "proto/mta_sts.h"
 
 #endif
