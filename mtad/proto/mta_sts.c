@@ -73,9 +73,10 @@ sts_record_read(struct slice records, char id[STS_ID_MAX + 1])
 static bool
 is_host(struct slice s)
 {
+	bool is_star = slice_has_iprefix(s, SL("*."));
 	size_t label = 0, dots = 0;
 
-	if (slice_has_iprefix(s, SL("*.")))
+	if (is_star)
 		s = slice_skip(s, 2);
 	if (s.n == 0 || s.n > 253)
 		return false;
@@ -92,7 +93,7 @@ is_host(struct slice s)
 		if (label > 63)
 			return false;
 	}
-	return label > 0 && dots > 0;
+	return label > 0 && (dots > 0 || is_star);
 }
 
 static const char *
