@@ -153,6 +153,21 @@ struct core_answer {
 };
 void core_resolved(struct core *c, uint32_t domain,
     const struct core_answer *a);
+struct conf_place;
+/* The policy of a domain at a place, of which look-ups told a (NULL: they are not
+ * asked); its texts are the configuration's and a's. */
+void core_tls_make(const struct conf *c, const struct conf_place *p,
+    const struct core_answer *a, bool is_route, struct core_tls *out);
+/* What tells its site from others, as far as TLS goes; empty: nothing. */
+#define CORE_TLS_TEXT 128
+struct slice core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT]);
+/* What tells a domain's site from others with the same hosts, of which the first
+ * of the best is host: what is said about the domain itself must not meet them.
+ * Empty: nothing. */
+#define CORE_SITE_TEXT (DOMAIN_MAX + NAME_MAX_BYTES + CORE_TLS_TEXT + 8)
+struct slice core_site_text(const struct conf *c, struct slice domain,
+    const struct conf_place *p, struct slice host, const struct core_tls *tls,
+    char text[CORE_SITE_TEXT]);
 void core_session_up(struct core *c, struct handle session, uint32_t caps,
     bool is_tls);
 /* text: words for the books; heard and facts may be NULL. */

@@ -216,16 +216,8 @@ void core_where(struct core *c, uint32_t domain, struct eng_event *ev);
 struct slice core_provider(const struct core *c, uint32_t domain);
 
 /* core_tls.c */
-struct conf_place;
 void core_tls_init(struct core *c, uint64_t seed);
 void core_tls_free(struct core *c);
-/* The policy of a domain at a place, of which look-ups told a (NULL: they are not
- * asked); its texts are the configuration's and a's. */
-void core_tls_make(const struct core *c, const struct conf_place *p,
-    const struct core_answer *a, bool is_route, struct core_tls *out);
-/* What tells it from others in the name of a site; empty: nothing. */
-#define CORE_TLS_TEXT 128
-struct slice core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT]);
 /* It is the domain's from now on; false: no memory. */
 bool core_tls_learn(struct core *c, uint32_t domain, const struct core_tls *t);
 /* The engine has been told: and that of its site. */

@@ -162,39 +162,42 @@ hosts_of(const struct core *c, uint32_t domain,
 	return n;
 }
 
-/* What tells a domain's site from others with the same hosts: what is said about
- * the domain itself must not meet them. 0: nothing. */
-static uint32_t
-apart(struct core *c, struct slice domain, const struct conf_place *p,
-    struct slice host, const struct core_tls *tls)
+struct slice
+core_site_text(const struct conf *c, struct slice domain,
+    const struct conf_place *p, struct slice host, const struct core_tls *tls,
+    char text[CORE_SITE_TEXT])
 {
-	const struct conf_shape *said = &c->conf->shapes[p->domain];
+	const struct conf_shape *said = &c->shapes[p->domain];
 	struct slice entry = said->whole.n != 0 ? said->whole : said->pattern;
-	struct slice provider = c->conf->providers[p->provider].name;
-	char text[DOMAIN_MAX + NAME_MAX_BYTES + CORE_TLS_TEXT + 8];
+	struct slice provider = c->providers[p->provider].name;
 	char word[CORE_TLS_TEXT];
 	struct slice of = core_tls_text(tls, word);
+	size_t n;
 
 	if (p->domain == 0 || (said->sets | said->unsets) == 0)
 		entry = SL("");
 	if (!p->rollup)
 		entry = domain;
-	else if (p->provider != 0 && p->by == CONF_BY_DOMAIN) {
-		(void)snprintf(text, sizeof(text), "%.*s (%.*s)", SLF(entry),
+	if (p->rollup && p->provider != 0 && p->by == CONF_BY_DOMAIN)
+		(void)snprintf(text, CORE_SITE_TEXT, "%.*s (%.*s)", SLF(entry),
 		    SLF(provider));
-		entry = slice_str(text);
-	}
-	if (of.n == 0)
-		return core_host(c, entry);
-	/* It stands for the site where limits are told apart by sites. */
-	if (entry.n == 0)
-		entry = host;
-	if (entry.p != text)
-		(void)snprintf(text, sizeof(text), "%.*s", SLF(entry));
-	entry.n = strlen(text);
-	(void)snprintf(text + entry.n, sizeof(text) - entry.n, " [%.*s]",
-	    SLF(of));
-	return core_host(c, slice_str(text));
+	else /* the host stands for its site where limits are told by sites */
+		(void)snprintf(text, CORE_SITE_TEXT, "%.*s",
+		    SLF(of.n != 0 && entry.n == 0 ? host : entry));
+	n = strlen(text);
+	if (of.n != 0)
+		(void)snprintf(text + n, CORE_SITE_TEXT - n, " [%.*s]",
+		    SLF(of));
+	return slice_str(text);
+}
+
+static uint32_t
+apart(struct core *c, struct slice domain, const struct conf_place *p,
+    struct slice host, const struct core_tls *tls)
+{
+	char text[CORE_SITE_TEXT];
+
+	return core_host(c, core_site_text(c->conf, domain, p, host, tls, text));
 }
 
 void
@@ -217,7 +220,7 @@ core_where(struct core *c, uint32_t domain, struct eng_event *ev)
 	*ev = (struct eng_event){ .kind = EV_SHAPE };
 	ev->shape.domain = domain;
 	where_of(c, &p, &ev->shape.where);
-	core_tls_make(c, &p, &known, was != NULL && was->is_route, &tls);
+	core_tls_make(c->conf, &p, &known, was != NULL && was->is_route, &tls);
 	ev->shape.rollup =
 	    apart(c, name, &p, n > 0 ? text[0] : name, &tls);
 }
@@ -230,7 +233,7 @@ core_tls_now(const struct core *c, uint32_t domain, struct core_tls *out)
 	struct conf_place p;
 
 	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
-	core_tls_make(c, &p, NULL, false, out);
+	core_tls_make(c->conf, &p, NULL, false, out);
 }
 
 struct slice
@@ -265,7 +268,7 @@ put_place(struct core *c, struct slice domain, const struct core_answer *a,
 	where_of(c, &p, &v->where);
 	if (v->status != ENG_DNS_OK)
 		return;
-	core_tls_make(c, &p, a, v->is_route, &tls);
+	core_tls_make(c->conf, &p, a, v->is_route, &tls);
 	v->rollup = apart(c, domain, &p, n > 0 ? text[0] : domain, &tls);
 	if (!core_tls_learn(c, v->domain, &tls))
 		v->status = ENG_DNS_TEMP;

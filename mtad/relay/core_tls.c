@@ -108,21 +108,21 @@ is_plain(const struct core_tls *t)
 }
 
 void
-core_tls_make(const struct core *c, const struct conf_place *p,
+core_tls_make(const struct conf *c, const struct conf_place *p,
     const struct core_answer *a, bool is_route, struct core_tls *out)
 {
 	bool is_dane;
 
 	*out = (struct core_tls){ .is_route = is_route };
-	conf_tls_of(c->conf, p, &out->want);
+	conf_tls_of(c, p, &out->want);
 	is_dane = out->want.mode == CONF_TLS_DANE ||
-	    (c->conf->uses_dane && is_open(&out->want));
+	    (c->uses_dane && is_open(&out->want));
 	if (a == NULL)
 		return;
 	/* Hosts that the configuration names need no MX record to be true. */
-	out->is_secure = is_dane && c->conf->dns.trust_anchor.n > 0 &&
+	out->is_secure = is_dane && c->dns.trust_anchor.n > 0 &&
 	    (is_route || a->is_secure);
-	if (!is_route && c->conf->uses_sts && is_open(&out->want)) {
+	if (!is_route && c->uses_sts && is_open(&out->want)) {
 		out->sts = a->sts;
 		out->sts_hosts = a->sts_hosts;
 	}

@@ -215,6 +215,16 @@ def judge(name, record, web, policy, host, tlsa, expected, words):
            e.get("tls_policy") == words, what, e)
 
 
+def resolving():
+    sts = {d: daemon.resolve(d + ".example")[1]["mta_sts"]
+           for d in ("tls.p", "late.p", "norec.p")}
+    tap.same({k: sts["tls.p"][k] for k in ("id", "mode", "max_age", "mx")},
+             {"id": "1", "mode": "enforce", "max_age": 86400,
+              "mx": ["mx.tls.p.example"]}, "resolve: a policy")
+    tap.ok("expired" in sts["late.p"]["error"] and sts["norec.p"] is None,
+           "resolve: one that cannot be had, and none", sts)
+
+
 def memory():
     """Without its server a policy is known from the books."""
     global daemon
@@ -269,6 +279,7 @@ try:
     send(*[row[0] for row in TABLE])
     for row in TABLE:
         judge(*row)
+    resolving()
     memory()
     new_id()
     tap.same(daemon.stop(), 0, "it ends well")

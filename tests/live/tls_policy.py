@@ -260,6 +260,34 @@ def memory():
            "a host whose TLS failed is remembered", e)
 
 
+def resolving():
+    """mtad resolve says what the table says, and needs no daemon."""
+    code, got, text = daemon.resolve("cname.example")
+    host = got["hosts"][0]
+    tap.same([code, got["secure"], host["secure"], host["tlsa"],
+              host["tlsa_base"], host["tlsa_records"]],
+             [0, True, True, "usable", "mx.real.example",
+              ["3 1 1 " + HASH["good"]]],
+             "resolve: a host with TLSA records behind its CNAME")
+    tap.ok("3 1 1 " + HASH["good"] in text and "secure" in text and
+           "[dnssec]" in text, "and as text", text)
+    for domain, tlsa, error in (("absent", "none", None),
+                                ("pkix", "unusable", None),
+                                ("bogus", "failed",
+                                 "DNSSEC validation failed")):
+        host = daemon.resolve(domain + ".example")[1]["hosts"][0]
+        tap.same([host["tlsa"], host.get("tlsa_error")], [tlsa, error],
+                 "resolve: %s: %s" % (domain, tlsa))
+    code, got, _ = daemon.resolve("req1.p.example")
+    tap.same([code, got["secure"], got["tls"], got["apart"],
+              got["hosts"][0]["addresses"], got["mta_sts"]],
+             [0, False, "required", True, [ADDRESS["wrong"]], None],
+             "resolve: a policy of the configuration")
+    code, got, _ = daemon.resolve("gone.example")
+    tap.same([code, got["status"], got["hosts"]],
+             [1, "no such domain", []], "resolve: none")
+
+
 zones.serve()
 try:
     daemon = Mtad(write_config(
@@ -275,6 +303,7 @@ try:
     resumption()
     memory()
     daemon.kill9()
+    resolving()
 finally:
     zones.stop()
 tap.done()
