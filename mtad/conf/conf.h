@@ -197,7 +197,8 @@ struct conf_tls_policy {
 			       * host's */
 };
 /* Is nothing asked for beyond what is done for everybody? */
-bool conf_tls_is_plain(const struct conf_tls_policy *t);
+struct conf;
+bool conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t);
 
 /* What one place says about the limits of paths (a layer; conf/shaping.h): bits
  * 1 << ENG_SHAPE_BIT(x), then those that the engine does not know. */

@@ -32,9 +32,11 @@ conf_tls_mode_name(enum conf_tls_mode m)
 }
 
 bool
-conf_tls_is_plain(const struct conf_tls_policy *t)
+conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t)
 {
-	return t->mode == CONF_TLS_OPPORTUNISTIC && t->min == 0 &&
+	return t->mode ==
+	    (c->tls_out ? CONF_TLS_OPPORTUNISTIC : CONF_TLS_NONE) &&
+	    t->min == 0 &&
 	    t->ciphers.n == 0 && t->name.n == 0;
 }
 

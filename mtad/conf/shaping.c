@@ -545,7 +545,7 @@ has_tls(const struct conf *c)
 	for (uint32_t i = 0; i < c->nproviders; i++)
 		if (c->providers[i].limits.sets & bits)
 			return true;
-	return !c->tls_out;
+	return false;
 }
 
 static void

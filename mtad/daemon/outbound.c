@@ -354,11 +354,12 @@ session_conf(struct out_session *s, const struct post_open *o)
 
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = ehlo;
-	s->conf.wants_tls = s->w->tls_client && !o->is_clear;
+	s->policy = o->policy;
+	s->conf.wants_tls = (s->policy || s->w->conf->tls_out) &&
+	    s->w->tls_client && !o->is_clear;
 	if (o->is_clear)
 		s->facts.tls_policy = "opportunistic: in clear text, for TLS "
 				      "with this host has failed";
-	s->policy = o->policy;
 	if (!s->policy)
 		return;
 	s->conf.needs_tls = s->policy->needs_tls;

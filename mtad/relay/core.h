@@ -25,6 +25,7 @@ enum core_sts { CORE_STS_NONE, CORE_STS_TESTING, CORE_STS_ENFORCE };
  * found of the domain. */
 struct core_tls {
 	struct conf_tls_policy want;
+	bool is_usual;  /* as `client` says, and no more */
 	bool is_secure; /* the host's name is, so DANE may be asked for */
 	bool is_route;
 	uint8_t sts;            /* enum core_sts */

@@ -82,7 +82,7 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 	char word[8];
 	size_t n = 0;
 
-	if (!is_open(p))
+	if (!t->is_usual)
 		add(text, &n, "tls-", conf_tls_mode_name(p->mode));
 	if (p->min != 0) {
 		snprintf(word, sizeof(word), "1.%u", p->min - 1u);
@@ -103,7 +103,7 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 static bool
 is_plain(const struct core_tls *t)
 {
-	return conf_tls_is_plain(&t->want) && !t->is_secure &&
+	return t->is_usual && !t->is_secure &&
 	    t->sts == CORE_STS_NONE;
 }
 
@@ -115,6 +115,7 @@ core_tls_make(const struct conf *c, const struct conf_place *p,
 
 	*out = (struct core_tls){ .is_route = is_route };
 	conf_tls_of(c, p, &out->want);
+	out->is_usual = conf_tls_is_plain(c, &out->want);
 	is_dane = out->want.mode == CONF_TLS_DANE ||
 	    (c->uses_dane && is_open(&out->want));
 	if (a == NULL)
@@ -197,7 +198,8 @@ point(struct core *c, struct map *m, uint32_t key, uint32_t i)
 static bool
 same(const struct core_tls *a, const struct core_tls *b)
 {
-	return a->want.mode == b->want.mode && a->want.min == b->want.min &&
+	return a->is_usual == b->is_usual && a->want.mode == b->want.mode &&
+	    a->want.min == b->want.min &&
 	    slice_eq(a->want.ciphers, b->want.ciphers) &&
 	    slice_eq(a->want.name, b->want.name) &&
 	    a->is_secure == b->is_secure && a->is_route == b->is_route &&
@@ -286,6 +288,6 @@ core_tls_open(const struct core *c, uint32_t domain, uint32_t site,
 	*out = t != NULL ? *t : now;
 	if (now.want.mode > CONF_TLS_OPPORTUNISTIC &&
 	    now.want.mode > out->want.mode)
-		out->want = now.want;
+		*out = now;
 	return is_plain(out) ? NULL : out;
 }
