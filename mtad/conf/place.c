@@ -160,7 +160,8 @@ conf_tls_of(const struct conf *c, const struct conf_place *p,
 	*out = c->shapes[0].tls;
 	if (!c->has_tls)
 		return;
-	for (uint32_t k = 0; k < ARRAY_LEN(layers); k++)
+	/* shapes[0] is the default, which is no later layer. */
+	for (uint32_t k = 0; k < (p->domain != 0 ? 3 : 2); k++)
 		for (uint32_t b = CONF_TLS_BIT; b < CONF_SHAPE_BITS; b++)
 			if (layers[k]->unsets & (1u << b))
 				conf_tls_copy(out, &c->shapes[0].tls, b);

@@ -224,7 +224,8 @@ boot_tls_out(const struct conf *c)
 static bool
 is_possible(const struct conf *c, const struct conf_shape *s, const char *where)
 {
-	if (s->tls.mode == CONF_TLS_DANE && c->dns.trust_anchor.n == 0)
+	if (s->sets & 1u << CONF_TLS_BIT && s->tls.mode == CONF_TLS_DANE &&
+	    c->dns.trust_anchor.n == 0)
 		log_event(LOG_WARN, "tls", "where", where, "what",
 		    "tls: dane, but nothing is validated", "effect",
 		    "such mail waits", "do", "set dns: trust_anchor", NULL);
