@@ -215,9 +215,9 @@ struct conf_shape {
 	/* Of one that was split, the pattern of the whole; else empty. */
 	struct slice whole;
 	struct eng_shape shape;
-	bool rollup;           /* domains with the same hosts are one site */
+	bool rollup; /* domains with the same hosts are one site */
 	struct conf_tls_policy tls; /* never of a source */
-	uint32_t sets, unsets; /* said; set back to the default, by ~ */
+	uint32_t sets, unsets;      /* said; set back to the default, by ~ */
 	struct conf_origin at[CONF_SHAPE_BITS];
 };
 

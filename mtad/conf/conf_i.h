@@ -223,8 +223,8 @@ uint32_t index_longest(const struct conf_index *x, struct slice name);
 /* The bits of struct conf_shape that the option sets: a limit, or two. */
 uint32_t shape_bits(const struct opt_group *g, const struct opt *o);
 /* Of the bits from CONF_TLS_BIT on; place.c. */
-void conf_tls_copy(struct conf_tls_policy *to, const struct conf_tls_policy *from,
-    uint32_t bit);
+void conf_tls_copy(struct conf_tls_policy *to,
+    const struct conf_tls_policy *from, uint32_t bit);
 /* Which limits of s the map sets or sets back, and where. */
 void shape_mark(const struct opt_group *g, struct conf_shape *s,
     const struct yaml_node *map, uint16_t file);

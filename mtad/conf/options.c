@@ -242,8 +242,7 @@ static const struct opt source_tls[] = {
 	    .is_required = true,
 	    .help = "File with the certificate and its chain, PEM." },
 	{ "key", OPT_PATH, .at = offsetof(struct conf_source, tls.key),
-	    .is_required = true,
-	    .help = "File with the private key, PEM." },
+	    .is_required = true, .help = "File with the private key, PEM." },
 };
 static const struct opt_group source_tls_group = ROWS(source_tls);
 
@@ -459,7 +458,8 @@ static const struct opt_group route_group = ROWS(route);
 		    .help = "Ciphers for TLS up to 1.2, as OpenSSL's "         \
 			    "ciphers(1) has them." },                          \
 	{                                                                      \
-		"tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name), .absent = A,  \
+		"tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name),               \
+		    .absent = A,                                               \
 		    .help = "With `verify`: the name that the certificate "    \
 			    "must have, instead of the mail host's."           \
 	}
@@ -532,7 +532,8 @@ static const struct opt provider[] = {
 	    .help = "The same of transactions in a period of time." },
 	LIMITS(struct conf_provider, limits., INHERITS, BELOW),
 	TLS_POLICY(struct conf_provider, limits., INHERITS, BELOW),
-	{ "source", OPT_MAP, .group = &source_layer_options, .key_type = OPT_NAME,
+	{ "source", OPT_MAP, .group = &source_layer_options,
+	    .key_type = OPT_NAME,
 	    ENTRIES_OF(struct conf_provider, sources, nsources,
 		ENG_SOURCES_MAX),
 	    .help = "The same for one source, under its name." },

@@ -36,12 +36,12 @@ conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t)
 {
 	return t->mode ==
 	    (c->tls_out ? CONF_TLS_OPPORTUNISTIC : CONF_TLS_NONE) &&
-	    t->min == 0 &&
-	    t->ciphers.n == 0 && t->name.n == 0;
+	    t->min == 0 && t->ciphers.n == 0 && t->name.n == 0;
 }
 
 void
-conf_tls_copy(struct conf_tls_policy *to, const struct conf_tls_policy *from, uint32_t bit)
+conf_tls_copy(struct conf_tls_policy *to, const struct conf_tls_policy *from,
+    uint32_t bit)
 {
 	if (bit == CONF_TLS_BIT)
 		to->mode = from->mode;

@@ -26,7 +26,8 @@ may_be_number(enum opt_type t)
 {
 	return t == OPT_SIZE || t == OPT_SIZE32 || t == OPT_DURATION ||
 	    t == OPT_MS || t == OPT_FACTOR || t == OPT_PERCENT ||
-	    t == OPT_TLS_MIN || t == OPT_NAME || t == OPT_POOL || t == OPT_SHARE || t == OPT_TEXT;
+	    t == OPT_TLS_MIN || t == OPT_NAME || t == OPT_POOL ||
+	    t == OPT_SHARE || t == OPT_TEXT;
 }
 
 static const char *

@@ -533,8 +533,8 @@ put_sources(struct conf *conf, const struct entries *l)
 static bool
 has_tls(const struct conf *c)
 {
-	const uint32_t bits = ((1u << CONF_SHAPE_BITS) - 1) &
-	    ~((1u << CONF_TLS_BIT) - 1);
+	const uint32_t bits =
+	    ((1u << CONF_SHAPE_BITS) - 1) & ~((1u << CONF_TLS_BIT) - 1);
 
 	for (uint32_t i = 0; i < c->nshapes; i++)
 		if (c->shapes[i].sets & bits)

@@ -294,7 +294,7 @@ struct worker {
 	struct {
 		const char *source;
 		struct tls_ctx *ctx;
-	} *tls_of;
+	} * tls_of;
 	uint32_t ntls_of;
 
 	/* CORE */

@@ -19,8 +19,8 @@ struct out_session {
 	struct courier *courier; /* NULL until connected */
 	struct session_facts facts;
 	struct smtp_cli_conf conf;
-	struct posts early; /* jobs that came before the connection */
-	char *tls;          /* what facts.tls says; NULL in clear text */
+	struct posts early;        /* jobs that came before the connection */
+	char *tls;                 /* what facts.tls says; NULL in clear text */
 	struct out_policy *policy; /* NULL: plain */
 	bool is_down, is_flushing, is_shaking;
 	struct slice provider; /* for those who judge replies */
@@ -363,8 +363,8 @@ session_conf(struct out_session *s, const struct post_open *o)
 	if (!s->policy)
 		return;
 	s->conf.needs_tls = s->policy->needs_tls;
-	s->conf.wants_tls = s->policy->wants_tls &&
-	    (s->conf.needs_tls || s->conf.wants_tls);
+	s->conf.wants_tls =
+	    s->policy->wants_tls && (s->conf.needs_tls || s->conf.wants_tls);
 	s->conf.tls_policy = slice_str(s->policy->name);
 	snprintf(s->policy->told, sizeof(s->policy->told), "%s",
 	    s->policy->name);

@@ -287,8 +287,8 @@ context_of(const struct worker *w, const char *source)
 }
 
 void
-out_policy_connect(struct worker *w, struct conn *c,
-    const struct out_policy *p, const struct session_facts *f)
+out_policy_connect(struct worker *w, struct conn *c, const struct out_policy *p,
+    const struct session_facts *f)
 {
 	struct tls_want want = { .sni = slice_str(f->host) };
 

@@ -25,7 +25,7 @@
 
 /* Clocks here are the wall's: entries outlive the process. */
 struct entry {
-	struct list age; /* sts.entries, the oldest attempt first */
+	struct list age;   /* sts.entries, the oldest attempt first */
 	struct list fetch; /* sts.queue while it waits for its turn */
 	struct list waiters;
 	char domain[DOMAIN_MAX + 1];
@@ -258,7 +258,8 @@ fetch_start(struct sts *s, struct entry *e)
 static void
 fetch_next(struct sts *s)
 {
-	while (!s->is_over && s->nfetching < FETCHES_MAX && !list_is_empty(&s->queue)) {
+	while (!s->is_over && s->nfetching < FETCHES_MAX &&
+	    !list_is_empty(&s->queue)) {
 		struct entry *e =
 		    container_of(s->queue.next, struct entry, fetch);
 

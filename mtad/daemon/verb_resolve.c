@@ -183,8 +183,8 @@ conclude(struct resolve *r)
 			[STS_ENFORCE] = CORE_STS_ENFORCE };
 
 		a.sts = modes[r->sts.policy.mode];
-		a.sts_hosts = slice_of(r->sts.policy.hosts,
-		    r->sts.policy.hosts_n);
+		a.sts_hosts =
+		    slice_of(r->sts.policy.hosts, r->sts.policy.hosts_n);
 	}
 	conf_place(r->conf, slice_str(r->domain), hosts, n, &r->place);
 	core_tls_make(r->conf, &r->place, &a, r->route != NULL, &r->tls);
@@ -198,8 +198,7 @@ static const char *
 status_text(enum dns_status s)
 {
 	static const char *const names[] = { "ok", "no such domain",
-		"null MX, it takes no mail", "no address",
-		"look-up failed" };
+		"null MX, it takes no mail", "no address", "look-up failed" };
 
 	return names[s];
 }
@@ -244,8 +243,7 @@ json_addresses(struct jsonw *w, const struct resolve *r, uint32_t host)
 	for (uint32_t i = 0; i < r->a.naddrs; i++)
 		if (r->a.addrs[i].host == host)
 			jw_str(w,
-			    slice_of(text,
-				ip_format(text, &r->a.addrs[i].ip)));
+			    slice_of(text, ip_format(text, &r->a.addrs[i].ip)));
 	jw_close(w, ']');
 }
 
@@ -362,9 +360,8 @@ print_host(const struct resolve *r, uint32_t i)
 		tlsa_text(&d->set, k, text, sizeof(text));
 		printf("tlsa        %s (%s, ttl %us)%s\n", text, d->base,
 		    d->ttl_s,
-		    tlsa_is_usable(d->set.rec[k].usage,
-			d->set.rec[k].selector, d->set.rec[k].matching,
-			d->set.rec[k].bytes) ?
+		    tlsa_is_usable(d->set.rec[k].usage, d->set.rec[k].selector,
+			d->set.rec[k].matching, d->set.rec[k].bytes) ?
 			"" :
 			", cannot be used");
 	}
@@ -399,13 +396,12 @@ print_sts(const struct resolve *r)
 static void
 print_text(const struct resolve *r)
 {
-	printf("domain    %s%s\n", r->domain,
-	    r->route ? ", by its route" : "");
+	printf("domain    %s%s\n", r->domain, r->route ? ", by its route" : "");
 	printf("status    %s%s%s\n", status_text(r->a.status),
 	    r->why[0] ? ": " : "", r->why);
 	if (r->a.status != DNS_TEMP)
-		printf("dnssec    %s, ttl %us\n", secure_text(r, r->a.is_secure),
-		    r->a.ttl_s);
+		printf("dnssec    %s, ttl %us\n",
+		    secure_text(r, r->a.is_secure), r->a.ttl_s);
 	for (uint32_t i = 0; i < r->a.nhosts; i++)
 		print_host(r, i);
 	print_sts(r);
@@ -452,11 +448,10 @@ run(struct resolve *r)
 int
 verb_resolve(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "help", no_argument, NULL, 'h' },
+	static const struct option longs[] = { { "help", no_argument, NULL,
+						   'h' },
 		{ "config", required_argument, NULL, 'c' },
-		{ "json", no_argument, NULL, 'j' }, { 0 }
-	};
+		{ "json", no_argument, NULL, 'j' }, { 0 } };
 	struct resolve *r = mem_get(sizeof(*r));
 	int o, err;
 

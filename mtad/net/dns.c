@@ -72,7 +72,7 @@ struct lookup {
 	uint32_t negative_s; /* how long what is not there is not there */
 	enum lookup_state state;
 	bool is_host, is_ready, had_temp, is_suspect;
-	uint16_t type; /* of records; 0: hosts and addresses */
+	uint16_t type;   /* of records; 0: hosts and addresses */
 	uint32_t parent; /* index; 0 = none any more */
 	int64_t started_us;
 	void (*on_answer)(void *, uint64_t, const struct dns_answer *);
@@ -80,9 +80,9 @@ struct lookup {
 	void *user;
 	uint64_t cookie;
 	int64_t deadline_us;
-	struct dns_answer *answer; /* large; NULL until something came */
+	struct dns_answer *answer;   /* large; NULL until something came */
 	struct dns_records *records; /* the same of records */
-	const char *failed;        /* instead of an answer: why */
+	const char *failed;          /* instead of an answer: why */
 	char domain[DOMAIN_TEXT_MAX];
 };
 
@@ -357,8 +357,8 @@ take_records(struct lookup *l, const struct dns_rrs *r, const char *why,
 	out->status = out->tlsa.n || out->txt_n ? DNS_OK :
 	    r->rcode == 3                       ? DNS_NXDOMAIN :
 						  DNS_NO_ADDRESS;
-	out->ttl_s = out->status == DNS_OK ? r->ttl_s :
-					     negative_ttl(r->negative_s);
+	out->ttl_s =
+	    out->status == DNS_OK ? r->ttl_s : negative_ttl(r->negative_s);
 	out->ttl_s = MIN(MAX(out->ttl_s, 1u), TTL_MAX_S);
 	make_ready(l);
 }
@@ -712,8 +712,8 @@ lookup_new(struct dns *d, struct slice name, void *user, uint64_t cookie)
 
 void
 dns_records(struct dns *d, struct slice name, enum dns_ask what,
-    void (*on_records)(void *user, uint64_t cookie,
-	const struct dns_records *r),
+    void (
+	*on_records)(void *user, uint64_t cookie, const struct dns_records *r),
     void *user, uint64_t cookie)
 {
 	struct lookup *l = lookup_new(d, name, user, cookie);

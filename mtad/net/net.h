@@ -132,7 +132,7 @@ struct tls_ctx *tls_server_new(const char *cert, const char *key, char *why,
  * keeps sessions belongs to one thread; any other tls_ctx may serve several.
  */
 struct tls_client_conf {
-	const char *ca; /* file of trusted CAs; NULL: the system's */
+	const char *ca;         /* file of trusted CAs; NULL: the system's */
 	const char *cert, *key; /* to be shown when asked for; NULL: none */
 	uint32_t sessions_max;  /* kept to be resumed; 0: none */
 	int64_t session_us;     /* and so long at most */
@@ -177,8 +177,8 @@ struct tls_want {
 	struct slice sni; /* an address is not sent */
 	uint32_t nnames;  /* DANE: the TLSA base domain is the first */
 	struct slice names[TLS_NAMES_MAX];
-	uint8_t min;          /* 1 + n: TLS 1.n; 0: as OpenSSL says */
-	struct slice ciphers; /* up to TLS 1.2; empty: OpenSSL's */
+	uint8_t min;                 /* 1 + n: TLS 1.n; 0: as OpenSSL says */
+	struct slice ciphers;        /* up to TLS 1.2; empty: OpenSSL's */
 	const struct tlsa_set *tlsa; /* needed during the call only */
 	uint64_t key; /* who is asked, and all that is asked for: what has the
 		       * same key may resume a session; 0: none is */
@@ -236,7 +236,7 @@ struct https_reply {
  */
 struct https_ask {
 	const char *host, *path; /* of names and printable ASCII */
-	const char *ca; /* file of trusted CAs; NULL: the system's */
+	const char *ca;          /* file of trusted CAs; NULL: the system's */
 	uint16_t port;
 	struct ip ip;
 	int64_t timeout_us;
@@ -315,8 +315,8 @@ struct dns_records {
 };
 enum dns_ask { DNS_ASK_TLSA, DNS_ASK_TXT };
 void dns_records(struct dns *d, struct slice name, enum dns_ask what,
-    void (*on_records)(void *user, uint64_t cookie,
-	const struct dns_records *r),
+    void (
+	*on_records)(void *user, uint64_t cookie, const struct dns_records *r),
     void *user, uint64_t cookie);
 
 /*

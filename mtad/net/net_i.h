@@ -100,11 +100,11 @@ struct conn {
 	bool is_shut;     /* LINGER: our FIN was sent */
 	bool is_clearing; /* TLS: clear text has to leave before it begins */
 	bool is_tls_open; /* the handshake is done */
-	bool is_tls_resumed; /* by a session that was kept */
-	bool is_tls_refused; /* before it began; tls_auth says why */
-	uint8_t tls_check;     /* enum tls_check */
-	const char *tls_auth;  /* what conn_tls_auth says */
-	uint64_t tls_key;      /* of sessions; 0: none is kept */
+	bool is_tls_resumed;  /* by a session that was kept */
+	bool is_tls_refused;  /* before it began; tls_auth says why */
+	uint8_t tls_check;    /* enum tls_check */
+	const char *tls_auth; /* what conn_tls_auth says */
+	uint64_t tls_key;     /* of sessions; 0: none is kept */
 };
 
 void conn_enter(struct conn *c, enum conn_state state);
@@ -154,8 +154,7 @@ struct tls_ctx *tls_ctx_new(const SSL_METHOD *method, char *why,
     size_t why_cap);
 int tls_use_cert(struct tls_ctx *t, const char *cert, const char *key,
     char *why, size_t why_cap) MUST_CHECK;
-void tls_say_why(char *why, size_t why_cap, const char *what,
-    const char *file);
+void tls_say_why(char *why, size_t why_cap, const char *what, const char *file);
 void tls_begin(struct conn *c, struct tls_ctx *t);
 /* A client's handshake is done: what is known of the peer. Is it enough? */
 bool tls_client_done(struct conn *c);

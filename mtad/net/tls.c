@@ -183,8 +183,8 @@ static const char *
 verify_reason(const struct conn *c)
 {
 	unsigned long err = ERR_peek_last_error();
-	long result = c->ssl != NULL ? SSL_get_verify_result(c->ssl) :
-				       X509_V_OK;
+	long result =
+	    c->ssl != NULL ? SSL_get_verify_result(c->ssl) : X509_V_OK;
 
 	if (ERR_GET_REASON(err) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
 	    result != X509_V_OK)

@@ -67,8 +67,7 @@ on_session(SSL *ssl, SSL_SESSION *s)
 	/* The handshake may not have come back yet. */
 	p->auth = SSL_session_reused(ssl) == 1 ? c->tls_auth : auth_of(c);
 	p->until_us = loop_now(c->loop) +
-	    MIN(t->session_us,
-		(int64_t)SSL_SESSION_get_timeout(s) * US_PER_S);
+	    MIN(t->session_us, (int64_t)SSL_SESSION_get_timeout(s) * US_PER_S);
 	return 1;
 }
 
@@ -264,8 +263,7 @@ want_all(struct tls_ctx *t, SSL *ssl, const struct tls_want *w)
 }
 
 void
-conn_tls_connect_as(struct conn *c, struct tls_ctx *t,
-    const struct tls_want *w)
+conn_tls_connect_as(struct conn *c, struct tls_ctx *t, const struct tls_want *w)
 {
 	const char *why;
 

@@ -40,9 +40,9 @@ struct core_open {
 	struct slice host;   /* MX host, good during the call */
 	struct slice domain; /* whose TLS policy holds */
 	struct slice source_name, site;
-	struct slice provider; /* of the site; empty = none */
+	struct slice provider;      /* of the site; empty = none */
 	const struct core_tls *tls; /* NULL: as all are; good during the call */
-	bool is_clear; /* its TLS failed: no STARTTLS, where it may be so */
+	bool is_clear;  /* its TLS failed: no STARTTLS, where it may be so */
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
@@ -88,7 +88,7 @@ struct core_ops {
  * stays until the session's last job has come back. */
 struct session_facts {
 	const char *host, *source, *site;
-	const char *tls;      /* "" in clear text */
+	const char *tls; /* "" in clear text */
 	/* What asked for that, and what came of it; "": nothing to be told. */
 	const char *tls_policy;
 	const char *provider; /* of the site; "" = none */

@@ -197,7 +197,8 @@ apart(struct core *c, struct slice domain, const struct conf_place *p,
 {
 	char text[CORE_SITE_TEXT];
 
-	return core_host(c, core_site_text(c->conf, domain, p, host, tls, text));
+	return core_host(c,
+	    core_site_text(c->conf, domain, p, host, tls, text));
 }
 
 void
@@ -221,8 +222,7 @@ core_where(struct core *c, uint32_t domain, struct eng_event *ev)
 	ev->shape.domain = domain;
 	where_of(c, &p, &ev->shape.where);
 	core_tls_make(c->conf, &p, &known, was != NULL && was->is_route, &tls);
-	ev->shape.rollup =
-	    apart(c, name, &p, n > 0 ? text[0] : name, &tls);
+	ev->shape.rollup = apart(c, name, &p, n > 0 ? text[0] : name, &tls);
 }
 
 void

@@ -103,8 +103,7 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 static bool
 is_plain(const struct core_tls *t)
 {
-	return t->is_usual && !t->is_secure &&
-	    t->sts == CORE_STS_NONE;
+	return t->is_usual && !t->is_secure && t->sts == CORE_STS_NONE;
 }
 
 void
@@ -121,8 +120,8 @@ core_tls_make(const struct conf *c, const struct conf_place *p,
 	if (a == NULL)
 		return;
 	/* Hosts that the configuration names need no MX record to be true. */
-	out->is_secure = is_dane && c->dns.trust_anchor.n > 0 &&
-	    (is_route || a->is_secure);
+	out->is_secure =
+	    is_dane && c->dns.trust_anchor.n > 0 && (is_route || a->is_secure);
 	if (!is_route && c->uses_sts && is_open(&out->want)) {
 		out->sts = a->sts;
 		out->sts_hosts = a->sts_hosts;
@@ -153,8 +152,8 @@ kept_new(struct core *c, const struct core_tls *t)
 
 	if (k == NULL)
 		return 0;
-	k->words = at = mem_try(
-	    t->want.ciphers.n + t->want.name.n + t->sts_hosts.n + 3);
+	k->words = at =
+	    mem_try(t->want.ciphers.n + t->want.name.n + t->sts_hosts.n + 3);
 	if (at == NULL) {
 		pool_give(&c->tls, h.index);
 		return 0;
