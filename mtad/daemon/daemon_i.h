@@ -233,6 +233,9 @@ struct ask {
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
+	X(tls_out, "Outbound TLS handshakes that went well")                   \
+	X(tls_resumed_out, "Of these, sessions that were resumed")             \
+	X(tls_refused_out, "Outbound connections that a TLS policy ended")     \
 	X(book_bytes_dropped,                                                  \
 	    "Event log bytes dropped, the clerk being behind")                 \
 	X(outcomes_ahead, "Batches of outcomes that no longer waited for lines")

@@ -98,7 +98,9 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
 	/* What our own policy forbids is no word of the peer's. */
-	if (o->stage != STAGE_TLS || o->code == 0) {
+	if (o->stage == STAGE_TLS && o->code != 0)
+		COUNT(s->w, tls_refused_out, 1);
+	else {
 		rules_judge(s->w, &p->outcome, s->provider, text);
 		rules_hear(s->w, &p->outcome, text, &p->heard);
 	}
@@ -223,6 +225,10 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 {
 	struct out_session *s = user;
 
+	if (ok) {
+		COUNT(s->w, tls_out, 1);
+		COUNT(s->w, tls_resumed_out, conn_tls_is_resumed(c));
+	}
 	if (ok && !s->tls && (s->tls = mem_try(SESSION_TLS_MAX))) {
 		size_t n = conn_tls_facts(c, s->tls, SESSION_TLS_MAX);
 

@@ -8,7 +8,10 @@ has reached no host."""
 # timeout: 60
 
 import os
+import json
+import signal
 import smtplib
+import ssl
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests", "lib"))
@@ -33,6 +36,7 @@ GOOD = world.certificate("good", ["mx.ok.example", "mx.ta.example",
                                   "pinned.example"])
 WRONG = world.certificate("wrong", ["somebody.else.example"])
 LATE = world.certificate("late", ["mx.tlslate.example"], expired=True)
+OUR = world.certificate("sender", ["mta1.example"])
 OTHER = world.certificate("stranger", ["mx.strange.example"], ca="other")
 
 
@@ -56,6 +60,23 @@ def at(n):
     return {"host": "127.0.1.%d" % n, "port": port}
 
 
+class Asks(Sink):
+    """Asks for a certificate, and writes down whose it was."""
+
+    def __init__(self, **more):
+        super().__init__(tls=GOOD, **more)
+        self.tls.load_verify_locations(ca)
+        self.tls.verify_mode = ssl.CERT_OPTIONAL
+        self.names = []
+        self.tls, self.real = self, self.tls
+
+    def wrap_socket(self, sock, server_side):
+        s = self.real.wrap_socket(sock, server_side=True)
+        self.names.append(dict(x[0] for x in (s.getpeercert() or {}).get(
+            "subject", ())).get("commonName"))
+        return s
+
+
 sinks = {
     "good": Sink(tls=GOOD, **at(1)),
     "clear": Sink(**at(2)),
@@ -64,6 +85,7 @@ sinks = {
     "other": Sink(tls=OTHER, **at(5)),
     "breaks": Bad(False, **at(6)),
     "stalls": Bad(True, **at(7)),
+    "asks": Asks(**at(8)),
 }
 ADDRESS = {name: "127.0.1.%d" % (i + 1) for i, name in enumerate(sinks)}
 HASH = {"good": world.key_hash(GOOD[0]), "wrong": world.key_hash(WRONG[0]),
@@ -99,6 +121,8 @@ TABLE = [
      "TLS with this host has failed"),
     ("stall", None, "stalls", [], "clear", "opportunistic: in clear text, "
      "for TLS with this host has failed"),
+    ("asks.p", None, "asks", [], "tls", None),
+    ("later.p", None, "clear", [], "clear", None),
     # DANE, RFC 7672 2.2 and 3.1: usages 3 and 2, names and dates.
     ("ee", None, "good", ["3 1 1 good"], "tls", "DANE: dane-ee"),
     ("eename", None, "wrong", ["3 1 1 wrong"], "tls", "DANE: dane-ee"),
@@ -159,7 +183,8 @@ zones.add("mx.badaddr.example", "@ A %s\n" % ADDRESS["clear"], late=True)
 # Domains of one host, in a signed zone and in one that is not.
 for zone in ("example", "p.example"):
     zones.add(zone, "".join("%s.%s. MX 10 mx.shared.example.\n" % (n, zone)
-                            for n in ("one", "two", "strict", "again")))
+                            for n in ("one", "two", "strict", "again",
+                                      "sure")))
 zones.add("example", "mx.shared A %s\n_%d._tcp.mx.shared TLSA 3 1 1 %s\n" % (
     ADDRESS["good"], port, HASH["good"]))
 
@@ -167,6 +192,7 @@ zones.add("example", "mx.shared A %s\n_%d._tcp.mx.shared TLSA 3 1 1 %s\n" % (
 def limits():
     entry = {"default": {"backoff_min": "1s", "backoff_max": "1s"},
              "strict.p.example": {"tls": "required"},
+             "sure.p.example": {"tls": "verify"},
              "again.*": {"messages_per_connection": 1}}
     for name, policy, *_ in TABLE:
         if policy:
@@ -245,6 +271,11 @@ def resumption():
         return v if len(v) == 2 else None
     tls = wait_for(told_both, 5) or [""]
     tap.ok(tls[-1].endswith(" resumed"), "a TLS session is resumed", tls)
+    send("sure.p")
+    e = wait_for(lambda: told("sure.p", {"TransientFailure", "Delivery"}),
+                 5) or {}
+    tap.ok("hostname mismatch" in e.get("text", ""), "but not where more is "
+           "asked for than when it was made", e)
 
 
 def memory():
@@ -288,10 +319,34 @@ def resolving():
              [1, "no such domain", []], "resolve: none")
 
 
+def explained():
+    code, out = daemon.verb("explain", "domain", "req2.p.example")
+    tap.ok(code == 0 and "TLS policy required: the host does not offer "
+           "STARTTLS" in out, "mtad explain says why it waits", out)
+
+
+def reloading():
+    """What a reload asks for holds at once, although a session in clear text
+    is open."""
+    conf = json.load(open(daemon.conf["file"]))
+    conf["limits"]["later.p.example"] = {"tls": "required"}
+    session_of("later.p", 2)
+    with open(daemon.conf["file"], "w") as f:
+        json.dump(conf, f)
+    daemon.signal(signal.SIGHUP)
+    wait_for(lambda: "taken over" in daemon.said(), 5)
+    send("later.p")
+    e = wait_for(lambda: told("later.p", {"TransientFailure"}), 5) or {}
+    tap.ok("does not offer STARTTLS" in e.get("text", "") and
+           len(received("later.p")) == 2, "a reload that asks for TLS", e)
+
+
 zones.serve()
 try:
     daemon = Mtad(write_config(
         "tls", smtp_port=port, limits=limits(), ipv6=False,
+        source={"a": {"address": "127.0.0.10",
+                      "tls": dict(zip(("cert", "key"), OUR))}},
         dns={"servers": ["127.0.0.1:%d" % zones.port],
              "trust_anchor": world.path("anchor")},
         client={"tls_ca": ca, "timeouts": {"tls": "1s"},
@@ -302,7 +357,11 @@ try:
     sharing()
     resumption()
     memory()
-    daemon.kill9()
+    tap.same(sinks["asks"].names, ["sender"],
+             "a source shows its certificate to who asks for one")
+    explained()
+    reloading()
+    tap.same(daemon.stop(), 0, "it ends well")
     resolving()
 finally:
     zones.stop()
