@@ -123,6 +123,11 @@ TABLE = [
      "for TLS with this host has failed"),
     ("asks.p", None, "asks", [], "tls", None),
     ("later.p", None, "clear", [], "clear", None),
+    ("storm.p", "required", "clear", [], "waits", None),
+    # The first of two hosts has no TLS.
+    ("second.p", "required", "clear", [], "tls", "TLS policy required"),
+    # A route's host has a name that needs no MX record to be true.
+    ("routed.p", None, "clear", [], "tls", "DANE: dane-ee"),
     # DANE, RFC 7672 2.2 and 3.1: usages 3 and 2, names and dates.
     ("ee", None, "good", ["3 1 1 good"], "tls", "DANE: dane-ee"),
     ("eename", None, "wrong", ["3 1 1 wrong"], "tls", "DANE: dane-ee"),
@@ -180,6 +185,8 @@ zones.add("_tcp.mx.bogus.example", "_%d TLSA 3 1 1 %s\n" % (
 zones.add("mx.badaddr.example", "@ A %s\n" % ADDRESS["clear"], late=True)
 
 
+zones.add("p.example", "second.p.example. MX 20 mx2.second.p.example.\n"
+          "mx2.second.p.example. A %s\n" % ADDRESS["wrong"])
 # Domains of one host, in a signed zone and in one that is not.
 for zone in ("example", "p.example"):
     zones.add(zone, "".join("%s.%s. MX 10 mx.shared.example.\n" % (n, zone)
@@ -319,6 +326,23 @@ def resolving():
              [1, "no such domain", []], "resolve: none")
 
 
+def patience():
+    """A host that cannot be had as the policy wants is tried again by one
+    connection after a pause, whatever waits."""
+    before = len(sinks["clear"].sessions)
+    with smtplib.SMTP("127.0.0.1", daemon.port, timeout=10) as c:
+        for _ in range(100):
+            c.sendmail("", ["u@storm.p.example"], b"Subject: x\r\n\r\nx\r\n")
+
+    def tries():
+        return [e for e in daemon.events("TransientFailure")
+                if e["recipient"] == "u@storm.p.example"]
+    if not wait_for(lambda: len(tries()) > 3, 8):
+        raise SystemExit("it was not tried again: %s" % tries())
+    n = len(sinks["clear"].sessions) - before
+    tap.ok(0 < n <= 20, "a policy that cannot be met makes no storm", n)
+
+
 def explained():
     code, out = daemon.verb("explain", "domain", "req2.p.example")
     tap.ok(code == 0 and "TLS policy required: the host does not offer "
@@ -347,6 +371,7 @@ try:
         "tls", smtp_port=port, limits=limits(), ipv6=False,
         source={"a": {"address": "127.0.0.10",
                       "tls": dict(zip(("cert", "key"), OUR))}},
+        route={"routed.p.example": {"hosts": ["mx.ee.example"]}},
         dns={"servers": ["127.0.0.1:%d" % zones.port],
              "trust_anchor": world.path("anchor")},
         client={"tls_ca": ca, "timeouts": {"tls": "1s"},
@@ -359,6 +384,7 @@ try:
     memory()
     tap.same(sinks["asks"].names, ["sender"],
              "a source shows its certificate to who asks for one")
+    patience()
     explained()
     reloading()
     tap.same(daemon.stop(), 0, "it ends well")
