@@ -79,6 +79,10 @@ policy_new(const struct core_tls *t, struct slice host)
 		p->check = TLS_CHECK_PKIX;
 		p->names[p->nnames++] = own(p, w->name.n ? w->name : host);
 	}
+	/* What is done for everybody needs no word, unless look-ups ask for
+	 * more. */
+	if (w->mode == CONF_TLS_OPPORTUNISTIC)
+		return p;
 	snprintf(name, sizeof(name), "TLS policy %.30s",
 	    conf_tls_mode_name(w->mode));
 	policy_name(p, name);

@@ -21,7 +21,7 @@
 #define STS_AGAIN_US (300 * US_PER_S)
 #define REFRESH_US (86400 * US_PER_S) /* RFC 8461 3.3: about once a day */
 #define TURN_US (60 * US_PER_S)
-#define TURN_MAX 16 /* entries that a turn looks at */
+#define TURN_MAX 64 /* entries that a turn looks at: all in 17 hours */
 
 /* Clocks here are the wall's: entries outlive the process. */
 struct entry {
@@ -29,7 +29,8 @@ struct entry {
 	struct list fetch; /* sts.queue while it waits for its turn */
 	struct list waiters;
 	char domain[DOMAIN_MAX + 1];
-	char id[STS_ID_MAX + 1], next_id[STS_ID_MAX + 1];
+	char id[STS_ID_MAX + 1];      /* of what is known */
+	char next_id[STS_ID_MAX + 1]; /* of what was tried last */
 	uint8_t mode;
 	char *hosts; /* owned */
 	size_t hosts_n;
@@ -143,6 +144,7 @@ entry_set(struct entry *e, enum sts_mode mode, struct slice hosts,
 	e->fetched_us = fetched_us;
 	e->expires_us = expires_us;
 	e->failed_us = 0;
+	e->next_id[0] = '\0';
 }
 
 static bool
@@ -209,7 +211,6 @@ fetch_failed(struct sts *s, struct entry *e, const char *why)
 	if (s->is_over)
 		return;
 	e->failed_us = loop_wall(s->w->loop);
-	slice_copy(slice_str(e->next_id), e->id, sizeof(e->id));
 	log_event(LOG_WARN, "mta-sts", "what", "a policy cannot be fetched",
 	    "domain", e->domain, "error", why, "effect",
 	    is_live(s, e) ? "the one that is known serves on" :
@@ -317,7 +318,8 @@ has_record(struct waiter *x, const char *id)
 		answer(x, e);
 		return;
 	}
-	if (is_known && loop_wall(s->w->loop) - e->failed_us < STS_AGAIN_US) {
+	if (e && strcmp(e->next_id, id) == 0 && !e->is_fetching &&
+	    loop_wall(s->w->loop) - e->failed_us < STS_AGAIN_US) {
 		answer(x, e);
 		return;
 	}

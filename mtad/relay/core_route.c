@@ -248,6 +248,19 @@ core_provider(const struct core *c, uint32_t domain)
 				 slice_of(NULL, 0);
 }
 
+/* Does a route lead to a host that has a name, and so perhaps TLSA records? */
+static bool
+has_named_host(const struct core *c, const struct ev_resolved *v)
+{
+	struct ip ip;
+
+	for (uint32_t i = 0; i < v->ntargets; i++)
+		if (ip_parse(names_text(&c->names, v->target[i].host), &ip) !=
+		    0)
+			return true;
+	return false;
+}
+
 /* What the configuration says about the place that an answer leads to. */
 static void
 put_place(struct core *c, struct slice domain, const struct core_answer *a,
@@ -269,6 +282,8 @@ put_place(struct core *c, struct slice domain, const struct core_answer *a,
 	if (v->status != ENG_DNS_OK)
 		return;
 	core_tls_make(c->conf, &p, a, v->is_route, &tls);
+	if (v->is_route && !has_named_host(c, v))
+		tls.is_secure = false;
 	v->rollup = apart(c, domain, &p, n > 0 ? text[0] : domain, &tls);
 	if (!core_tls_learn(c, v->domain, &tls))
 		v->status = ENG_DNS_TEMP;

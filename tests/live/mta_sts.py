@@ -270,7 +270,7 @@ zones.serve()
 web = serve_pages()
 conf = write_config(
     "sts", smtp_port=port, ipv6=False,
-    limits={"default": {"backoff_min": "1s", "backoff_max": "1s"}},
+    limits={"default": {"backoff_min": "300ms", "backoff_max": "300ms"}},
     dns={"servers": ["127.0.0.1:%d" % zones.port],
          "trust_anchor": path("anchor")},
     client={"tls_ca": ca, "mta_sts": True, "mta_sts_port": web_port})
