@@ -488,7 +488,7 @@ start(struct lookup *l)
 	if (--l->pending > 0 || l->is_ready)
 		return;
 	if (l->type)
-		fail(l, "out of memory"); /* it could not be asked */
+		fail(l, "it cannot be asked for");
 	else
 		conclude(l);
 }

@@ -90,6 +90,8 @@ TABLE = [
     ("dane3", RECORD, "good", ENFORCE, "clear", None, "waits",
      "does not offer STARTTLS"),
 ]
+# Domains of one host: two with one policy, one with another, one with none.
+ONE_HOST = ["same1.p", "same2.p", "other1.p", "plain.p"]
 good_names = ["mx.%s.example" % row[0] for row in TABLE]
 GOOD = world.certificate("good", good_names)
 WRONG = world.certificate("wrong", ["somebody.else.example"])
@@ -97,7 +99,8 @@ sinks = {"good": Sink(tls=GOOD, host=HOSTS["good"], port=port),
          "clear": Sink(host=HOSTS["clear"], port=port),
          "wrong": Sink(tls=WRONG, host=HOSTS["wrong"], port=port)}
 HASH = {"wrong": world.key_hash(WRONG[0]), "bad": "00" * 32}
-policy_names = ["mta-sts.%s.example" % row[0] for row in TABLE]
+policy_names = ["mta-sts.%s.example" % d
+                for d in [row[0] for row in TABLE] + ONE_HOST]
 WEB = {"good": world.certificate("web", policy_names),
        "late": world.certificate("weblate", policy_names, expired=True),
        "name": world.certificate("webname", ["mta-sts.else.example"]),
@@ -107,6 +110,10 @@ WEB = {"good": world.certificate("web", policy_names),
 
 text = {row[0]: row[3].replace("%s", row[0]) for row in TABLE}
 how = {row[0]: row[2] for row in TABLE}
+for name in ONE_HOST[:3]:
+    text[name] = ENFORCE % "tls.p" + (
+        "mx: another.example\n" if name == "other1.p" else "")
+    how[name] = "good"
 asked = []
 
 
@@ -178,6 +185,12 @@ for name, record, web, policy, host, tlsa, *_ in TABLE:
     zones.add(zone, lines, signed=zone == "example")
 
 
+for name in ONE_HOST:
+    zones.add("p.example", "%s.example. MX 10 mx.tls.p.example.\n" % name)
+    if name in text:
+        zones.add("p.example", '_mta-sts.%s.example. TXT "%s"\n'
+                  "mta-sts.%s.example. A 127.0.2.1\n" % (name, RECORD, name))
+
 # ---- the test --------------------------------------------------------------------
 
 def start():
@@ -213,6 +226,19 @@ def judge(name, record, web, policy, host, tlsa, expected, words):
     got = received(name)
     tap.ok(len(got) == 1 and got[0].tls == (expected == "tls") and
            e.get("tls_policy") == words, what, e)
+
+
+def sharing():
+    """A session is used again where the policy is the same."""
+    s = {}
+    for name in ONE_HOST:
+        send(name)
+        if not wait_for(lambda: received(name), 5):
+            raise SystemExit("%s: %s" % (name, daemon.events()[-3:]))
+        s[name] = received(name)[0]
+    tap.ok(s["same1.p"] is s["same2.p"], "domains of one policy share a "
+           "session")
+    tap.same(len({id(x) for x in s.values()}), 3, "others do not")
 
 
 def resolving():
@@ -279,6 +305,7 @@ try:
     send(*[row[0] for row in TABLE])
     for row in TABLE:
         judge(*row)
+    sharing()
     resolving()
     memory()
     new_id()
