@@ -33,6 +33,7 @@ static const struct verb {
 	{ "end", verb_end, "end a reaction" },
 	{ "feedback", verb_feedback, "count complaints" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
+	{ "resolve", verb_resolve, "hosts, TLSA and MTA-STS of a domain" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },
 	{ "hold", verb_messages, "hold messages back" },

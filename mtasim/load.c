@@ -481,7 +481,7 @@ load_check(struct load *l)
 	l->mix.recipients = (uint32_t)l->recipients;
 	l->mix.sender = slice_str(l->sender);
 	if (l->wants_tls) {
-		l->tls = tls_client_new(why, sizeof(why));
+		l->tls = tls_client_new(NULL, why, sizeof(why));
 		if (l->tls == NULL)
 			return opt_fail(&table, "%s", why);
 	}

@@ -556,6 +556,21 @@ check_spool_max(const struct check *k)
 	wrong(k, SPOT(k, SL("spool_max")), expected, slice_str(got));
 }
 
+static void
+check_source_tls(const struct check *k)
+{
+	for (uint32_t i = 0; i < k->conf->nsources; i++) {
+		const struct conf_source *s = &k->conf->sources[i];
+
+		check_file(k,
+		    SPOT(k, SL("source"), s->name, SL("tls"), SL("cert")),
+		    s->tls.cert);
+		check_file(k,
+		    SPOT(k, SL("source"), s->name, SL("tls"), SL("key")),
+		    s->tls.key);
+	}
+}
+
 void
 conf_check(struct conf *conf, const struct yaml_node *root,
     struct complaints *c)
@@ -582,4 +597,6 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 		    "a path of at most 107 bytes", conf->control);
 	check_file(&k, SPOT(&k, SL("dns"), SL("trust_anchor")),
 	    conf->dns.trust_anchor);
+	check_file(&k, SPOT(&k, SL("client"), SL("tls_ca")), conf->tls_ca);
+	check_source_tls(&k);
 }

@@ -67,6 +67,7 @@ struct conf_source {
 	struct slice name;
 	struct ip address;         /* family 0: the system chooses */
 	struct slice ehlo;         /* empty: hostname */
+	struct conf_tls tls;       /* shown to hosts; empty: none */
 	struct slice warmup;       /* name of a plan; empty: it is not young */
 	uint32_t warmup_stage;     /* that it begins with, from 1 */
 	struct slice warmup_start; /* as written; empty: at once */
@@ -178,17 +179,50 @@ struct conf_zone {
 	struct tzone zone;
 };
 
+/* How connections to others are protected. From TLS_REQUIRED on nothing goes in
+ * clear text. */
+#define CONF_TLS_TABLE(X)                                                      \
+	X(CONF_TLS_NONE, "none")                                               \
+	X(CONF_TLS_OPPORTUNISTIC, "opportunistic")                             \
+	X(CONF_TLS_REQUIRED, "required")                                       \
+	X(CONF_TLS_VERIFY, "verify") /* by a CA, for the host's name */        \
+	X(CONF_TLS_DANE, "dane")     /* by secure TLSA records */
+#define X(name, text) name,
+enum conf_tls_mode { CONF_TLS_TABLE(X) CONF_TLS_MODES };
+#undef X
+const char *conf_tls_mode_name(enum conf_tls_mode m);
+
+/* The policy of a recipient domain, as far as files tell. */
+struct conf_tls_policy {
+	uint8_t mode;         /* enum conf_tls_mode */
+	uint8_t min;          /* 1 + n: TLS 1.n at least; 0: as OpenSSL says */
+	struct slice ciphers; /* OpenSSL's list for TLS 1.2; empty: its own */
+	struct slice name;    /* that the certificate shall have; empty: the
+			       * host's */
+};
+/* Is nothing asked for beyond what is done for everybody? */
+struct conf;
+bool conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t);
+
 /* What one place says about the limits of paths (a layer; conf/shaping.h): bits
- * 1 << ENG_SHAPE_BIT(x), and one for the roll-up. */
-#define CONF_ROLLUP_BIT ENG_SHAPE_BITS
+ * 1 << ENG_SHAPE_BIT(x), then those that the engine does not know. */
+enum conf_shape_bit {
+	CONF_ROLLUP_BIT = ENG_SHAPE_BITS,
+	CONF_TLS_BIT,
+	CONF_TLS_MIN_BIT,
+	CONF_TLS_CIPHERS_BIT,
+	CONF_TLS_NAME_BIT,
+	CONF_SHAPE_BITS
+};
 struct conf_shape {
 	struct slice pattern; /* glob over domains or hosts, or a name */
 	/* Of one that was split, the pattern of the whole; else empty. */
 	struct slice whole;
 	struct eng_shape shape;
-	bool rollup;           /* domains with the same hosts are one site */
-	uint32_t sets, unsets; /* said; set back to the default, by ~ */
-	struct conf_origin at[ENG_SHAPE_BITS + 1];
+	bool rollup; /* domains with the same hosts are one site */
+	struct conf_tls_policy tls; /* never of a source */
+	uint32_t sets, unsets;      /* said; set back to the default, by ~ */
+	struct conf_origin at[CONF_SHAPE_BITS];
 };
 
 /* All that goes to a provider together, or from one source. 0 = no limit. */
@@ -303,7 +337,13 @@ struct conf {
 	int64_t host_retry_min_us, host_retry_max_us;
 	struct smtp_cli_conf client; /* ehlo_name not set; wants_tls is */
 	int64_t connect_timeout_us;
-	bool tls_out; /* opportunistic STARTTLS */
+	bool tls_out;           /* opportunistic STARTTLS */
+	bool has_tls;           /* a shape's policy is not plain */
+	bool uses_dane;         /* where all records are secure */
+	bool uses_sts;          /* MTA-STS policies are looked for */
+	uint16_t sts_port;      /* of the hosts that have them */
+	struct slice tls_ca;    /* file; empty: the system's */
+	int64_t tls_session_us; /* sessions are resumed so long; 0: never */
 
 	uint32_t messages_max, rcpts_max, sessions_out_max, domains_max;
 	uint64_t staging_bytes; /* message bytes in memory before commit */

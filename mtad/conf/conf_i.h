@@ -134,6 +134,9 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_ACTION, uint8_t, action,                                         \
 	    "none, suspend, connections, slow, skip_host, other_source, "      \
 	    "defer or bounce")                                                 \
+	X(OPT_TLS, uint8_t, tls,                                               \
+	    "none, opportunistic, required, verify or dane")                   \
+	X(OPT_TLS_MIN, uint8_t, tls_min, "1.0, 1.1, 1.2 or 1.3")               \
 	X(OPT_POOL, struct slice, pool, "the name of a pool")
 
 #define X(id, field, reader, expects) id,
@@ -219,6 +222,9 @@ uint32_t index_longest(const struct conf_index *x, struct slice name);
 
 /* The bits of struct conf_shape that the option sets: a limit, or two. */
 uint32_t shape_bits(const struct opt_group *g, const struct opt *o);
+/* Of the bits from CONF_TLS_BIT on; place.c. */
+void conf_tls_copy(struct conf_tls_policy *to,
+    const struct conf_tls_policy *from, uint32_t bit);
 /* Which limits of s the map sets or sets back, and where. */
 void shape_mark(const struct opt_group *g, struct conf_shape *s,
     const struct yaml_node *map, uint16_t file);

@@ -253,6 +253,15 @@ static const struct opt warmup_file[] = {
 };
 const struct opt_group warmup_file_options = ROWS(warmup_file);
 
+static const struct opt source_tls[] = {
+	{ "cert", OPT_PATH, .at = offsetof(struct conf_source, tls.cert),
+	    .is_required = true,
+	    .help = "File with the certificate and its chain, PEM." },
+	{ "key", OPT_PATH, .at = offsetof(struct conf_source, tls.key),
+	    .is_required = true, .help = "File with the private key, PEM." },
+};
+static const struct opt_group source_tls_group = ROWS(source_tls);
+
 static const struct opt source[] = {
 	{ "address", OPT_IP, .at = offsetof(struct conf_source, address),
 	    .absent = "the system chooses",
@@ -260,6 +269,8 @@ static const struct opt source[] = {
 	{ "ehlo", OPT_DOMAIN, .at = offsetof(struct conf_source, ehlo),
 	    .absent = "`hostname`",
 	    .help = "Name to say in EHLO; its address should be this one." },
+	{ "tls", OPT_GROUP, .group = &source_tls_group, .absent = "none",
+	    .help = "Certificate to show to a host that asks for one." },
 	{ "warmup", OPT_NAME, .at = offsetof(struct conf_source, warmup),
 	    .absent = "it is warm",
 	    .help = "The plan by which this source, which is young, comes to "
@@ -443,6 +454,32 @@ static const struct opt_group route_group = ROWS(route);
 			    "one."                                             \
 	}
 
+/* How its connections are protected: of the recipient's domain, so not of a
+ * source. */
+#define TLS_AT(T, prefix, field) .at = offsetof(T, prefix tls.field)
+#define TLS_POLICY(T, prefix, D, A)                                            \
+	{ "tls", OPT_TLS, TLS_AT(T, prefix, mode), .absent = A,                \
+		.help =                                                        \
+		    "What protects the mail on its way: `none` (clear text), " \
+		    "`opportunistic` (TLS where it works, else clear text), "  \
+		    "`required` (TLS of any kind), `verify` (TLS, with a "     \
+		    "certificate of a trusted CA for the host's name) or "     \
+		    "`dane` (TLS, as secure TLSA records say). From "          \
+		    "`required` on mail waits that cannot go so (see "         \
+		    "tls.md)." },                                              \
+	    { "tls_min", OPT_TLS_MIN, TLS_AT(T, prefix, min), .absent = A,     \
+		    .help = "The oldest version of TLS that is spoken." },     \
+	    { "tls_ciphers", OPT_TEXT, TLS_AT(T, prefix, ciphers),             \
+		    .absent = A,                                               \
+		    .help = "Ciphers for TLS up to 1.2, as OpenSSL's "         \
+			    "ciphers(1) has them." },                          \
+	{                                                                      \
+		"tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name),               \
+		    .absent = A,                                               \
+		    .help = "With `verify`: the name that the certificate "    \
+			    "must have, instead of the mail host's."           \
+	}
+
 #define SHAPE_GROUP(v, shape)                                                  \
 	{                                                                      \
 		.opts = v, .n = ARRAY_LEN(v), .has_shape = true,               \
@@ -450,11 +487,19 @@ static const struct opt_group route_group = ROWS(route);
 	}
 #define BELOW "what the layers below say (see shaping.md)"
 
-static const struct opt limits[] = { LIMITS(struct conf_shape, , TEXT, NULL) };
+#define TLS_ABSENT "as `client: tls` says, by OpenSSL's own rules"
+
+static const struct opt limits[] = { LIMITS(struct conf_shape, , TEXT, NULL),
+	TLS_POLICY(struct conf_shape, , TEXT, TLS_ABSENT) };
 static const struct opt_group limits_group = SHAPE_GROUP(limits, 0);
 static const struct opt layer[] = { LIMITS(struct conf_shape, , INHERITS,
-    BELOW) };
+					BELOW),
+	TLS_POLICY(struct conf_shape, , INHERITS, BELOW) };
 const struct opt_group layer_options = SHAPE_GROUP(layer, 0);
+static const struct opt source_layer[] = { LIMITS(struct conf_shape, , INHERITS,
+    BELOW) };
+static const struct opt_group source_layer_options =
+    SHAPE_GROUP(source_layer, 0);
 
 static void
 limits_begin(const struct conf *c, void *entry)
@@ -462,6 +507,7 @@ limits_begin(const struct conf *c, void *entry)
 	*(struct conf_shape *)entry = (struct conf_shape){
 		.shape = c->shapes[0].shape,
 		.rollup = c->shapes[0].rollup,
+		.tls = c->shapes[0].tls,
 	};
 }
 
@@ -501,7 +547,9 @@ static const struct opt provider[] = {
 	    .absent = "no limit", RANGE(1, 1000000000),
 	    .help = "The same of transactions in a period of time." },
 	LIMITS(struct conf_provider, limits., INHERITS, BELOW),
-	{ "source", OPT_MAP, .group = &layer_options, .key_type = OPT_NAME,
+	TLS_POLICY(struct conf_provider, limits., INHERITS, BELOW),
+	{ "source", OPT_MAP, .group = &source_layer_options,
+	    .key_type = OPT_NAME,
 	    ENTRIES_OF(struct conf_provider, sources, nsources,
 		ENG_SOURCES_MAX),
 	    .help = "The same for one source, under its name." },
@@ -534,7 +582,8 @@ static const struct opt shaping[] = {
 		ENG_DESTS_MAX - 1),
 	    .help = "For recipient domains, each under a pattern; the first "
 		    "that matches counts." },
-	{ "source", OPT_MAP, .group = &layer_options, .key_type = OPT_NAME,
+	{ "source", OPT_MAP, .group = &source_layer_options,
+	    .key_type = OPT_NAME,
 	    ENTRIES_OF(struct conf_shaping, sources, nsources, ENG_SOURCES_MAX),
 	    .help = "For sources, each under its name." },
 };
@@ -596,7 +645,27 @@ static const struct opt client[] = {
 	{ "tls", OPT_CHOICE, AT(tls_out), "opportunistic",
 	    .words = { "none", "opportunistic" },
 	    .help = "STARTTLS: when the peer offers it, or never. When the "
-		    "handshake fails, mail goes in clear." },
+		    "handshake fails, mail goes in clear. What `tls` says in "
+		    "`limits` or a shaping file stands above it." },
+	{ "tls_ca", OPT_PATH, AT(tls_ca), .absent = "the system's",
+	    .help = "File with the certificates, PEM, of the CAs that are "
+		    "trusted where a certificate is verified." },
+	{ "tls_session", OPT_DURATION, AT(tls_session_us), "1h",
+	    RANGE(0, DAY_US),
+	    .help = "A TLS session is resumed, with the same host and by the "
+		    "same policy, for so long; 0 = never." },
+	{ "dane", OPT_BOOL, AT(uses_dane), "true",
+	    .help = "Where `tls` is `opportunistic` and a domain's MX, the "
+		    "host's addresses and its TLSA records are all secure, "
+		    "do as these say (DANE, RFC 7672). Needs `dns: "
+		    "trust_anchor`." },
+	{ "mta_sts", OPT_BOOL, AT(uses_sts), "false",
+	    .help = "Look for a domain's MTA-STS policy (RFC 8461) and do as "
+		    "it says, where `tls` is `opportunistic` and DANE says "
+		    "nothing." },
+	{ "mta_sts_port", OPT_U16, AT(sts_port), "443", RANGE(1, 65535),
+	    .help = "Port where these policies are fetched; another one is "
+		    "for tests." },
 	{ "pipelining", OPT_BOOL, AT(client.pipelines), "true",
 	    .help = "Send MAIL, RCPT and DATA in one write to a peer that "
 		    "offers PIPELINING (RFC 2920)." },

@@ -23,6 +23,36 @@ conf_by_name(enum conf_by by)
 	return (unsigned)by < CONF_BY_N ? names[by] : "?";
 }
 
+const char *
+conf_tls_mode_name(enum conf_tls_mode m)
+{
+	static const char *const names[] = { CONF_TLS_TABLE(TEXT) };
+
+	return (unsigned)m < CONF_TLS_MODES ? names[m] : "?";
+}
+
+bool
+conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t)
+{
+	return t->mode ==
+	    (c->tls_out ? CONF_TLS_OPPORTUNISTIC : CONF_TLS_NONE) &&
+	    t->min == 0 && t->ciphers.n == 0 && t->name.n == 0;
+}
+
+void
+conf_tls_copy(struct conf_tls_policy *to, const struct conf_tls_policy *from,
+    uint32_t bit)
+{
+	if (bit == CONF_TLS_BIT)
+		to->mode = from->mode;
+	else if (bit == CONF_TLS_MIN_BIT)
+		to->min = from->min;
+	else if (bit == CONF_TLS_CIPHERS_BIT)
+		to->ciphers = from->ciphers;
+	else if (bit == CONF_TLS_NAME_BIT)
+		to->name = from->name;
+}
+
 void
 conf_find_provider(const struct conf *c, struct slice domain,
     const struct slice *hosts, uint32_t n, struct conf_place *out)
@@ -82,14 +112,14 @@ conf_place(const struct conf *c, struct slice domain, const struct slice *hosts,
 /* ---- values -------------------------------------------------------------- */
 
 static void
-copy_value(struct conf_limits *to, const struct eng_shape *shape, bool rollup,
-    uint32_t bit)
+copy_value(struct conf_limits *to, const struct conf_shape *from, uint32_t bit)
 {
 	if (bit == CONF_ROLLUP_BIT)
-		to->rollup = rollup;
+		to->rollup = from->rollup;
+	conf_tls_copy(&to->tls, &from->tls, bit);
 #define X(name, type, dflt)                                                    \
 	if (bit == ENG_SHAPE_BIT(name))                                        \
-		to->shape.name = shape->name;
+		to->shape.name = from->shape.name;
 	ENG_SHAPE_TABLE(X)
 #undef X
 }
@@ -100,13 +130,13 @@ lay(const struct conf *c, struct conf_limits *to, const struct conf_shape *s,
 {
 	const struct conf_shape *dflt = &c->shapes[0];
 
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++) {
 		bool is_unset = s->unsets & (1u << k);
 		const struct conf_shape *from = is_unset ? dflt : s;
 
 		if (!((s->sets | s->unsets) & (1u << k)))
 			continue;
-		copy_value(to, &from->shape, from->rollup, k);
+		copy_value(to, from, k);
 		to->from[k] = (struct conf_value){ layer, is_unset, s->at[k] };
 	}
 }
@@ -121,6 +151,25 @@ for_source(const struct conf_provider *p, struct slice source)
 }
 
 void
+conf_tls_of(const struct conf *c, const struct conf_place *p,
+    struct conf_tls_policy *out)
+{
+	const struct conf_shape *layers[] = { &c->providers[p->provider].limits,
+		&c->sites[p->site], &c->shapes[p->domain] };
+
+	*out = c->shapes[0].tls;
+	if (!c->has_tls)
+		return;
+	/* shapes[0] is the default, which is no later layer. */
+	for (uint32_t k = 0; k < (p->domain != 0 ? 3 : 2); k++)
+		for (uint32_t b = CONF_TLS_BIT; b < CONF_SHAPE_BITS; b++)
+			if (layers[k]->unsets & (1u << b))
+				conf_tls_copy(out, &c->shapes[0].tls, b);
+			else if (layers[k]->sets & (1u << b))
+				conf_tls_copy(out, &layers[k]->tls, b);
+}
+
+void
 conf_limits(const struct conf *c, const struct conf_place *p, uint32_t source,
     struct conf_limits *out)
 {
@@ -128,7 +177,8 @@ conf_limits(const struct conf *c, const struct conf_place *p, uint32_t source,
 	const struct conf_shape *s = NULL;
 
 	*out = (struct conf_limits){ .shape = c->shapes[0].shape,
-		.rollup = c->shapes[0].rollup };
+		.rollup = c->shapes[0].rollup,
+		.tls = c->shapes[0].tls };
 	lay(c, out, &c->shapes[0], LAYER_DEFAULT);
 	lay(c, out, &provider->limits, LAYER_PROVIDER);
 	if (source < c->nsources)
@@ -192,10 +242,28 @@ rate_text(uint32_t count, int64_t period_us, char *dst)
 		snprintf(dst, 64, "%u/%s", count, period);
 }
 
+static void
+tls_text(const struct conf_tls_policy *t, uint32_t bit, char *dst)
+{
+	struct slice s = bit == CONF_TLS_CIPHERS_BIT ? t->ciphers : t->name;
+
+	if (bit == CONF_TLS_BIT)
+		snprintf(dst, 64, "%s", conf_tls_mode_name(t->mode));
+	else if (bit == CONF_TLS_MIN_BIT && t->min != 0)
+		snprintf(dst, 64, "1.%u", t->min - 1u);
+	else if (bit == CONF_TLS_MIN_BIT || s.n == 0)
+		snprintf(dst, 64, "%s",
+		    bit == CONF_TLS_NAME_BIT ? "the host's" : "the system's");
+	else
+		snprintf(dst, 64, "%.*s", SLF(s));
+}
+
 void
 conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst)
 {
-	struct conf_shape s = { .shape = l->shape, .rollup = l->rollup };
+	struct conf_shape s = { .shape = l->shape,
+		.rollup = l->rollup,
+		.tls = l->tls };
 	const struct opt *o = option_of(bit);
 	const char *base = (const char *)&s;
 
@@ -208,6 +276,9 @@ conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst)
 	else if (o->type == OPT_BOOL)
 		snprintf(dst, 64, "%s",
 		    *(const bool *)(base + o->at) ? "true" : "false");
+	else if (o->type == OPT_TLS || o->type == OPT_TLS_MIN ||
+	    o->type == OPT_TEXT || o->type == OPT_DOMAIN)
+		tls_text(&l->tls, bit, dst);
 	else
 		snprintf(dst, 64, "%u", *(const uint32_t *)(base + o->at));
 }

@@ -26,7 +26,8 @@ may_be_number(enum opt_type t)
 {
 	return t == OPT_SIZE || t == OPT_SIZE32 || t == OPT_DURATION ||
 	    t == OPT_MS || t == OPT_FACTOR || t == OPT_PERCENT ||
-	    t == OPT_NAME || t == OPT_POOL || t == OPT_SHARE || t == OPT_TEXT;
+	    t == OPT_TLS_MIN || t == OPT_NAME || t == OPT_POOL ||
+	    t == OPT_SHARE || t == OPT_TEXT;
 }
 
 static const char *
@@ -62,6 +63,10 @@ pattern(enum opt_type t)
 		return "^[0-9]+(\\.[0-9]{1,4})?%$";
 	case OPT_PERCENT:
 		return "^[0-9]+%?$";
+	case OPT_TLS:
+		return "^(none|opportunistic|required|verify|dane)$";
+	case OPT_TLS_MIN:
+		return "^1\\.[0-3]$";
 	default:
 		return NULL;
 	}

@@ -23,6 +23,17 @@ static const uint32_t limit_at[ENG_SHAPE_BITS] = {
 #undef X
 };
 
+/* The rest, by their place in struct conf_shape. */
+static const struct {
+	uint32_t at, bit;
+} other_at[] = {
+	{ offsetof(struct conf_shape, rollup), CONF_ROLLUP_BIT },
+	{ offsetof(struct conf_shape, tls.mode), CONF_TLS_BIT },
+	{ offsetof(struct conf_shape, tls.min), CONF_TLS_MIN_BIT },
+	{ offsetof(struct conf_shape, tls.ciphers), CONF_TLS_CIPHERS_BIT },
+	{ offsetof(struct conf_shape, tls.name), CONF_TLS_NAME_BIT },
+};
+
 static uint32_t
 bit_at(const struct opt_group *g, uint32_t at)
 {
@@ -39,8 +50,9 @@ shape_bits(const struct opt_group *g, const struct opt *o)
 {
 	if (o->type == OPT_GROUP || o->type == OPT_MAP || o->list_max != 0)
 		return 0;
-	if (o->at == g->shape_at + offsetof(struct conf_shape, rollup))
-		return 1u << CONF_ROLLUP_BIT;
+	for (uint32_t i = 0; i < ARRAY_LEN(other_at); i++)
+		if (o->at == g->shape_at + other_at[i].at)
+			return 1u << other_at[i].bit;
 	return bit_at(g, o->at) |
 	    (o->type == OPT_RATE ? bit_at(g, o->also) : 0);
 }
@@ -60,7 +72,7 @@ shape_mark(const struct opt_group *g, struct conf_shape *s,
 			s->unsets |= bits;
 		else
 			s->sets |= bits;
-		for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++)
+		for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++)
 			if (bits & (1u << k))
 				s->at[k] =
 				    (struct conf_origin){ map->key_lines[at],
@@ -189,6 +201,7 @@ copy_limit(struct conf_shape *to, const struct conf_shape *from, uint32_t bit)
 {
 	if (bit == CONF_ROLLUP_BIT)
 		to->rollup = from->rollup;
+	conf_tls_copy(&to->tls, &from->tls, bit);
 #define X(name, type, dflt)                                                    \
 	if (bit == ENG_SHAPE_BIT(name))                                        \
 		to->shape.name = from->shape.name;
@@ -199,7 +212,7 @@ copy_limit(struct conf_shape *to, const struct conf_shape *from, uint32_t bit)
 static void
 lay_over(struct conf_shape *to, const struct conf_shape *by)
 {
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++) {
 		uint32_t bit = 1u << k;
 
 		if (!((by->sets | by->unsets) & bit))
@@ -437,7 +450,9 @@ put_domains(struct parts *p, const struct entries *l)
 	for (uint32_t i = 0; i < p->n; i++)
 		lay_over(&all, &p->v[i].says.dflt);
 	eng_shape_default(&builtin.shape);
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++)
+	builtin.tls.mode =
+	    conf->tls_out ? CONF_TLS_OPPORTUNISTIC : CONF_TLS_NONE;
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++)
 		if (!(all.sets & (1u << k)))
 			copy_limit(&all, &builtin, k);
 	conf->shapes =
@@ -449,7 +464,7 @@ put_domains(struct parts *p, const struct entries *l)
 		struct conf_shape *s = &conf->shapes[i + 1];
 
 		*s = l->v[i];
-		for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++)
+		for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++)
 			if (!(s->sets & (1u << k)))
 				copy_limit(s, &all, k);
 	}
@@ -514,6 +529,25 @@ put_sources(struct conf *conf, const struct entries *l)
 	}
 }
 
+/* Does any place ask for more than what is done for everybody? */
+static bool
+has_tls(const struct conf *c)
+{
+	const uint32_t bits =
+	    ((1u << CONF_SHAPE_BITS) - 1) & ~((1u << CONF_TLS_BIT) - 1);
+
+	for (uint32_t i = 0; i < c->nshapes; i++)
+		if (c->shapes[i].sets & bits)
+			return true;
+	for (uint32_t i = 0; i < c->nsites; i++)
+		if (c->sites[i].sets & bits)
+			return true;
+	for (uint32_t i = 0; i < c->nproviders; i++)
+		if (c->providers[i].limits.sets & bits)
+			return true;
+	return false;
+}
+
 static void
 merge(struct parts *p)
 {
@@ -538,6 +572,7 @@ merge(struct parts *p)
 	put_providers(p, &providers);
 	put_sites(p, &sites);
 	put_sources(conf, &sources);
+	conf->has_tls = has_tls(conf);
 }
 
 /* What the configuration says itself comes last. */

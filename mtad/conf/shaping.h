@@ -49,12 +49,16 @@ struct conf_value {
 struct conf_limits {
 	struct eng_shape shape;
 	bool rollup;
-	struct conf_value from[ENG_SHAPE_BITS + 1]; /* by bit */
+	struct conf_tls_policy tls;
+	struct conf_value from[CONF_SHAPE_BITS]; /* by bit */
 };
 /* The limits of a path; source: index in conf.sources, or any other for one
  * that nothing is said about. */
 void conf_limits(const struct conf *c, const struct conf_place *p,
     uint32_t source, struct conf_limits *out);
+/* The TLS policy of a place. */
+void conf_tls_of(const struct conf *c, const struct conf_place *p,
+    struct conf_tls_policy *out);
 /* What a layer says to the engine: values where bits are set, ~ being the
  * default's. */
 uint32_t conf_layer_sets(const struct conf *c, const struct conf_shape *s,

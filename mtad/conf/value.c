@@ -278,6 +278,27 @@ read_action(const struct value *v)
 	return false;
 }
 
+static bool
+read_tls(const struct value *v)
+{
+	for (int m = 0; m < CONF_TLS_MODES; m++)
+		if (slice_eq(v->text, slice_str(conf_tls_mode_name(m)))) {
+			*(uint8_t *)v->at = (uint8_t)m;
+			return true;
+		}
+	return false;
+}
+
+static bool
+read_tls_min(const struct value *v)
+{
+	if (v->text.n != 3 || !slice_has_iprefix(v->text, SL("1.")) ||
+	    v->text.p[2] < '0' || v->text.p[2] > '3')
+		return false;
+	*(uint8_t *)v->at = (uint8_t)(v->text.p[2] - '0' + 1);
+	return true;
+}
+
 /* ---- addresses ----------------------------------------------------------- */
 
 static bool

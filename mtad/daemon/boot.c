@@ -194,13 +194,73 @@ boot_sources(const struct conf *c)
 	return c->nsources && !good ? E_NOTFOUND : 0;
 }
 
+/* A source's certificate, and the ciphers of policies. */
+static int
+boot_tls_out(const struct conf *c)
+{
+	char why[256];
+	int err = 0;
+
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		const struct conf_source *s = &c->sources[i];
+		struct tls_client_conf tc = { .cert = s->tls.cert.p,
+			.key = s->tls.key.p };
+		struct tls_ctx *t;
+
+		if (s->tls.cert.n == 0)
+			continue;
+		t = tls_client_new(&tc, why, sizeof(why));
+		if (t == NULL) {
+			log_event(LOG_ERROR, "tls", "source", s->name.p, "what",
+			    why, NULL);
+			err = E_IO;
+		}
+		tls_ctx_free(t);
+	}
+	return err;
+}
+
+/* What one place says of TLS; false: it cannot be done. */
+static bool
+is_possible(const struct conf *c, const struct conf_shape *s, const char *where)
+{
+	if (s->sets & 1u << CONF_TLS_BIT && s->tls.mode == CONF_TLS_DANE &&
+	    c->dns.trust_anchor.n == 0)
+		log_event(LOG_WARN, "tls", "where", where, "what",
+		    "tls: dane, but nothing is validated", "effect",
+		    "such mail waits", "do", "set dns: trust_anchor", NULL);
+	if (s->tls.ciphers.n == 0 || tls_ciphers_known(s->tls.ciphers.p))
+		return true;
+	log_event(LOG_ERROR, "tls", "where", where, "what",
+	    "no cipher of tls_ciphers is known", "ciphers", s->tls.ciphers.p,
+	    NULL);
+	return false;
+}
+
+static int
+boot_policies(const struct conf *c)
+{
+	bool ok = true;
+
+	for (uint32_t i = 0; i < c->nshapes; i++)
+		ok &= is_possible(c, &c->shapes[i], c->shapes[i].pattern.p);
+	for (uint32_t i = 1; i < c->nsites; i++)
+		ok &= is_possible(c, &c->sites[i], c->sites[i].pattern.p);
+	for (uint32_t i = 1; i < c->nproviders; i++)
+		ok &= is_possible(c, &c->providers[i].limits,
+		    c->providers[i].name.p);
+	return ok ? 0 : E_RANGE;
+}
+
 /* Can every listener's certificate and key be used? */
 int
 boot_tls(const struct conf *c)
 {
 	char why[256];
-	int err = 0;
+	int err = boot_tls_out(c);
 
+	if (c->has_tls && boot_policies(c))
+		err = E_RANGE;
 	for (uint32_t i = 0; i < c->nlisten; i++) {
 		const struct conf_listen *l = &c->listen[i];
 		struct tls_ctx *t;

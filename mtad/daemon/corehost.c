@@ -11,6 +11,7 @@
  */
 #include "daemon/daemon_i.h"
 #include "daemon/rules.h"
+#include "daemon/sts.h"
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
 #define KEEP_WAIT_US (20 * US_PER_MS) /* for more of its kind */
@@ -48,8 +49,19 @@ corehost_post(struct worker *w, struct post *p)
 
 /* ---- what the core asks for ---------------------------------------------------------- */
 
+/* A domain whose MTA-STS policy, if any, is known when its hosts are. */
+struct resolving {
+	struct worker *w;
+	uint32_t domain;
+	uint8_t sts; /* enum core_sts */
+	size_t hosts_n;
+	char *hosts; /* owned */
+	char name[DOMAIN_MAX + 1];
+};
+
 static void
-answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
+give_core(struct worker *w, uint32_t domain, const struct dns_answer *a,
+    const struct resolving *sts)
 {
 	static const enum eng_dns status[] = {
 		[DNS_OK] = ENG_DNS_OK,
@@ -58,10 +70,10 @@ answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
 		[DNS_NO_ADDRESS] = ENG_DNS_NO_ADDRESS,
 		[DNS_TEMP] = ENG_DNS_TEMP,
 	};
-	struct worker *w = user;
 	struct core_answer r = { .status = status[a->status],
 		.why = a->why,
-		.ttl_us = (int64_t)a->ttl_s * US_PER_S };
+		.ttl_us = (int64_t)a->ttl_s * US_PER_S,
+		.is_secure = a->is_secure };
 
 	for (uint32_t i = 0; i < MIN(a->naddrs, ENG_TARGETS_MAX); i++) {
 		uint32_t h = a->addrs[i].host;
@@ -72,7 +84,57 @@ answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
 		r.n++;
 	}
 	core_clock(w->core, loop_now(w->loop), loop_wall(w->loop));
-	core_resolved(w->core, (uint32_t)cookie, &r);
+	if (sts) {
+		r.sts = sts->sts;
+		r.sts_hosts = slice_of(sts->hosts, sts->hosts_n);
+	}
+	core_resolved(w->core, domain, &r);
+}
+
+static void
+answer_core(void *user, uint64_t cookie, const struct dns_answer *a)
+{
+	give_core(user, (uint32_t)cookie, a, NULL);
+}
+
+static void
+answer_sts(void *user, uint64_t cookie, const struct dns_answer *a)
+{
+	struct resolving *x = user;
+
+	(void)cookie;
+	give_core(x->w, x->domain, a, x);
+	mem_free(x->hosts);
+	mem_free(x);
+}
+
+static void
+on_sts(void *user, uint64_t cookie, enum sts_mode mode, struct slice hosts)
+{
+	static const uint8_t modes[] = { [STS_NONE] = CORE_STS_NONE,
+		[STS_TESTING] = CORE_STS_TESTING,
+		[STS_ENFORCE] = CORE_STS_ENFORCE };
+	struct resolving *x = user;
+
+	(void)cookie;
+	x->sts = modes[mode];
+	if (x->sts != CORE_STS_NONE && hosts.n > 0) {
+		x->hosts = mem_get(hosts.n);
+		memcpy(x->hosts, hosts.p, hosts.n);
+		x->hosts_n = hosts.n;
+	}
+	dns_lookup(x->w->dns, slice_str(x->name), false, answer_sts, x, 0);
+}
+
+static void
+resolve_sts(struct worker *w, uint32_t domain, struct slice name)
+{
+	struct resolving *x = mem_get(sizeof(*x));
+
+	x->w = w;
+	x->domain = domain;
+	slice_copy(name, x->name, sizeof(x->name));
+	sts_find(w->sts, name, on_sts, x, 0);
 }
 
 static void
@@ -81,6 +143,10 @@ op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
 	struct worker *w = ctx;
 	struct post_routed *p;
 
+	if (name.n && w->sts && w->conf->uses_sts && !is_host) {
+		resolve_sts(w, domain, name);
+		return;
+	}
 	if (name.n) {
 		dns_lookup(w->dns, name, is_host, answer_core, w, domain);
 		return;
@@ -109,7 +175,7 @@ op_open(void *ctx, const struct core_open *o)
 	slice_copy(o->source_name, p->source, sizeof(p->source));
 	slice_copy(o->site, p->site, sizeof(p->site));
 	slice_copy(o->provider, p->provider, sizeof(p->provider));
-	post_to(w, worker_of(w, o->session), &p->post);
+	secure_open(w, worker_of(w, o->session), p, o->tls);
 }
 
 static void
@@ -134,7 +200,8 @@ post_session(struct worker *w, enum post_kind kind, struct handle session)
 static void
 op_close(void *ctx, struct handle session)
 {
-	post_session(ctx, POST_CLOSE, session);
+	if (!secure_close(ctx, session))
+		post_session(ctx, POST_CLOSE, session);
 }
 
 static void
@@ -326,6 +393,7 @@ session_down(struct worker *w, struct post_session *p)
 	facts.source = word_copy(&at, facts.source);
 	facts.site = word_copy(&at, facts.site);
 	facts.tls = word_copy(&at, facts.tls);
+	facts.tls_policy = word_copy(&at, facts.tls_policy);
 	facts.provider = word_copy(&at, facts.provider);
 	p->post.kind = POST_SESSION_FREE;
 	post_to(w, p->from, &p->post);
@@ -401,6 +469,9 @@ handle(struct worker *w, struct post *p)
 	case POST_KEPT:
 		kept(w, container_of(p, struct post_keep, post));
 		return;
+	case POST_STS_DONE:
+		sts_done(w->sts, container_of(p, struct post_sts, post));
+		return;
 	case POST_ASK:
 		counter_ask(w, container_of(p, struct ask, post));
 		return;
@@ -425,6 +496,8 @@ corehost_turn(struct worker *w)
 	}
 	if (core_deadline(w->core) <= loop_now(w->loop))
 		core_tick(w->core);
+	if (w->sts)
+		sts_turn(w->sts);
 	drain_turn(w);
 	if (w->d->recorder)
 		recorder_turn(w->d->recorder, w->core, loop_now(w->loop));
@@ -441,6 +514,8 @@ corehost_deadline(const struct worker *w)
 		at = MIN(at, w->held_since_us + OUTCOME_WAKE_US);
 	if (w->keeping && !w->is_keeping)
 		at = MIN(at, w->keep_since_us + KEEP_WAIT_US);
+	if (w->sts)
+		at = MIN(at, sts_deadline(w->sts));
 	if (w->d->recorder)
 		at = MIN(at, recorder_deadline(w->d->recorder));
 	return at;
@@ -513,7 +588,7 @@ keep_flush(struct worker *w)
 	if (!w->keeping || w->is_keeping ||
 	    loop_now(w->loop) - w->keep_since_us < KEEP_WAIT_US)
 		return;
-	keeper_post(&w->d->keeper, w->keeping);
+	keeper_post(&w->d->keeper, &w->keeping->post);
 	w->keeping = NULL;
 	w->is_keeping = true;
 }
@@ -598,6 +673,8 @@ corehost_open(struct worker *w)
 	w->dns = corehost_dns(w->conf, w->loop);
 	if (!w->dns)
 		return E_IO;
+	if (w->conf->uses_sts)
+		w->sts = sts_new(w);
 	w->core = core_new(w->conf, w->d->disk, &w->d->gate, (uint64_t)wall,
 	    &core_ops, w, now, wall);
 	if (!w->core)
@@ -639,6 +716,9 @@ corehost_reload(struct worker *w, const struct conf *old)
 	    same_dns(old, w->conf) ? NULL : corehost_dns(w->conf, w->loop);
 	struct dns *stale = w->dns;
 
+	if (w->conf->uses_sts && !w->sts)
+		w->sts = sts_new(w);
+
 	if (fresh) {
 		w->dns = fresh; /* the answers lead to new questions */
 		dns_free(stale);
@@ -649,8 +729,13 @@ corehost_reload(struct worker *w, const struct conf *old)
 void
 corehost_close(struct worker *w)
 {
+	if (w->sts)
+		sts_stop(w->sts);
 	if (w->dns)
 		dns_free(w->dns);
+	if (w->sts)
+		sts_free(w->sts);
+	w->sts = NULL;
 	drain_close(w);
 	if (w->core)
 		core_free(w->core);

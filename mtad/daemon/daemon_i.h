@@ -55,6 +55,7 @@ enum post_kind {
 	POST_ROUTED,      /* struct post_routed: no look-up needed */
 	POST_ASK,         /* struct ask: a control request */
 	POST_KEPT,        /* struct post_keep, done */
+	POST_STS_DONE,    /* struct post_sts */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -63,6 +64,7 @@ enum post_kind {
 	POST_SPILL_FREE, /* struct spill */
 	/* to the keeper */
 	POST_KEEP, /* struct post_keep */
+	POST_STS,  /* struct post_sts: a policy to be fetched */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -78,6 +80,24 @@ struct post_submit {
 	char envelope[];
 };
 
+#define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */
+#define SESSION_POLICY_MAX 192 /* the same of what asked for it */
+
+/* What a connection is asked for beyond opportunistic TLS. */
+struct out_policy {
+	bool wants_tls, needs_tls;
+	bool is_unlisted; /* MTA-STS, testing: the host is not in the policy */
+	uint8_t check, min; /* enum tls_check; as in struct tls_want */
+	uint8_t nnames;
+	struct slice names[TLS_NAMES_MAX], ciphers; /* in words */
+	struct tlsa_set *tlsa;                      /* owned, or NULL */
+	char name[64];     /* how it is called: "DANE", "TLS policy verify" */
+	char refused[320]; /* not empty: why no connection is made */
+	char told[SESSION_POLICY_MAX]; /* what came of it */
+	size_t words_n;
+	char words[3 * (DOMAIN_MAX + 1) + 1024];
+};
+
 struct post_open {
 	struct post post;
 	struct handle session;
@@ -89,11 +109,12 @@ struct post_open {
 	char site[DOMAIN_MAX + 1];
 	char provider[NAME_MAX_BYTES + 1];
 	bool is_clear;
+	struct out_policy *policy; /* owned, or NULL: a plain one */
 };
-#define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */
 /* All the words in the facts of a session. */
 #define SESSION_WORDS_MAX                                                      \
-	(2 * (DOMAIN_MAX + 1) + 2 * (NAME_MAX_BYTES + 1) + SESSION_TLS_MAX)
+	(2 * (DOMAIN_MAX + 1) + 2 * (NAME_MAX_BYTES + 1) + SESSION_TLS_MAX +   \
+	    SESSION_POLICY_MAX)
 
 /* Of a session between worker and core: close, up, down, free. */
 struct post_session {
@@ -212,6 +233,9 @@ struct ask {
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
+	X(tls_out, "Outbound TLS handshakes that went well")                   \
+	X(tls_resumed_out, "Of these, sessions that were resumed")             \
+	X(tls_refused_out, "Outbound connections that a TLS policy ended")     \
 	X(book_bytes_dropped,                                                  \
 	    "Event log bytes dropped, the clerk being behind")                 \
 	X(outcomes_ahead, "Batches of outcomes that no longer waited for lines")
@@ -228,6 +252,7 @@ struct worker_counters {
 	    memory_order_relaxed)
 
 struct in_session;
+struct sts;
 struct out_session;
 struct drain_host;
 
@@ -268,10 +293,18 @@ struct worker {
 	uint32_t out_cap, out_live;
 	struct posts to_core; /* of this turn */
 	struct tls_ctx *tls_client;
+	/* Of sources that have a certificate. */
+	struct {
+		const char *source;
+		struct tls_ctx *ctx;
+	} * tls_of;
+	uint32_t ntls_of;
 
 	/* CORE */
 	struct core *core;
 	struct dns *dns;
+	struct sts *sts;      /* MTA-STS; NULL: not wanted */
+	struct list openings; /* connections that wait for DNS */
 	struct drain_host *drain;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
@@ -330,6 +363,7 @@ struct keeper {
 	struct loop *loop;
 	struct mailbox box;
 	struct store *store;
+	struct https *https; /* made for the first policy */
 	int64_t complained_us;
 	_Atomic bool is_stopping;
 };
@@ -447,7 +481,7 @@ int keeper_open(struct keeper *k, struct daemon *d) MUST_CHECK;
 /* Gives all that was kept to the core; before threads run. */
 int keeper_recall(struct keeper *k, struct worker *core) MUST_CHECK;
 int keeper_start(struct keeper *k) MUST_CHECK;
-void keeper_post(struct keeper *k, struct post_keep *p);
+void keeper_post(struct keeper *k, struct post *p);
 /* After the workers: writes what the core has still kept, too. */
 void keeper_stop(struct keeper *k, struct worker *core);
 
@@ -468,6 +502,25 @@ void outbound_take_back(struct worker *w, struct handle session);
 void outbound_session_free(struct worker *w, struct handle session);
 void outbound_stop(struct worker *w, bool now);
 void outbound_close(struct worker *w);
+
+/* The policies of sessions are others': those who were opened by the old ones
+ * end with what they are about. */
+void outbound_reload(struct worker *w, const struct conf *old);
+
+/* outbound_tls.c, on the core's worker: gives an OPEN to a worker, with what the
+ * policy asks for; it may be late. */
+void secure_open(struct worker *w, struct worker *to, struct post_open *o,
+    const struct core_tls *t);
+/* The OPEN of that session is not given yet: it will be closed then. */
+bool secure_close(struct worker *w, struct handle session);
+/* On the connection's worker. */
+void outbound_tls_open(struct worker *w);
+void outbound_tls_close(struct worker *w);
+void out_policy_free(struct out_policy *p);
+void out_policy_connect(struct worker *w, struct conn *c,
+    const struct out_policy *p, const struct session_facts *f);
+/* Says in p->told what came of it; p may be NULL. */
+void out_policy_tell(struct out_policy *p, const struct conn *c);
 
 /* corehost.c */
 /* The resolver that the configuration asks for; NULL after a word in the log. */

@@ -6,7 +6,7 @@
  */
 #include <unistd.h>
 
-#include "daemon/daemon_i.h"
+#include "daemon/sts.h"
 
 #define AGAIN_US US_PER_S
 #define COMPLAIN_US (60 * US_PER_S)
@@ -57,6 +57,10 @@ take_posts(struct keeper *k)
 		struct post_keep *p =
 		    container_of(post, struct post_keep, post);
 
+		if (post->kind == POST_STS) {
+			sts_fetch(k, container_of(post, struct post_sts, post));
+			continue;
+		}
 		if (!write_shelf(k, &p->shelf)) {
 			shelf_free(&p->shelf);
 			mem_free(p);
@@ -109,11 +113,21 @@ recall(void *ctx, const struct kept *k)
 	core_recall(((struct worker *)ctx)->core, k);
 }
 
+static void
+recall_policy(void *ctx, const struct store_policy *p)
+{
+	sts_recall(((struct worker *)ctx)->sts, p);
+}
+
 int
 keeper_recall(struct keeper *k, struct worker *core)
 {
 	char why[256];
 	int err = store_read(k->store, recall, core, why, sizeof(why));
+
+	if (!err && core->sts)
+		err = store_policy_read(k->store, clock_wall_us(), UINT32_MAX,
+		    recall_policy, core, why, sizeof(why));
 
 	if (err)
 		log_event(LOG_ERROR, "books", "what", "cannot be read",
@@ -133,9 +147,9 @@ keeper_start(struct keeper *k)
 }
 
 void
-keeper_post(struct keeper *k, struct post_keep *p)
+keeper_post(struct keeper *k, struct post *p)
 {
-	mailbox_push_one(&k->box, &p->post);
+	mailbox_push_one(&k->box, p);
 	loop_wake(k->loop);
 }
 
@@ -151,6 +165,8 @@ keeper_stop(struct keeper *k, struct worker *core)
 		mem_free(core->keeping);
 		core->keeping = NULL;
 	}
+	if (k->https)
+		https_free(k->https);
 	loop_free(k->loop);
 	store_close(k->store);
 }

@@ -7,6 +7,8 @@
  * are read by the core while it writes the books, so a session that is down is
  * freed only when the core says that it has heard of it.
  */
+#include <stdio.h>
+
 #include "daemon/daemon_i.h"
 #include "daemon/rules.h"
 
@@ -17,8 +19,9 @@ struct out_session {
 	struct courier *courier; /* NULL until connected */
 	struct session_facts facts;
 	struct smtp_cli_conf conf;
-	struct posts early; /* jobs that came before the connection */
-	char *tls;          /* what facts.tls says; NULL in clear text */
+	struct posts early;        /* jobs that came before the connection */
+	char *tls;                 /* what facts.tls says; NULL in clear text */
+	struct out_policy *policy; /* NULL: plain */
 	bool is_down, is_flushing, is_shaking;
 	struct slice provider; /* for those who judge replies */
 	char words[]; /* of facts and conf; there may be many sessions */
@@ -94,8 +97,13 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
-	rules_judge(s->w, &p->outcome, s->provider, text);
-	rules_hear(s->w, &p->outcome, text, &p->heard);
+	/* What our own policy forbids is no word of the peer's. */
+	if (o->stage == STAGE_TLS && o->code != 0)
+		COUNT(s->w, tls_refused_out, 1);
+	else {
+		rules_judge(s->w, &p->outcome, s->provider, text);
+		rules_hear(s->w, &p->outcome, text, &p->heard);
+	}
 	slice_copy(text, p->text, sizeof(p->text));
 	to_core(s->w, &p->post);
 }
@@ -145,8 +153,7 @@ session_flush(struct out_session *s)
 	if (courier_wants_tls(s->courier) && !s->is_shaking &&
 	    courier_out(s->courier)->n == 0) {
 		s->is_shaking = true;
-		conn_tls_connect(s->conn, s->w->tls_client,
-		    slice_str(s->facts.host));
+		out_policy_connect(s->w, s->conn, s->policy, &s->facts);
 	}
 	conn_set_deadline(s->conn, courier_deadline(s->courier));
 }
@@ -218,9 +225,17 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 {
 	struct out_session *s = user;
 
+	if (ok) {
+		COUNT(s->w, tls_out, 1);
+		COUNT(s->w, tls_resumed_out, conn_tls_is_resumed(c));
+	}
 	if (ok && !s->tls && (s->tls = mem_try(SESSION_TLS_MAX))) {
-		conn_tls_facts(c, s->tls, SESSION_TLS_MAX);
+		size_t n = conn_tls_facts(c, s->tls, SESSION_TLS_MAX);
+
+		if (conn_tls_is_resumed(c))
+			snprintf(s->tls + n, SESSION_TLS_MAX - n, " resumed");
 		s->facts.tls = s->tls;
+		out_policy_tell(s->policy, c);
 	}
 	courier_tls_done(s->courier, ok, slice_str(why), loop_now(s->w->loop));
 	session_flush(s);
@@ -330,7 +345,7 @@ session_new(const struct post_open *o)
 	s->facts.host = of[0];
 	s->facts.source = of[1];
 	s->facts.site = of[2];
-	s->facts.tls = "";
+	s->facts.tls = s->facts.tls_policy = "";
 	s->facts.provider = of[4];
 	s->facts.peer = o->to;
 	s->conf.ehlo_name = slice_str(of[3]);
@@ -345,8 +360,49 @@ session_conf(struct out_session *s, const struct post_open *o)
 
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = ehlo;
+	s->policy = o->policy;
+	s->conf.wants_tls = (s->policy || s->w->conf->tls_out) &&
+	    s->w->tls_client && !o->is_clear;
+	if (o->is_clear)
+		s->facts.tls_policy = "opportunistic: in clear text, for TLS "
+				      "with this host has failed";
+	if (!s->policy)
+		return;
+	s->conf.needs_tls = s->policy->needs_tls;
 	s->conf.wants_tls =
-	    s->w->conf->tls_out && s->w->tls_client && !o->is_clear;
+	    s->policy->wants_tls && (s->conf.needs_tls || s->conf.wants_tls);
+	s->conf.tls_policy = slice_str(s->policy->name);
+	snprintf(s->policy->told, sizeof(s->policy->told), "%s",
+	    s->policy->name);
+	if (!o->is_clear || s->conf.needs_tls)
+		s->facts.tls_policy = s->policy->told;
+}
+
+/* The policy does not allow a connection to that host; true: it went down. */
+static bool
+is_refused(struct out_session *s)
+{
+	struct outcome o = { .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_TLS,
+		.code = 454,
+		.enh = { 4, 7, 5 } };
+	char text[REPLY_TEXT_MAX];
+
+	if (!s->policy)
+		return false;
+	if (s->w->is_stopping) { /* it came late, for it waited for DNS */
+		connect_failed(s, "shutdown");
+		return true;
+	}
+	if (s->policy->needs_tls && !s->w->tls_client)
+		snprintf(s->policy->refused, sizeof(s->policy->refused),
+		    "TLS cannot be prepared here");
+	if (s->policy->refused[0] == '\0')
+		return false;
+	snprintf(text, sizeof(text), "%s: %s", s->policy->name,
+	    s->policy->refused);
+	go_down(s, &o, slice_str(text));
+	return true;
 }
 
 void
@@ -365,6 +421,10 @@ outbound_open(struct worker *w, struct post_open *o)
 	w->out_live++;
 	COUNT(w, connections_out, 1);
 	session_conf(s, o);
+	if (is_refused(s)) {
+		mem_free(o);
+		return;
+	}
 	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
 	mem_free(o);
 	if (s->conn) {
@@ -426,6 +486,7 @@ static void
 session_bury(struct out_session *s)
 {
 	mem_free(s->tls);
+	out_policy_free(s->policy);
 	mem_free(s);
 }
 
@@ -462,6 +523,23 @@ outbound_stop(struct worker *w, bool now)
 			go_down(s, &o, SL("shutdown"));
 			continue;
 		}
+		courier_quit(s->courier, true, loop_now(w->loop));
+		session_flush(s);
+	}
+}
+
+void
+outbound_reload(struct worker *w, const struct conf *old)
+{
+	outbound_tls_open(w);
+	if (!old->has_tls && !w->conf->has_tls)
+		return;
+	for (uint32_t i = 0; i < w->out_cap; i++) {
+		struct out_session *s = w->out[i];
+
+		if (!s || s->is_down || !s->courier ||
+		    !courier_is_up(s->courier))
+			continue;
 		courier_quit(s->courier, true, loop_now(w->loop));
 		session_flush(s);
 	}

@@ -185,7 +185,7 @@ compare_limit(struct live *l, struct mail *m, const json_t *limit,
 	struct diff d = { .nsources = 0 };
 
 	old_of(&d, limit);
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++) {
 		const char *name = conf_limit_name(k);
 
 		if (name == NULL || strcmp(name, d.name) != 0)

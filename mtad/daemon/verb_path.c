@@ -210,7 +210,7 @@ print_json(const struct path *p)
 				   slice_of(NULL, 0));
 	jw_key(&w, "limits");
 	jw_open(&w, '[');
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++)
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++)
 		if (conf_limit_name(k) != NULL)
 			json_limit(&w, p, k);
 	jw_close(&w, ']');
@@ -277,7 +277,7 @@ print_table(const struct path *p)
 
 	print_head(p);
 	table_init(&t, titles, ARRAY_LEN(titles));
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++) {
 		const struct conf_value *v = &p->limits.from[k];
 
 		if (conf_limit_name(k) == NULL)

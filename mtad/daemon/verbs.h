@@ -27,6 +27,8 @@ int verb_limits(int argc, char **argv);
 int verb_reactions(int argc, char **argv);
 int verb_feedback(int argc, char **argv);
 int verb_end(int argc, char **argv);
+/* What DNS and policies say of a domain; asks no daemon. */
+int verb_resolve(int argc, char **argv);
 /* The gates that mail waits at, and why each is shut. */
 int verb_explain(int argc, char **argv);
 /* list, show, hold, release, retry, bounce, delete: on messages. */

@@ -30,8 +30,6 @@ int
 worker_start(struct worker *w, struct daemon *d, uint32_t number,
     unsigned roles)
 {
-	char why[256];
-
 	w->d = d;
 	w->number = number;
 	w->roles = roles;
@@ -44,14 +42,12 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	list_init(&w->in_list);
 	list_init(&w->touched);
 	list_init(&w->unread);
+	list_init(&w->openings);
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
 	buf_init(&w->finds, 4u << 20);
-	if (roles & ROLE_OUT) {
-		w->tls_client = tls_client_new(why, sizeof(why));
-		if (!w->tls_client)
-			log_event(LOG_ERROR, "tls", "what", why, NULL);
-	}
+	if (roles & ROLE_OUT)
+		outbound_tls_open(w);
 	return 0;
 }
 
@@ -62,8 +58,7 @@ worker_free(struct worker *w)
 		corehost_close(w);
 	inbound_close(w);
 	outbound_close(w);
-	if (w->tls_client)
-		tls_ctx_free(w->tls_client);
+	outbound_tls_close(w);
 	rules_adopt(w, NULL);
 	buf_free(&w->book);
 	buf_free(&w->finds);
@@ -143,6 +138,8 @@ change_conf(struct worker *w, struct post_conf *p)
 	rules_adopt(w, p->rules);
 	if (w->roles & ROLE_IN)
 		inbound_reload(w);
+	if (w->roles & ROLE_OUT)
+		outbound_reload(w, old);
 	if (w->roles & ROLE_CORE)
 		corehost_reload(w, old);
 	mem_free(p);

@@ -72,14 +72,17 @@ struct lookup {
 	uint32_t negative_s; /* how long what is not there is not there */
 	enum lookup_state state;
 	bool is_host, is_ready, had_temp, is_suspect;
+	uint16_t type;   /* of records; 0: hosts and addresses */
 	uint32_t parent; /* index; 0 = none any more */
 	int64_t started_us;
 	void (*on_answer)(void *, uint64_t, const struct dns_answer *);
+	void (*on_records)(void *, uint64_t, const struct dns_records *);
 	void *user;
 	uint64_t cookie;
 	int64_t deadline_us;
-	struct dns_answer *answer; /* large; NULL until something came */
-	const char *failed;        /* instead of an answer: why */
+	struct dns_answer *answer;   /* large; NULL until something came */
+	struct dns_records *records; /* the same of records */
+	const char *failed;          /* instead of an answer: why */
 	char domain[DOMAIN_TEXT_MAX];
 };
 
@@ -96,7 +99,8 @@ struct dns {
 	struct pool parents;
 	struct map parent_map; /* hash of a name to index */
 	struct dns_stats stats;
-	struct dns_rrs rrs; /* scratch */
+	struct dns_rrs rrs;         /* scratch */
+	struct dns_records records; /* likewise */
 };
 
 static void ask(struct lookup *l, const char *name, uint16_t type,
@@ -223,6 +227,7 @@ answer_of(struct lookup *l)
 	a->ttl_s = TTL_MAX_S;
 	if (l->is_host) {
 		a->nhosts = 1;
+		a->hosts[0].is_secure = true;
 		slice_copy(slice_str(l->domain), a->hosts[0].name,
 		    sizeof(a->hosts[0].name));
 	}
@@ -245,6 +250,8 @@ conclude(struct lookup *l)
 	if (a->status != DNS_OK)
 		a->ttl_s = MIN(a->ttl_s, negative_ttl(l->negative_s));
 	a->ttl_s = MIN(MAX(a->ttl_s, 1u), TTL_MAX_S);
+	if (l->is_host)
+		a->is_secure = a->hosts[0].is_secure;
 	make_ready(l);
 }
 
@@ -266,8 +273,10 @@ static void
 ask_hosts(struct lookup *l)
 {
 	l->pending++;
-	for (uint32_t i = 0; i < l->answer->nhosts; i++)
+	for (uint32_t i = 0; i < l->answer->nhosts; i++) {
+		l->answer->hosts[i].is_secure = true;
 		ask_host(l, l->answer->hosts[i].name, (uint8_t)i);
+	}
 	if (--l->pending == 0 && !l->is_ready)
 		conclude(l);
 }
@@ -321,6 +330,8 @@ take_addresses(struct lookup *l, const struct query *q, const struct dns_rrs *r)
 
 	if (r->ttl_s != UINT32_MAX)
 		a->ttl_s = MIN(a->ttl_s, r->ttl_s);
+	if (l->is_host && r->nip > 0)
+		memcpy(a->canonical, r->owner, sizeof(a->canonical));
 	for (uint32_t i = 0; i < r->nip && a->naddrs < DNS_ADDRS_MAX; i++) {
 		a->addrs[a->naddrs].host = q->host;
 		a->addrs[a->naddrs++].ip = r->ip[i];
@@ -329,25 +340,61 @@ take_addresses(struct lookup *l, const struct query *q, const struct dns_rrs *r)
 		conclude(l);
 }
 
+/* The one answer that a look-up of records waits for. */
+static void
+take_records(struct lookup *l, const struct dns_rrs *r, const char *why,
+    int sec)
+{
+	struct dns_records *out;
+
+	if (why != NULL) {
+		fail(l, why);
+		return;
+	}
+	l->records = out = mem_get(sizeof(*out));
+	*out = *r->records;
+	out->is_secure = sec == 2;
+	out->status = out->tlsa.n || out->txt_n ? DNS_OK :
+	    r->rcode == 3                       ? DNS_NXDOMAIN :
+						  DNS_NO_ADDRESS;
+	out->ttl_s =
+	    out->status == DNS_OK ? r->ttl_s : negative_ttl(r->negative_s);
+	out->ttl_s = MIN(MAX(out->ttl_s, 1u), TTL_MAX_S);
+	make_ready(l);
+}
+
 static void
 take(struct lookup *l, struct query *q, int rcode, struct slice pkt, int sec)
 {
 	struct dns_rrs *r = &l->dns->rrs;
-	struct dns_answer *a = answer_of(l);
+	struct dns_answer *a = l->type ? NULL : answer_of(l);
+	const char *why;
 	bool temp;
 
 	l->pending--;
 	memset(r, 0, sizeof(*r));
 	r->ttl_s = UINT32_MAX;
+	r->records = l->type ? &l->dns->records : NULL;
+	if (r->records)
+		r->records->tlsa.n = r->records->txt_n = 0;
 	/* Bogus comes with the bad data in the packet. */
 	temp = (rcode != 0 && rcode != 3) || sec == 1;
 	if (!temp && pkt.n && dns_packet_read(pkt, q->type, r))
 		temp = true;
 	temp = temp || (r->rcode != 0 && r->rcode != 3);
+	why = sec == 1 ? "DNSSEC validation failed" :
+			 "no answer from the name servers";
+	if (l->type) {
+		take_records(l, r, temp ? why : NULL, sec);
+		return;
+	}
+	if (q->type == DNS_TYPE_MX)
+		a->is_secure = sec == 2;
+	else if (sec != 2 || temp)
+		a->hosts[q->host].is_secure = false;
 	if (temp) {
 		l->had_temp = true;
-		a->why = sec == 1 ? "DNSSEC validation failed" :
-				    "no answer from the name servers";
+		a->why = why;
 		if (q->type == DNS_TYPE_MX)
 			fail(l, a->why);
 		else if (l->pending == 0)
@@ -431,12 +478,18 @@ start(struct lookup *l)
 	l->negative_s = UINT32_MAX;
 	parent_settle(d, l->parent);
 	l->pending++;
-	if (l->is_host)
+	if (l->type)
+		ask(l, l->domain, l->type, 0);
+	else if (l->is_host)
 		ask_host(l, l->domain, 0);
 	else
 		ask(l, l->domain, DNS_TYPE_MX, 0);
 	/* Answers that came at once have left the end to us. */
-	if (--l->pending == 0 && !l->is_ready)
+	if (--l->pending > 0 || l->is_ready)
+		return;
+	if (l->type)
+		fail(l, "it cannot be asked for");
+	else
 		conclude(l);
 }
 
@@ -483,6 +536,7 @@ lookup_free(struct lookup *l)
 			mem_free(q);
 	}
 	mem_free(l->answer);
+	mem_free(l->records);
 	mem_free(l);
 }
 
@@ -518,10 +572,35 @@ remember(struct dns *d, const struct lookup *l)
 }
 
 static void
+give_records(struct lookup *l)
+{
+	struct dns_records *r = &l->dns->records;
+
+	if (l->failed) {
+		r->status = DNS_TEMP;
+		r->why = l->failed;
+		r->is_secure = false;
+		r->tlsa.n = r->txt_n = 0;
+	}
+	l->dns->stats.temp += l->failed != NULL;
+	l->on_records(l->user, l->cookie, l->failed ? r : l->records);
+}
+
+static void
+give_answer(struct lookup *l)
+{
+	struct dns_answer none = { .status = DNS_TEMP, .why = l->failed };
+	const struct dns_answer *a = l->failed ? &none : l->answer;
+	struct dns *d = l->dns;
+
+	d->stats.temp += a->status == DNS_TEMP;
+	d->stats.nxdomain += a->status == DNS_NXDOMAIN;
+	l->on_answer(l->user, l->cookie, a);
+}
+
+static void
 on_defer(evutil_socket_t fd, short what, void *arg)
 {
-	struct dns_answer none = { .status = DNS_TEMP };
-	const struct dns_answer *a;
 	struct dns *d = arg;
 	struct list *n;
 
@@ -532,12 +611,11 @@ on_defer(evutil_socket_t fd, short what, void *arg)
 
 		list_remove(&l->link);
 		remember(d, l);
-		a = l->failed ? &none : l->answer;
-		none.why = l->failed;
 		d->stats.answers++;
-		d->stats.temp += a->status == DNS_TEMP;
-		d->stats.nxdomain += a->status == DNS_NXDOMAIN;
-		l->on_answer(l->user, l->cookie, a);
+		if (l->type)
+			give_records(l);
+		else
+			give_answer(l);
 		lookup_free(l);
 	}
 	start_more(d);
@@ -615,25 +693,46 @@ wait_turn(struct dns *d, struct lookup *l)
 	event_active(d->defer, EV_TIMEOUT, 0);
 }
 
+static struct lookup *
+lookup_new(struct dns *d, struct slice name, void *user, uint64_t cookie)
+{
+	struct lookup *l = mem_get(sizeof(*l));
+
+	l->dns = d;
+	l->user = user;
+	l->cookie = cookie;
+	l->deadline_us = loop_now(d->loop) + d->conf.timeout_us;
+	slice_copy(name, l->domain, sizeof(l->domain));
+	l->state = READY; /* not counted anywhere */
+	list_init(&l->link);
+	list_init(&l->age);
+	d->stats.lookups++;
+	return l;
+}
+
+void
+dns_records(struct dns *d, struct slice name, enum dns_ask what,
+    void (
+	*on_records)(void *user, uint64_t cookie, const struct dns_records *r),
+    void *user, uint64_t cookie)
+{
+	struct lookup *l = lookup_new(d, name, user, cookie);
+
+	l->type = what == DNS_ASK_TLSA ? DNS_TYPE_TLSA : DNS_TYPE_TXT;
+	l->on_records = on_records;
+	wait_turn(d, l);
+}
+
 void
 dns_lookup(struct dns *d, struct slice domain, bool is_host,
     void (*on_answer)(void *user, uint64_t cookie, const struct dns_answer *a),
     void *user, uint64_t cookie)
 {
-	struct lookup *l = mem_get(sizeof(*l));
+	struct lookup *l = lookup_new(d, domain, user, cookie);
 	struct ip ip;
 
-	l->dns = d;
 	l->is_host = is_host;
 	l->on_answer = on_answer;
-	l->user = user;
-	l->cookie = cookie;
-	l->deadline_us = loop_now(d->loop) + d->conf.timeout_us;
-	slice_copy(domain, l->domain, sizeof(l->domain));
-	l->state = READY; /* not counted anywhere */
-	list_init(&l->link);
-	list_init(&l->age);
-	d->stats.lookups++;
 	if (domain.n > 2 && domain.p[0] == '[') { /* RFC 5321 4.1.3 */
 		struct slice in = slice_of(domain.p + 1, domain.n - 2);
 
@@ -763,12 +862,14 @@ dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 void
 dns_free(struct dns *d)
 {
-	while (!list_is_empty(&d->all))
-		fail(container_of(d->all.next, struct lookup, age),
-		    "the resolver was replaced");
 	d->conf.inflight_max = 0;
-	if (d->defer)
-		on_defer(-1, 0, d);
+	do { /* an answer may lead to a question here */
+		while (!list_is_empty(&d->all))
+			fail(container_of(d->all.next, struct lookup, age),
+			    "the resolver was replaced");
+		if (d->defer)
+			on_defer(-1, 0, d);
+	} while (!list_is_empty(&d->all));
 	if (d->ctx)
 		ub_ctx_delete(d->ctx);
 	if (d->defer)

@@ -6,7 +6,14 @@
 
 #include "net/net.h"
 
-enum { DNS_TYPE_A = 1, DNS_TYPE_SOA = 6, DNS_TYPE_MX = 15, DNS_TYPE_AAAA = 28 };
+enum {
+	DNS_TYPE_A = 1,
+	DNS_TYPE_SOA = 6,
+	DNS_TYPE_MX = 15,
+	DNS_TYPE_TXT = 16,
+	DNS_TYPE_AAAA = 28,
+	DNS_TYPE_TLSA = 52
+};
 
 #define DNS_RRS_MAX 64
 
@@ -25,9 +32,14 @@ struct dns_rrs {
 	uint32_t nmx, nip;
 	struct dns_mx mx[DNS_RRS_MAX];
 	struct ip ip[DNS_RRS_MAX];
+	/* Whose the first record of that type is: behind all CNAMEs. */
+	char owner[DOMAIN_TEXT_MAX];
+	/* Where TLSA and TXT records go; NULL: nobody asks for them. What is
+	 * zeroed of it is n and used, and txt_n. */
+	struct dns_records *records;
 };
 
-/* 0 or E_CORRUPT. */
+/* 0 or E_CORRUPT. out->records is the caller's. */
 int dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out);
 
 #endif

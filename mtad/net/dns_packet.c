@@ -95,6 +95,68 @@ take_ip(struct slice pkt, size_t at, size_t end, struct dns_rrs *out)
 	out->nip++;
 }
 
+/* One that does not fit has no matching type that exists, so that it is seen
+ * and not used. */
+static void
+take_tlsa(struct slice pkt, size_t at, size_t end, struct tlsa_set *out)
+{
+	size_t n = end - at;
+
+	if (n < 3 || out->n == TLSA_MAX)
+		return;
+	n -= 3;
+	out->rec[out->n].usage = (uint8_t)pkt.p[at];
+	out->rec[out->n].selector = (uint8_t)pkt.p[at + 1];
+	out->rec[out->n].matching = (uint8_t)pkt.p[at + 2];
+	if (n > sizeof(out->data) - out->used) {
+		out->rec[out->n].matching = UINT8_MAX;
+		n = 0;
+	}
+	out->rec[out->n].at = out->used;
+	out->rec[out->n].bytes = (uint16_t)n;
+	memcpy(out->data + out->used, pkt.p + at + 3, n);
+	out->used = (uint16_t)(out->used + n);
+	out->n++;
+}
+
+/* Its strings are one text (RFC 7208 3.3 says so, RFC 8461 3.1 after it). What
+ * is no printable ASCII is nothing that we look for. */
+static void
+take_txt(struct slice pkt, size_t at, size_t end, struct dns_records *out)
+{
+	size_t n = out->txt_n;
+
+	while (at < end) {
+		size_t len = (uint8_t)pkt.p[at++];
+
+		if (len > end - at || len + 1 > sizeof(out->txt) - n)
+			return;
+		for (size_t i = 0; i < len; i++, at++) {
+			if (pkt.p[at] < 32 || pkt.p[at] > 126)
+				return;
+			out->txt[n++] = pkt.p[at];
+		}
+	}
+	if (n == out->txt_n)
+		return;
+	out->txt[n++] = '\n';
+	out->txt_n = n;
+}
+
+static void
+take(struct slice pkt, uint16_t type, size_t at, size_t end,
+    struct dns_rrs *out)
+{
+	if (type == DNS_TYPE_MX)
+		take_mx(pkt, at, end, out);
+	else if (type != DNS_TYPE_TLSA && type != DNS_TYPE_TXT)
+		take_ip(pkt, at, end, out);
+	else if (out->records != NULL && type == DNS_TYPE_TLSA)
+		take_tlsa(pkt, at, end, &out->records->tlsa);
+	else if (out->records != NULL)
+		take_txt(pkt, at, end, out->records);
+}
+
 /* A record: what stands before its data, and where that is. */
 struct rr {
 	uint16_t type;
@@ -104,10 +166,8 @@ struct rr {
 
 /* Reads a record's head at *at, which moves behind the whole record. */
 static bool
-read_rr(struct slice pkt, size_t *at, struct rr *r)
+read_rr(struct slice pkt, size_t *at, char name[DOMAIN_TEXT_MAX], struct rr *r)
 {
-	char name[DOMAIN_TEXT_MAX];
-
 	if (!read_name(pkt, at, name) || *at + 10 > pkt.n)
 		return false;
 	r->type = (uint16_t)get(pkt, *at, 2);
@@ -136,10 +196,14 @@ dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out)
 {
 	char name[DOMAIN_TEXT_MAX];
 	uint32_t nq, na, nauth;
+	struct dns_records *records = out->records;
 	size_t at = 12;
 	struct rr r;
 
 	memset(out, 0, sizeof(*out));
+	out->records = records;
+	if (records != NULL)
+		records->tlsa.n = records->tlsa.used = records->txt_n = 0;
 	out->ttl_s = out->negative_s = UINT32_MAX;
 	if (pkt.n < 12)
 		return E_CORRUPT;
@@ -153,16 +217,17 @@ dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out)
 		at += 4;
 	}
 	for (; na > 0; na--) {
-		if (!read_rr(pkt, &at, &r))
+		if (!read_rr(pkt, &at, name, &r))
 			return E_CORRUPT;
 		out->ttl_s = MIN(out->ttl_s, r.ttl_s);
-		if (r.type == type && type == DNS_TYPE_MX)
-			take_mx(pkt, r.at, r.end, out);
-		else if (r.type == type)
-			take_ip(pkt, r.at, r.end, out);
+		if (r.type != type)
+			continue;
+		if (out->owner[0] == '\0')
+			memcpy(out->owner, name, sizeof(name));
+		take(pkt, type, r.at, r.end, out);
 	}
 	/* What is broken behind the answer hurts it no more. */
-	for (; nauth > 0 && read_rr(pkt, &at, &r); nauth--)
+	for (; nauth > 0 && read_rr(pkt, &at, name, &r); nauth--)
 		if (r.type == DNS_TYPE_SOA)
 			take_soa(pkt, &r, out);
 	return 0;

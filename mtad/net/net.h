@@ -127,15 +127,70 @@ struct tls_ctx;
 /* Server context from PEM files; NULL and *why. */
 struct tls_ctx *tls_server_new(const char *cert, const char *key, char *why,
     size_t why_cap);
-/* Client context: opportunistic, no verification (yet). */
-struct tls_ctx *tls_client_new(char *why, size_t why_cap);
-/* Connections made with it live on. A tls_ctx may serve several threads. */
+/*
+ * Client context; what a connection asks for is told when it begins. One that
+ * keeps sessions belongs to one thread; any other tls_ctx may serve several.
+ */
+struct tls_client_conf {
+	const char *ca;         /* file of trusted CAs; NULL: the system's */
+	const char *cert, *key; /* to be shown when asked for; NULL: none */
+	uint32_t sessions_max;  /* kept to be resumed; 0: none */
+	int64_t session_us;     /* and so long at most */
+};
+/* conf may be NULL: no files, no sessions. */
+struct tls_ctx *tls_client_new(const struct tls_client_conf *conf, char *why,
+    size_t why_cap);
+/* Does OpenSSL know some of these ciphers? */
+bool tls_ciphers_known(const char *list);
+/* Connections made with it live on. */
 void tls_ctx_free(struct tls_ctx *t);
 /* Starts a handshake on an open conn; unread bytes in clear are discarded.
  * What conn_send has not yet written leaves in clear text first. Ends in on_tls;
  * the deadline is the caller's. name: SNI, or empty. */
 void conn_tls_accept(struct conn *c, struct tls_ctx *t);
 void conn_tls_connect(struct conn *c, struct tls_ctx *t, struct slice name);
+/* TLSA records (RFC 6698 2.1), as many as fit. */
+#define TLSA_MAX 24
+#define TLSA_BYTES_MAX 6144
+struct tlsa_set {
+	uint32_t n;
+	struct {
+		uint8_t usage, selector, matching;
+		uint16_t at, bytes; /* in data */
+	} rec[TLSA_MAX];
+	uint16_t used;
+	uint8_t data[TLSA_BYTES_MAX];
+};
+/* May the record be used for SMTP, RFC 7672 3.1? */
+bool tlsa_is_usable(uint8_t usage, uint8_t selector, uint8_t matching,
+    size_t bytes);
+
+enum tls_check {
+	TLS_CHECK_NONE,
+	TLS_CHECK_LOOK, /* as PKIX, but a bad certificate is no failure */
+	TLS_CHECK_PKIX, /* a trusted CA, and one of the names (RFC 6125) */
+	TLS_CHECK_DANE, /* RFC 7672: usages 2 and 3, the others are dropped */
+};
+#define TLS_NAMES_MAX 3
+struct tls_want {
+	enum tls_check check;
+	struct slice sni; /* an address is not sent */
+	uint32_t nnames;  /* DANE: the TLSA base domain is the first */
+	struct slice names[TLS_NAMES_MAX];
+	uint8_t min;                 /* 1 + n: TLS 1.n; 0: as OpenSSL says */
+	struct slice ciphers;        /* up to TLS 1.2; empty: OpenSSL's */
+	const struct tlsa_set *tlsa; /* needed during the call only */
+	uint64_t key; /* who is asked, and all that is asked for: what has the
+		       * same key may resume a session; 0: none is */
+};
+/* The same by a policy. What is not as it asks ends in on_tls too, with a
+ * reason; so does a TLSA set without a usable record. */
+void conn_tls_connect_as(struct conn *c, struct tls_ctx *t,
+    const struct tls_want *want);
+/* What was found of the peer's certificate: "" (nobody looked), "dane-ee",
+ * "dane-ta", "pkix", or what is wrong with it (TLS_CHECK_LOOK). */
+const char *conn_tls_auth(const struct conn *c, bool *is_good);
+bool conn_tls_is_resumed(const struct conn *c);
 bool conn_is_tls(const struct conn *c);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "". dst NUL-terminated. */
 size_t conn_tls_facts(const struct conn *c, char *dst, size_t cap);
@@ -158,6 +213,37 @@ struct listener *listener_new(struct loop *l, int listen_fd,
 void listener_free(struct listener *ln);
 /* Can this address be bound as a source here? 0 or an errno value. */
 int net_try_bind(const struct ip *ip);
+
+/* ---- HTTPS, as a client (libcurl inside) --------------------------------------------------- */
+
+/* Fetches short texts from strangers, on the loop. */
+struct https;
+/* NULL without memory. */
+struct https *https_new(struct loop *l);
+/* Fetches under way are answered first. */
+void https_free(struct https *h);
+struct https_reply {
+	const char *why; /* NULL: the server answered */
+	long status;
+	const char *type; /* Content-Type, "" for none */
+	struct slice body;
+};
+/*
+ * GET https://host:port/path from that address: the certificate must be good
+ * for the name, nothing is redirected, no more than body_max bytes are read,
+ * and all of it takes at most timeout_us. The answer comes once, never from
+ * inside this call; what it says is good during the call.
+ */
+struct https_ask {
+	const char *host, *path; /* of names and printable ASCII */
+	const char *ca;          /* file of trusted CAs; NULL: the system's */
+	uint16_t port;
+	struct ip ip;
+	int64_t timeout_us;
+	size_t body_max;
+};
+void https_get(struct https *h, const struct https_ask *ask,
+    void (*on_reply)(void *user, const struct https_reply *r), void *user);
 
 /* ---- DNS (libunbound inside) -------------------------------------------------------------- */
 
@@ -185,12 +271,17 @@ struct dns_answer {
 	enum dns_status status;
 	const char *why; /* for TEMP: "timed out", "SERVFAIL", ... */
 	uint32_t ttl_s;
+	/* Validated: the MX records, or that there are none. With is_host, as
+	 * the host's. */
 	bool is_secure;
 	uint32_t nhosts;
 	struct {
 		char name[DOMAIN_TEXT_MAX];
 		uint16_t pref;
+		bool is_secure; /* all that was said of its addresses */
 	} hosts[DNS_HOSTS_MAX];
+	/* With is_host: the name that has the addresses, behind all CNAMEs. */
+	char canonical[DOMAIN_TEXT_MAX];
 	uint32_t naddrs;
 	struct {
 		uint8_t host; /* index into hosts */
@@ -210,6 +301,47 @@ void dns_free(struct dns *d);
  */
 void dns_lookup(struct dns *d, struct slice domain, bool is_host,
     void (*on_answer)(void *user, uint64_t cookie, const struct dns_answer *a),
+    void *user, uint64_t cookie);
+/* Records of one name, of a type that is neither. Status NO_ADDRESS: there are
+ * none; is_secure of the answer, be it yes or no. */
+struct dns_records {
+	enum dns_status status;
+	const char *why;
+	uint32_t ttl_s;
+	bool is_secure;
+	struct tlsa_set tlsa;
+	size_t txt_n;
+	char txt[4096]; /* a line each */
+};
+enum dns_ask { DNS_ASK_TLSA, DNS_ASK_TXT };
+void dns_records(struct dns *d, struct slice name, enum dns_ask what,
+    void (
+	*on_records)(void *user, uint64_t cookie, const struct dns_records *r),
+    void *user, uint64_t cookie);
+
+/*
+ * What DANE says of a mail host whose name may be trusted: it is out of a secure
+ * MX record, or of our own configuration. RFC 7672 2.2: the addresses come
+ * first, for where they are insecure TLSA records are not even asked for; then
+ * the records of the name behind all CNAMEs, and those of the name itself. An
+ * insecure CNAME that leads on from a secure zone counts as no DANE.
+ */
+enum dane_status {
+	DANE_NONE,     /* insecure, or there are no records */
+	DANE_USABLE,   /* authenticate by set, for base */
+	DANE_UNUSABLE, /* TLS is a must, but nothing to authenticate by */
+	DANE_FAILED,   /* not known, and nobody may go there: why */
+};
+struct dane_answer {
+	enum dane_status status;
+	const char *why;
+	uint32_t ttl_s;
+	char base[DOMAIN_TEXT_MAX]; /* TLSA base domain */
+	struct tlsa_set set;
+};
+/* The answer comes once, never from inside this call. */
+void dane_lookup(struct dns *d, struct slice host, uint16_t port,
+    void (*on_answer)(void *user, uint64_t cookie, const struct dane_answer *a),
     void *user, uint64_t cookie);
 struct dns_stats {
 	uint64_t lookups, answers, temp, nxdomain, cached, inflight, queued,

@@ -100,6 +100,11 @@ struct conn {
 	bool is_shut;     /* LINGER: our FIN was sent */
 	bool is_clearing; /* TLS: clear text has to leave before it begins */
 	bool is_tls_open; /* the handshake is done */
+	bool is_tls_resumed;  /* by a session that was kept */
+	bool is_tls_refused;  /* before it began; tls_auth says why */
+	uint8_t tls_check;    /* enum tls_check */
+	const char *tls_auth; /* what conn_tls_auth says */
+	uint64_t tls_key;     /* of sessions; 0: none is kept */
 };
 
 void conn_enter(struct conn *c, enum conn_state state);
@@ -128,7 +133,7 @@ void outbox_add(struct outbox *o, struct conn *c);
 /* Sends what was added, and what its callbacks add; false: there was none. */
 bool outbox_send(struct outbox *o);
 
-/* ---- tls.c ----------------------------------------------------------------- */
+/* ---- tls.c, tls_client.c ----------------------------------------------------------------- */
 
 /* Goes on with the handshake of a conn in CONN_TLS. */
 void tls_step(struct conn *c);
@@ -136,6 +141,26 @@ void tls_step(struct conn *c);
  * an edge will come. */
 ssize_t tls_recv(struct conn *c, char *p, size_t n);
 ssize_t tls_send(struct conn *c, const char *p, size_t n);
+struct tls_session;
+struct tls_ctx {
+	SSL_CTX *ctx;
+	X509_STORE *trust; /* made when a certificate is verified first */
+	const char *ca;    /* of the configuration; NULL: the system's */
+	struct tls_session *sessions; /* or NULL */
+	uint32_t nsessions;
+	int64_t session_us;
+};
+struct tls_ctx *tls_ctx_new(const SSL_METHOD *method, char *why,
+    size_t why_cap);
+int tls_use_cert(struct tls_ctx *t, const char *cert, const char *key,
+    char *why, size_t why_cap) MUST_CHECK;
+void tls_say_why(char *why, size_t why_cap, const char *what, const char *file);
+void tls_begin(struct conn *c, struct tls_ctx *t);
+/* A client's handshake is done: what is known of the peer. Is it enough? */
+bool tls_client_done(struct conn *c);
+/* It failed: a session that was tried is not tried again. */
+void tls_client_failed(struct conn *c);
+void tls_sessions_free(struct tls_ctx *t);
 /* Sends close_notify if that is possible now. */
 void tls_shut(struct conn *c);
 

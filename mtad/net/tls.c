@@ -15,10 +15,6 @@
 
 #include "net/net_i.h"
 
-struct tls_ctx {
-	SSL_CTX *ctx;
-};
-
 /* ---- the BIO ------------------------------------------------------------------ */
 
 static int
@@ -76,8 +72,8 @@ sock_method_init(void)
 
 /* ---- contexts ------------------------------------------------------------------- */
 
-static void
-say_why(char *why, size_t why_cap, const char *what, const char *file)
+void
+tls_say_why(char *why, size_t why_cap, const char *what, const char *file)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
@@ -86,8 +82,8 @@ say_why(char *why, size_t why_cap, const char *what, const char *file)
 	ERR_clear_error();
 }
 
-static struct tls_ctx *
-ctx_new(const SSL_METHOD *method, char *why, size_t why_cap)
+struct tls_ctx *
+tls_ctx_new(const SSL_METHOD *method, char *why, size_t why_cap)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct tls_ctx *t = mem_get(sizeof(*t));
@@ -96,7 +92,7 @@ ctx_new(const SSL_METHOD *method, char *why, size_t why_cap)
 	ERR_clear_error();
 	t->ctx = SSL_CTX_new(method);
 	if (t->ctx == NULL || sock_method == NULL) {
-		say_why(why, why_cap, "cannot prepare TLS", "");
+		tls_say_why(why, why_cap, "cannot prepare TLS", "");
 		tls_ctx_free(t);
 		return NULL;
 	}
@@ -120,36 +116,35 @@ no_pass_phrase(char *p, int n, int writing, void *arg)
 	return -1;
 }
 
-struct tls_ctx *
-tls_server_new(const char *cert, const char *key, char *why, size_t why_cap)
+int
+tls_use_cert(struct tls_ctx *t, const char *cert, const char *key, char *why,
+    size_t why_cap)
 {
-	struct tls_ctx *t = ctx_new(TLS_server_method(), why, why_cap);
-
-	if (t == NULL)
-		return NULL;
 	SSL_CTX_set_default_passwd_cb(t->ctx, no_pass_phrase);
-	SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(t->ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_num_tickets(t->ctx, 1);
 	if (SSL_CTX_use_certificate_chain_file(t->ctx, cert) != 1)
-		say_why(why, why_cap, "certificate", cert);
+		tls_say_why(why, why_cap, "certificate", cert);
 	else if (SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) !=
 	    1)
-		say_why(why, why_cap, "private key", key);
+		tls_say_why(why, why_cap, "private key", key);
 	else
-		return t;
-	tls_ctx_free(t);
-	return NULL;
+		return 0;
+	return E_IO;
 }
 
 struct tls_ctx *
-tls_client_new(char *why, size_t why_cap)
+tls_server_new(const char *cert, const char *key, char *why, size_t why_cap)
 {
-	struct tls_ctx *t = ctx_new(TLS_client_method(), why, why_cap);
+	struct tls_ctx *t = tls_ctx_new(TLS_server_method(), why, why_cap);
 
-	if (t != NULL)
-		SSL_CTX_set_verify(t->ctx, SSL_VERIFY_NONE, NULL);
-	return t;
+	if (t == NULL)
+		return NULL;
+	SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(t->ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_num_tickets(t->ctx, 1);
+	if (tls_use_cert(t, cert, key, why, why_cap) == 0)
+		return t;
+	tls_ctx_free(t);
+	return NULL;
 }
 
 void
@@ -157,6 +152,10 @@ tls_ctx_free(struct tls_ctx *t)
 {
 	if (t == NULL)
 		return;
+	tls_sessions_free(t);
+	if (t->ctx != NULL) /* connections may live on */
+		SSL_CTX_set_app_data(t->ctx, NULL);
+	X509_STORE_free(t->trust);
 	SSL_CTX_free(t->ctx);
 	mem_free(t);
 }
@@ -179,14 +178,29 @@ tls_end(struct conn *c, const char *why)
 	c->ops->on_tls(c->user, c, ok, why);
 }
 
+/* "certificate verify failed" alone helps nobody. */
+static const char *
+verify_reason(const struct conn *c)
+{
+	unsigned long err = ERR_peek_last_error();
+	long result =
+	    c->ssl != NULL ? SSL_get_verify_result(c->ssl) : X509_V_OK;
+
+	if (ERR_GET_REASON(err) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
+	    result != X509_V_OK)
+		return X509_verify_cert_error_string(result);
+	return ERR_reason_error_string(err);
+}
+
 static void
 tls_fail(struct conn *c, int ssl_error, int err_no)
 {
 	const char *reason = NULL;
 	char text[128];
 
+	tls_client_failed(c);
 	if (ssl_error == SSL_ERROR_SSL)
-		reason = ERR_reason_error_string(ERR_peek_last_error());
+		reason = verify_reason(c);
 	else if (ssl_error == SSL_ERROR_SYSCALL && err_no != 0)
 		reason = strerror_r(err_no, text, sizeof(text));
 	tls_end(c, reason ? reason : "the peer closed the connection");
@@ -205,12 +219,16 @@ tls_step(struct conn *c)
 		tls_fail(c, SSL_ERROR_SYSCALL, c->err ? c->err : ENOMEM);
 		return;
 	}
+	if (c->is_tls_refused) {
+		tls_end(c, c->tls_auth);
+		return;
+	}
 	ERR_clear_error();
 	errno = 0;
 	got = SSL_do_handshake(c->ssl);
 	err = got == 1 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, got);
 	if (err == SSL_ERROR_NONE)
-		tls_end(c, "");
+		tls_end(c, tls_client_done(c) ? "" : c->tls_auth);
 	else if (err != SSL_ERROR_WANT_READ && err != SSL_ERROR_WANT_WRITE)
 		tls_fail(c, err, errno);
 }
@@ -233,7 +251,7 @@ ssl_new(struct conn *c, struct tls_ctx *t)
 	return ssl;
 }
 
-static void
+void
 tls_begin(struct conn *c, struct tls_ctx *t)
 {
 	ASSERT(c->state == CONN_OPEN && c->ssl == NULL);
@@ -252,23 +270,6 @@ conn_tls_accept(struct conn *c, struct tls_ctx *t)
 	tls_begin(c, t);
 	if (c->ssl != NULL)
 		SSL_set_accept_state(c->ssl);
-}
-
-void
-conn_tls_connect(struct conn *c, struct tls_ctx *t, struct slice name)
-{
-	char text[DOMAIN_TEXT_MAX];
-	struct ip ip;
-
-	tls_begin(c, t);
-	if (c->ssl == NULL)
-		return;
-	SSL_set_connect_state(c->ssl);
-	/* RFC 6066 3: a name, never an address. */
-	if (name.n > 0 && name.n < sizeof(text) && ip_parse(name, &ip) != 0) {
-		slice_copy(name, text, sizeof(text));
-		SSL_set_tlsext_host_name(c->ssl, text);
-	}
 }
 
 bool

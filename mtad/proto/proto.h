@@ -18,5 +18,6 @@
 #include "proto/drain.h"
 #include "proto/proxy.h"
 #include "proto/arf.h"
+#include "proto/mta_sts.h"
 
 #endif

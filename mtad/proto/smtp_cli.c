@@ -125,6 +125,32 @@ stage_now(const struct smtp_cli *c)
 	return c->state == CLI_ST_UP ? cli_txn_stage(c) : stages[c->state];
 }
 
+/* The end because TLS is a must and cannot be had: X.7.4 where it is not
+ * offered, X.7.5 where it is and fails (RFC 3463 3.8). */
+static void
+fall_unsafe(struct smtp_cli *c, uint8_t detail, struct slice text)
+{
+	struct outcome why = { .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_TLS,
+		.code = 454,
+		.enh = { 4, 7, detail } };
+	struct buf b;
+
+	buf_init(&b, REPLY_TEXT_MAX);
+	buf_adds(&b, c->conf->tls_policy);
+	buf_adds(&b, SL(": "));
+	buf_adds(&b, slice_of(text.p, MIN(text.n, 256u)));
+	cli_fall(c, why, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void
+fall_not_offered(struct smtp_cli *c, struct slice text)
+{
+	buf_adds(&c->out, SL("QUIT\r\n"));
+	fall_unsafe(c, 4, text);
+}
+
 /* The end by no reply: loss, time-out, nonsense. */
 static void
 fall_silent(struct smtp_cli *c, struct slice text)
@@ -137,7 +163,11 @@ fall_silent(struct smtp_cli *c, struct slice text)
 	/* A peer may refuse a handshake after our side of it is over. */
 	if (c->state == CLI_ST_EHLO && c->is_tls)
 		why.stage = STAGE_TLS;
-	cli_fall(c, why, text);
+	if (c->conf->needs_tls &&
+	    (why.stage == STAGE_TLS || why.stage == STAGE_STARTTLS))
+		fall_unsafe(c, 5, text);
+	else
+		cli_fall(c, why, text);
 }
 
 /* The end by a reply that refuses. */
@@ -213,6 +243,10 @@ ehlo_done(struct smtp_cli *c, int64_t now_us)
 {
 	c->caps = c->caps_seen | CAP_ESMTP;
 	c->size_max = c->size_seen;
+	if (c->conf->needs_tls && !c->is_tls && !(c->caps & CAP_STARTTLS)) {
+		fall_not_offered(c, SL("the host does not offer STARTTLS"));
+		return;
+	}
 	if (!c->conf->wants_tls || c->is_tls || !(c->caps & CAP_STARTTLS)) {
 		go_up(c, now_us);
 		return;
@@ -236,10 +270,16 @@ greeting_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 	else if (c->state == CLI_ST_EHLO && klass == 5)
 		/* RFC 5321 3.2: the older greeting is worth a try. */
 		say_hello(c, CLI_ST_HELO, now_us);
+	else if (c->state == CLI_ST_HELO && r->code == 250 &&
+	    c->conf->needs_tls && !c->is_tls)
+		fall_not_offered(c, SL("the host does not know EHLO"));
 	else if (c->state == CLI_ST_HELO && r->code == 250)
 		go_up(c, now_us);
 	else if (c->state == CLI_ST_STARTTLS && r->code == 220)
 		enter(c, CLI_ST_TLS, now_us);
+	else if (c->state == CLI_ST_STARTTLS && is_refusal &&
+	    c->conf->needs_tls)
+		fall_not_offered(c, reply_text(r));
 	else if (c->state == CLI_ST_STARTTLS && is_refusal && r->code != 421)
 		go_up(c, now_us); /* opportunistic: in clear text, then */
 	else if (is_refusal)

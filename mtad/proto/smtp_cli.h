@@ -38,6 +38,10 @@ struct smtp_cli_conf {
 	bool pipelines; /* use PIPELINING when offered */
 	bool chains;    /* next transaction behind the final dot */
 	bool wants_tls; /* STARTTLS when offered */
+	/* Nothing goes in clear text: where TLS cannot be had, the session ends
+	 * as STAGE_TLS with code 454 and a text that begins with tls_policy. */
+	bool needs_tls;
+	struct slice tls_policy;
 #define X(name, dflt) int64_t name;
 	SMTP_CLI_TIMEOUTS(X)
 #undef X

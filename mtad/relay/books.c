@@ -109,6 +109,7 @@ put_peer(struct jsonw *w, const struct book_entry *e)
 		    slice_of(text, endpoint_format(text, &e->peer)));
 	put_text(w, "helo", e->helo);
 	put_text(w, "tls", e->tls);
+	put_text(w, "tls_policy", e->tls_policy);
 }
 
 static void
@@ -130,7 +131,8 @@ put_outcome(struct jsonw *w, const struct book_entry *e)
 		    slice_str(kind_name((enum kind)e->outcome.judged.kind)));
 	}
 	if (e->outcome.stage)
-		jw_kstr(w, "stage", slice_str(stage_name(e->outcome.stage)));
+		jw_kstr(w, "stage",
+		    slice_str(stage_name(outcome_stage(&e->outcome))));
 	if (e->attempt)
 		jw_ku64(w, "attempt", e->attempt);
 }

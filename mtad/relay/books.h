@@ -46,6 +46,7 @@ struct book_entry {
 	bool has_peer;
 	struct slice helo;
 	struct slice tls; /* "TLSv1.3 CIPHER" */
+	struct slice tls_policy;
 	struct outcome outcome;
 	struct slice text;
 	uint64_t size;

@@ -58,6 +58,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 	c->refusals = refusals_new();
 	core_msgs_init(c, hash_u64(seed + 2));
 	core_routes_init(c, hash_u64(seed + 3));
+	core_tls_init(c, hash_u64(seed + 4));
 	core_moving_init(c, hash_u64(seed + 4));
 	c->policy = core_policy_compile(c, conf);
 	c->eng = c->policy ?
@@ -89,6 +90,7 @@ core_free(struct core *c)
 	mem_free(c->shapes.v);
 	core_msgs_free(c);
 	core_routes_free(c);
+	core_tls_free(c);
 	core_moving_free(c);
 	names_free(&c->names);
 	mem_free(c->kinds);
@@ -187,7 +189,9 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 		.is_clear = cmd->open.is_clear,
 		.place = cmd->open.site,
 	};
+	struct core_tls tls;
 
+	o.tls = core_tls_open(c, cmd->open.domain, cmd->open.site, &tls);
 	o.site = o.host.n ? o.host : o.domain;
 	c->ops->open(c->ctx, &o);
 }
@@ -338,8 +342,10 @@ carry_out(struct core *c, uint32_t *i)
 		do_drop(c, cmd->drop);
 		return;
 	case CMD_FORGET:
-		if (cmd->domain)
+		if (cmd->domain) {
+			core_tls_forget(c, cmd->domain);
 			core_domain_forget(c, cmd->domain);
+		}
 		return;
 	case CMD_FORGET_HOST:
 		core_host_forget(c, cmd->domain);
@@ -659,6 +665,13 @@ core_session_down(struct core *c, struct handle session,
 
 	ev.kind = EV_SESSION_DOWN;
 	ev.down = (struct ev_session_down){ .session = session, .outcome = *o };
+	/*
+	 * A host whose TLS fails is to be had in clear text, thinks the engine.
+	 * Where a policy forbids that, what fails is the path: so it hears of a
+	 * refused greeting, and outcome_stage() tells the two apart again.
+	 */
+	if (o->stage == STAGE_TLS && o->code != 0)
+		ev.down.outcome.stage = STAGE_EHLO;
 	if (heard && core_hears(c, heard->key) && eng_hits_any(&heard->hits)) {
 		ev.down.hits = heard->hits;
 		ev.down.reply = core_reply(c, text);

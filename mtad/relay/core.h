@@ -20,6 +20,18 @@
 
 struct core;
 
+enum core_sts { CORE_STS_NONE, CORE_STS_TESTING, CORE_STS_ENFORCE };
+/* How a connection is to be protected: by the configuration, and by what was
+ * found of the domain. */
+struct core_tls {
+	struct conf_tls_policy want;
+	bool is_usual;  /* as `client` says, and no more */
+	bool is_secure; /* the host's name is, so DANE may be asked for */
+	bool is_route;
+	uint8_t sts;            /* enum core_sts */
+	struct slice sts_hosts; /* patterns of mail hosts, a line each */
+};
+
 /* A connection to open. */
 struct core_open {
 	struct handle session;
@@ -28,8 +40,9 @@ struct core_open {
 	struct slice host;   /* MX host, good during the call */
 	struct slice domain; /* whose TLS policy holds */
 	struct slice source_name, site;
-	struct slice provider; /* of the site; empty = none */
-	bool is_clear;         /* no STARTTLS */
+	struct slice provider;      /* of the site; empty = none */
+	const struct core_tls *tls; /* NULL: as all are; good during the call */
+	bool is_clear;  /* its TLS failed: no STARTTLS, where it may be so */
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
@@ -75,7 +88,9 @@ struct core_ops {
  * stays until the session's last job has come back. */
 struct session_facts {
 	const char *host, *source, *site;
-	const char *tls;      /* "" in clear text */
+	const char *tls; /* "" in clear text */
+	/* What asked for that, and what came of it; "": nothing to be told. */
+	const char *tls_policy;
 	const char *provider; /* of the site; "" = none */
 	struct endpoint peer;
 };
@@ -126,6 +141,10 @@ struct core_answer {
 	enum eng_dns status;
 	const char *why; /* for TEMP, may be NULL */
 	int64_t ttl_us;
+	/* The MX records, or that there are none, are validated. */
+	bool is_secure;
+	uint8_t sts; /* enum core_sts; hosts as in core_tls */
+	struct slice sts_hosts;
 	uint32_t n;
 	struct {
 		struct slice host;
@@ -135,6 +154,21 @@ struct core_answer {
 };
 void core_resolved(struct core *c, uint32_t domain,
     const struct core_answer *a);
+struct conf_place;
+/* The policy of a domain at a place, of which look-ups told a (NULL: they are not
+ * asked); its texts are the configuration's and a's. */
+void core_tls_make(const struct conf *c, const struct conf_place *p,
+    const struct core_answer *a, bool is_route, struct core_tls *out);
+/* What tells its site from others, as far as TLS goes; empty: nothing. */
+#define CORE_TLS_TEXT 128
+struct slice core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT]);
+/* What tells a domain's site from others with the same hosts, of which the first
+ * of the best is host: what is said about the domain itself must not meet them.
+ * Empty: nothing. */
+#define CORE_SITE_TEXT (DOMAIN_MAX + NAME_MAX_BYTES + CORE_TLS_TEXT + 8)
+struct slice core_site_text(const struct conf *c, struct slice domain,
+    const struct conf_place *p, struct slice host, const struct core_tls *tls,
+    char text[CORE_SITE_TEXT]);
 void core_session_up(struct core *c, struct handle session, uint32_t caps,
     bool is_tls);
 /* text: words for the books; heard and facts may be NULL. */

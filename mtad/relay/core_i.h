@@ -111,6 +111,9 @@ struct core {
 	struct map move_of; /* message -> its place in moves */
 	struct pool walks;  /* routes whose hosts are looked up; core_route.c */
 	struct map walk_of; /* domain -> its place in walks */
+	/* TLS policies that are not plain; core_tls.c. */
+	struct pool tls;
+	struct map tls_of_domain, tls_of_site;
 	int64_t now_us, wall_us;
 	uint64_t dice; /* seed of small choices outside the engine */
 	int64_t started_us;
@@ -211,6 +214,22 @@ void core_resolve(struct core *c, uint32_t domain);
 void core_where(struct core *c, uint32_t domain, struct eng_event *ev);
 /* The name of its provider alone, or an empty slice. */
 struct slice core_provider(const struct core *c, uint32_t domain);
+
+/* core_tls.c */
+void core_tls_init(struct core *c, uint64_t seed);
+void core_tls_free(struct core *c);
+/* It is the domain's from now on; false: no memory. */
+bool core_tls_learn(struct core *c, uint32_t domain, const struct core_tls *t);
+/* The engine has been told: and that of its site. */
+void core_tls_settle(struct core *c, uint32_t domain);
+void core_tls_forget(struct core *c, uint32_t domain);
+/* NULL: plain. */
+const struct core_tls *core_tls_of(const struct core *c, uint32_t domain);
+/* That of a connection for the head of a line at a site; NULL: plain. */
+const struct core_tls *core_tls_open(const struct core *c, uint32_t domain,
+    uint32_t site, struct core_tls *out);
+/* core_route.c: by the present configuration alone. */
+void core_tls_now(const struct core *c, uint32_t domain, struct core_tls *out);
 
 /* Names of a selector looked up. E_NOTFOUND: one is unknown, none matches. */
 int core_selector_compile(struct core *c, const struct core_selector *s,

@@ -144,6 +144,7 @@ fill_from_facts(const struct core *c, struct book_entry *e)
 	e->site = slice_str(f->site);
 	e->mx = slice_str(f->host);
 	e->tls = slice_str(f->tls);
+	e->tls_policy = slice_str(f->tls_policy);
 	e->peer = f->peer;
 	e->has_peer = true;
 }

@@ -31,8 +31,7 @@ put_reply(const struct core *c, struct jsonw *w,
 	jw_open(w, '{');
 	jw_ku64(w, "code", r->outcome.code);
 	jw_kstr(w, "enhanced", e->klass ? slice_str(enh) : SL(""));
-	jw_kstr(w, "stage",
-	    slice_str(stage_name((enum stage)r->outcome.stage)));
+	jw_kstr(w, "stage", slice_str(stage_name(outcome_stage(&r->outcome))));
 	view_name(c, w, "text", r->reply);
 	jw_close(w, '}');
 }

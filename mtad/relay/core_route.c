@@ -162,25 +162,43 @@ hosts_of(const struct core *c, uint32_t domain,
 	return n;
 }
 
-/* What tells a domain's site from others with the same hosts: what is said about
- * the domain itself must not meet them. 0: nothing. */
-static uint32_t
-apart(struct core *c, struct slice domain, const struct conf_place *p)
+struct slice
+core_site_text(const struct conf *c, struct slice domain,
+    const struct conf_place *p, struct slice host, const struct core_tls *tls,
+    char text[CORE_SITE_TEXT])
 {
-	const struct conf_shape *said = &c->conf->shapes[p->domain];
+	const struct conf_shape *said = &c->shapes[p->domain];
 	struct slice entry = said->whole.n != 0 ? said->whole : said->pattern;
-	struct slice provider = c->conf->providers[p->provider].name;
-	char text[DOMAIN_MAX + NAME_MAX_BYTES + 4];
+	struct slice provider = c->providers[p->provider].name;
+	char word[CORE_TLS_TEXT];
+	struct slice of = core_tls_text(tls, word);
+	size_t n;
 
-	if (!p->rollup)
-		return core_host(c, domain);
 	if (p->domain == 0 || (said->sets | said->unsets) == 0)
 		entry = SL("");
-	if (p->provider == 0 || p->by != CONF_BY_DOMAIN)
-		return core_host(c, entry);
-	(void)snprintf(text, sizeof(text), "%.*s (%.*s)", (int)entry.n, entry.p,
-	    (int)provider.n, provider.p);
-	return core_host(c, slice_str(text));
+	if (!p->rollup)
+		entry = domain;
+	if (p->rollup && p->provider != 0 && p->by == CONF_BY_DOMAIN)
+		(void)snprintf(text, CORE_SITE_TEXT, "%.*s (%.*s)", SLF(entry),
+		    SLF(provider));
+	else /* the host stands for its site where limits are told by sites */
+		(void)snprintf(text, CORE_SITE_TEXT, "%.*s",
+		    SLF(of.n != 0 && entry.n == 0 ? host : entry));
+	n = strlen(text);
+	if (of.n != 0)
+		(void)snprintf(text + n, CORE_SITE_TEXT - n, " [%.*s]",
+		    SLF(of));
+	return slice_str(text);
+}
+
+static uint32_t
+apart(struct core *c, struct slice domain, const struct conf_place *p,
+    struct slice host, const struct core_tls *tls)
+{
+	char text[CORE_SITE_TEXT];
+
+	return core_host(c,
+	    core_site_text(c->conf, domain, p, host, tls, text));
 }
 
 void
@@ -189,13 +207,33 @@ core_where(struct core *c, uint32_t domain, struct eng_event *ev)
 	struct slice name = names_text(&c->names, domain);
 	struct slice text[ENG_TARGETS_MAX];
 	uint32_t n = hosts_of(c, domain, text);
+	const struct core_tls *was = core_tls_of(c, domain);
+	struct core_answer known = { .n = 0 };
 	struct conf_place p;
+	struct core_tls tls;
 
+	if (was != NULL) { /* what look-ups found holds on */
+		known.is_secure = was->is_secure;
+		known.sts = was->sts;
+		known.sts_hosts = was->sts_hosts;
+	}
 	conf_place(c->conf, name, text, n, &p);
 	*ev = (struct eng_event){ .kind = EV_SHAPE };
 	ev->shape.domain = domain;
 	where_of(c, &p, &ev->shape.where);
-	ev->shape.rollup = apart(c, name, &p);
+	core_tls_make(c->conf, &p, &known, was != NULL && was->is_route, &tls);
+	ev->shape.rollup = apart(c, name, &p, n > 0 ? text[0] : name, &tls);
+}
+
+void
+core_tls_now(const struct core *c, uint32_t domain, struct core_tls *out)
+{
+	struct slice text[ENG_TARGETS_MAX];
+	uint32_t n = hosts_of(c, domain, text);
+	struct conf_place p;
+
+	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
+	core_tls_make(c->conf, &p, NULL, false, out);
 }
 
 struct slice
@@ -210,10 +248,25 @@ core_provider(const struct core *c, uint32_t domain)
 				 slice_of(NULL, 0);
 }
 
+/* Does a route lead to a host that has a name, and so perhaps TLSA records? */
+static bool
+has_named_host(const struct core *c, const struct ev_resolved *v)
+{
+	struct ip ip;
+
+	for (uint32_t i = 0; i < v->ntargets; i++)
+		if (ip_parse(names_text(&c->names, v->target[i].host), &ip) !=
+		    0)
+			return true;
+	return false;
+}
+
 /* What the configuration says about the place that an answer leads to. */
 static void
-put_place(struct core *c, struct slice domain, struct ev_resolved *v)
+put_place(struct core *c, struct slice domain, const struct core_answer *a,
+    struct ev_resolved *v)
 {
+	struct core_tls tls;
 	struct slice text[ENG_TARGETS_MAX];
 	struct conf_place p;
 	uint16_t best = UINT16_MAX;
@@ -226,8 +279,14 @@ put_place(struct core *c, struct slice domain, struct ev_resolved *v)
 			text[n++] = names_text(&c->names, v->target[i].host);
 	conf_place(c->conf, domain, text, n, &p);
 	where_of(c, &p, &v->where);
-	if (v->status == ENG_DNS_OK)
-		v->rollup = apart(c, domain, &p);
+	if (v->status != ENG_DNS_OK)
+		return;
+	core_tls_make(c->conf, &p, a, v->is_route, &tls);
+	if (v->is_route && !has_named_host(c, v))
+		tls.is_secure = false;
+	v->rollup = apart(c, domain, &p, n > 0 ? text[0] : domain, &tls);
+	if (!core_tls_learn(c, v->domain, &tls))
+		v->status = ENG_DNS_TEMP;
 }
 
 /* The answer about one host of a route; true: v is whole. Without a walk it is
@@ -307,9 +366,10 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 				.port = c->conf->smtp_port,
 			};
 	}
-	put_place(c, name, v);
+	put_place(c, name, a, v);
 	walk_end(c, domain);
 	c->dns_why = a->why;
 	core_step(c, &ev);
 	c->dns_why = NULL;
+	core_tls_settle(c, domain);
 }

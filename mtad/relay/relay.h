@@ -21,6 +21,18 @@
 #include "proto/proto.h"
 #include "spool/spool.h"
 
+/* Where it was that an attempt failed, of an outcome that the engine gave: a TLS
+ * policy that cannot be met comes from it as such an answer to EHLO, which no
+ * peer gives (core_session_down). */
+static inline enum stage
+outcome_stage(const struct outcome *o)
+{
+	if (o->stage == STAGE_EHLO && o->code == 454 && o->enh.klass == 4 &&
+	    o->enh.subject == 7 && (o->enh.detail == 4 || o->enh.detail == 5))
+		return STAGE_TLS;
+	return (enum stage)o->stage;
+}
+
 #include "relay/books.h"
 #include "relay/core.h"
 #include "relay/courier.h"

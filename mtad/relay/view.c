@@ -278,7 +278,7 @@ view_said(struct jsonw *w, const struct outcome *o)
 	char text[24];
 	int n;
 
-	jw_kstr(w, "stage", slice_str(stage_name(o->stage)));
+	jw_kstr(w, "stage", slice_str(stage_name(outcome_stage(o))));
 	if (o->code != 0)
 		jw_ku64(w, "code", o->code);
 	if (o->enh.klass == 0)

@@ -378,7 +378,7 @@ view_reply(const struct core *c, struct jsonw *w, const struct cluster *k)
 	jw_open(w, '{');
 	jw_ku64(w, "count", k->count);
 	jw_ku64(w, "code", k->outcome.code);
-	jw_kstr(w, "stage", slice_str(stage_name(k->outcome.stage)));
+	jw_kstr(w, "stage", slice_str(stage_name(outcome_stage(&k->outcome))));
 	jw_kstr(w, "text", slice_of(k->text, k->text_n));
 	jw_kstr(w, "first", slice_of(time, date_iso(time, k->first_us)));
 	jw_kstr(w, "last", slice_of(time, date_iso(time, k->last_us)));

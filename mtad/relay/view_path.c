@@ -18,7 +18,7 @@ struct group {
 static bool
 same_limits(const struct conf_limits *a, const struct conf_limits *b)
 {
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++) {
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++) {
 		char one[64], two[64];
 
 		if (conf_limit_name(k) == NULL)
@@ -81,7 +81,7 @@ put_group(struct jsonw *w, const struct conf *c, const struct group *g)
 	jw_close(w, ']');
 	jw_key(w, "limits");
 	jw_open(w, '[');
-	for (uint32_t k = 0; k <= ENG_SHAPE_BITS; k++)
+	for (uint32_t k = 0; k < CONF_SHAPE_BITS; k++)
 		if (conf_limit_name(k) != NULL)
 			put_limit(w, c, &g->limits, k);
 	jw_close(w, ']');

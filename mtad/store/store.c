@@ -33,6 +33,11 @@ static const char schema[] =
     "v4 INTEGER NOT NULL, v5 INTEGER NOT NULL, v6 INTEGER NOT NULL,"
     "v7 INTEGER NOT NULL, v8 INTEGER NOT NULL,"
     "PRIMARY KEY (book, n, k1, k2, k3, k4, k5, k6, sub)) WITHOUT ROWID;"
+    /* Older programs of this format do not look at it. */
+    "CREATE TABLE IF NOT EXISTS sts ("
+    "domain TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL,"
+    "mode INTEGER NOT NULL, hosts TEXT NOT NULL,"
+    "fetched INTEGER NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
 
 /* Columns: book, n, the names, sub; then the values. */
@@ -317,5 +322,76 @@ store_write(struct store *s, const struct shelf *shelf, char *why, size_t cap)
 	err = told(s, rc, why, cap);
 	if (err)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
+/* ---- MTA-STS policies -------------------------------------------------------- */
+
+static int
+bind_text(sqlite3_stmt *q, int at, struct slice s)
+{
+	return sqlite3_bind_text(q, at, s.n ? s.p : "", (int)s.n,
+	    SQLITE_STATIC);
+}
+
+int
+store_policy_put(struct store *s, const struct store_policy *p, char *why,
+    size_t cap)
+{
+	static const char sql[] =
+	    "INSERT OR REPLACE INTO sts VALUES (?,?,?,?,?,?)";
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL), err;
+
+	if (rc == SQLITE_OK) {
+		bind_text(q, 1, p->domain);
+		bind_text(q, 2, p->id);
+		sqlite3_bind_int(q, 3, p->mode);
+		bind_text(q, 4, p->hosts);
+		sqlite3_bind_int64(q, 5, p->fetched_us);
+		sqlite3_bind_int64(q, 6, p->expires_us);
+		rc = sqlite3_step(q);
+	}
+	err = told(s, rc, why, cap);
+	sqlite3_finalize(q);
+	return err;
+}
+
+static void
+give_policy(sqlite3_stmt *q,
+    void (*entry)(void *ctx, const struct store_policy *p), void *ctx)
+{
+	struct store_policy p = {
+		.domain = text_at(q, 0),
+		.id = text_at(q, 1),
+		.mode = (uint8_t)sqlite3_column_int(q, 2),
+		.hosts = text_at(q, 3),
+		.fetched_us = sqlite3_column_int64(q, 4),
+		.expires_us = sqlite3_column_int64(q, 5),
+	};
+
+	entry(ctx, &p);
+}
+
+int
+store_policy_read(struct store *s, int64_t now_us, uint32_t max,
+    void (*entry)(void *ctx, const struct store_policy *p), void *ctx,
+    char *why, size_t cap)
+{
+	sqlite3_stmt *q = NULL;
+	char sql[80];
+	int rc, err;
+
+	snprintf(sql, sizeof(sql), "DELETE FROM sts WHERE expires < %lld",
+	    (long long)now_us);
+	rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(s->db,
+		    "SELECT * FROM sts ORDER BY fetched", -1, &q, NULL);
+	if (rc == SQLITE_OK)
+		while (max-- > 0 && (rc = sqlite3_step(q)) == SQLITE_ROW)
+			give_policy(q, entry, ctx);
+	err = told(s, rc, why, cap);
+	sqlite3_finalize(q);
 	return err;
 }

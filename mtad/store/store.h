@@ -54,4 +54,18 @@ int store_write(struct store *s, const struct shelf *shelf, char *why,
     size_t why_cap) MUST_CHECK;
 void store_close(struct store *s);
 
+/* A domain's MTA-STS policy (RFC 8461), times of the wall clock. */
+struct store_policy {
+	struct slice domain, id, hosts;
+	uint8_t mode;
+	int64_t fetched_us, expires_us;
+};
+/* Replaces the domain's. */
+int store_policy_put(struct store *s, const struct store_policy *p, char *why,
+    size_t why_cap) MUST_CHECK;
+/* Forgets what has expired, and gives the rest, up to max; texts as above. */
+int store_policy_read(struct store *s, int64_t now_us, uint32_t max,
+    void (*entry)(void *ctx, const struct store_policy *p), void *ctx,
+    char *why, size_t why_cap) MUST_CHECK;
+
 #endif

@@ -77,6 +77,8 @@ op_open(void *ctx, const struct core_open *o)
 	p->session = o->session;
 	p->to = o->to;
 	p->is_clear = o->is_clear;
+	p->needs_tls = o->tls && o->tls->want.mode >= CONF_TLS_REQUIRED;
+	p->never_tls = o->tls && o->tls->want.mode == CONF_TLS_NONE;
 	slice_copy(src->ehlo, p->ehlo, sizeof(p->ehlo));
 	slice_copy(o->host, p->host, sizeof(p->host));
 	slice_copy(o->source_name, p->source, sizeof(p->source));

@@ -52,6 +52,7 @@ struct post_open {
 	char site[DOMAIN_MAX + 1];
 	char provider[NAME_MAX_BYTES + 1];
 	bool is_clear;
+	bool needs_tls, never_tls; /* the domain's policy */
 };
 
 struct post_session {

@@ -292,12 +292,16 @@ fill(struct out_session *s, const struct post_open *o)
 	s->facts.host = s->host;
 	s->facts.source = s->source;
 	s->facts.site = s->site;
-	s->facts.tls = "";
+	s->facts.tls = s->facts.tls_policy = "";
 	s->facts.provider = s->provider;
 	slice_copy(slice_str(o->ehlo), s->ehlo, sizeof(s->ehlo));
 	s->conf = s->h->conf->client;
 	s->conf.ehlo_name = slice_str(s->ehlo);
-	s->conf.wants_tls = s->h->conf->tls_out && !o->is_clear;
+	/* Certificates are not simulated: TLS of any kind will do. */
+	s->conf.needs_tls = o->needs_tls;
+	s->conf.tls_policy = SL("TLS policy");
+	s->conf.wants_tls = o->needs_tls ||
+	    (s->h->conf->tls_out && !o->never_tls && !o->is_clear);
 	s->h->s->marks->n[MARK_tls_given_up] += o->is_clear;
 }
 

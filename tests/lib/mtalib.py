@@ -148,6 +148,15 @@ class Mtad:
             raise SystemExit("mtad %s: exit %d: %s" % (args, code, out))
         return json.loads(out)
 
+    def resolve(self, domain):
+        """mtad resolve, which asks no daemon: (exit code, JSON, text)."""
+        argv = [MTAD, "resolve", domain, "-c", self.conf["file"]]
+        p = subprocess.run([*argv, "--json"], text=True, timeout=30,
+                           stdout=subprocess.PIPE)
+        text = subprocess.run(argv, text=True, timeout=30,
+                              stdout=subprocess.PIPE).stdout
+        return p.returncode, json.loads(p.stdout or "{}"), text
+
     def spool_check(self):
         p = subprocess.run([MTAD, "spool", "check", "--spool",
                             self.conf["spool"]], text=True, timeout=120,

@@ -93,13 +93,13 @@ schema_is_closed(void **state)
 	json_t *j = schema();
 
 	(void)state;
-	/* The file; timeouts, listen.*, its timeouts and tls; source.*,
+	/* The file; timeouts, listen.*, its timeouts and tls; source.* and its tls,
 	 * pool.*, tenant.* and its campaigns, route.*, limits.*, limit.* and its
 	 * where, provider.*, its
 	 * source.*; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
 	 * tls. */
-	assert_int_equal(count_closed(j), 23);
+	assert_int_equal(count_closed(j), 24);
 	json_decref(j);
 }
 

@@ -88,6 +88,68 @@ a_later_layer_wins_key_by_key(void **state)
 	conf_free(c);
 }
 
+/* The policy that core_tls_make asks for, and what mtad explain path prints. */
+static void
+assert_tls(const struct conf *c, const char *domain, const char *host,
+    const char *expected)
+{
+	struct slice hosts[1] = { slice_str(host) };
+	struct conf_tls_policy t;
+	struct conf_limits l;
+	struct conf_place p;
+	char got[256];
+
+	conf_place(c, slice_str(domain), hosts, 1, &p);
+	conf_tls_of(c, &p, &t);
+	snprintf(got, sizeof(got), "%s %u %.*s %.*s",
+	    conf_tls_mode_name(t.mode), t.min, SLF(t.ciphers), SLF(t.name));
+	assert_string_equal(got, expected);
+	conf_limits(c, &p, 0, &l);
+	assert_int_equal(l.tls.mode, t.mode);
+	assert_int_equal(l.tls.min, t.min);
+	assert_true(slice_eq(l.tls.ciphers, t.ciphers));
+	assert_true(slice_eq(l.tls.name, t.name));
+}
+
+static void
+tls_is_of_the_destination(void **state)
+{
+	struct conf *c = shaped(OWN "limits: { default: { tls_min: '1.2' },\n"
+				    "  d.example: { tls: verify,\n"
+				    "    tls_name: mx.d.example },\n"
+				    "  e.example: { tls_min: ~ },\n"
+				    "  f.example: { connections: 1 } }\n",
+	    "provider:\n"
+	    "  big: { mx: mx.big.example, tls: required, tls_min: '1.3',\n"
+	    "    tls_ciphers: HIGH }\n",
+	    "site: { in*.mx.big.example: { tls: dane } }\n");
+
+	(void)state;
+	assert_non_null(c);
+	assert_true(c->has_tls);
+	assert_tls(c, "x.example", "mx.x.example", "opportunistic 3  ");
+	assert_tls(c, "x.example", "mx.big.example", "required 4 HIGH ");
+	assert_tls(c, "x.example", "in7.mx.big.example", "dane 4 HIGH ");
+	assert_tls(c, "d.example", "in7.mx.big.example",
+	    "verify 4 HIGH mx.d.example");
+	assert_tls(c, "e.example", "mx.big.example", "required 3 HIGH ");
+	assert_tls(c, "f.example", "mx.f.example", "opportunistic 3  ");
+	assert_limit(c, "d.example", "mx.x.example", 0, CONF_TLS_BIT,
+	    "verify domain own.yml:5");
+	conf_free(c);
+	c = shaped(OWN "client: { tls: none }\n"
+		       "limits: { d.example: { tls: opportunistic } }\n",
+	    "", "");
+	assert_non_null(c);
+	assert_tls(c, "x.example", "mx.x.example", "none 0  ");
+	assert_tls(c, "d.example", "mx.x.example", "opportunistic 0  ");
+	conf_free(c);
+	/* Not of a source, and only what there is. */
+	assert_null(shaped(OWN, "source: { a: { tls: none } }\n", ""));
+	assert_null(shaped(OWN, "domain: { a.example: { tls: some } }\n", ""));
+	assert_null(shaped(OWN, "default: { tls_min: '1.4' }\n", ""));
+}
+
 static void
 a_later_file_wins_and_a_tilde_sets_back(void **state)
 {
@@ -252,6 +314,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_later_layer_wins_key_by_key),
 		cmocka_unit_test(a_later_file_wins_and_a_tilde_sets_back),
+		cmocka_unit_test(tls_is_of_the_destination),
 		cmocka_unit_test(
 		    a_provider_is_known_by_host_then_mx_then_domain),
 		cmocka_unit_test(

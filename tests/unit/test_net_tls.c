@@ -130,7 +130,7 @@ set_up_all(void **state)
 	fill_pattern(pattern, BIG, 5);
 	assert_int_equal(write_pem(), 0);
 	server_ctx = tls_server_new(pem, pem, why, sizeof(why));
-	client_ctx = tls_client_new(why, sizeof(why));
+	client_ctx = tls_client_new(NULL, why, sizeof(why));
 	assert_string_equal(why, "");
 	return server_ctx == NULL || client_ctx == NULL;
 }

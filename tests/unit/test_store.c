@@ -226,6 +226,67 @@ a_killed_process_keeps_what_it_was_told(void **state)
 	store_close(s);
 }
 
+struct policies {
+	uint32_t n;
+	char text[4][64]; /* domain, id, hosts */
+	uint8_t mode[4];
+};
+
+static void
+policy_seen(void *ctx, const struct store_policy *p)
+{
+	struct policies *v = ctx;
+
+	assert_true(v->n < ARRAY_LEN(v->text));
+	assert_int_equal(p->expires_us - p->fetched_us, 100);
+	v->mode[v->n] = p->mode;
+	snprintf(v->text[v->n++], sizeof(v->text[0]), "%.*s %.*s %.*s",
+	    SLF(p->domain), SLF(p->id), SLF(p->hosts));
+}
+
+static void
+put_policy(struct store *s, const char *domain, const char *id, uint8_t mode,
+    int64_t expires_us)
+{
+	struct store_policy p = { .domain = slice_str(domain),
+		.id = slice_str(id),
+		.hosts = SL("a\n*.b\n"),
+		.mode = mode,
+		.fetched_us = expires_us - 100,
+		.expires_us = expires_us };
+
+	assert_int_equal(store_policy_put(s, &p, why, sizeof(why)), 0);
+}
+
+/* Each domain has one; what has expired is gone. */
+static void
+policies_are_kept(void **state)
+{
+	struct policies v = { .n = 0 };
+	struct store *s = opened(false);
+
+	(void)state;
+	put_policy(s, "x.example", "1", 1, 5000);
+	put_policy(s, "y.example", "1", 2, 1000);
+	put_policy(s, "x.example", "2", 2, 6000);
+	put_policy(s, "z.example", "9", 1, 7000);
+	store_close(s);
+	s = opened(false);
+	assert_int_equal(store_policy_read(s, 2000, 10, policy_seen, &v, why,
+			     sizeof(why)),
+	    0);
+	assert_int_equal(v.n, 2);
+	assert_string_equal(v.text[0], "x.example 2 a\n*.b\n");
+	assert_string_equal(v.text[1], "z.example 9 a\n*.b\n");
+	assert_int_equal(v.mode[0], 2);
+	v.n = 0;
+	assert_int_equal(store_policy_read(s, 0, 1, policy_seen, &v, why,
+			     sizeof(why)),
+	    0);
+	assert_int_equal(v.n, 1);
+	store_close(s);
+}
+
 static void
 damage(off_t at, const char *bytes, size_t n)
 {
@@ -301,6 +362,7 @@ main(void)
 		T(an_entry_replaces_its_like_and_can_go),
 		T(a_shelf_has_each_entry_once),
 		T(a_killed_process_keeps_what_it_was_told),
+		T(policies_are_kept),
 		T(a_damaged_file_is_set_aside),
 		T(a_newer_format_is_refused),
 		T(what_cannot_be_opened_is_an_error),

@@ -143,6 +143,7 @@ static const struct option options[] = {
 	CLI_OPTION(pipelines),
 	CLI_OPTION(chains),
 	CLI_OPTION(wants_tls),
+	CLI_OPTION(needs_tls),
 	OPTION(tls_fails),
 	OPTION(quits),
 };
@@ -178,6 +179,7 @@ set_machine(struct script *s, int line, struct slice words)
 	s->srv.hostname = SL("mx.example");
 	smtp_cli_conf_default(&s->cli);
 	s->cli.ehlo_name = SL("out.example");
+	s->cli.tls_policy = SL("TLS policy");
 	while (words.n > 0)
 		set_option(s, line, slice_cut(&words, ' '));
 }
