@@ -751,6 +751,14 @@ dns_lookup(struct dns *d, struct slice domain, bool is_host,
 		make_ready(l);
 		return;
 	}
+	if (!domain_to_ascii(domain, l->domain)) {
+		l->answer = mem_get(sizeof(*l->answer));
+		l->answer->status = DNS_NXDOMAIN;
+		l->answer->why = "it is no domain (IDNA 2008)";
+		l->answer->ttl_s = TTL_MAX_S;
+		make_ready(l);
+		return;
+	}
 	wait_turn(d, l);
 }
 

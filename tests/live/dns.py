@@ -43,6 +43,7 @@ names:
   slower.example: [MX 10 mx.plain.example, DELAY 1800ms]
   cut.example: [MX 10 mx.plain.example, TRUNCATE]
   brief.example: [MX 10 mx.plain.example, TTL 1]
+  xn--bcher-kva.example: MX 10 mx.plain.example
   "late{1..9}.example": MX 10 mx.plain.example
 """
 GOOD = ["plain", "implicit", "v6", "alias", "chain", "host-alias", "half",
@@ -97,6 +98,18 @@ tap.same([m.rcpts for m in sink6.got()], [["u@v6.example"]],
          "v6: nothing else is")
 tap.same(event("Delivery", "half").get("mx"), "mx.plain.example",
          "half: the host that has an address")
+# Letters are A-labels to DNS; and what is no domain bounces.
+with smtplib.SMTP("127.0.0.1", daemon.port, timeout=10) as c:
+    c.ehlo()
+    c.command_encoding = "utf-8"
+    c.docmd("MAIL FROM:<> SMTPUTF8")
+    for d in ("bücher", "\u2fff"):
+        c.docmd("RCPT TO:<u@%s.example>" % d)
+    c.data(b"Subject: x\r\n\r\nx\r\n")
+tap.same(event("Bounce", "bücher").get("enhanced"), "5.6.7",
+         "bücher: its host is found, and takes no UTF-8")
+tap.same(event("Bounce", "\u2fff").get("enhanced"), "5.1.2",
+         "no domain: bounces")
 for d, (code, enhanced) in BOUNCES.items():
     e = event("Bounce", d)
     tap.same((e.get("code"), e.get("enhanced"), e.get("stage")),
