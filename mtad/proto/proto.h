@@ -19,5 +19,6 @@
 #include "proto/proxy.h"
 #include "proto/arf.h"
 #include "proto/mta_sts.h"
+#include "proto/dkim.h"
 
 #endif
