@@ -3,7 +3,7 @@
 
 An object of a pure room may need what rooms it may include define, and what
 allowed-symbols.txt lists; so no clock, no randomness, no I/O, no thread, and
-no malloc outside base. The disk driver, spool/disk_*.c, is the exception.
+no malloc outside base (libcrypto, in crypt, has its own). The disk driver, spool/disk_*.c, is the exception.
 BUILD (or O, or "build") is the output tree.
 """
 
@@ -14,7 +14,8 @@ import subprocess
 from arrows_table import may
 from common import Report, read, walk
 
-PURE = ("base", "mail", "proto", "engine", "stats", "spool", "relay")
+PURE = ("base", "mail", "proto", "engine", "stats", "spool", "crypt",
+        "relay")
 BUILD = os.environ.get("BUILD") or os.environ.get("O") or "build"
 # What an instrumented object needs besides.
 INSTRUMENTS = re.compile(r"^__(asan|ubsan|tsan|sanitizer|gcov|llvm)_")
