@@ -31,6 +31,11 @@
 #define CONF_AUTOMATION_LIST 16
 #define CONF_SUFFIXES_MAX 32
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
+#define CONF_DKIM_KEYS_MAX 20000
+#define CONF_DKIM_LIST 8
+#define CONF_DKIM_HEADERS 48
+#define CONF_DKIM_GENERAL 64
+#define CONF_DKIM_FOUND 32
 
 struct conf_tls {
 	struct slice cert, key; /* files, PEM; both or neither */
@@ -204,6 +209,36 @@ struct conf_tls_policy {
 struct conf;
 bool conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t);
 
+/* A key that signs, and what its signatures say; conf/dkim.c. */
+struct conf_dkim_key {
+	struct slice name;
+	struct slice domain, selector, file, identity;
+	uint32_t nfrom, ntenants;
+	struct slice from[CONF_DKIM_LIST], tenants[CONF_DKIM_LIST];
+	struct slice not_before, not_after;  /* as written */
+	int64_t not_before_us, not_after_us; /* wall clock; 0: always */
+	int64_t expire_us;
+	bool takes_subdomains, relaxes_header, relaxes_body, says_time;
+	uint32_t line, column; /* where its file is named */
+};
+struct conf_dkim_tenant {
+	struct slice tenant;
+	uint32_t key;
+};
+struct conf_dkim {
+	struct conf_dkim_key all; /* what a key begins with */
+	uint32_t nheaders, noversigned;
+	struct slice headers[CONF_DKIM_HEADERS], oversigned[CONF_DKIM_HEADERS];
+	uint32_t nkeys; /* 0: nothing is signed */
+	struct conf_dkim_key *keys;
+	/* Places in keys: those without patterns, sorted by domain; with
+	 * patterns, sorted by tenant; with patterns, of all tenants. */
+	uint32_t nby_domain, nby_tenant, ngeneral;
+	uint32_t *by_domain;
+	struct conf_dkim_tenant *by_tenant;
+	uint32_t general[CONF_DKIM_GENERAL];
+};
+
 /* What one place says about the limits of paths (a layer; conf/shaping.h): bits
  * 1 << ENG_SHAPE_BIT(x), then those that the engine does not know. */
 enum conf_shape_bit {
@@ -329,6 +364,7 @@ struct conf {
 	uint16_t mail_zones[CONF_ZONES_MAX];
 
 	struct conf_drain drain;
+	struct conf_dkim dkim;
 	uint16_t smtp_port;
 	bool is_ipv4, is_ipv6; /* which families delivery uses */
 	int64_t expire_us;     /* lifetime of a message: 5 days */
@@ -395,6 +431,20 @@ uint32_t conf_zone_find(const struct conf *c, struct slice name);
 /* What is said about a tenant; never NULL. */
 const struct conf_tenant *conf_tenant_find(const struct conf *c,
     struct slice name);
+/*
+ * The keys that may sign for an author's domain (empty: none that is known) and
+ * a tenant at that time, in no order; how many. Those of the author's own domain
+ * or else of the nearest above that has some, and those with patterns. Of one
+ * domain and kind of key only one is to sign, which who knows the keys decides.
+ */
+uint32_t conf_dkim_find(const struct conf *c, struct slice author,
+    struct slice tenant, int64_t wall_us, uint32_t found[CONF_DKIM_FOUND]);
+bool conf_dkim_is_valid(const struct conf_dkim_key *k, int64_t wall_us);
+/* Reports that a key's file is not what it should be; warns of what it is. */
+void conf_dkim_complain(const struct conf *c, const struct conf_dkim_key *k,
+    const char *expected, const char *got, struct conf_errors *errs);
+void conf_dkim_warn(const struct conf *c, const struct conf_dkim_key *k,
+    const char *expected, const char *got, struct conf_errors *errs);
 /* Does a pool have that name? */
 bool conf_has_pool(const struct conf *c, struct slice name);
 /* Where a file of rules that comes with the programs lies: above a program that

@@ -102,8 +102,8 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_QUOTA, uint32_t, quota,                                          \
 	    "a quota such as 10000/day, 500/hour or 20000/7d, or none")        \
 	X(OPT_DIM, uint16_t, dim,                                              \
-	    "tenant, campaign, sender_domain, source, netblock, pool, site, "  \
-	    "provider, host or node")                                          \
+	    "tenant, campaign, sender_domain, signing_domain, source, "        \
+	    "netblock, pool, site, provider, host or node")                    \
 	X(OPT_IP, struct ip, ip, "an IP address")                              \
 	X(OPT_ENDPOINT, struct endpoint, endpoint,                             \
 	    "an address and port such as 127.0.0.1:25 or \"[::1]:25\"")        \
@@ -186,6 +186,8 @@ extern const struct opt_group conf_options, shaping_options, layer_options;
 extern const struct opt_group automation_options, automation_file_options;
 /* options_limit.c */
 extern const struct opt_group conf_limit_options;
+/* options_dkim.c */
+extern const struct opt_group conf_dkim_options;
 
 /* ---- values (value.c) ---------------------------------------------------- */
 
@@ -260,6 +262,12 @@ void automation_begin(const struct conf *c, void *entry);
  * files may be read. Complaints about the former go to c. */
 void automation_read(struct conf *conf, const struct yaml_node *root,
     bool reads_files, struct complaints *c, struct conf_errors *errs);
+
+/* ---- signing (dkim.c) ------------------------------------------------------ */
+
+/* Judges what is said of keys, and makes the tables by which they are found. */
+void dkim_read(struct conf *conf, const struct yaml_node *root,
+    struct complaints *c);
 
 /* ---- judging the whole (check.c) ----------------------------------------- */
 

@@ -828,6 +828,9 @@ static const struct opt top[] = {
 	{ "drain", OPT_GROUP, .group = &drain_group,
 	    .help = "Handing all mail over to another node, and taking it "
 		    "over (see drain.md)." },
+	{ "dkim", OPT_GROUP, .group = &conf_dkim_options,
+	    .absent = "nothing is signed",
+	    .help = "Signing mail (DKIM, RFC 6376; see dkim.md)." },
 	{ "smtp_port", OPT_U16, AT(smtp_port), "25", RANGE(1, 65535),
 	    .help = "Port where other hosts are contacted." },
 	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true", .help = "Deliver over IPv4." },

@@ -18,6 +18,9 @@ static const struct opt where[] = {
 	    .help = "Only this campaign's." },
 	{ "sender_domain", OPT_DOMAIN, WHERE(DIM_SENDER_DOMAIN),
 	    .help = "Only mail whose envelope's sender is there." },
+	{ "signing_domain", OPT_DOMAIN, WHERE(DIM_SIGNING_DOMAIN),
+	    .help = "Only mail that this domain's key signed first (see "
+		    "dkim.md)." },
 	{ "source", OPT_NAME, WHERE(DIM_SOURCE),
 	    .help = "Only by this source." },
 	{ "netblock", OPT_TEXT, WHERE(DIM_NETBLOCK),

@@ -487,6 +487,7 @@ parse(const char *name, struct slice text, const struct conf_shaping_in *in,
 	conf_check_providers(conf, yaml_root(doc), c);
 	warmup_read(conf, yaml_root(doc), in->reads_files, c);
 	automation_read(conf, yaml_root(doc), in->reads_files, c, errs);
+	dkim_read(conf, yaml_root(doc), c);
 	yaml_doc_free(doc);
 	if (c->nerrors == 0 && errs->n == before)
 		return conf;

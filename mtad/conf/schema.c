@@ -47,8 +47,8 @@ pattern(enum opt_type t)
 	case OPT_QUOTA:
 		return "^(none|[0-9]+/(day|hour|[0-9]*(d|h|m|s)))$";
 	case OPT_DIM:
-		return "^(tenant|campaign|sender_domain|source|netblock|pool|"
-		       "site|provider|host|node)$";
+		return "^(tenant|campaign|sender_domain|signing_domain|source|"
+		       "netblock|pool|site|provider|host|node)$";
 	case OPT_NAME:
 	case OPT_POOL:
 		return "^[A-Za-z0-9._-]{1,64}$";

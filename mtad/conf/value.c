@@ -230,13 +230,11 @@ read_quota(const struct value *v)
 	    *period_us >= 60 * US_PER_S && *period_us <= 31 * DAY_US;
 }
 
-/* Mail is not signed here yet, so there is no domain that signs. */
 static bool
 read_dim(const struct value *v)
 {
 	for (int d = 0; d < DIM_N; d++)
-		if (d != DIM_SIGNING_DOMAIN &&
-		    slice_eq(v->text, slice_str(eng_dim_name(d)))) {
+		if (slice_eq(v->text, slice_str(eng_dim_name(d)))) {
 			*(uint16_t *)v->at = (uint16_t)d;
 			return true;
 		}
