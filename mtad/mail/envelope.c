@@ -2,7 +2,7 @@
  * mail/envelope.c - the envelope's form on disk. All integers little-endian.
  *
  *	offset	bytes
- *	0	2	version, 1 or 2
+ *	0	2	version, 1 to 3
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -15,7 +15,8 @@
  *	72	4	nrcpt
  *	76		sender, tenant, campaign, pool, listener, envid: each a
  *			length (2 bytes) and that many bytes; with version 2
- *			zone, too, which is not empty then
+ *			zone, too, which is not empty then; with version 3
+ *			zone and signer, which is not empty
  *	then, nrcpt times: notify (1 byte), address, orcpt (each as above)
  *
  * Nothing follows. Each text has a ceiling; a reader checks them all, so that
@@ -27,6 +28,7 @@
 
 #define ENV_VERSION 1
 #define ENV_VERSION_ZONE 2 /* who knows only 1 reads all others */
+#define ENV_VERSION_SIGNER 3
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -55,9 +57,11 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 	n += 2 + e->field.n;
 	ENV_TEXTS(X)
 #undef X
-	if (e->zone.n > NAME_MAX_BYTES)
+	if (e->zone.n > NAME_MAX_BYTES || e->signer.n > DOMAIN_MAX)
 		return 0;
-	n += e->zone.n > 0 ? 2 + e->zone.n : 0;
+	if (e->zone.n > 0 || e->signer.n > 0)
+		n += 2 + e->zone.n;
+	n += e->signer.n > 0 ? 2 + e->signer.n : 0;
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		const struct env_rcpt *r = &rcpts[i];
 
@@ -86,10 +90,18 @@ put_text(char *p, struct slice s)
 	return p + s.n;
 }
 
+static uint16_t
+version_of(const struct envelope *e)
+{
+	if (e->signer.n > 0)
+		return ENV_VERSION_SIGNER;
+	return e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION;
+}
+
 static char *
 put_fixed(char *p, const struct envelope *e)
 {
-	p = put_le(p, e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION, 2);
+	p = put_le(p, version_of(e), 2);
 	p = put_le(p, e->klass, 1);
 	p = put_le(p, e->client.family, 1);
 	p = put_le(p, e->flags, 4);
@@ -120,8 +132,10 @@ env_encode(struct buf *out, const struct envelope *e,
 #define X(field, max) p = put_text(p, e->field);
 	ENV_TEXTS(X)
 #undef X
-	if (e->zone.n > 0)
+	if (e->zone.n > 0 || e->signer.n > 0)
 		p = put_text(p, e->zone);
+	if (e->signer.n > 0)
+		p = put_text(p, e->signer);
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		p = put_le(p, rcpts[i].notify, 1);
 		p = put_text(p, rcpts[i].address);
@@ -194,15 +208,19 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
-	if (!c.bad && version != ENV_VERSION && version != ENV_VERSION_ZONE)
+	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_SIGNER))
 		return E_VERSION;
 	take_fixed(&c, e);
 #define X(field, max) e->field = take_text(&c, max);
 	ENV_TEXTS(X)
 #undef X
-	if (version == ENV_VERSION_ZONE) {
+	if (version >= ENV_VERSION_ZONE) {
 		e->zone = take_text(&c, NAME_MAX_BYTES);
-		c.bad |= e->zone.n == 0;
+		c.bad |= e->zone.n == 0 && version == ENV_VERSION_ZONE;
+	}
+	if (version >= ENV_VERSION_SIGNER) {
+		e->signer = take_text(&c, DOMAIN_MAX);
+		c.bad |= e->signer.n == 0;
 	}
 	if (c.bad)
 		return E_CORRUPT;

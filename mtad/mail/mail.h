@@ -132,7 +132,8 @@ struct envelope {
 	struct ip client;      /* who handed it to us */
 	struct slice sender;   /* empty = null reverse-path */
 	struct slice tenant, campaign, pool; /* empty = default */
-	struct slice zone; /* time zone of the recipients, empty = tenant's */
+	struct slice zone;   /* time zone of the recipients, empty = tenant's */
+	struct slice signer; /* domain of the first key that signed it */
 	struct slice listener;
 	struct slice envid;
 	uint64_t body_bytes;

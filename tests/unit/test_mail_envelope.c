@@ -103,6 +103,34 @@ null_sender_and_empty_names(void **state)
 }
 
 static void
+a_signer_has_another_version_again(void **state)
+{
+	struct envelope e = { .signer = SL("a.example"), .nrcpt = 1 }, back;
+	struct cursor cur;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 4096);
+	for (int i = 0; i < 2; i++) {
+		buf_reset(&out);
+		e.zone = i ? SL("Asia/Tokyo") : SL("");
+		assert_int_equal(env_encode(&out, &e, rcpts), 0);
+		assert_int_equal(out.n, env_length(&e, rcpts));
+		assert_int_equal(buf_slice(&out).p[0], 3);
+		assert_int_equal(env_decode(buf_slice(&out), &back, &cur), 0);
+		assert_same(&e, &back);
+		assert_true(slice_eq(back.zone, e.zone));
+		assert_true(slice_eq(back.signer, e.signer));
+	}
+	/* The zone is 10 bytes long here, behind it the signer's length. */
+	out.p[out.off + 100] = 0;
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
+	e.signer.n = DOMAIN_MAX + 1;
+	assert_int_equal(env_encode(&out, &e, rcpts), E_RANGE);
+	buf_free(&out);
+}
+
+static void
 with_a_zone_it_has_another_version(void **state)
 {
 	struct envelope e = { .zone = SL("Asia/Tokyo"), .nrcpt = 1 }, back;
@@ -120,7 +148,7 @@ with_a_zone_it_has_another_version(void **state)
 	/* An empty one has but one form, which is the older. */
 	out.p[out.off + 88] = out.p[out.off + 89] = 0;
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
-	out.p[out.off] = 3;
+	out.p[out.off] = 4;
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_VERSION);
 	buf_free(&out);
 	buf_init(&out, 4096);
@@ -211,7 +239,7 @@ static void
 damage_is_found(void **state)
 {
 	(void)state;
-	assert_int_equal(decode_with(0, 3), E_VERSION);
+	assert_int_equal(decode_with(0, 4), E_VERSION);
 	assert_int_equal(decode_with(0, 0), E_VERSION);
 	assert_int_equal(decode_with(3, 5), E_CORRUPT);  /* family */
 	assert_int_equal(decode_with(72, 2), E_CORRUPT); /* nrcpt */
@@ -378,6 +406,7 @@ main(void)
 		cmocka_unit_test(reads_back),
 		cmocka_unit_test(null_sender_and_empty_names),
 		cmocka_unit_test(with_a_zone_it_has_another_version),
+		cmocka_unit_test(a_signer_has_another_version_again),
 		cmocka_unit_test(layout_does_not_change),
 		cmocka_unit_test(every_truncation_is_corrupt),
 		cmocka_unit_test(damage_is_found),
