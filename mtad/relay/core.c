@@ -529,6 +529,8 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	if (c->cap_dims >> DIM_SENDER_DOMAIN & 1)
 		ev.message.sender_domain =
 		    core_tag_lower(c, mailbox_domain(env->sender));
+	if (c->cap_dims >> DIM_SIGNING_DOMAIN & 1)
+		ev.message.signing_domain = core_tag_lower(c, env->signer);
 	core_step(c, &ev);
 	return true;
 }

@@ -333,7 +333,7 @@ static void
 finish_header(struct intake *in)
 {
 	const struct intake_refusal *r =
-	    intake_read_header(in, &in->parcel->body);
+	    intake_take_header(in, &in->parcel->body);
 
 	if (r->code)
 		refuse_body(in, r->code, r->enh, r->text);
@@ -394,14 +394,20 @@ static void
 on_body(struct intake *in, struct slice piece)
 {
 	struct parcel *p = in->parcel;
-	size_t n = stage(in, piece);
+	bool had_header = in->header_done;
+	struct slice whole = piece;
 
-	piece = slice_skip(piece, n);
+	piece = slice_skip(piece, stage(in, piece));
 	if (!in->header_done &&
 	    (header_is_whole(in, &p->body) ||
 		(piece.n > 0 && header_is_cut(in, &p->body))))
 		finish_header(in);
-	if (piece.n == 0 || in->parcel == NULL)
+	if (in->parcel == NULL)
+		return;
+	/* What was staged with the end of the header is signed with it. */
+	if (p->signing)
+		signing_body(p->signing, had_header ? whole : piece);
+	if (piece.n == 0)
 		return;
 	if (!in->header_done && p->body.n >= HEADER_MAX)
 		refuse_body(in, 552, "5.3.4", SL("Message header too big"));
@@ -436,6 +442,7 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.campaign = first_of(in->campaign, door->campaign),
 		.pool = first_of(in->pool, door->pool),
 		.zone = slice_str(in->zone),
+		.signer = p->signing ? signing_domain(p->signing) : SL(""),
 		.listener = door->name,
 		.envid = slice_of(in->envid, in->envid_n),
 		.body_bytes = bytes,
@@ -483,35 +490,30 @@ static void
 commit(struct intake *in)
 {
 	struct parcel *p = in->parcel;
-	struct slice rest = { NULL, 0 };
 	const struct intake_refusal *r;
 
 	in->is_ending = false;
-	if (!in->header_done && (r = intake_read_header(in, &p->body))->code) {
+	if (!in->header_done && (r = intake_take_header(in, &p->body))->code) {
 		refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
 		    r->text);
 		drop_transaction(in);
 		return;
 	}
 	intake_steer(in);
-	if (p->spill)
-		rest = in->ops->spill_map(in->ctx, p->spill);
-	if (p->body.failed || (p->spill && !rest.p) ||
-	    !in->ops->has_room(in->ctx, p->body.n + rest.n) ||
-	    seal_envelope(in, p, p->body.n + rest.n)) {
+	if (!intake_gather(in, p) ||
+	    !in->ops->has_room(in->ctx, parcel_bytes(p)) ||
+	    seal_envelope(in, p, parcel_bytes(p))) {
 		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 		drop_transaction(in);
 		return;
 	}
-	p->pieces[0] = buf_slice(&p->body);
-	p->pieces[1] = rest;
 	p->commit = (struct spool_commit){
 		.id = p->id,
 		.nrcpt = in->nrcpt,
 		.envelope = buf_slice(&p->env),
 		.body = p->pieces,
-		.nbody = rest.n ? 2 : 1,
+		.nbody = p->commit.nbody,
 	};
 	p->session = in->self;
 	in->parcel = NULL;
@@ -643,7 +645,7 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	e.has_peer = true;
 	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
 	e.tls = slice_str(in->tls);
-	e.size = p->pieces[0].n + p->pieces[1].n;
+	e.size = parcel_bytes(p);
 	e.nrcpt = in->nrcpt;
 	e.outcome = (struct outcome){ .code = 250,
 		.enh = { 2, 0, 0 },

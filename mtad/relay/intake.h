@@ -16,6 +16,8 @@
 #define INTAKE_SHARE (256u * 1024)
 
 struct spill; /* an unlinked file of the driver's */
+struct signing;
+struct keyring;
 
 /* A message on its way into the spool. Made by an intake or by the core (a
  * notice); goes to the spooler and comes back with commit.err, slot, ref. */
@@ -26,7 +28,10 @@ struct parcel {
 	struct buf env;      /* encoded envelope */
 	struct buf body;     /* trace field and message, or its first part */
 	struct spill *spill; /* the rest of a large one */
-	struct slice pieces[2];
+	/* Of one that is signed: on top of it. Not sealed yet when it is given to
+	 * commit: who takes it calls signing_seal before the spool has it. */
+	struct signing *signing;
+	struct slice pieces[3];
 	uint64_t staged;       /* bytes accounted in the gate */
 	struct handle session; /* of the intake; none for a notice */
 	void *origin;          /* the driver's: who waits for the answer */
@@ -40,6 +45,17 @@ struct parcel {
 	char words[2 * DRAIN_ID_BYTES +
 	    1]; /* whose it is, when it comes in trust */
 };
+
+/* Bytes of the message that is committed. */
+static inline uint64_t
+parcel_bytes(const struct parcel *p)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < p->commit.nbody; i++)
+		n += p->pieces[i].n;
+	return n;
+}
 
 /* What intakes share with each other and with the core: the ceilings. */
 struct gate {
@@ -62,13 +78,17 @@ struct intake_ops {
 	bool (*spill_is_done)(void *ctx, const struct spill *sp);
 	struct slice (*spill_map)(void *ctx, struct spill *sp);
 	/* A parcel to fill (recycled), or NULL; and back: giving it frees its
-	 * spill, gives its staged bytes back to the gate and empties it. */
+	 * spill and its signing, gives its staged bytes back to the gate and
+	 * empties it. */
 	struct parcel *(*parcel_take)(void *ctx);
 	void (*parcel_give)(void *ctx, struct parcel *p);
 	/* Room in the spool for so many bytes? */
 	bool (*has_room)(void *ctx, uint64_t bytes);
 	uint64_t (*sequence)(void *ctx); /* for message ids */
 	struct buf *(*book)(void *ctx);  /* where book lines go */
+	/* The keys that sign, good until the next call; or NULL. Where the
+	 * function is NULL nothing is signed. */
+	const struct keyring *(*keys)(void *ctx);
 };
 
 /* How mail is steered; empty = not said. */
@@ -99,8 +119,9 @@ struct intake {
 	uint16_t sender_n;
 	char envid[ENVID_MAX + 1]; /* xtext */
 	uint16_t envid_n;
-	size_t trace_n; /* length of our Received field in the body */
-	size_t scanned; /* body bytes searched for the header's end */
+	size_t trace_n;  /* length of our Received field in the body */
+	size_t header_n; /* behind it, the message's own fields; once done */
+	size_t scanned;  /* body bytes searched for the header's end */
 	bool header_done;
 	bool is_ending;     /* all has come, and is not yet spilled */
 	bool is_committing; /* the spool has the parcel */

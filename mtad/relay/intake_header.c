@@ -184,6 +184,7 @@ read_header(struct intake *in, struct buf *b)
 		memmove(to, rest.p, rest.n);
 		buf_cut(b, (size_t)(to - base) + rest.n);
 	}
+	in->header_n = (size_t)(to - base) - in->trace_n;
 	if (hops > in->door->hops_max)
 		return HEADER_LOOPS;
 	if (!fault && in->expires_us != 0 &&

@@ -2,7 +2,8 @@
  * relay/intake_i.h - what the parts of an inbound session share.
  *
  * intake.c has the transaction: credits, staging, commit. intake_header.c has
- * the header section of the message, intake_client.c who the client is.
+ * the header section of the message, intake_client.c who the client is,
+ * intake_sign.c what is signed of the message.
  */
 #ifndef RELAY_INTAKE_I_H
 #define RELAY_INTAKE_I_H
@@ -21,7 +22,7 @@ struct intake_refusal {
 /*
  * The header section stands whole at body[trace_n ..): counts hops, reads the
  * fields that steer into the intake and removes them. Returns why the message
- * is refused (code 0: it is not). Once a message.
+ * is refused (code 0: it is not). Once a message, by intake_take_header.
  */
 const struct intake_refusal *intake_read_header(struct intake *in,
     struct buf *b);
@@ -35,5 +36,12 @@ void intake_steer(struct intake *in);
 void intake_trust(struct intake *in);
 /* XCLIENT (intake_client.c): the client speaks for another. */
 void intake_xclient(struct intake *in);
+/* intake_sign.c: as intake_read_header; then the keys that the message is for
+ * begin to sign it. */
+const struct intake_refusal *intake_take_header(struct intake *in,
+    struct buf *b);
+/* What is committed, in its order. False: it could not be signed, or a piece of
+ * it is lost. */
+bool intake_gather(struct intake *in, struct parcel *p);
 
 #endif

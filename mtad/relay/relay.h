@@ -38,6 +38,7 @@ outcome_stage(const struct outcome *o)
 #include "relay/courier.h"
 #include "relay/drain.h"
 #include "relay/intake.h"
+#include "relay/sign.h"
 #include "relay/tail.h"
 
 #endif
