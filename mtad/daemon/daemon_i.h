@@ -6,6 +6,7 @@
  *		 CORE turns the engine on the same loop
  *	spooler	 group commits; asleep unless there is something to write
  *	spiller	 files of large messages that come in
+ *	signers	 signatures of mail that is signed; none without keys
  *	clerk	 event log files, control socket
  *	keeper	 what survives a crash, in SQLite; nothing but its word waits
  *	main	 signals, reload, the watch
@@ -135,7 +136,8 @@ struct class_desk;
 struct post_conf {
 	struct post post;
 	const struct conf *conf;
-	struct rules *rules; /* given */
+	struct rules *rules;  /* given */
+	struct keyring *keys; /* given */
 };
 
 struct post_stop {
@@ -229,6 +231,7 @@ struct ask {
 	X(connections_refused, "Inbound connections refused by a limit")       \
 	X(messages_in, "Messages acknowledged with 250")                       \
 	X(bytes_in, "Bytes of messages acknowledged")                          \
+	X(messages_signed, "Messages acknowledged that were signed (DKIM)")    \
 	X(commits_failed, "Messages refused because they could not be stored") \
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
@@ -268,6 +271,7 @@ struct worker {
 	struct rules *rules; /* by which replies are judged, and where */
 	struct class_desk *desk;
 	struct class_desk *automation_desk; /* of its reactions, or NULL */
+	struct keyring *keys;               /* that sign, of conf */
 	struct worker_counters counters;
 	bool is_stopping, is_done;
 	int64_t stop_at_us;
@@ -279,6 +283,7 @@ struct worker {
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
 	struct posts commits; /* of this turn */
+	struct posts to_sign; /* the same, to be signed first */
 	uint32_t ncommits;    /* in them */
 	uint32_t waiting;     /* commits whose answer is not here yet */
 	uint32_t events;      /* data callbacks of this turn */
@@ -349,6 +354,16 @@ struct spooler {
 	_Atomic uint64_t nstuck; /* groups that failed, for status */
 };
 
+struct signers {
+	struct daemon *d;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct posts queue; /* of parcels */
+	bool is_stopping;
+	uint32_t n;
+	pthread_t thread[WORKERS_MAX];
+};
+
 struct spiller {
 	pthread_t thread;
 	struct loop *loop;
@@ -401,6 +416,7 @@ struct daemon {
 	const struct conf *_Atomic conf;
 	struct kept_conf *kept; /* all there were; of main's thread */
 	struct rules *rules;    /* main's own hold on the present ones */
+	struct keyring *keys;   /* the same */
 	struct gate gate;
 	struct guests guests;
 	struct disk *disk;
@@ -409,6 +425,7 @@ struct daemon {
 	struct worker *core_worker;
 	struct spooler spooler;
 	struct spiller spiller;
+	struct signers signers;
 	struct keeper keeper;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
@@ -475,6 +492,15 @@ void spill_piece_back(struct post *post);
 int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
 void spiller_stop(struct spiller *sp);
 void spiller_post(struct spiller *sp, struct post *p);
+
+/* signer.c */
+void signers_init(struct signers *s, struct daemon *d);
+/* Starts the threads unless they run; main's thread. */
+int signers_start(struct signers *s) MUST_CHECK;
+/* Parcels to be signed, then committed: l is empty afterwards. */
+void signers_post(struct signers *s, struct posts *l);
+/* Behind the workers: what was posted is signed, and with the spooler. */
+void signers_stop(struct signers *s);
 
 /* keeper.c */
 int keeper_open(struct keeper *k, struct daemon *d) MUST_CHECK;
@@ -623,8 +649,9 @@ void daemon_metrics(struct worker *w, struct buf *out);
 /* reload.c */
 void reload(struct daemon *d, const char *path);
 /* Makes a configuration the present one and keeps it until reload_free, and so
- * the rules, which are given. */
-void reload_keep(struct daemon *d, const struct conf *c, struct rules *r);
+ * the rules and keys, which are given. */
+void reload_keep(struct daemon *d, const struct conf *c, struct rules *r,
+    struct keyring *keys);
 void reload_free(struct daemon *d);
 
 /* boot.c */

@@ -76,6 +76,10 @@ op_commit(void *ctx, struct parcel *p)
 		return;
 	}
 	p->post.kind = POST_COMMIT;
+	if (p->signing) {
+		posts_push(&w->to_sign, &p->post);
+		return;
+	}
 	posts_push(&w->commits, &p->post);
 	w->ncommits++;
 }
@@ -128,6 +132,7 @@ parcel_give(struct worker *w, struct parcel *p)
 	gate_give(&w->d->gate.staging_free, (int64_t)p->staged);
 	if (p->spill)
 		spill_free(p->spill);
+	signing_free(p->signing);
 	mem_free(p->pays);
 	mem_free(p->notes);
 	if (w->nfree_parcels >= PARCELS_KEPT || body.cap > PARCEL_BODY_KEEP ||
@@ -179,6 +184,12 @@ op_book(void *ctx)
 	return worker_book(((struct in_session *)ctx)->w);
 }
 
+static const struct keyring *
+op_keys(void *ctx)
+{
+	return ((struct in_session *)ctx)->w->keys;
+}
+
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -189,6 +200,7 @@ static const struct intake_ops intake_ops = {
 	.has_room = op_has_room,
 	.sequence = op_sequence,
 	.book = op_book,
+	.keys = op_keys,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */
@@ -483,7 +495,9 @@ inbound_committed(struct worker *w, struct parcel *p)
 		COUNT(w, commits_failed, 1);
 	else {
 		COUNT(w, messages_in, 1);
-		COUNT(w, bytes_in, p->pieces[0].n + p->pieces[1].n);
+		if (p->signing)
+			COUNT(w, messages_signed, 1);
+		COUNT(w, bytes_in, parcel_bytes(p));
 	}
 	if (!s) { /* the worker has closed its doors meanwhile */
 		atomic_fetch_add(&w->answers_seen, 1);
@@ -542,6 +556,8 @@ inbound_flush(struct worker *w)
 {
 	struct spooler *sp = &w->d->spooler;
 
+	if (w->to_sign.head)
+		signers_post(&w->d->signers, &w->to_sign);
 	if (!w->commits.head)
 		return;
 	if (w->ncommits == 1 && w->waiting == 1 && w->events <= 1) {

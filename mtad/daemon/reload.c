@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/keys.h"
 #include "daemon/rules.h"
 
 /* Options that are looked at once, when the daemon starts. */
@@ -119,7 +120,8 @@ struct kept_conf {
 
 /* The old ones stay: sessions under way read them (a few KB a reload). */
 void
-reload_keep(struct daemon *d, const struct conf *c, struct rules *r)
+reload_keep(struct daemon *d, const struct conf *c, struct rules *r,
+    struct keyring *keys)
 {
 	struct kept_conf *k = mem_get(sizeof(*k));
 
@@ -129,6 +131,8 @@ reload_keep(struct daemon *d, const struct conf *c, struct rules *r)
 	d->conf = c;
 	rules_give(d->rules);
 	d->rules = r;
+	keyring_give(d->keys);
+	d->keys = keys;
 }
 
 void
@@ -138,6 +142,8 @@ reload_free(struct daemon *d)
 
 	rules_give(d->rules);
 	d->rules = NULL;
+	keyring_give(d->keys);
+	d->keys = NULL;
 	while ((k = d->kept)) {
 		d->kept = k->older;
 		conf_free((struct conf *)(uintptr_t)k->conf);
@@ -146,12 +152,13 @@ reload_free(struct daemon *d)
 }
 
 static void
-take_over(struct daemon *d, const struct conf *c, struct rules *r)
+take_over(struct daemon *d, const struct conf *c, struct rules *r,
+    struct keyring *keys)
 {
 	/* What is staged now may be more than a smaller budget. */
 	gate_give(&d->gate.staging_free,
 	    (int64_t)c->staging_bytes - (int64_t)d->conf->staging_bytes);
-	reload_keep(d, c, r);
+	reload_keep(d, c, r, keys);
 	atomic_fetch_add(&d->reloads, 1);
 	for (uint32_t i = 0; i < d->nworkers; i++) {
 		struct post_conf *p = mem_get(sizeof(*p));
@@ -159,15 +166,36 @@ take_over(struct daemon *d, const struct conf *c, struct rules *r)
 		p->post.kind = POST_CONF;
 		p->conf = c;
 		p->rules = rules_take(r);
+		p->keys = keyring_take(keys);
 		worker_post(&d->worker[i], &p->post);
 	}
 	boot_sources(c);
+}
+
+/* Keys and rules of a configuration; says in the log why it has none. */
+static bool
+read_others(struct daemon *d, const struct conf *c, const char *path,
+    struct rules **r, struct keyring **keys)
+{
+	*keys = keys_boot(c);
+	*r = *keys ? rules_load(c) : NULL;
+	if (*r && (c->dkim.nkeys == 0 || signers_start(&d->signers) == 0))
+		return true;
+	log_event(LOG_ERROR, "reload", "what",
+	    !*keys ? "a key of dkim cannot be used, nothing changed" :
+		*r ? "no thread that could sign, nothing changed" :
+		     "bounce_rules have errors, nothing changed",
+	    "file", path, NULL);
+	keyring_give(*keys);
+	rules_give(*r);
+	return false;
 }
 
 void
 reload(struct daemon *d, const char *path)
 {
 	const struct conf *c;
+	struct keyring *keys = NULL;
 	struct rules *r = NULL;
 	char state[80];
 
@@ -176,15 +204,12 @@ reload(struct daemon *d, const char *path)
 	    (long long)clock_mono_us());
 	boot_notify(state);
 	c = read_again(d->conf, path);
-	if (c && !(r = rules_load(c))) {
-		log_event(LOG_ERROR, "reload", "what",
-		    "bounce_rules have errors, nothing changed", "file", path,
-		    NULL);
+	if (c && !read_others(d, c, path, &r, &keys)) {
 		conf_free((struct conf *)(uintptr_t)c);
 		c = NULL;
 	}
 	if (c) {
-		take_over(d, c, r);
+		take_over(d, c, r, keys);
 		log_event(LOG_INFO, "reload", "what",
 		    "configuration taken over", "file", path, NULL);
 	}

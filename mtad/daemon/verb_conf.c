@@ -6,6 +6,7 @@
 
 #include "conf/classify.h"
 #include "conf/conf.h"
+#include "daemon/keys.h"
 #include "daemon/verb_live.h"
 #include "daemon/verbs.h"
 
@@ -119,8 +120,10 @@ verb_check(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	c = conf_load(k.path, &errs);
-	if (c)
+	if (c) {
 		check_rules(c, &errs);
+		keyring_give(keys_load(c, &errs));
+	}
 	if (errs.n > 0) {
 		conf_free(c);
 		fprintf(stderr, "%s: %u error%s\n", k.path, errs.n,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/keys.h"
 #include "daemon/rules.h"
 #include "daemon/verbs.h"
 
@@ -138,6 +139,15 @@ prefer_batches(void)
 		log_msg(LOG_DEBUG, "boot", "SCHED_BATCH: errno %d", errno);
 }
 
+/* As the user who is to read them at a reload, too. */
+static int
+boot_keys(struct daemon *d)
+{
+	signers_init(&d->signers, d);
+	d->keys = keys_boot(d->conf);
+	return d->keys ? 0 : E_DENIED;
+}
+
 static int
 start(struct daemon *d, const struct recorder_conf *record)
 {
@@ -148,7 +158,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 	guests_init(&d->guests);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
 	    bind_doors(d, c) || drain_bind(d, c) || clerk_open(&d->clerk, d) ||
-	    boot_become_user(c) || boot_tls(c))
+	    boot_become_user(c) || boot_tls(c) || boot_keys(d))
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);
 	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
@@ -172,7 +182,8 @@ start(struct daemon *d, const struct recorder_conf *record)
 	malloc_trim(0); /* of what the scan knew beside the messages */
 	if (spooler_start(&d->spooler) ||
 	    spiller_start(&d->spiller, c->spool.p) ||
-	    keeper_start(&d->keeper) || clerk_start(&d->clerk))
+	    keeper_start(&d->keeper) || clerk_start(&d->clerk) ||
+	    (c->dkim.nkeys > 0 && signers_start(&d->signers)))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
@@ -245,6 +256,7 @@ finish(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		pthread_join(d->worker[i].thread, NULL);
+	signers_stop(&d->signers);
 	spiller_stop(&d->spiller);
 	spooler_stop(&d->spooler);
 	keeper_stop(&d->keeper, d->core_worker);
@@ -290,7 +302,7 @@ run_daemon(const char *path, const struct recorder_conf *record)
 	rules = rules_load(c);
 	if (!rules)
 		return 1;
-	reload_keep(d, c, rules);
+	reload_keep(d, c, rules, NULL);
 	if (d->conf->log_level_debug)
 		log_setup(log_sink, LOG_DEBUG);
 	d->started_us = clock_mono_us();

@@ -35,6 +35,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	w->roles = roles;
 	w->conf = d->conf;
 	rules_adopt(w, rules_take(d->rules));
+	w->keys = keyring_take(d->keys);
 	w->loop = loop_new();
 	if (!w->loop)
 		return E_NOMEM;
@@ -60,6 +61,7 @@ worker_free(struct worker *w)
 	outbound_close(w);
 	outbound_tls_close(w);
 	rules_adopt(w, NULL);
+	keyring_give(w->keys);
 	buf_free(&w->book);
 	buf_free(&w->finds);
 	if (w->loop)
@@ -136,6 +138,8 @@ change_conf(struct worker *w, struct post_conf *p)
 
 	w->conf = p->conf;
 	rules_adopt(w, p->rules);
+	keyring_give(w->keys);
+	w->keys = p->keys;
 	if (w->roles & ROLE_IN)
 		inbound_reload(w);
 	if (w->roles & ROLE_OUT)

@@ -1,0 +1,144 @@
+/*
+ * daemon/keys.c - the keys that sign mail, from their files.
+ *
+ * All of a configuration's are read at once and then never change; a reload makes
+ * new ones, and each worker lets go of the old when it meets the new. A message on
+ * its way holds the keys that it began with.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/daemon_i.h"
+#include "daemon/keys.h"
+
+#define EXPECTED                                                               \
+	"a private key that only its owner can change and others "             \
+	"cannot read"
+
+/* NULL: it is a file, and those who should not cannot read or change it. */
+static const char *
+why_not(int fd, char *text, size_t cap)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return strerrordesc_np(errno);
+	if (!S_ISREG(st.st_mode))
+		return "no file";
+	if (st.st_mode & (S_IWGRP | S_IRWXO)) {
+		snprintf(text, cap, "mode %03o (chmod 600 helps)",
+		    (unsigned)st.st_mode & 0777);
+		return text;
+	}
+	if (geteuid() != 0 && st.st_uid != 0 && st.st_uid != geteuid()) {
+		snprintf(text, cap, "a file of the user %u",
+		    (unsigned)st.st_uid);
+		return text;
+	}
+	return NULL;
+}
+
+/* Into memory that is taken once: what grows leaves copies behind. */
+static bool
+read_all(int fd, struct buf *out)
+{
+	char *to = buf_room(out, CRYPT_KEY_BYTES_MAX + 1);
+	ssize_t n = 1;
+
+	while (to != NULL && n > 0 && out->n <= CRYPT_KEY_BYTES_MAX) {
+		n = read(fd, to + out->n, CRYPT_KEY_BYTES_MAX + 1 - out->n);
+		if (n > 0)
+			buf_grew(out, (size_t)n);
+	}
+	return to != NULL && n == 0;
+}
+
+struct crypt_key *
+key_load(const char *path, char *why, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const char *what =
+	    fd < 0 ? strerrordesc_np(errno) : why_not(fd, why, cap);
+	struct crypt_key *key = NULL;
+	struct buf pem;
+
+	buf_init(&pem, CRYPT_KEY_BYTES_MAX + 8192);
+	if (what == NULL) {
+		what = "a file that cannot be read, or too long";
+		if (read_all(fd, &pem))
+			key = crypt_key_read(buf_slice(&pem), &what);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (pem.p != NULL)
+		explicit_bzero(pem.p, pem.cap);
+	buf_free(&pem);
+	if (key == NULL && what != why)
+		snprintf(why, cap, "%s", what);
+	return key;
+}
+
+/* RFC 8301 3.2 asks for more than it demands. */
+static void
+judge(const struct conf *c, const struct conf_dkim_key *k,
+    const struct crypt_key *key, struct conf_errors *errs)
+{
+	char got[64];
+
+	if (crypt_key_kind(key) != CRYPT_RSA ||
+	    crypt_key_bits(key) >= CRYPT_RSA_BITS_WEAK)
+		return;
+	snprintf(got, sizeof(got), "%u", crypt_key_bits(key));
+	conf_dkim_warn(c, k, "2048 bits or more, as RFC 8301 asks for", got,
+	    errs);
+}
+
+struct keyring *
+keys_load(const struct conf *c, struct conf_errors *errs)
+{
+	struct keyring *r = keyring_new(c);
+	uint32_t before = errs->n;
+	char why[128];
+
+	ASSERT(r != NULL); /* their number has a ceiling */
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct conf_dkim_key *k = &c->dkim.keys[i];
+
+		r->key[i] = key_load(k->file.p, why, sizeof(why));
+		if (r->key[i] == NULL)
+			conf_dkim_complain(c, k, EXPECTED, why, errs);
+		else
+			judge(c, k, r->key[i], errs);
+	}
+	if (errs->n == before)
+		return r;
+	keyring_give(r);
+	return NULL;
+}
+
+/* ---- the daemon's -------------------------------------------------------------------- */
+
+static void
+report(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_event(LOG_ERROR, "dkim", "what", line, NULL);
+}
+
+static void
+warn(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_event(LOG_WARN, "dkim", "what", line, NULL);
+}
+
+struct keyring *
+keys_boot(const struct conf *c)
+{
+	struct conf_errors errs = { .report = report, .warn = warn };
+
+	return keys_load(c, &errs);
+}
