@@ -348,5 +348,10 @@ struct dns_stats {
 	    refused;
 };
 void dns_stats_get(const struct dns *d, struct dns_stats *out);
+/* For tools: asks the servers of conf for the TXT records of a name and waits,
+ * 20 s at most. Appends each record as one text with a NUL behind. 0, or
+ * E_NOTFOUND, E_CORRUPT (DNSSEC), E_AGAIN, E_TIMEOUT, E_IO, E_NOMEM and *why. */
+int dns_txt(const struct dns_conf *conf, const char *name, struct buf *out,
+    const char **why) MUST_CHECK;
 
 #endif

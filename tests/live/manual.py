@@ -30,7 +30,7 @@ def page(name):
 
 
 def options(text):
-    return set(re.findall(r"(?<![\w-])(--?[a-zA-Z][a-z-]*)", text))
+    return set(re.findall(r"(?<![\w-])(--?[a-zA-Z][a-z0-9-]*)", text))
 
 
 def check(name, argv, man):
