@@ -53,6 +53,10 @@ rows() {
 		stunnel4		cmd stunnel
 		python3-yaml		python yaml
 		python3-jsonschema	python jsonschema
+		python3-dkim		file /usr/lib/python3/dist-packages/dkim
+		python3-nacl		file /usr/lib/python3/dist-packages/nacl
+		libmail-dkim-perl	perl Mail::DKIM
+		rspamd			cmd rspamd
 	EOF
 	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
 	esac

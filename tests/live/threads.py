@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every thread of the daemon at once: mail comes in with and without TLS, is
-looked up, delivered, put off and bounced; meanwhile the configuration is read
+signed, looked up, delivered, put off and bounced; meanwhile the configuration is read
 again, operators look and act, and the daemon is stopped in the middle of it
 all, twice, and started on what it left. In both shapes: one worker for each
 direction, and several with the engine on a thread of its own. All of it is recorded, and replayed at the end.
@@ -44,6 +44,8 @@ stop_timeout: 2s
 dns: { servers: ["%(dns)s"], timeout: 2s }
 retry: { first: 1s, max: 2s }
 limits: { default: { backoff_min: 200ms, backoff_max: 1s, rate_floor: none } }
+dkim: { key: { k: { domain: a.example, selector: s, file: "%(key)s",
+                    from: "*" } } }
 """
 RATE = 120
 ROUNDS = 2 if not LONG or "tsan" in os.environ["BUILD"] else 5
@@ -61,7 +63,8 @@ def certificate():
 def configure(d, world, workers):
     """Its directory and listener as in other tests, but the whole world."""
     dns, port = [w.split("=")[1] for w in world.ready.split()[:2]]
-    extra = EXTRA % {"port": int(port), "workers": workers, "dns": dns}
+    extra = EXTRA % {"port": int(port), "workers": workers, "dns": dns,
+                     "key": path("key.pem")}
     with open(d.conf) as f:
         text = f.read()
     text = text[:text.index("route:")]
