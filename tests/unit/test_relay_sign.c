@@ -445,6 +445,12 @@ every_split_is_signed_the_same(void **state)
 	check_splits(BEGIN "From: x@a.example\r\nno field\r\n\r\ntext\r\n"
 			   ".\r\n",
 	    2);
+	/* In chunks, the last one of which ends in the midst of a line. */
+	check_splits("EHLO c.example\r\nMAIL FROM:<s@a.example>\r\n"
+		     "RCPT TO:<r@b.example>\r\nBDAT 21\r\n"
+		     "From: x@a.example\r\n\r\nBDAT 15 LAST\r\n"
+		     "one  \r\n. no end",
+	    2);
 	check_splits(BEGIN "\r\nFrom: x@a.example\r\n.\r\n", 0);
 	check_splits(BEGIN "Subject: no author\r\n\r\nx\r\n.\r\n", 0);
 }
