@@ -71,8 +71,12 @@ def stuffed(message):
 
 
 def at_once(t, message, rcpt):
-    """A transaction whose message and final dot are one write."""
-    t.begin(rcpt=rcpt)
+    """A transaction in two writes."""
+    t.send(b"MAIL FROM:<s@from.example>\r\nRCPT TO:<%s>\r\nDATA\r\n" %
+           rcpt.encode())
+    replies = [t.reply() for _ in range(3)]
+    if not replies[2].startswith("354"):
+        return replies[2]
     t.send(stuffed(message) + b".\r\n")
     return t.reply()
 
@@ -169,7 +173,7 @@ def the_corpus():
     verified("dkim_verify.py", read[:200] if LONG else read[::9], RSA + ED)
     if LONG:
         by_rspamd(files)
-    got = [ours(f) for f in files[:200 if LONG else 40]]
+    got = [ours(f) for f in files[:200 if LONG else 15]]
     tap.same([x for x in got if x.returncode or
               x.stdout.count("pass ") != 3], [], "mtad dkim check does, too")
 
@@ -380,7 +384,8 @@ class Daemon(Mtad):
 sink = Sink()
 keys = {"rsa": key("r1", "signed.example"),
         "ed": key("e1", "signed.example", "--ed25519"),
-        "old": {**key("r0", "signed.example", "--ed25519"), "not_after": "2026-01-01"},
+        "old": {**key("r0", "signed.example", "--ed25519"),
+                "not_after": "2026-01-01"},
         "provider": {**key("p1", "provider.example"), "from": "*",
                      "header_canonicalization": "simple", "expire": "30d",
                      "identity": "@provider.example",
