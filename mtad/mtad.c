@@ -23,6 +23,7 @@ static const struct verb {
 	{ "run", verb_run, "run the daemon in the foreground" },
 	{ "check", verb_check, "check a configuration, all its errors" },
 	{ "classify", verb_classify, "what replies mean, by the rules" },
+	{ "account", verb_account, "what is kept of a password" },
 	{ "dkim", verb_dkim, "keys that sign: make, show and check them" },
 	{ "schema", verb_schema, "JSON Schema of the configuration" },
 	{ "status", verb_status, "what the daemon is doing" },

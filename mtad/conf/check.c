@@ -306,6 +306,41 @@ check_size(const struct check *k, const struct conf_listen *l, struct spot s)
 }
 
 static void
+check_auth(const struct check *k, struct conf_listen *l)
+{
+	struct spot s = SPOT(k, SL("listen"), l->name, SL("auth"));
+
+	if (l->needs_auth && !l->has_auth)
+		wrong(k, SPOT(k, SL("listen"), l->name, SL("auth_required")),
+		    "`auth` beside it", SL("true"));
+	if (!l->has_auth)
+		return;
+	l->smtp.auth = SL("SCRAM-SHA-256 PLAIN LOGIN");
+	if (l->tls.cert.n == 0)
+		wrong(k, s,
+		    "a listener with `tls`: passwords are not taken in "
+		    "clear text",
+		    SL("none"));
+	if (k->conf->naccounts == 0)
+		odd(k, s, "an `account`, or nobody can log in", SL("none"));
+}
+
+static void
+check_accounts(const struct check *k)
+{
+	for (uint32_t i = 0; i < k->conf->naccounts; i++) {
+		struct conf_account *a = &k->conf->accounts[i];
+
+		/* What it holds is no word for a log. */
+		if (!conf_account_read(a))
+			wrong(k, SPOT(k, SL("account"), a->name, SL("secret")),
+			    "a secret as `mtad account NAME` prints it, of "
+			    "at least 4096 iterations",
+			    SL("something else"));
+	}
+}
+
+static void
 check_listen(const struct check *k, uint32_t i)
 {
 	struct conf_listen *l = &k->conf->listen[i];
@@ -314,6 +349,7 @@ check_listen(const struct check *k, uint32_t i)
 
 	l->smtp.offers_tls = l->tls.cert.n > 0 && !l->tls.is_implicit;
 	l->smtp.exts = DOOR_EXTS;
+	check_auth(k, l);
 	check_bind(k, i);
 	for (uint32_t j = 0; j < l->nrelay_from; j++)
 		if (l->relay_from[j].bits == 0)
@@ -580,6 +616,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_hostname(&k);
 	check_postmaster(&k);
 	check_pools(&k);
+	check_accounts(&k);
 	check_doors(&k);
 	check_retry(&k);
 	check_limits(&k);

@@ -42,6 +42,19 @@ struct conf_tls {
 	bool is_implicit;       /* from the first byte on (RFC 8314 3.3) */
 };
 
+#define CONF_ACCOUNTS_MAX 10000
+#define CONF_SALT_MAX 64
+
+/* Who may authenticate (RFC 5802: what a server keeps of a password). */
+struct conf_account {
+	struct slice name;
+	struct slice secret; /* "SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER" */
+	struct slice tenant, campaign, pool; /* empty: the listener's */
+	/* Of secret. */
+	uint32_t iterations, salt_n;
+	uint8_t salt[CONF_SALT_MAX], stored_key[32], server_key[32];
+};
+
 struct conf_listen {
 	struct slice name;
 	struct endpoint bind;
@@ -52,6 +65,7 @@ struct conf_listen {
 	struct cidr proxy_from[CONF_CIDRS_MAX], xclient_from[CONF_CIDRS_MAX];
 	struct slice tenant, campaign, pool; /* empty = none given */
 	struct conf_tls tls;
+	bool has_auth, needs_auth;
 	/* Limits of this door; from the top level where not set here. */
 	uint32_t connections_max, connections_per_client_max;
 	struct smtp_srv_conf smtp; /* hostname, sizes, time-outs */
@@ -355,6 +369,8 @@ struct conf {
 	struct conf_automation *automations;
 	bool automation_shipped;
 	uint64_t automation_key;
+	uint32_t naccounts;
+	struct conf_account *accounts;
 	uint32_t ntenants;
 	/* [0] is the default, for tenants without an entry. At least 1. */
 	struct conf_tenant *tenants;
@@ -407,6 +423,11 @@ struct conf_errors {
 	void (*warn)(void *ctx, const char *line);
 };
 
+/* The account of a name, or NULL. */
+const struct conf_account *conf_account_find(const struct conf *c,
+    struct slice name);
+/* Takes a->secret apart; false: it is none. */
+bool conf_account_read(struct conf_account *a);
 /* Reads a file. NULL with at least one error reported. Free with conf_free. */
 struct conf *conf_load(const char *path, struct conf_errors *errs);
 /* The same from memory; `name` stands for the file in errors. It reads no other

@@ -137,6 +137,22 @@ static const struct opt tls[] = {
 };
 static const struct opt_group tls_group = ROWS(tls);
 
+#define ACCOUNT_AT(fld) .at = offsetof(struct conf_account, fld)
+static const struct opt account[] = {
+	{ "secret", OPT_TEXT, ACCOUNT_AT(secret), .is_required = true,
+	    .help = "What is kept of the password: "
+		    "`SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER`, as `mtad "
+		    "account NAME` prints it." },
+	{ "tenant", OPT_NAME, ACCOUNT_AT(tenant), .absent = "the listener's",
+	    .help = "Tenant of the account's mail, unless the header "
+		    "`X-MTA-Tenant` names one." },
+	{ "campaign", OPT_NAME, ACCOUNT_AT(campaign),
+	    .absent = "the listener's", .help = "The same for the campaign." },
+	{ "pool", OPT_POOL, ACCOUNT_AT(pool), .absent = "the listener's",
+	    .help = "The same for the pool." },
+};
+static const struct opt_group account_group = ROWS(account);
+
 static const struct opt listen[] = {
 	{ "bind", OPT_ENDPOINT, LISTEN_AT(bind), .is_required = true,
 	    .help = "Where to accept connections. `0.0.0.0:25` is every IPv4 "
@@ -158,6 +174,12 @@ static const struct opt listen[] = {
 	    .absent = "nobody",
 	    .help = "Who may say with XCLIENT, as Postfix has it, for which "
 		    "client it speaks." },
+	{ "auth", OPT_BOOL, LISTEN_AT(has_auth), "false",
+	    .help = "Clients may log in, under TLS (RFC 4954: SCRAM-SHA-256, "
+		    "PLAIN, LOGIN), as one of `account`. Who has may send mail "
+		    "to anywhere." },
+	{ "auth_required", OPT_BOOL, LISTEN_AT(needs_auth), "false",
+	    .help = "Nobody else sends any, as on port 587 (RFC 6409 4.3)." },
 	{ "hostname", OPT_DOMAIN, LISTEN_AT(smtp.hostname),
 	    .absent = "the top level's",
 	    .help = "Name in the greeting and in `Received`." },
@@ -840,6 +862,12 @@ static const struct opt top[] = {
 	    .help = "Domains that are treated apart, each under a pattern: "
 		    "`*.x.example` is every domain below x.example, `*` every "
 		    "domain. The first that matches counts." },
+	{ "account", OPT_MAP, .group = &account_group, .key_type = OPT_TEXT,
+	    ENTRIES(struct conf_account, accounts, naccounts,
+		CONF_ACCOUNTS_MAX),
+	    .absent = "nobody can log in",
+	    .help = "Who may log in at a listener with `auth`, each under the "
+		    "name that is used for it." },
 	{ "tenant", OPT_MAP, .group = &tenant_group, .key_type = OPT_NAME,
 	    ENTRIES(struct conf_tenant, tenants, ntenants, ENG_TENANTS_MAX),
 	    .begin = tenant_begin, .first = "default",

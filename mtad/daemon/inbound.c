@@ -6,6 +6,7 @@
  * a commit's answer, when the parcel comes back. A session waits with unread
  * bytes while its commit is under way; they are offered again afterwards.
  */
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
@@ -190,6 +191,13 @@ op_keys(void *ctx)
 	return ((struct in_session *)ctx)->w->keys;
 }
 
+static bool
+op_random(void *ctx, void *p, size_t n)
+{
+	(void)ctx;
+	return getrandom(p, n, 0) == (ssize_t)n;
+}
+
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -200,6 +208,7 @@ static const struct intake_ops intake_ops = {
 	.has_room = op_has_room,
 	.sequence = op_sequence,
 	.book = op_book,
+	.random = op_random,
 	.keys = op_keys,
 };
 

@@ -14,6 +14,8 @@ int verb_classify(int argc, char **argv);
 int verb_schema(int argc, char **argv);
 int verb_spool(int argc, char **argv);
 /* Keys that sign mail: generate, show, check. */
+int verb_account(int argc, char **argv);
+int verb_account(int argc, char **argv);
 int verb_dkim(int argc, char **argv);
 /* Handing all mail over to another node. */
 int verb_drain(int argc, char **argv);

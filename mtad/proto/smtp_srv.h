@@ -145,6 +145,7 @@ struct smtp_srv {
 	uint8_t notify;
 	struct slice orcpt;
 	struct slice mechanism, auth, xclient;
+	bool auth_begins;    /* s->auth came with AUTH itself */
 	uint32_t rcpts;      /* accepted so far */
 	struct slice body;   /* into the caller's input or a literal, until the
 			      * next step */

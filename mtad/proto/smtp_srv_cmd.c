@@ -239,6 +239,7 @@ cmd_auth(struct smtp_srv *s, struct slice args)
 	else if (args.n == 0)
 		args.p = NULL;
 	s->auth = args;
+	s->auth_begins = true;
 	return srv_ask(s, SRV_AUTH);
 }
 
@@ -251,6 +252,7 @@ srv_auth_line(struct smtp_srv *s, struct slice line)
 	if (!scan_is_printable(line.p, line.n))
 		return fail(s, SL("501 5.5.2 this is not base64\r\n"));
 	s->auth = keep(s, line);
+	s->auth_begins = false;
 	return srv_ask(s, SRV_AUTH);
 }
 

@@ -53,6 +53,7 @@ intake_init(struct intake *in, const struct conf *conf,
 	in->gate = gate;
 	in->self = self;
 	in->peer = *peer;
+	in->given = (struct steer){ door->tenant, door->campaign, door->pool };
 	intake_trust(in);
 	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + ORCPT_MAX + 3));
 	smtp_srv_init(&in->srv, &door->smtp, now_us);
@@ -92,6 +93,7 @@ intake_free(struct intake *in)
 {
 	drop_transaction(in);
 	buf_free(&in->rcpts);
+	intake_auth_free(in);
 	smtp_srv_free(&in->srv);
 }
 
@@ -170,6 +172,9 @@ on_mail(struct intake *in)
 		     memory_order_relaxed))
 		refuse(in, slice_of("", 0), STAGE_MAIL, 421, "4.3.2",
 		    SL("This host is being drained, use another"));
+	else if (in->door->needs_auth && !in->srv.is_authenticated)
+		refuse(in, slice_of("", 0), STAGE_MAIL, 530, "5.7.0",
+		    SL("Authentication required"));
 	else if (!in->ops->has_room(in->ctx, in->srv.wishes.size))
 		refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));
@@ -438,9 +443,9 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.not_before_us = in->not_before_us,
 		.client = in->peer.ip,
 		.sender = slice_of(in->sender, in->sender_n),
-		.tenant = first_of(in->tenant, door->tenant),
-		.campaign = first_of(in->campaign, door->campaign),
-		.pool = first_of(in->pool, door->pool),
+		.tenant = first_of(in->tenant, in->given.tenant),
+		.campaign = first_of(in->campaign, in->given.campaign),
+		.pool = first_of(in->pool, in->given.pool),
 		.zone = slice_str(in->zone),
 		.signer = p->signing ? signing_domain(p->signing) : SL(""),
 		.listener = door->name,
@@ -566,8 +571,9 @@ act(struct intake *in, enum smtp_srv_act what)
 	case SRV_XCLIENT:
 		intake_xclient(in);
 		return true;
-	case SRV_AUTH: /* not offered */
-		break;
+	case SRV_AUTH:
+		intake_auth(in);
+		return true;
 	case SRV_CLOSE:
 		in->is_closing = true;
 		return false;
@@ -626,9 +632,9 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	const struct conf_listen *door = in->door;
 	struct env_rcpt r;
 	struct steer given = {
-		.tenant = first_of(in->tenant, door->tenant),
-		.campaign = first_of(in->campaign, door->campaign),
-		.pool = first_of(in->pool, door->pool),
+		.tenant = first_of(in->tenant, in->given.tenant),
+		.campaign = first_of(in->campaign, in->given.campaign),
+		.pool = first_of(in->pool, in->given.pool),
 	};
 	struct book_entry e;
 

@@ -86,6 +86,8 @@ struct intake_ops {
 	bool (*has_room)(void *ctx, uint64_t bytes);
 	uint64_t (*sequence)(void *ctx); /* for message ids */
 	struct buf *(*book)(void *ctx);  /* where book lines go */
+	/* n bytes that nobody can foresee; NULL where nobody logs in. */
+	bool (*random)(void *ctx, void *p, size_t n);
 	/* The keys that sign, good until the next call; or NULL. Where the
 	 * function is NULL nothing is signed. */
 	const struct keyring *(*keys)(void *ctx);
@@ -108,6 +110,10 @@ struct intake {
 	struct handle self;
 	struct endpoint peer;
 	bool may_relay;
+	/* What its mail is where it says nothing else: the account's, or the
+	 * listener's. Into conf, as door is. */
+	struct steer given;
+	struct sasl *sasl;          /* an exchange under way, or NULL */
 	bool wants_tls, is_closing; /* for the driver to act on */
 	char tls[96];               /* facts, once TLS is up */
 

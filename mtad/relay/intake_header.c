@@ -252,15 +252,14 @@ steer_by_route(const struct conf *c, struct slice domain, struct steer *s)
 void
 intake_steer(struct intake *in)
 {
-	const struct conf_listen *door = in->door;
 	const struct conf_route *r;
 
 	if (!in->conf->routes_steer || (r = common_route(in)) == NULL)
 		return;
-	if (!in->tenant[0] && !door->tenant.n)
+	if (!in->tenant[0] && !in->given.tenant.n)
 		slice_copy(r->tenant, in->tenant, sizeof(in->tenant));
-	if (!in->campaign[0] && !door->campaign.n)
+	if (!in->campaign[0] && !in->given.campaign.n)
 		slice_copy(r->campaign, in->campaign, sizeof(in->campaign));
-	if (!in->pool[0] && !door->pool.n)
+	if (!in->pool[0] && !in->given.pool.n)
 		slice_copy(r->pool, in->pool, sizeof(in->pool));
 }

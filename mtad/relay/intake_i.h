@@ -34,6 +34,9 @@ void intake_steer(struct intake *in);
 
 /* What the client may do, by its address. */
 void intake_trust(struct intake *in);
+/* One line of a SASL exchange (intake_auth.c). */
+void intake_auth(struct intake *in);
+void intake_auth_free(struct intake *in);
 /* XCLIENT (intake_client.c): the client speaks for another. */
 void intake_xclient(struct intake *in);
 /* intake_sign.c: as intake_read_header; then the keys that the message is for

@@ -17,7 +17,7 @@ begin(struct intake *in, struct buf *b)
 	if (keys == NULL)
 		return true;
 	intake_steer(in); /* whose message it is */
-	tenant = in->tenant[0] ? slice_str(in->tenant) : in->door->tenant;
+	tenant = in->tenant[0] ? slice_str(in->tenant) : in->given.tenant;
 	if (signing_begin(&p->signing, keys, slice_of(all.p, in->header_n),
 		tenant, in->wall_us))
 		return false;
