@@ -190,6 +190,16 @@ op_keys(void *ctx)
 	return ((struct in_session *)ctx)->w->keys;
 }
 
+static enum veto
+op_veto(void *ctx, struct slice tenant, struct slice to, char *dst, size_t cap)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	if (w->suppress == NULL)
+		return VETO_NONE;
+	return suppressor_veto(w, tenant, to, dst, cap);
+}
+
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -201,6 +211,7 @@ static const struct intake_ops intake_ops = {
 	.sequence = op_sequence,
 	.book = op_book,
 	.keys = op_keys,
+	.veto = op_veto,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */
