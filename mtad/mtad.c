@@ -34,6 +34,7 @@ static const struct verb {
 	{ "reactions", verb_reactions, "what reactions hold, and why" },
 	{ "end", verb_end, "end a reaction" },
 	{ "feedback", verb_feedback, "count complaints" },
+	{ "suppress", verb_suppress, "who is not written to" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "resolve", verb_resolve, "hosts, TLSA and MTA-STS of a domain" },
 	{ "list", verb_messages, "messages that wait" },

@@ -30,6 +30,7 @@
 #include "base/wheel.h"
 #include "base/rng.h"
 #include "base/hash.h"
+#include "base/filter.h"
 #include "base/fmt.h"
 #include "base/date.h"
 #include "base/addr.h"

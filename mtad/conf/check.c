@@ -142,6 +142,36 @@ check_books(const struct check *k)
 }
 
 static void
+check_suppression(const struct check *k)
+{
+	struct conf_suppression *s = &k->conf->suppression;
+	struct slice in = SL("suppression");
+	char text[4096];
+	enum kind kind;
+	int n;
+
+	s->is_on = is_given(k, "suppression");
+	if (!s->is_on)
+		return;
+	if (s->file.n == 0) {
+		n = snprintf(text, sizeof(text), "%.*s/suppression.db",
+		    (int)MIN(k->conf->spool.n, sizeof(text) - 24),
+		    k->conf->spool.p);
+		s->file.p = arena_str(&k->conf->arena, text, (size_t)n);
+		s->file.n = s->file.p != NULL ? (size_t)n : 0;
+	}
+	for (uint32_t i = 0; i < s->nkinds; i++) {
+		kind = kind_find(s->kind[i]);
+		if (kind == KIND_N)
+			wrong(k, SPOT(k, in, SL("bounces"), SL("kinds")),
+			    "kinds of refusals such as unknown_user",
+			    s->kind[i]);
+		else
+			s->kinds |= 1u << kind;
+	}
+}
+
+static void
 check_file(const struct check *k, struct spot s, struct slice path)
 {
 	struct stat st;
@@ -623,6 +653,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_routes(&k);
 	check_caps(&k);
 	check_books(&k);
+	check_suppression(&k);
 	check_spool_max(&k);
 	check_drain(&k);
 	conf->client.wants_tls = conf->tls_out;

@@ -72,6 +72,24 @@ struct conf_listen {
 	uint32_t hops_max;         /* Received: fields; 5.4.6 beyond */
 };
 
+/* Who is not written to; share/doc/suppression.md. */
+struct conf_suppression {
+	bool is_on; /* the file says something of it */
+	struct slice file;
+	uint64_t mmap_bytes;
+	bool discards; /* takes mail for them and lets it go; else refuses */
+	/* Refusals of these kinds (bits 1 << enum kind) put an address in, after
+	 * so many within a period. */
+	uint32_t nkinds, kinds;
+	struct slice kind[KIND_N];
+	uint32_t count;
+	int64_t period_us;
+	bool bounce_for_all; /* else for the tenant */
+	int64_t bounce_us;   /* how long it holds, 0 = for ever */
+	bool takes_complaints, complaint_for_all;
+	int64_t complaint_us;
+};
+
 /* Where other nodes may hand their mail over; and, of all of these, how nodes
  * know each other. */
 struct conf_drain {
@@ -379,6 +397,7 @@ struct conf {
 	uint32_t nmail_zones; /* of these, those that are for messages */
 	uint16_t mail_zones[CONF_ZONES_MAX];
 
+	struct conf_suppression suppression;
 	struct conf_drain drain;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;

@@ -184,6 +184,8 @@ extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
 /* options_automation.c */
 extern const struct opt_group automation_options, automation_file_options;
+/* options_suppression.c */
+extern const struct opt_group conf_suppression_options;
 /* options_limit.c */
 extern const struct opt_group conf_limit_options;
 /* options_dkim.c */

@@ -847,6 +847,10 @@ static const struct opt top[] = {
 	    .help = "Where mail comes in, each door under a name. The limits "
 		    "of receiving may be given here for one door." },
 
+	{ "suppression", OPT_GROUP, .group = &conf_suppression_options,
+	    .absent = "nobody is",
+	    .help = "Addresses and domains that are not written to (see "
+		    "suppression.md). `suppression: {}` is enough to begin." },
 	{ "drain", OPT_GROUP, .group = &drain_group,
 	    .help = "Handing all mail over to another node, and taking it "
 		    "over (see drain.md)." },

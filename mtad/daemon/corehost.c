@@ -346,6 +346,12 @@ op_rule(void *ctx, const struct outcome *o, struct slice provider,
 	return rules_name(ctx, o, provider, text, dst, cap);
 }
 
+static void
+op_bounced(void *ctx, const struct book_entry *e)
+{
+	suppressor_bounced(ctx, e);
+}
+
 static const struct core_ops core_ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -364,6 +370,7 @@ static const struct core_ops core_ops = {
 	.sequence = op_sequence,
 	.keep = op_keep,
 	.rule = op_rule,
+	.bounced = op_bounced,
 };
 
 /* ---- the core's turn --------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  *		/v1/explain /metrics
  *	GET  /v1/drain /v1/reactions /v1/limits
  *	POST /v1/admin /v1/drain /v1/end /v1/feedback
+ * What begins with /v1/suppression goes to the suppressor; counter_suppress.c.
  */
 #include "daemon/daemon_i.h"
 
@@ -130,6 +131,10 @@ counter_handle(void *ctx, struct control_req *req, bool is_post,
 	const char *why;
 	struct ask *a;
 
+	if (slice_has_prefix(path, SL("/v1/suppression"))) {
+		counter_suppress(d, req, is_post, path, params, user);
+		return;
+	}
 	if (!is_known(path, is_post)) {
 		control_error(req, 404, "no such resource; see control.md");
 		return;
@@ -339,6 +344,10 @@ counter_ask(struct worker *w, struct ask *a)
 	const char *json = "application/json";
 	int err = 0;
 
+	if (a->q != NULL) {
+		counter_suppressed(w, a);
+		return;
+	}
 	if (slice_eq(path, SL("/v1/drain"))) {
 		ask_drain(w, a);
 		return;
@@ -406,5 +415,7 @@ counter_answer(struct daemon *d, struct ask *a)
 	control_answer(a->req, a->status, a->type, &a->out);
 	buf_free(&a->out);
 	mem_free(a->hits);
+	if (a->q != NULL)
+		suppress_q_free(a->q);
 	mem_free(a);
 }

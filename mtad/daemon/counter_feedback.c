@@ -28,9 +28,12 @@ take_line(struct ask *a, const json_t *line)
 	if (!slice_eq(member(line, "type"), SL("Delivery")) ||
 	    (a->name[0] && !slice_ieq(to, slice_str(a->name))))
 		return false;
+	slice_copy(member(line, "tenant"), a->texts[2], sizeof(a->texts[2]));
+	slice_copy(to, a->name, sizeof(a->name));
+	if (a->source[0]) /* it was said; the rest is wanted */
+		return true;
 	slice_copy(member(line, "source"), a->source, sizeof(a->source));
 	slice_copy(member(line, "mx"), a->mx, sizeof(a->mx));
-	slice_copy(to, a->name, sizeof(a->name));
 	return a->source[0] != '\0';
 }
 
@@ -65,6 +68,16 @@ find_sent(struct clerk *c, struct ask *a, const struct msgid *id,
 	return found;
 }
 
+/* Is the address or its tenant not said, by which it is to be suppressed? */
+static bool
+wants_all(const struct daemon *d, const struct ask *a)
+{
+	const struct conf_suppression *s = &d->clerk.conf->suppression;
+
+	return s->is_on && s->takes_complaints &&
+	    (!a->name[0] || (!s->complaint_for_all && !a->texts[2][0]));
+}
+
 void
 counter_sent(struct daemon *d, struct ask *a)
 {
@@ -73,7 +86,7 @@ counter_sent(struct daemon *d, struct ask *a)
 	struct find_rec *v;
 	uint32_t n = 0;
 
-	if (a->source[0] || c->finder == NULL)
+	if (c->finder == NULL || (a->source[0] && !wants_all(d, a)))
 		return;
 	v = mem_try(FIND_RECORDS_MAX * sizeof(*v));
 	if (v == NULL)
@@ -105,6 +118,8 @@ counter_feedback(struct worker *w, struct ask *a)
 	for (size_t i = 0; i < at.n && i < DOMAIN_MAX; i++) /* as queues */
 		domain[i] = ascii_lower(at.p[i]);
 	x.domain = slice_of(domain, MIN(at.n, DOMAIN_MAX));
+	suppressor_complained(w, slice_str(a->texts[2]), slice_str(a->name),
+	    x.provider);
 	if (x.source.n == 0) {
 		counter_refuse(w, a, 404,
 		    "no delivery of that message or to that address is "

@@ -9,6 +9,7 @@
  *	signers	 signatures of mail that is signed; none without keys
  *	clerk	 event log files, control socket
  *	keeper	 what survives a crash, in SQLite; nothing but its word waits
+ *	suppressor  who is not written to, in SQLite, if that is configured
  *	main	 signals, reload, the watch
  *
  * A thread owns its data. What is shared: the mailboxes, the gate (atomics),
@@ -26,6 +27,7 @@
 #include "daemon/finder.h"
 #include "daemon/mailbox.h"
 #include "daemon/recorder.h"
+#include "daemon/suppress_do.h"
 #include "net/net.h"
 #include "relay/relay.h"
 #include "store/store.h"
@@ -45,6 +47,7 @@ enum post_kind {
 	POST_CONF,          /* struct post_conf */
 	POST_STOP,          /* struct post_stop */
 	POST_SPILLED,       /* a piece that was spilled: spill.c */
+	POST_BULLETIN,      /* struct post_bulletin: suppressor.c */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
@@ -66,6 +69,8 @@ enum post_kind {
 	/* to the keeper */
 	POST_KEEP, /* struct post_keep */
 	POST_STS,  /* struct post_sts: a policy to be fetched */
+	/* to the suppressor; POST_ASK, too */
+	POST_OFFENCE, /* struct post_offence */
 	/* to the clerk */
 	POST_BOOK,   /* struct post_book */
 	POST_ANSWER, /* struct ask */
@@ -190,6 +195,16 @@ struct post_keep {
 	struct shelf shelf;
 };
 
+/* A bounce or complaint, by which an address is suppressed. */
+struct post_offence {
+	struct post post;
+	char tenant[NAME_MAX_BYTES + 1], name[MAILBOX_MAX + 1];
+	char reason[SUPPRESS_TEXT_MAX + 1];
+	const char *source; /* literal */
+	uint32_t count;     /* so many within the period */
+	int64_t wall_us, period_us, for_us;
+};
+
 struct worker;
 struct post_book {
 	struct post post;
@@ -223,6 +238,7 @@ struct ask {
 	int status;
 	const char *type;
 	struct buf out;
+	struct suppress_q *q; /* of /v1/suppression; owned */
 };
 
 /* Counters of one worker: written by it, read by anyone. */
@@ -233,6 +249,8 @@ struct ask {
 	X(bytes_in, "Bytes of messages acknowledged")                          \
 	X(messages_signed, "Messages acknowledged that were signed (DKIM)")    \
 	X(commits_failed, "Messages refused because they could not be stored") \
+	X(recipients_suppressed,                                               \
+	    "Recipients refused or discarded because they are suppressed")     \
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
@@ -289,9 +307,11 @@ struct worker {
 	uint32_t events;      /* data callbacks of this turn */
 	struct posts free_parcels;
 	uint32_t nfree_parcels;
-	struct list touched; /* sessions with replies to flush */
-	uint64_t spilling;   /* bytes on their way to spill files */
-	struct list unread;  /* in_session.waits: not before that has room */
+	struct list touched;            /* sessions with replies to flush */
+	struct suppress_desk *suppress; /* NULL: nobody is */
+	int64_t suppress_complained_us;
+	uint64_t spilling;  /* bytes on their way to spill files */
+	struct list unread; /* in_session.waits: not before that has room */
 
 	/* OUT */
 	struct out_session **out; /* by engine's session index */
@@ -383,6 +403,44 @@ struct keeper {
 	_Atomic bool is_stopping;
 };
 
+struct suppress_build;
+
+/* Numbers of the suppressor that others may read. */
+#define SUPPRESS_GAUGES(X)                                                     \
+	X(entries, "entries",                                                  \
+	    "Addresses and domains that are suppressed; since the last "       \
+	    "filter, one that was replaced counts twice")                      \
+	X(fresh, "fresh", "Of these, those that came since the filter")        \
+	X(filter_bytes, "filter_bytes", "Memory of the filter")                \
+	X(builds, "builds_total", "Filters that were built")                   \
+	X(added, "added_total", "Entries added, imports left out")             \
+	X(removed, "removed_total", "Entries removed")                         \
+	X(bounced, "bounced_total", "Entries added because of bounces")        \
+	X(complained, "complained_total",                                      \
+	    "Entries added because of complaints")                             \
+	X(offences_dropped, "offences_dropped_total",                          \
+	    "Bounces and complaints not looked at, too many being under way")
+
+struct suppressor {
+	struct daemon *d;
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	uint64_t seed;
+	struct suppress_db *db;       /* NULL: nothing is configured */
+	struct suppress_build *build; /* of the next filter, or NULL */
+	uint64_t wanted; /* by whoever changed the file beside us */
+	_Atomic uint64_t built;
+	int64_t build_at_us; /* the next filter, in any case */
+	int64_t again_us;    /* one failed: not before */
+	int64_t complained_us;
+#define X(name, metric, help) _Atomic uint64_t name;
+	SUPPRESS_GAUGES(X)
+#undef X
+	_Atomic uint32_t noffences; /* on their way */
+	_Atomic bool is_stopping;
+};
+
 struct clerk {
 	struct daemon *d;
 	pthread_t thread;
@@ -427,6 +485,7 @@ struct daemon {
 	struct spiller spiller;
 	struct signers signers;
 	struct keeper keeper;
+	struct suppressor suppressor;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
@@ -510,6 +569,30 @@ int keeper_start(struct keeper *k) MUST_CHECK;
 void keeper_post(struct keeper *k, struct post *p);
 /* After the workers: writes what the core has still kept, too. */
 void keeper_stop(struct keeper *k, struct worker *core);
+
+/* suppressor.c */
+/* With its desks for workers, if the configuration asks for it. */
+int suppressor_open(struct suppressor *s, struct daemon *d) MUST_CHECK;
+int suppressor_start(struct suppressor *s) MUST_CHECK;
+void suppressor_post(struct suppressor *s, struct post *p);
+void suppressor_stop(struct suppressor *s);
+/* On a worker: it takes over what it is told. */
+struct post_bulletin;
+void suppressor_bulletin(struct worker *w, struct post *p);
+/* suppress_door.c: of the core's worker: a recipient has bounced. The suppressor
+ * hears of it if the configuration wants; what is too much is dropped and counted. */
+void suppressor_bounced(struct worker *w, const struct book_entry *e);
+/* ... or has complained. */
+void suppressor_complained(struct worker *w, struct slice tenant,
+    struct slice address, struct slice provider);
+/* The worker's answer for a recipient at the door. */
+enum veto suppressor_veto(struct worker *w, struct slice tenant,
+    struct slice to, char *dst, size_t cap);
+/* counter_suppress.c: /v1/suppression, on the clerk's thread. */
+void counter_suppress(struct daemon *d, struct control_req *req, bool is_post,
+    struct slice path, const struct control_params *params, struct slice user);
+/* On the core's: what was ordered is done and durable. */
+void counter_suppressed(struct worker *w, struct ask *a);
 
 /* guests.c */
 void guests_init(struct guests *g);

@@ -198,6 +198,16 @@ op_random(void *ctx, void *p, size_t n)
 	return getrandom(p, n, 0) == (ssize_t)n;
 }
 
+static enum veto
+op_veto(void *ctx, struct slice tenant, struct slice to, char *dst, size_t cap)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	if (w->suppress == NULL)
+		return VETO_NONE;
+	return suppressor_veto(w, tenant, to, dst, cap);
+}
+
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -210,6 +220,7 @@ static const struct intake_ops intake_ops = {
 	.book = op_book,
 	.random = op_random,
 	.keys = op_keys,
+	.veto = op_veto,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */

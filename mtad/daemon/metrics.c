@@ -76,6 +76,18 @@ worker_metrics(const struct daemon *d, struct buf *out)
 #undef X
 }
 
+static void
+suppress_metrics(const struct suppressor *s, struct buf *out)
+{
+#define X(name, metric_name, help)                                             \
+	metric_u64(out, "suppression_" metric_name, help ".",                  \
+	    atomic_load(&s->name));
+	if (s->db != NULL) {
+		SUPPRESS_GAUGES(X)
+	}
+#undef X
+}
+
 void
 daemon_metrics(struct worker *w, struct buf *out)
 {
@@ -88,6 +100,7 @@ daemon_metrics(struct worker *w, struct buf *out)
 	pthread_mutex_unlock(&d->spooler.lock);
 	spool_metrics(&st, out);
 	worker_metrics(d, out);
+	suppress_metrics(&d->suppressor, out);
 	dns_stats_get(w->dns, &dn);
 	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
 	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);

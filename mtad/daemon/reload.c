@@ -25,8 +25,10 @@ static const struct fixed {
 	AT("user", user),
 	AT("spool", spool),
 	AT("books", books),
+	AT("suppression.file", suppression.file),
 	AT("control", control),
 }, numbers[] = {
+	AT("suppression.mmap", suppression.mmap_bytes),
 	AT("workers", workers),
 	AT("log_level", log_level_debug),
 	AT("spool_segment", spool_segment_bytes),

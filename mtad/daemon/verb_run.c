@@ -179,10 +179,13 @@ start(struct daemon *d, const struct recorder_conf *record)
 	    (err = keeper_recall(&d->keeper, d->core_worker)) ||
 	    (err = spooler_restore(&d->spooler, d->core_worker)))
 		return err;
+	if ((err = suppressor_open(&d->suppressor, d)))
+		return err;
 	malloc_trim(0); /* of what the scan knew beside the messages */
 	if (spooler_start(&d->spooler) ||
 	    spiller_start(&d->spiller, c->spool.p) ||
-	    keeper_start(&d->keeper) || clerk_start(&d->clerk) ||
+	    keeper_start(&d->keeper) || suppressor_start(&d->suppressor) ||
+	    clerk_start(&d->clerk) ||
 	    (c->dkim.nkeys > 0 && signers_start(&d->signers)))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)
@@ -260,6 +263,7 @@ finish(struct daemon *d)
 	spiller_stop(&d->spiller);
 	spooler_stop(&d->spooler);
 	keeper_stop(&d->keeper, d->core_worker);
+	suppressor_stop(&d->suppressor);
 	clerk_stop(&d->clerk);
 	if (d->recorder) {
 		recorder_close(d->recorder);

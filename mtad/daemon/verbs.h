@@ -30,6 +30,8 @@ int verb_limits(int argc, char **argv);
 /* What rules have made of refusals; the end of one. */
 int verb_reactions(int argc, char **argv);
 int verb_feedback(int argc, char **argv);
+/* Who is not written to. */
+int verb_suppress(int argc, char **argv);
 int verb_end(int argc, char **argv);
 /* What DNS and policies say of a domain; asks no daemon. */
 int verb_resolve(int argc, char **argv);

@@ -204,6 +204,9 @@ handle(struct worker *w, struct post *p)
 	case POST_SPILLED:
 		spill_piece_back(p);
 		return;
+	case POST_BULLETIN:
+		suppressor_bulletin(w, p);
+		return;
 	default:
 		ASSERT(w->roles & ROLE_CORE);
 		posts_push(&w->core_inbox, p);
@@ -242,6 +245,8 @@ flush(struct worker *w)
 		mailbox_push(&c->box, &w->to_core);
 		loop_wake(c->loop);
 	}
+	if (w->suppress)
+		suppress_desk_rest(w->suppress);
 	flush_book(w, w->is_stopping);
 	if (w->roles & ROLE_CORE)
 		corehost_flush(w);

@@ -24,7 +24,8 @@
 	X(BOOK_QUARANTINE, "Quarantine")                                       \
 	X(BOOK_ADMIN, "AdminAction")                                           \
 	X(BOOK_HANDED_OVER, "HandedOver")                                      \
-	X(BOOK_TAKEN_OVER, "TakenOver")
+	X(BOOK_TAKEN_OVER, "TakenOver")                                        \
+	X(BOOK_SUPPRESSION, "Suppression")
 #define X(name, text) name,
 enum book_kind { BOOK_KINDS(X) BOOK_N };
 #undef X

@@ -78,6 +78,9 @@ struct core_ops {
 	 * NULL: nobody judges. */
 	size_t (*rule)(void *ctx, const struct outcome *o,
 	    struct slice provider, struct slice text, char *dst, size_t cap);
+	/* A recipient was returned because of what a host said; NULL: nobody
+	 * asks. */
+	void (*bounced)(void *ctx, const struct book_entry *e);
 	/* A sending day of a young source at a provider (empty: all without)
 	 * is over; NULL: it is logged. */
 	void (*warm_day)(void *ctx, struct slice source, struct slice provider,

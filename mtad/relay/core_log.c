@@ -320,6 +320,8 @@ core_log(struct core *c, const struct eng_cmd *cmd)
 	}
 	if (book_write(book, &e))
 		c->books_dropped++;
+	if (e.kind == BOOK_BOUNCE && c->ops->bounced != NULL)
+		c->ops->bounced(c->ctx, &e);
 	mem_free(record);
 }
 

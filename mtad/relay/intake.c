@@ -146,9 +146,9 @@ on_refused(struct intake *in)
 	    in->srv.refused_at);
 }
 
-static void
-refuse(struct intake *in, struct slice recipient, enum stage stage, int code,
-    const char *enh, struct slice text)
+void
+intake_refuse(struct intake *in, struct slice recipient, enum stage stage,
+    int code, const char *enh, struct slice text)
 {
 	book_rejection(in, recipient, code, enh, text, stage);
 	smtp_srv_reply(&in->srv, code, enh, text);
@@ -170,13 +170,13 @@ on_mail(struct intake *in)
 		    SL("Shutting down, try again later"));
 	else if (atomic_load_explicit(&in->gate->is_draining,
 		     memory_order_relaxed))
-		refuse(in, slice_of("", 0), STAGE_MAIL, 421, "4.3.2",
+		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 421, "4.3.2",
 		    SL("This host is being drained, use another"));
 	else if (in->door->needs_auth && !in->srv.is_authenticated)
-		refuse(in, slice_of("", 0), STAGE_MAIL, 530, "5.7.0",
+		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 530, "5.7.0",
 		    SL("Authentication required"));
 	else if (!in->ops->has_room(in->ctx, in->srv.wishes.size))
-		refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
+		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 	else
 		smtp_srv_reply(&in->srv, 250, "2.1.0", SL("Sender ok"));
@@ -236,11 +236,13 @@ on_rcpt(struct intake *in)
 	if (is_our_postmaster(in, p))
 		to = in->conf->postmaster;
 	else if (!in->may_relay) {
-		refuse(in, to, STAGE_RCPT, 550, "5.7.1", SL("Relaying denied"));
+		intake_refuse(in, to, STAGE_RCPT, 550, "5.7.1",
+		    SL("Relaying denied"));
 		return;
-	}
+	} else if (intake_veto_rcpt(in, to))
+		return;
 	if (!gate_take(&in->gate->rcpts_free, 1)) {
-		refuse(in, to, STAGE_RCPT, 452, "4.3.1",
+		intake_refuse(in, to, STAGE_RCPT, 452, "4.3.1",
 		    SL("Queue is full, try again later"));
 		return;
 	}
@@ -499,8 +501,12 @@ commit(struct intake *in)
 
 	in->is_ending = false;
 	if (!in->header_done && (r = intake_take_header(in, &p->body))->code) {
-		refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
+		intake_refuse(in, slice_of("", 0), STAGE_EOM, r->code, r->enh,
 		    r->text);
+		drop_transaction(in);
+		return;
+	}
+	if (intake_veto_message(in)) {
 		drop_transaction(in);
 		return;
 	}
@@ -508,7 +514,7 @@ commit(struct intake *in)
 	if (!intake_gather(in, p) ||
 	    !in->ops->has_room(in->ctx, parcel_bytes(p)) ||
 	    seal_envelope(in, p, parcel_bytes(p))) {
-		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
+		intake_refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 		drop_transaction(in);
 		return;
@@ -683,7 +689,7 @@ intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
 	in->now_us = now_us;
 	in->is_committing = false;
 	if (p->commit.err) {
-		refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
+		intake_refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
 		    SL("Insufficient system storage"));
 	} else {
 		end = text + strlen(text);

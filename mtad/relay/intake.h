@@ -68,6 +68,9 @@ struct gate {
 bool gate_take(_Atomic int64_t *counter, int64_t n);
 void gate_give(_Atomic int64_t *counter, int64_t n);
 
+/* May a recipient be written to? VETO_LATER: nobody knows just now. */
+enum veto { VETO_NONE, VETO_REJECT, VETO_DISCARD, VETO_LATER };
+
 struct intake_ops {
 	/* Takes the parcel over. The answer comes through intake_committed. */
 	void (*commit)(void *ctx, struct parcel *p);
@@ -91,6 +94,10 @@ struct intake_ops {
 	/* The keys that sign, good until the next call; or NULL. Where the
 	 * function is NULL nothing is signed. */
 	const struct keyring *(*keys)(void *ctx);
+	/* Mail of that tenant (empty: of none) to an address; a veto's reason
+	 * is put into dst, with a NUL. NULL: nobody objects. */
+	enum veto (*veto)(void *ctx, struct slice tenant, struct slice to,
+	    char *dst, size_t cap);
 };
 
 /* How mail is steered; empty = not said. */

@@ -3,7 +3,8 @@
  *
  * intake.c has the transaction: credits, staging, commit. intake_header.c has
  * the header section of the message, intake_client.c who the client is,
- * intake_sign.c what is signed of the message.
+ * intake_sign.c what is signed of the message, intake_veto.c recipients that
+ * must not be written to.
  */
 #ifndef RELAY_INTAKE_I_H
 #define RELAY_INTAKE_I_H
@@ -31,6 +32,18 @@ const char *intake_rcpt_next(const struct intake *in, const char *at,
     struct env_rcpt *r);
 /* What neither a header field nor the listener says, the route does. */
 void intake_steer(struct intake *in);
+/* Answers the act that waits, and writes the books. */
+void intake_refuse(struct intake *in, struct slice recipient, enum stage stage,
+    int code, const char *enh, struct slice text);
+
+/* intake_veto.c */
+/* A recipient that must not be written to: true, it is answered and in the
+ * books. */
+bool intake_veto_rcpt(struct intake *in, struct slice to);
+/* Behind the header, which may have named another tenant than was thought at
+ * RCPT: takes out whom it must not write to. True: nobody is left, or nobody
+ * knows, and the end of data is answered. */
+bool intake_veto_message(struct intake *in);
 
 /* What the client may do, by its address. */
 void intake_trust(struct intake *in);

@@ -8,11 +8,10 @@
  * `upgrade`.
  */
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "store/store.h"
+#include "store/store_i.h"
 
 #define FORMAT 1
 #define BUSY_MS 5000
@@ -47,8 +46,8 @@ static const char schema[] =
 _Static_assert(KEPT_KEYS_MAX == 6 && KEPT_VALUES_MAX == 8,
     "the table has as many columns");
 
-static int
-err_of(int rc)
+int
+store_err(int rc)
 {
 	switch (rc & 0xff) {
 	case SQLITE_OK:
@@ -74,16 +73,21 @@ err_of(int rc)
 	}
 }
 
-/* The error of the last call on the file, with words; 0: there was none. */
-static int
-told(struct store *s, int rc, char *why, size_t cap)
+int
+store_told(sqlite3 *db, int rc, char *why, size_t cap)
 {
-	int err = err_of(rc);
+	int err = store_err(rc);
 
 	if (err)
 		snprintf(why, cap, "%s",
-		    s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
+		    db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 	return err;
+}
+
+static int
+told(struct store *s, int rc, char *why, size_t cap)
+{
+	return store_told(s->db, rc, why, cap);
 }
 
 /* ---- opening ----------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #define STORE_STORE_H
 
 #include "mail/kept.h"
+#include "store/suppress.h"
 
 /* ---- a shelf ----------------------------------------------------------------- */
 

@@ -42,6 +42,7 @@ smtp_port: %(port)d
 workers: %(workers)d
 stop_timeout: 2s
 dns: { servers: ["%(dns)s"], timeout: 2s }
+suppression: { bounces: { kinds: [disabled] } }
 retry: { first: 1s, max: 2s }
 limits: { default: { backoff_min: 200ms, backoff_max: 1s, rate_floor: none } }
 dkim: { key: { k: { domain: a.example, selector: s, file: "%(key)s",
@@ -94,6 +95,8 @@ def look_and_act(d):
                  ["hold", "--domain", "f1.example"],
                  ["release", "--domain", "f1.example"],
                  ["retry", "--domain", "b2.example"],
+                 ["suppress", "add", "a@x.example", "*.y.example"],
+                 ["suppress", "remove", "a@x.example"],
                  ["bounce", "--domain", "b3.example"],
                  ["delete", "--domain", "b4.example"]):
         code, _, err = d.verb(*what)

@@ -122,6 +122,9 @@ static const struct mistake values[] = {
 	{ "pool: { default: { sources: [{ system: 0 }] } }\n",
 	    "f.yml:3:30: pool.default.sources, expected the name of a source, or "
 	    "{NAME: WEIGHT}, got \"a map\"\n" },
+	{ "suppression: { bounces: { kinds: [unknown_user, sulky] } }\n",
+	    "f.yml:3:34: suppression.bounces.kinds, expected kinds of refusals "
+	    "such as unknown_user, got \"sulky\"\n" },
 	{ "default_pool: nobody\n",
 	    "f.yml:3:15: default_pool, expected the "
 	    "name of a pool, got \"nobody\"\n" },
