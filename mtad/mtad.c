@@ -24,6 +24,7 @@ static const struct verb {
 	{ "check", verb_check, "check a configuration, all its errors" },
 	{ "classify", verb_classify, "what replies mean, by the rules" },
 	{ "dkim", verb_dkim, "keys that sign: make, show and check them" },
+	{ "decode", verb_decode, "what bounces and complaints say" },
 	{ "schema", verb_schema, "JSON Schema of the configuration" },
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },

@@ -1,0 +1,453 @@
+/*
+ * proto/bounce_text.c - reports of deliveries in plain words.
+ *
+ * There are hundreds of forms of them, but all name the recipients, and most do so
+ * in few ways: alone on a line, in front of a colon, behind a label, in a command
+ * or a reply of SMTP. So each address of the text is weighed by where it stands,
+ * what stands around it, and whether the original message went there; whoever
+ * sent that message, or offers help, is no recipient. What is heavy enough is one.
+ */
+#include "proto/bounce_i.h"
+#include "proto/header.h"
+
+#define CANDIDATES_MAX 512u
+#define BLOCK_LINES_MAX 12u
+#define HEAVY 30
+
+struct candidate {
+	struct slice address;
+	struct slice line;   /* in which it stands */
+	struct slice behind; /* all text behind it */
+	int weight;
+	bool is_leading; /* the line begins with it */
+};
+
+struct search {
+	struct reading *r;
+	uint32_t n;
+	struct candidate c[CANDIDATES_MAX];
+};
+
+static const char *const failure_words[] = { "unknown", "reject", "refuse",
+	"undeliver", "not found", "fail", "not exist", "no such", "quota",
+	"full", "invalid", "unable", "not be delivered", "bounce", "error",
+	"disabled", "not recognized", "unrouteable", "unreachable", "timed out",
+	"denied", "blocked", "not listed", "expired", "not reach", "" };
+static const char *const contact_words[] = { "contact", "help", "question",
+	"please send", "report this", "forward th", "assistance", "support",
+	"on behalf", "sent by", "reply to this", "mail to <postmaster",
+	"return path", "envelope-from", "envelope sender", "originator", "" };
+
+/* ---- weighing ---------------------------------------------------------------------- */
+
+static bool
+is_mark(char c)
+{
+	return c != '\0' && strchr(" \t\r\n<>*-\"'([=|#.,`", c) != NULL;
+}
+
+/* What stands before an address on its line, without brackets and bullets. */
+static struct slice
+strip_marks(struct slice s)
+{
+	if (s.n >= 7 && slice_has_isuffix(s, SL("mailto:")))
+		s.n -= 7;
+	while (s.n > 0 && is_mark(s.p[s.n - 1]))
+		s.n--;
+	while (s.n > 0 && is_mark(s.p[0]))
+		s = slice_skip(s, 1);
+	return s;
+}
+
+static bool
+ends_with(struct slice s, const char *const *words)
+{
+	for (; **words != '\0'; words++) {
+		struct slice w = slice_str(*words);
+
+		if (slice_has_isuffix(s, w) &&
+		    (s.n == w.n || !ascii_is_alpha(s.p[s.n - w.n - 1])))
+			return true;
+	}
+	return false;
+}
+
+static int
+weigh_before(struct slice before)
+{
+	static const char *const labels[] = { "rcpt to:", "recipient:",
+		"recipients:", "address:", "addresses:", "user:", "mailbox:",
+		"delivered to:", "deliver to:", "delivery to:", "to:",
+		"recipient address:", "rcpt:", "account:", "undeliverable:",
+		"invalid:", "destinatario:", "destinataire:", "empfaenger:",
+		"for:", "" };
+	static const char *const others[] = { "from:", "sender:", "from",
+		"by", "contact", "contact:", "reply-to:", "sender", "cc:",
+		"from address", "originator:", "via", "at:", "return-path:",
+		"mail from:", "" };
+	static const char *const words[] = { "to", "user", "recipient", "for",
+		"address", "mailbox", "account", "an", "recipient address",
+		"addressee", "alias", "unknown", "rcpt", "de", "para", "pour",
+		"" };
+
+	if (before.n == 0)
+		return 50;
+	if (ends_with(before, others))
+		return -50;
+	if (ends_with(before, labels))
+		return 40;
+	if (ends_with(before, words))
+		return 25;
+	return 5;
+}
+
+/* The domain alone may be quoted in a reply; who is written to at the sender's own
+ * postmaster is not who failed. */
+static bool
+is_office(struct slice address)
+{
+	static const struct slice names[] = { SL("postmaster@"),
+		SL("mailer-daemon@"), SL("abuse@"), SL("hostmaster@"),
+		SL("mailadmin@"), SL("helpdesk@"), SL("noreply@"),
+		SL("no-reply@") };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (slice_has_iprefix(address, names[i]))
+			return true;
+	return false;
+}
+
+static bool
+holds(struct slice text, struct slice address)
+{
+	struct slice found;
+
+	while (text.n > 0 && bounce_address(&text, &found))
+		if (slice_ieq(found, address))
+			return true;
+	return false;
+}
+
+static bool
+is_sender(struct reading *r, struct slice address)
+{
+	struct slice original = buf_slice(&r->original);
+
+	return holds(r->to, address) || holds(r->from, address) ||
+	    holds(mime_field(original, SL("From")), address) ||
+	    holds(mime_field(original, SL("Return-Path")), address);
+}
+
+static int
+weigh(struct reading *r, struct candidate *c)
+{
+	size_t at = (size_t)(c->address.p - c->line.p);
+	struct slice before = strip_marks(slice_of(c->line.p, at));
+	int w = weigh_before(before);
+	uint16_t code = 0;
+	struct enh enh = { 0 };
+
+	c->is_leading = before.n == 0;
+	if (bounce_has(before, "rcpt to") && w < 45)
+		w = 45;
+	bounce_codes(c->line, &code, &enh);
+	if (code != 0 || enh.klass != 0)
+		w += 25;
+	if (bounce_says(c->line, failure_words))
+		w += 15;
+	if (bounce_says(before, contact_words))
+		w -= 40;
+	if (bounce_has(before, "message-id") || bounce_has(before, "msgid"))
+		w -= 100;
+	if (bounce_was_sent(r, c->address))
+		w += 30;
+	else if (is_sender(r, c->address))
+		w -= 70;
+	if (is_office(c->address))
+		w -= 30;
+	return w;
+}
+
+/* ---- finding ------------------------------------------------------------------------- */
+
+/* The same address twice: where it weighs more is its place. */
+static void
+note(struct search *s, struct slice address, struct slice line,
+    struct slice behind)
+{
+	struct candidate x = { .address = address, .line = line,
+		.behind = behind };
+
+	x.weight = weigh(s->r, &x);
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (!slice_ieq(s->c[i].address, address))
+			continue;
+		if (x.weight > s->c[i].weight)
+			s->c[i] = x;
+		return;
+	}
+	if (s->n < CANDIDATES_MAX)
+		s->c[s->n++] = x;
+}
+
+static void
+find_all(struct search *s)
+{
+	struct slice all = buf_slice(&s->r->text), rest = all;
+
+	while (rest.n > 0 && s->n < CANDIDATES_MAX) {
+		struct slice line = bounce_line(&rest), ahead = line, address;
+
+		while (ahead.n > 0 && bounce_address(&ahead, &address))
+			note(s, address, line,
+			    slice_of(ahead.p,
+				(size_t)(all.p + all.n - ahead.p)));
+	}
+}
+
+/* ---- words about one ------------------------------------------------------------------ */
+
+static bool
+is_rule(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] == line.p[0])
+		n++;
+	return n >= 3 && !ascii_is_alpha(line.p[0]) &&
+	    !ascii_is_digit(line.p[0]);
+}
+
+/* Text up to a blank line that has something before it, a rule, or the next line
+ * that begins with an address. */
+static struct slice
+block_of(struct slice behind)
+{
+	struct slice rest = behind, address, ahead;
+	size_t end = 0;
+	bool has_words = false;
+
+	for (uint32_t i = 0; i < BLOCK_LINES_MAX && rest.n > 0; i++) {
+		struct slice line = bounce_line(&rest);
+
+		ahead = line;
+		if (i > 0 &&
+		    (is_rule(line) ||
+			(bounce_address(&ahead, &address) &&
+			    strip_marks(slice_of(line.p,
+					    (size_t)(address.p - line.p)))
+				    .n == 0 &&
+			    !has_words)))
+			break;
+		if (line.n == 0 && has_words)
+			break;
+		if (i > 0 || strip_marks(line).n > 2)
+			has_words |= line.n > 2;
+		end = rest.p != NULL ? (size_t)(rest.p - behind.p) : behind.n;
+	}
+	return slice_of(behind.p, end);
+}
+
+/* Lines of the transcript: replies, of which those that name the address count
+ * more, and the last of the others, for the first may be greetings. */
+static struct slice
+reply_about(struct slice text, struct slice address)
+{
+	struct slice best = slice_of("", 0), rest = text;
+	bool is_named = false;
+
+	while (rest.n > 0) {
+		struct slice line = bounce_line(&rest);
+		uint16_t code = 0;
+		struct enh enh = { 0 };
+		bool names;
+
+		bounce_codes(line, &code, &enh);
+		if (code == 0 && enh.klass == 0)
+			continue;
+		names = holds(line, address);
+		if (is_named && !names)
+			continue;
+		if (names == is_named && best.n > 0)
+			continue;
+		best = line;
+		is_named = names;
+	}
+	return best;
+}
+
+static bool
+has_codes(struct slice text)
+{
+	uint16_t code = 0;
+	struct enh enh = { 0 };
+
+	bounce_codes(text, &code, &enh);
+	return code != 0 || enh.klass != 0;
+}
+
+/* What the text says of an address, in front of what it says of all. */
+static void
+add_words(struct reading *r, const struct candidate *c, struct buf *out)
+{
+	struct slice text = buf_slice(&r->text), block = { "", 0 };
+
+	if (c != NULL) {
+		block = block_of(c->behind);
+		if (!c->is_leading || strip_marks(block).n < 3)
+			buf_adds(out, c->line);
+		buf_addc(out, ' ');
+		buf_adds(out, block);
+	}
+	if (has_codes(buf_slice(out)))
+		return;
+	if (c != NULL) {
+		buf_addc(out, ' ');
+		buf_adds(out, reply_about(text, c->address));
+	}
+	if (strip_marks(buf_slice(out)).n < 12) {
+		buf_addc(out, ' ');
+		buf_adds(out, slice_of(text.p, MIN(text.n, BOUNCE_DIAG_MAX)));
+	}
+}
+
+static void
+explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
+{
+	struct slice words;
+
+	buf_reset(&r->scratch);
+	add_words(r, c, &r->scratch);
+	words = buf_slice(&r->scratch);
+	while (words.n > 0 && (is_mark(words.p[0]) || words.p[0] == ':' ||
+				  words.p[0] == ';' || words.p[0] == ')'))
+		words = slice_skip(words, 1);
+	if (x->code == 0 || x->enh.klass == 0) {
+		uint16_t code = 0;
+		struct enh enh = { 0 };
+
+		bounce_codes(words, &code, &enh);
+		if (x->code == 0)
+			x->code = code;
+		if (x->enh.klass == 0 && enh.klass != 0) {
+			x->enh = enh;
+			x->has_status = true;
+		}
+	}
+	x->diagnostic = bounce_keep(r, words, BOUNCE_DIAG_MAX);
+}
+
+/* ---- choosing --------------------------------------------------------------------------- */
+
+static struct candidate *
+find(struct search *s, struct slice address)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (slice_ieq(s->c[i].address, address))
+			return &s->c[i];
+	return NULL;
+}
+
+static void
+take(struct search *s, struct slice address, const struct candidate *c)
+{
+	uint32_t before = s->r->out->nrcpts;
+	struct bounce_rcpt *x = bounce_add(s->r, address);
+
+	if (x == NULL || s->r->out->nrcpts == before)
+		return;
+	explain(s->r, x, c);
+	x->action = bounce_is_delay(s->r) ? BOUNCE_DELAYED : BOUNCE_FAILED;
+}
+
+/* The header field of Exim and those who write like it. */
+static void
+take_failed(struct search *s)
+{
+	struct slice rest =
+	    mime_field(s->r->head, SL("X-Failed-Recipients"));
+	struct slice address;
+
+	while (rest.n > 0 && bounce_address(&rest, &address))
+		take(s, address, find(s, address));
+}
+
+static void
+take_heavy(struct search *s)
+{
+	bool has_leading = false;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		has_leading |= s->c[i].is_leading && s->c[i].weight >= HEAVY;
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->c[i].weight >= HEAVY &&
+		    (s->c[i].is_leading || !has_leading))
+			take(s, s->c[i].address, &s->c[i]);
+}
+
+/* The only recipient of the original message, where the text names none. */
+static void
+take_original(struct search *s)
+{
+	struct slice original = buf_slice(&s->r->original);
+	struct slice rest = mime_field(original, SL("To")), address, more;
+
+	if (rest.n == 0)
+		rest = mime_field(original, SL("X-Original-To"));
+	if (!bounce_address(&rest, &address))
+		return;
+	while (bounce_address(&rest, &more))
+		if (!slice_ieq(more, address))
+			return;
+	take(s, address, find(s, address));
+}
+
+void
+bounce_read_text(struct reading *r)
+{
+	struct search *s = mem_try(sizeof(*s));
+	struct candidate *best = NULL;
+
+	if (s == NULL)
+		return;
+	s->r = r;
+	find_all(s);
+	take_failed(s);
+	if (r->out->nrcpts == 0)
+		take_heavy(s);
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->c[i].weight > 0 &&
+		    (best == NULL || s->c[i].weight > best->weight))
+			best = &s->c[i];
+	if (r->out->nrcpts == 0 && best != NULL && best->weight >= HEAVY / 2)
+		take(s, best->address, best);
+	if (r->out->nrcpts == 0)
+		take_original(s);
+	mem_free(s);
+}
+
+/* Only where the fields have no words of their own. */
+void
+bounce_explain(struct reading *r)
+{
+	struct search *s = NULL;
+
+	for (uint32_t i = 0; i < r->out->nrcpts; i++) {
+		struct bounce_rcpt *x = &r->out->rcpt[i];
+		struct candidate *c;
+
+		if (x->diagnostic.n > 0 ||
+		    (x->action != BOUNCE_FAILED && x->action != BOUNCE_DELAYED))
+			continue;
+		if (s == NULL) {
+			s = mem_try(sizeof(*s));
+			if (s == NULL)
+				return;
+			s->r = r;
+			find_all(s);
+		}
+		c = find(s, x->address);
+		explain(r, x, c);
+	}
+	mem_free(s);
+}
