@@ -60,6 +60,8 @@ judge(struct run *r, const struct bounce_rcpt *x, struct judgement *out)
 		q.enh = x->enh;
 	if (q.code == 0 && x->enh.klass >= 4)
 		q.code = (uint16_t)(x->enh.klass * 100 + 50);
+	else if (q.code == 0)
+		q.code = x->action == BOUNCE_DELAYED ? 450 : 550;
 	classify(r->rules.k, r->rules.desk, &q, &a);
 	*out = a.judgement;
 }

@@ -197,9 +197,12 @@ add_part(struct reading *r, const struct mime_part *p, struct buf *to)
 	buf_addc(to, '\n');
 }
 
+/* A message within, or its header; the header of a part that is one by mistake. */
 static bool
 is_original(const struct mime_part *p)
 {
+	if (p->depth > 0 && mime_field(p->head, SL("Received")).n > 0)
+		return true;
 	return mime_is(p, SL("message/rfc822")) ||
 	    mime_is(p, SL("text/rfc822-headers")) ||
 	    mime_is(p, SL("text/rfc822-header")) ||
@@ -224,7 +227,11 @@ take_part(struct reading *r, const struct mime_part *p)
 	    mime_is(p, SL("message/global-disposition-notification"))) {
 		r->has_receipt = true;
 	} else if (is_original(p)) {
-		if (r->original.n == 0)
+		if (r->original.n == 0 &&
+		    mime_field(p->head, SL("Received")).n > 0)
+			buf_adds(&r->original, slice_of(p->head.p,
+			    MIN(p->head.n, ORIGINAL_MAX / 2)));
+		else if (r->original.n == 0)
 			add_part(r, p, &r->original);
 	} else if (mime_is(p, SL("text/html"))) {
 		buf_reset(&r->scratch);
@@ -313,7 +320,7 @@ take_id(struct reading *r)
 	struct slice id = r->out->message_id;
 
 	if (id.n == 0)
-		id = mime_field(buf_slice(&r->original), SL("Message-ID"));
+		id = bounce_field(buf_slice(&r->original), SL("Message-ID"));
 	while (id.n == 0 && text.n > 0) {
 		line = bounce_line(&text);
 		if (slice_has_iprefix(line, SL("message-id:")))

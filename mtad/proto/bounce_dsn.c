@@ -106,19 +106,15 @@ static void
 choose_status(const struct group *g, struct bounce_rcpt *x)
 {
 	struct enh said = { 0 }, field = { 0 };
-	uint16_t code = 0, none = 0;
+	struct slice status = g->status;
+	uint16_t code = 0;
 
-	bounce_codes(x->diagnostic, &code, &said);
-	for (size_t i = 0; i + 5 <= g->status.n && field.klass == 0; i++) {
-		struct slice s = slice_skip(g->status, i);
-
-		if (ascii_is_digit(s.p[0]) && enh_parse(&s, &field) != 0)
-			field = (struct enh){ 0 };
-	}
-	if (code == 0)
-		bounce_codes(g->status, &code, &(struct enh){ 0 });
-	(void)none;
-	x->code = code;
+	bounce_codes(x->diagnostic, &x->code, &said);
+	bounce_codes(status, &code, &field);
+	if (field.klass == 0 && enh_parse(&status, &field) != 0)
+		field = (struct enh){ 0 };
+	if (x->code == 0)
+		x->code = code;
 	x->enh = field;
 	if (field.klass == 0 || (field.subject == 0 && field.detail == 0 &&
 				    said.klass == field.klass))
@@ -166,6 +162,16 @@ address_of_name(struct reading *r, struct slice value)
 	return slice_of("", 0);
 }
 
+/* Has its domain a dot, so that it may be one of the internet? */
+static bool
+is_reachable(struct slice address)
+{
+	struct slice domain = slice_skip(address, slice_index(address, '@'));
+
+	return slice_index(domain, '.') < domain.n ||
+	    slice_index(domain, '[') < domain.n;
+}
+
 static void
 add_group(struct reading *r, const struct group *g)
 {
@@ -177,7 +183,7 @@ add_group(struct reading *r, const struct group *g)
 
 	if (g->final.n + g->original.n + g->actual.n == 0)
 		return;
-	if (address.n == 0)
+	if (address.n == 0 || (!is_reachable(address) && original.n > 0))
 		address = original;
 	if (address.n == 0)
 		address = address_of(r, g->actual);

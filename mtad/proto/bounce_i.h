@@ -37,6 +37,9 @@ bool bounce_has(struct slice text, const char *phrase);
 /* The next address of a text, which is moved behind it; *at is where it began.
  * What stands between < and > may be UTF-8. */
 bool bounce_address(struct slice *text, struct slice *address);
+/* A field of a header section that other lines may stand in, trimmed; empty: there
+ * is none. */
+struct slice bounce_field(struct slice head, struct slice name);
 /* Codes of a refusal as texts have them: "550 5.1.1", "#5.1.1", "said: 550".
  * What is not found stays as it is. */
 void bounce_codes(struct slice text, uint16_t *code, struct enh *enh);

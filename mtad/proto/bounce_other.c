@@ -15,7 +15,7 @@ static const char *const daemons[] = { "mailer-daemon", "mailer daemon",
 	"mailerdaemon", "mail delivery", "maildelivery", "mdaemon",
 	"postmaster", "mail-daemon", "maildaemon", "delivery subsystem",
 	"mail system", "mail.delivery", "mail administrator", "mailsystem",
-	"system administrator", "bounce", "mmdf", "mailadmin", "delivery agent",
+	"system administrator", "bounce", "mmdf", "mailadmin", "delivery agent", "post_master",
 	"microsoft exchange", "complaints@", "mail subsystem", "" };
 
 static const char *const subjects[] = { "undeliver", "delivery status",
@@ -51,7 +51,8 @@ static const char *const texts[] = { "could not be delivered",
 	"not able to deliver", "no longer", "account is disabled",
 	"mailbox unavailable", "couldn't be delivered", "wasn't delivered",
 	"n'a pas pu", "nicht zugestellt", "konnte nicht", "no se pudo",
-	"no ha podido", "rejected", "not delivered", "" };
+	"no ha podido", "rejected", "not delivered", "trouble delivering",
+	"permanent error", "" };
 
 static const char *const delays[] = { "will be retried",
 	"will keep trying", "delivery attempts will continue",
@@ -223,9 +224,8 @@ bounce_is_report(struct reading *r)
 	says_so = bounce_says(text, texts);
 	if (is_challenge(r))
 		return false;
-	if (bounce_says(r->from, daemons) && !is_answer(r->subject))
-		return says_so || bounce_says(r->subject, subjects) ||
-		    !says_auto(r);
+	if (bounce_says(r->from, daemons))
+		return says_so || !is_answer(r->subject);
 	if (is_answer(r->subject))
 		return false;
 	if (bounce_says(r->subject, subjects))

@@ -8,7 +8,7 @@
 static struct slice
 keep_field(struct reading *r, struct slice head, struct slice name)
 {
-	return bounce_keep(r, mime_field(head, name), 998);
+	return bounce_keep(r, bounce_field(head, name), 998);
 }
 
 static struct slice
@@ -30,11 +30,11 @@ fill_in(struct reading *r)
 
 	if (a->mail_from.n == 0)
 		a->mail_from = address_in(r,
-		    mime_field(original, SL("Return-Path")));
+		    bounce_field(original, SL("Return-Path")));
 	if (a->mail_from.n == 0)
-		a->mail_from = address_in(r, mime_field(original, SL("From")));
+		a->mail_from = address_in(r, bounce_field(original, SL("From")));
 	if (a->nrcpts == 0) {
-		a->rcpt[0] = address_in(r, mime_field(original, SL("To")));
+		a->rcpt[0] = address_in(r, bounce_field(original, SL("To")));
 		a->nrcpts = a->rcpt[0].n > 0;
 	}
 }
@@ -72,7 +72,7 @@ bounce_old_complaint(struct reading *r)
 	ip.n = slice_index(ip, ' ');
 	if (ip_parse(ip, &a->source) != 0)
 		a->source.family = 0;
-	to = mime_field(original, SL("X-HmXmrOriginalRecipient"));
+	to = bounce_field(original, SL("X-HmXmrOriginalRecipient"));
 	a->rcpt[0] = address_in(r, to);
 	a->nrcpts = a->rcpt[0].n > 0;
 	a->arrival = keep_field(r, original, SL("Date"));

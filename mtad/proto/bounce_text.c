@@ -11,6 +11,7 @@
 #include "proto/header.h"
 
 #define CANDIDATES_MAX 512u
+#define MENTIONS_MAX 4096u
 #define BLOCK_LINES_MAX 12u
 #define HEAVY 30
 
@@ -25,6 +26,7 @@ struct candidate {
 struct search {
 	struct reading *r;
 	uint32_t n;
+	uint32_t nmentions;
 	struct candidate c[CANDIDATES_MAX];
 };
 
@@ -134,8 +136,8 @@ is_sender(struct reading *r, struct slice address)
 	struct slice original = buf_slice(&r->original);
 
 	return holds(r->to, address) || holds(r->from, address) ||
-	    holds(mime_field(original, SL("From")), address) ||
-	    holds(mime_field(original, SL("Return-Path")), address);
+	    holds(bounce_field(original, SL("From")), address) ||
+	    holds(bounce_field(original, SL("Return-Path")), address);
 }
 
 static int
@@ -195,10 +197,11 @@ find_all(struct search *s)
 {
 	struct slice all = buf_slice(&s->r->text), rest = all;
 
-	while (rest.n > 0 && s->n < CANDIDATES_MAX) {
+	while (rest.n > 0) {
 		struct slice line = bounce_line(&rest), ahead = line, address;
 
-		while (ahead.n > 0 && bounce_address(&ahead, &address))
+		while (ahead.n > 0 && s->nmentions++ < MENTIONS_MAX &&
+		    bounce_address(&ahead, &address))
 			note(s, address, line,
 			    slice_of(ahead.p,
 				(size_t)(all.p + all.n - ahead.p)));
@@ -218,34 +221,64 @@ is_rule(struct slice line)
 	    !ascii_is_digit(line.p[0]);
 }
 
-/* Text up to a blank line that has something before it, a rule, or the next line
- * that begins with an address. */
-static struct slice
-block_of(struct slice behind)
+/* Does the line begin with an address other than this one? */
+static bool
+begins_other(struct slice line, struct slice address)
 {
-	struct slice rest = behind, address, ahead;
+	struct slice found, ahead = line;
+
+	return bounce_address(&ahead, &found) &&
+	    !slice_ieq(found, address) &&
+	    strip_marks(slice_of(line.p, (size_t)(found.p - line.p))).n == 0;
+}
+
+/* Text behind an address: to a blank line that has words before it, a rule, or a
+ * line that begins with the next address. */
+static struct slice
+block_of(struct slice behind, struct slice address)
+{
+	struct slice rest = behind;
 	size_t end = 0;
 	bool has_words = false;
 
 	for (uint32_t i = 0; i < BLOCK_LINES_MAX && rest.n > 0; i++) {
 		struct slice line = bounce_line(&rest);
 
-		ahead = line;
-		if (i > 0 &&
-		    (is_rule(line) ||
-			(bounce_address(&ahead, &address) &&
-			    strip_marks(slice_of(line.p,
-					    (size_t)(address.p - line.p)))
-				    .n == 0 &&
-			    !has_words)))
+		if (i > 0 && (is_rule(line) || begins_other(line, address)))
 			break;
 		if (line.n == 0 && has_words)
 			break;
-		if (i > 0 || strip_marks(line).n > 2)
-			has_words |= line.n > 2;
+		has_words |= strip_marks(line).n > 2;
 		end = rest.p != NULL ? (size_t)(rest.p - behind.p) : behind.n;
 	}
 	return slice_of(behind.p, end);
+}
+
+/* The last words before a line, as far as they belong together. */
+static struct slice
+before_line(struct slice text, struct slice line)
+{
+	size_t end = (size_t)(line.p - text.p), at = end, blank = 0;
+
+	while (at > 0 && end - at < 600) {
+		at--;
+		if (text.p[at] != '\n')
+			continue;
+		/* The blank line in front of the list, and one more. */
+		if (at > 0 && text.p[at - 1] == '\n' && ++blank > 2)
+			break;
+	}
+	return slice_of(text.p + at, end - at);
+}
+
+static bool
+has_codes(struct slice text)
+{
+	uint16_t code = 0;
+	struct enh enh = { 0 };
+
+	bounce_codes(text, &code, &enh);
+	return code != 0 || enh.klass != 0;
 }
 
 /* Lines of the transcript: replies, of which those that name the address count
@@ -276,39 +309,48 @@ reply_about(struct slice text, struct slice address)
 	return best;
 }
 
-static bool
-has_codes(struct slice text)
-{
-	uint16_t code = 0;
-	struct enh enh = { 0 };
-
-	bounce_codes(text, &code, &enh);
-	return code != 0 || enh.klass != 0;
-}
-
-/* What the text says of an address, in front of what it says of all. */
+/* What the text says of an address: beside it and below, in a transcript, above,
+ * or anywhere. */
 static void
 add_words(struct reading *r, const struct candidate *c, struct buf *out)
 {
-	struct slice text = buf_slice(&r->text), block = { "", 0 };
+	struct slice text = buf_slice(&r->text);
 
-	if (c != NULL) {
-		block = block_of(c->behind);
-		if (!c->is_leading || strip_marks(block).n < 3)
-			buf_adds(out, c->line);
-		buf_addc(out, ' ');
-		buf_adds(out, block);
+	if (c != NULL && c->is_leading) {
+		buf_adds(out, block_of(c->behind, c->address));
+	} else if (c != NULL) {
+		buf_adds(out,
+		    block_of(slice_of(c->line.p,
+				 (size_t)(text.p + text.n - c->line.p)),
+			c->address));
 	}
 	if (has_codes(buf_slice(out)))
 		return;
 	if (c != NULL) {
 		buf_addc(out, ' ');
 		buf_adds(out, reply_about(text, c->address));
+		if (!has_codes(buf_slice(out)) &&
+		    !bounce_says(buf_slice(out), failure_words)) {
+			buf_addc(out, ' ');
+			buf_adds(out, before_line(text, c->line));
+		}
 	}
 	if (strip_marks(buf_slice(out)).n < 12) {
 		buf_addc(out, ' ');
 		buf_adds(out, slice_of(text.p, MIN(text.n, BOUNCE_DIAG_MAX)));
 	}
+}
+
+/* A status of the text, where there is none that says as much. */
+static void
+learn_status(struct bounce_rcpt *x, struct enh enh)
+{
+	if (enh.klass == 0 ||
+	    (x->enh.klass != 0 && (x->enh.klass != enh.klass ||
+				      x->enh.subject + x->enh.detail != 0)))
+		return;
+	x->enh = enh;
+	x->has_status = true;
 }
 
 static void
@@ -322,17 +364,14 @@ explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
 	while (words.n > 0 && (is_mark(words.p[0]) || words.p[0] == ':' ||
 				  words.p[0] == ';' || words.p[0] == ')'))
 		words = slice_skip(words, 1);
-	if (x->code == 0 || x->enh.klass == 0) {
+	if (x->code == 0 || x->enh.klass == 0 || x->enh.subject == 0) {
 		uint16_t code = 0;
 		struct enh enh = { 0 };
 
 		bounce_codes(words, &code, &enh);
 		if (x->code == 0)
 			x->code = code;
-		if (x->enh.klass == 0 && enh.klass != 0) {
-			x->enh = enh;
-			x->has_status = true;
-		}
+		learn_status(x, enh);
 	}
 	x->diagnostic = bounce_keep(r, words, BOUNCE_DIAG_MAX);
 }
@@ -348,6 +387,27 @@ find(struct search *s, struct slice address)
 	return NULL;
 }
 
+/* Where it stands without its domain, as Exim and others write of their own
+ * users. */
+static struct candidate *
+find_name(struct search *s, struct slice address)
+{
+	struct slice all = buf_slice(&s->r->text), rest = all;
+	struct slice name = slice_of(address.p, slice_index(address, '@'));
+
+	while (rest.n > 0 && s->n < CANDIDATES_MAX) {
+		struct slice line = bounce_line(&rest);
+		struct candidate *c = &s->c[s->n];
+
+		if (!slice_ieq(line, name) || rest.p == NULL)
+			continue;
+		*c = (struct candidate){ .address = address, .line = line,
+			.behind = rest, .is_leading = true };
+		return c;
+	}
+	return NULL;
+}
+
 static void
 take(struct search *s, struct slice address, const struct candidate *c)
 {
@@ -356,6 +416,8 @@ take(struct search *s, struct slice address, const struct candidate *c)
 
 	if (x == NULL || s->r->out->nrcpts == before)
 		return;
+	if (c == NULL)
+		c = find_name(s, x->address);
 	explain(s->r, x, c);
 	x->action = bounce_is_delay(s->r) ? BOUNCE_DELAYED : BOUNCE_FAILED;
 }
@@ -390,10 +452,10 @@ static void
 take_original(struct search *s)
 {
 	struct slice original = buf_slice(&s->r->original);
-	struct slice rest = mime_field(original, SL("To")), address, more;
+	struct slice rest = bounce_field(original, SL("To")), address, more;
 
 	if (rest.n == 0)
-		rest = mime_field(original, SL("X-Original-To"));
+		rest = bounce_field(original, SL("X-Original-To"));
 	if (!bounce_address(&rest, &address))
 		return;
 	while (bounce_address(&rest, &more))
@@ -447,7 +509,7 @@ bounce_explain(struct reading *r)
 			find_all(s);
 		}
 		c = find(s, x->address);
-		explain(r, x, c);
+		explain(r, x, c != NULL ? c : find_name(s, x->address));
 	}
 	mem_free(s);
 }

@@ -3,7 +3,7 @@
  * in texts that people and servers write.
  */
 #include "proto/bounce_i.h"
-#include "proto/reply.h"
+#include "proto/header.h"
 #include "proto/syntax.h"
 
 #define LOCAL_MAX 128u /* of a local part; RFC 5321 says 64 */
@@ -24,6 +24,23 @@ bounce_line(struct slice *rest)
 	while (line.n > 0 && is_white(line.p[0]))
 		line = slice_skip(line, 1);
 	return line;
+}
+
+struct slice
+bounce_field(struct slice head, struct slice name)
+{
+	uint32_t n = 0;
+	struct hdr h;
+
+	while (head.n > 0) {
+		if (hdr_next(&head, &h)) {
+			n++;
+			if (slice_ieq(h.name, name))
+				return mime_field(h.whole, name);
+		} else if (bounce_line(&head).n == 0 && n >= 3)
+			break;
+	}
+	return slice_of("", 0);
 }
 
 /* ---- phrases --------------------------------------------------------------------- */
@@ -160,25 +177,38 @@ may_precede(char c)
 	return is_white(c) || strchr("(#:;<[\"'=,>_", c) != NULL;
 }
 
-/* "5.1.1" at i, not a part of a number with more dots; its length or 0. */
+/* Digits at i; 0 when there are none or more than three. */
 static size_t
+number_at(struct slice s, size_t i, uint16_t *v)
+{
+	size_t n = 0;
+
+	*v = 0;
+	for (; i + n < s.n && n < 4 && ascii_is_digit(s.p[i + n]); n++)
+		*v = (uint16_t)(*v * 10 + (s.p[i + n] - '0'));
+	return n > 3 ? 0 : n;
+}
+
+/* "5.1.1" at i, not a part of a number with more dots. */
+static bool
 enh_at(struct slice s, size_t i, struct enh *e)
 {
-	struct slice rest = slice_skip(s, i);
-	size_t before = rest.n;
-	const char *from = rest.p;
+	size_t at = i + 2, n;
 
-	if (rest.n < 5 || rest.p[1] != '.' ||
-	    strchr("245", rest.p[0]) == NULL || enh_parse(&rest, e) != 0)
-		return 0;
-	before = (size_t)(rest.p - from);
-	while (before > 0 && is_white(from[before - 1]))
-		before--;
-	if (i + before < s.n && (s.p[i + before] == '.' ||
-				    s.p[i + before] == '-') &&
-	    i + before + 1 < s.n && ascii_is_digit(s.p[i + before + 1]))
-		return 0;
-	return before;
+	if (i + 5 > s.n || s.p[i + 1] != '.' ||
+	    (s.p[i] != '2' && s.p[i] != '4' && s.p[i] != '5'))
+		return false;
+	e->klass = (uint8_t)(s.p[i] - '0');
+	n = number_at(s, at, &e->subject);
+	if (n == 0 || at + n >= s.n || s.p[at + n] != '.')
+		return false;
+	at += n + 1;
+	n = number_at(s, at, &e->detail);
+	at += n;
+	if (n == 0)
+		return false;
+	return at + 1 >= s.n || (s.p[at] != '.' && s.p[at] != '-') ||
+	    !ascii_is_digit(s.p[at + 1]);
 }
 
 /* "550" at i; 0: none. */
@@ -204,7 +234,7 @@ enh_follows(struct slice s, size_t i, struct enh *e)
 {
 	for (size_t k = i + 3; k < s.n && k < i + 7; k++) {
 		if (ascii_is_digit(s.p[k]))
-			return enh_at(s, k, e) > 0;
+			return enh_at(s, k, e);
 		if (!is_white(s.p[k]) && strchr("-#(:;_<[", s.p[k]) == NULL)
 			return false;
 	}
@@ -248,9 +278,11 @@ bounce_codes(struct slice s, uint16_t *code, struct enh *enh)
 			*enh = e;
 			return;
 		}
-		if (c != 0 && first == 0 && is_said(s, i))
+		/* Sendmail puts its own in front: "554 <a@b>... 550 No". */
+		if (c != 0 && is_said(s, i) && (first == 0 ||
+			(i >= 4 && memcmp(s.p + i - 4, "... ", 4) == 0)))
 			first = c;
-		if (alone.klass == 0 && enh_at(s, i, &e) > 0 && e.klass != 2)
+		if (alone.klass == 0 && enh_at(s, i, &e) && e.klass != 2)
 			alone = e;
 	}
 	if (first != 0)
