@@ -89,7 +89,8 @@ static bool
 is_separator(struct slice line)
 {
 	static const char *const always[] = { "original message follows",
-		"is a copy of the message", "copy of your message",
+		"is a copy of the message", "is a copy of your message",
+		"copy of your message follows", "copy of your message, ",
 		"below is a copy", "message headers follow",
 		"unsent message", "a copy of the original message",
 		"the original message headers", "original message headers",
@@ -108,6 +109,8 @@ is_separator(struct slice line)
 
 	if (line.n > 120)
 		return false;
+	if (slice_ieq(line, SL("Original Message:")))
+		return true;
 	if (bounce_says(line, always))
 		return true;
 	return line.n > 4 && strchr("-=*_+", line.p[0]) != NULL &&
@@ -226,6 +229,7 @@ take_part(struct reading *r, const struct mime_part *p)
 	} else if (mime_is(p, SL("message/disposition-notification")) ||
 	    mime_is(p, SL("message/global-disposition-notification"))) {
 		r->has_receipt = true;
+		add_part(r, p, &r->receipt);
 	} else if (is_original(p)) {
 		if (r->original.n == 0 &&
 		    mime_field(p->head, SL("Received")).n > 0)
@@ -238,7 +242,7 @@ take_part(struct reading *r, const struct mime_part *p)
 		if (mime_text(p, &r->scratch) == 0)
 			(void)!mime_html(buf_slice(&r->scratch), &r->html);
 		buf_addc(&r->html, '\n');
-	} else if (mime_is(p, SL("text/")) || mime_is(p, SL("text")) ||
+	} else if (mime_is(p, SL("multipart/")) || mime_is(p, SL("text/")) || mime_is(p, SL("text")) ||
 	    mime_is(p, SL("message/")))
 		add_part(r, p, &r->text);
 }
@@ -349,6 +353,14 @@ decide(struct reading *r)
 		bounce_explain(r);
 		return;
 	}
+	if (bounce_is_refusal(r)) {
+		buf_adds(&r->dsn, buf_slice(&r->receipt));
+		bounce_read_dsn(r);
+		b->type = b->nrcpts > 0 ? BOUNCE_DELIVERY : BOUNCE_OTHER;
+		b->reason = BOUNCE_READ_RECEIPT;
+		bounce_explain(r);
+		return;
+	}
 	if (r->has_dsn || bounce_is_report(r)) {
 		bounce_read_text(r);
 		b->type = b->nrcpts > 0 ? BOUNCE_DELIVERY : BOUNCE_OTHER;
@@ -387,9 +399,9 @@ bounce_read(struct slice message, struct bounce *b)
 {
 	struct reading *r = mem_try(sizeof(*r));
 	struct buf copy, *bufs[] = { &r->text, &r->html, &r->dsn, &r->report,
-		&r->original, &r->tail, &r->scratch, &copy };
+		&r->receipt, &r->original, &r->tail, &r->scratch, &copy };
 	const size_t max[] = { BOUNCE_TEXT_MAX, BOUNCE_TEXT_MAX, STATUS_MAX,
-		STATUS_MAX, ORIGINAL_MAX, BOUNCE_TEXT_MAX, message.n + 4096,
+		STATUS_MAX, STATUS_MAX, ORIGINAL_MAX, BOUNCE_TEXT_MAX, message.n + 4096,
 		message.n };
 
 	if (r == NULL)

@@ -19,11 +19,11 @@ struct reading {
 	struct buf html;  /* the same of HTML, used where there is no other */
 	struct buf dsn;   /* delivery-status parts, a blank line between them */
 	struct buf report;   /* the feedback-report part */
+	struct buf receipt;  /* the disposition-notification part */
 	struct buf original; /* header of the message that it is about */
 	struct buf tail;     /* text behind the report: the original, often */
 	struct buf scratch;
-	bool has_receipt;  /* a disposition-notification part */
-	bool has_dsn, has_report;
+	bool has_receipt, has_dsn, has_report;
 };
 
 /* ---- text (bounce_words.c) ---------------------------------------------------- */
@@ -57,6 +57,9 @@ void bounce_read_text(struct reading *r);
 void bounce_explain(struct reading *r);
 /* Does the message as a whole speak of a delivery, rather than be one? */
 bool bounce_is_report(struct reading *r);
+/* Is it a receipt (RFC 8098) by which a filter refuses the message, as that of
+ * Dovecot does? */
+bool bounce_is_refusal(struct reading *r);
 /* Does its text speak of a delay, not of the end? */
 bool bounce_is_delay(struct reading *r);
 enum bounce_reason bounce_other(struct reading *r);

@@ -206,6 +206,20 @@ is_null_path(struct reading *r)
 }
 
 bool
+bounce_is_refusal(struct reading *r)
+{
+	static const char *const refusals[] = { "was automatically rejected",
+		"message was rejected", "quota exceeded", "mailbox is full", "" };
+	struct slice receipt = buf_slice(&r->receipt);
+
+	return r->has_receipt && bounce_has(receipt, "automatic-action") &&
+	    (bounce_has(receipt, "deleted") ||
+		bounce_has(receipt, "denied") ||
+		bounce_has(receipt, "failed")) &&
+	    bounce_says(buf_slice(&r->text), refusals);
+}
+
+bool
 bounce_is_report(struct reading *r)
 {
 	struct slice text = buf_slice(&r->text);

@@ -35,6 +35,16 @@ static const char *const failure_words[] = { "unknown", "reject", "refuse",
 	"full", "invalid", "unable", "not be delivered", "bounce", "error",
 	"disabled", "not recognized", "unrouteable", "unreachable", "timed out",
 	"denied", "blocked", "not listed", "expired", "not reach", "" };
+/* Of those, the ones that say why. */
+static const char *const telling_words[] = { "unknown", "not found", "t exist",
+	"not exist", "no such", "quota", "full", "disabled", "invalid", "reject",
+	"denied", "blocked", "spam", "expire", "timed out", "timeout", "refuse",
+	"reachable", "suspended", "too large", "too big", "not recognized",
+	"not listed", "unrouteable", "virus", "policy", "inactive", "no longer",
+	"exceed", "too long", "retries", "responding", "illegal", "no valid",
+	"not accept", "permission", "loop", "not a valid", "not known",
+	"couldn't find", "can't find", "connect", "n'existe", "inconnu",
+	"unbekannt", "no existe", "desconocid", "" };
 static const char *const contact_words[] = { "contact", "help", "question",
 	"please send", "report this", "forward th", "assistance", "support",
 	"on behalf", "sent by", "reply to this", "mail to <postmaster",
@@ -89,7 +99,8 @@ weigh_before(struct slice before)
 		"mail from:", "" };
 	static const char *const words[] = { "to", "user", "recipient", "for",
 		"address", "mailbox", "account", "an", "recipient address",
-		"addressee", "alias", "unknown", "rcpt", "de", "para", "pour",
+		"addressee", "alias", "unknown", "rcpt", "addressed", "de", "para",
+		"pour",
 		"" };
 
 	if (before.n == 0)
@@ -140,6 +151,30 @@ is_sender(struct reading *r, struct slice address)
 	    holds(bounce_field(original, SL("Return-Path")), address);
 }
 
+/* "c=US;a= ;p=Example;dda:SMTP=a@b" of X.400; "rfc822;" in front of it. */
+static bool
+is_x400(struct slice before)
+{
+	return slice_has_isuffix(before, SL("smtp")) &&
+	    slice_index(before, ';') < before.n;
+}
+
+/* "To: a@b", and "Subject:" on the next line: what was sent, not what failed. */
+static bool
+is_quoted_field(struct slice before, struct slice behind)
+{
+	struct slice rest = behind, line;
+
+	if (!slice_ieq(before, SL("to:")))
+		return false;
+	for (int i = 0; i < 3 && rest.n > 0; i++) {
+		line = bounce_line(&rest);
+		if (slice_has_iprefix(line, SL("subject:")))
+			return true;
+	}
+	return false;
+}
+
 static int
 weigh(struct reading *r, struct candidate *c)
 {
@@ -152,6 +187,8 @@ weigh(struct reading *r, struct candidate *c)
 	c->is_leading = before.n == 0;
 	if (bounce_has(before, "rcpt to") && w < 45)
 		w = 45;
+	if (is_x400(before) && w < 45)
+		w = 45;
 	bounce_codes(c->line, &code, &enh);
 	if (code != 0 || enh.klass != 0)
 		w += 25;
@@ -159,6 +196,8 @@ weigh(struct reading *r, struct candidate *c)
 		w += 15;
 	if (bounce_says(before, contact_words))
 		w -= 40;
+	if (is_quoted_field(before, c->behind))
+		w -= 60;
 	if (bounce_has(before, "message-id") || bounce_has(before, "msgid"))
 		w -= 100;
 	if (bounce_was_sent(r, c->address))
@@ -309,35 +348,54 @@ reply_about(struct slice text, struct slice address)
 	return best;
 }
 
-/* What the text says of an address: beside it and below, in a transcript, above,
- * or anywhere. */
-static void
-add_words(struct reading *r, const struct candidate *c, struct buf *out)
+static bool
+is_telling(const struct buf *words)
 {
-	struct slice text = buf_slice(&r->text);
+	return has_codes(buf_slice(words)) ||
+	    bounce_says(buf_slice(words), telling_words);
+}
 
-	if (c != NULL && c->is_leading) {
-		buf_adds(out, block_of(c->behind, c->address));
-	} else if (c != NULL) {
-		buf_adds(out,
-		    block_of(slice_of(c->line.p,
-				 (size_t)(text.p + text.n - c->line.p)),
-			c->address));
+/* What the text says of an address: beside it and below, in a transcript, and, where
+ * no status has said why, further below, above, in the subject, or anywhere. */
+static void
+add_words(struct reading *r, const struct candidate *c, bool is_known,
+    struct buf *out)
+{
+	struct slice text = buf_slice(&r->text), block, more;
+
+	if (c == NULL) {
+		if (!is_known)
+			buf_adds(out,
+			    slice_of(text.p, MIN(text.n, BOUNCE_DIAG_MAX)));
+		return;
 	}
+	more = c->is_leading ?
+	    c->behind :
+	    slice_of(c->line.p, (size_t)(text.p + text.n - c->line.p));
+	block = block_of(more, c->address);
+	more = slice_skip(more, block.n);
+	buf_adds(out, block);
 	if (has_codes(buf_slice(out)))
 		return;
-	if (c != NULL) {
+	buf_addc(out, ' ');
+	buf_adds(out, reply_about(text, c->address));
+	if (is_known)
+		return;
+	for (int i = 0; i < 2 && !is_telling(out) && more.n > 0; i++) {
+		block = block_of(more, c->address);
+		more = slice_skip(more, block.n);
 		buf_addc(out, ' ');
-		buf_adds(out, reply_about(text, c->address));
-		if (!has_codes(buf_slice(out)) &&
-		    !bounce_says(buf_slice(out), failure_words)) {
-			buf_addc(out, ' ');
-			buf_adds(out, before_line(text, c->line));
-		}
+		buf_adds(out, block);
+		if (block.n == 0)
+			break;
 	}
-	if (strip_marks(buf_slice(out)).n < 12) {
+	if (!is_telling(out)) {
 		buf_addc(out, ' ');
-		buf_adds(out, slice_of(text.p, MIN(text.n, BOUNCE_DIAG_MAX)));
+		buf_adds(out, before_line(text, c->line));
+	}
+	if (!is_telling(out)) {
+		buf_addc(out, ' ');
+		buf_adds(out, r->subject);
 	}
 }
 
@@ -356,11 +414,14 @@ learn_status(struct bounce_rcpt *x, struct enh enh)
 static void
 explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
 {
+	bool is_known = x->enh.subject + x->enh.detail != 0;
 	struct slice words;
 
 	buf_reset(&r->scratch);
-	add_words(r, c, &r->scratch);
+	add_words(r, c, is_known, &r->scratch);
 	words = buf_slice(&r->scratch);
+	if (strip_marks(words).n == 0 && !is_known)
+		words = r->subject;
 	while (words.n > 0 && (is_mark(words.p[0]) || words.p[0] == ':' ||
 				  words.p[0] == ';' || words.p[0] == ')'))
 		words = slice_skip(words, 1);
@@ -434,6 +495,25 @@ take_failed(struct search *s)
 		take(s, address, find(s, address));
 }
 
+/* Sendmail says where it forwarded to, and "(expanded from: <a@b>)" behind it,
+ * which is who was written to. */
+static struct slice
+expanded_from(const struct candidate *c)
+{
+	struct slice rest = c->behind, address;
+
+	for (int i = 0; i < 4 && rest.n > 0; i++) {
+		struct slice line = bounce_line(&rest);
+
+		if (slice_has_iprefix(line, SL("(expanded from:")) &&
+		    bounce_address(&line, &address))
+			return address;
+		if (i > 0 && line.n == 0)
+			break;
+	}
+	return c->address;
+}
+
 static void
 take_heavy(struct search *s)
 {
@@ -444,7 +524,7 @@ take_heavy(struct search *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->c[i].weight >= HEAVY &&
 		    (s->c[i].is_leading || !has_leading))
-			take(s, s->c[i].address, &s->c[i]);
+			take(s, expanded_from(&s->c[i]), &s->c[i]);
 }
 
 /* The only recipient of the original message, where the text names none. */

@@ -130,6 +130,9 @@ is_address(struct slice s, size_t at, bool utf8, struct slice *out)
 	size_t local = local_before(s, at, utf8);
 	size_t domain = domain_behind(s, at, utf8);
 
+	if (local > 5 &&
+	    slice_has_iprefix(slice_of(s.p + at - local, local), SL("smtp=")))
+		local -= 5; /* an address within one of X.400 */
 	if (local == 0 || domain == 0)
 		return false;
 	*out = slice_of(s.p + at - local, local + 1 + domain);

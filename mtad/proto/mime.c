@@ -10,6 +10,7 @@
 #include "proto/mime.h"
 
 #define FIELD_MAX 8192u /* bytes of a field in which parameters are looked for */
+#define GUESS_LINES 12
 
 struct walk {
 	struct slice rest;
@@ -202,6 +203,34 @@ open_boundary(struct walk *w, struct slice value)
 	return true;
 }
 
+/* The boundary of a multipart that says none, or says it where no field is: that
+ * of the first line which looks like one. */
+static bool
+guess_boundary(struct walk *w)
+{
+	struct slice rest = w->rest;
+	bool is_last;
+
+	if (w->depth == MIME_DEPTH_MAX)
+		return false;
+	for (int i = 0; i < GUESS_LINES && rest.n > 0; i++) {
+		struct slice line = trim(take_line(&rest));
+		char *b = w->boundary[w->depth];
+
+		if (boundary_at(w, line, &is_last) > 0)
+			return false;
+		if (line.n < 6 || line.n > MIME_BOUNDARY_MAX ||
+		    !slice_has_prefix(line, SL("--")) ||
+		    slice_index(line, ' ') < line.n)
+			continue;
+		line = slice_skip(line, 2);
+		memcpy(b, line.p, line.n);
+		w->open[w->depth++] = slice_of(b, line.n);
+		return true;
+	}
+	return false;
+}
+
 static void
 begin_part(struct walk *w)
 {
@@ -221,7 +250,8 @@ begin_part(struct walk *w)
 	p->type = n > 0 ? slice_of(value.p, n) : SL("text/plain");
 	p->body = slice_of(w->rest.p, 0);
 	if (mime_is(p, SL("multipart/")))
-		p->is_multipart = open_boundary(w, value);
+		p->is_multipart =
+		    open_boundary(w, value) || guess_boundary(w);
 	w->now = p;
 }
 
