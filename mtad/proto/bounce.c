@@ -336,11 +336,48 @@ take_id(struct reading *r)
 		r->out->message_id = id_of(r, id);
 }
 
+/* A report that a gateway has attached to one of its own: that one is read. */
+static void
+open_inner(struct reading *r)
+{
+	for (uint32_t i = 1; i < r->m.nparts; i++) {
+		const struct mime_part *p = &r->m.part[i];
+
+		if (!mime_is(p, SL("message/rfc822")))
+			continue;
+		if (mime_text(p, &r->inner) != 0)
+			return;
+		mime_read(buf_slice(&r->inner), &r->m);
+		buf_reset(&r->text);
+		buf_reset(&r->html);
+		buf_reset(&r->original);
+		buf_reset(&r->tail);
+		take_parts(r);
+		return;
+	}
+}
+
+/* Is the original message, as far as we have it, a report with fields itself? */
+static bool
+has_inner(struct reading *r)
+{
+	struct slice original = buf_slice(&r->original);
+
+	return !r->has_dsn && r->inner.n == 0 &&
+	    bounce_has(bounce_field(original, SL("Content-Type")),
+		"report-type=delivery-status") &&
+	    bounce_is_report(r);
+}
+
 static void
 decide(struct reading *r)
 {
 	struct bounce *b = r->out;
 
+	if (bounce_read_json(r))
+		return;
+	if (!r->has_report && has_inner(r))
+		open_inner(r);
 	if (r->has_report || bounce_old_complaint(r)) {
 		b->type = BOUNCE_COMPLAINT;
 		if (r->has_report)
@@ -399,10 +436,10 @@ bounce_read(struct slice message, struct bounce *b)
 {
 	struct reading *r = mem_try(sizeof(*r));
 	struct buf copy, *bufs[] = { &r->text, &r->html, &r->dsn, &r->report,
-		&r->receipt, &r->original, &r->tail, &r->scratch, &copy };
+		&r->receipt, &r->original, &r->tail, &r->inner, &r->scratch, &copy };
 	const size_t max[] = { BOUNCE_TEXT_MAX, BOUNCE_TEXT_MAX, STATUS_MAX,
 		STATUS_MAX, STATUS_MAX, ORIGINAL_MAX, BOUNCE_TEXT_MAX, message.n + 4096,
-		message.n };
+		message.n + 4096, message.n };
 
 	if (r == NULL)
 		return E_NOMEM;

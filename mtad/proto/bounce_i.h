@@ -22,6 +22,7 @@ struct reading {
 	struct buf receipt;  /* the disposition-notification part */
 	struct buf original; /* header of the message that it is about */
 	struct buf tail;     /* text behind the report: the original, often */
+	struct buf inner; /* a report within a report */
 	struct buf scratch;
 	bool has_receipt, has_dsn, has_report;
 };
@@ -66,6 +67,8 @@ enum bounce_reason bounce_other(struct reading *r);
 /* A complaint in a form older than RFC 5965: fills out->arf; false: none. */
 bool bounce_old_complaint(struct reading *r);
 void bounce_read_complaint(struct reading *r);
+/* A notification of Amazon SES in JSON: the result's type, if it is one. */
+bool bounce_read_json(struct reading *r);
 /* A recipient, unless it is there already: then that one. NULL: no room, or no
  * address. */
 struct bounce_rcpt *bounce_add(struct reading *r, struct slice address);

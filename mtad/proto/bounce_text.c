@@ -203,7 +203,7 @@ weigh(struct reading *r, struct candidate *c)
 	if (bounce_was_sent(r, c->address))
 		w += 30;
 	else if (is_sender(r, c->address))
-		w -= 70;
+		w -= c->is_leading ? 30 : 70; /* who writes to himself */
 	if (is_office(c->address))
 		w -= 30;
 	return w;
@@ -430,6 +430,10 @@ explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
 		struct enh enh = { 0 };
 
 		bounce_codes(words, &code, &enh);
+		if (enh.klass == 0 && c != NULL)
+			bounce_codes(reply_about(buf_slice(&r->text),
+					 c->address),
+			    &(uint16_t){ 0 }, &enh);
 		if (x->code == 0)
 			x->code = code;
 		learn_status(x, enh);
