@@ -49,11 +49,27 @@ put(struct jsonw *w, const char *key, struct slice text)
 		jw_null(w);
 }
 
+/* What the server said, where a notice of Gmail quotes it behind words that are the
+ * same in all its notices. */
+static struct slice
+quoted(struct slice text)
+{
+	static const struct slice leads[] = { SL("server returned was:"),
+		SL("The response from the remote server was:"),
+		SL("The response was:") };
+
+	for (size_t i = 0; i < text.n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(leads); k++)
+			if (slice_has_prefix(slice_skip(text, i), leads[k]))
+				return slice_skip(text, i + leads[k].n);
+	return text;
+}
+
 /* What the words mean. Without a code its class is that of the status. */
 static void
 judge(struct run *r, const struct bounce_rcpt *x, struct judgement *out)
 {
-	struct class_query q = { .code = x->code, .text = x->diagnostic };
+	struct class_query q = { .code = x->code, .text = quoted(x->diagnostic) };
 	struct class_answer a;
 
 	if (x->has_status)
