@@ -37,6 +37,8 @@ bounce_add(struct reading *r, struct slice address)
 	struct bounce *b = r->out;
 	struct bounce_rcpt *x;
 
+	char *copy;
+
 	if (address.n == 0 || address.n > MAILBOX_MAX)
 		return NULL;
 	for (uint32_t i = 0; i < b->nrcpts; i++)
@@ -44,11 +46,11 @@ bounce_add(struct reading *r, struct slice address)
 			return &b->rcpt[i];
 	if (b->nrcpts == BOUNCE_RCPTS_MAX)
 		return NULL;
-	address = bounce_keep(r, address, MAILBOX_MAX);
-	if (address.n == 0)
+	copy = arena_str(&b->memory, address.p, address.n);
+	if (copy == NULL)
 		return NULL;
 	x = &b->rcpt[b->nrcpts++];
-	*x = (struct bounce_rcpt){ .address = address };
+	*x = (struct bounce_rcpt){ .address = slice_of(copy, address.n) };
 	return x;
 }
 

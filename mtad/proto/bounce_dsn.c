@@ -55,6 +55,15 @@ add_unescaped(struct buf *out, struct slice s)
 	}
 }
 
+/* As it is: blanks within quotes are a part of it. */
+static struct slice
+keep_address(struct reading *r, struct slice address)
+{
+	char *copy = arena_str(&r->out->memory, address.p, address.n);
+
+	return copy != NULL ? slice_of(copy, address.n) : slice_of("", 0);
+}
+
 /* "rfc822; <a@b> (comment)": the address in it, or nothing. Fields without a type
  * are met. */
 static struct slice
@@ -77,9 +86,8 @@ address_of(struct reading *r, struct slice value)
 	if (address.n > 2 && address.p[0] == '<' &&
 	    address.p[address.n - 1] == '>')
 		address = slice_of(address.p + 1, address.n - 2);
-	if (mailbox_is_valid(address, true) ||
-	    bounce_address(&rest, &address))
-		return bounce_keep(r, address, MAILBOX_MAX);
+	if (mailbox_is_valid(address, true) || bounce_address(&rest, &address))
+		return keep_address(r, address);
 	return slice_of("", 0);
 }
 
@@ -158,7 +166,7 @@ address_of_name(struct reading *r, struct slice value)
 	while (name.n > 0 && bounce_address(&rest, &address))
 		if (address.n > name.n && address.p[name.n] == '@' &&
 		    slice_ieq(slice_of(address.p, name.n), name))
-			return bounce_keep(r, address, MAILBOX_MAX);
+			return keep_address(r, address);
 	return slice_of("", 0);
 }
 

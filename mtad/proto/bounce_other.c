@@ -93,7 +93,7 @@ static const char *const replies[] = { "autoreply", "auto-reply",
 	"aus\303\252ncia", "fora do escrit", "automatisch antwoord",
 	"afwezig", "autosvar", "automatiskt svar", "automatisk svar",
 	"fr\303\245nvaro", "frav\303\246r", "automaattinen", "poissa",
-	"autoodpowied", "poza biurem", "nieobecno", "automatick\303\241",
+	"autoodpowied", "automatyczna odpowied", "poza biurem", "nieobecno", "automatick\303\241",
 	"\350\207\252\345\213\225\345\277\234\347\255\224",
 	"\350\207\252\345\213\225\350\277\224\344\277\241",
 	"\344\270\215\345\234\250",
@@ -101,6 +101,7 @@ static const char *const replies[] = { "autoreply", "auto-reply",
 	"\350\207\252\345\213\225\345\233\236\350\246\206",
 	"\320\260\320\262\321\202\320\276\320\276\321\202\320\262\320\265",
 	"otomatik yan", "ofis d\304\261", "thank you for your email",
+	"thank you for your e-mail",
 	"thank you for contacting", "your message was received", "" };
 
 static const char *const challenges[] = { "challenge", "please confirm",
@@ -158,6 +159,15 @@ is_challenge(struct reading *r)
 }
 
 static bool
+is_null_path(struct reading *r)
+{
+	struct slice path = mime_field(r->head, SL("Return-Path"));
+
+	return slice_eq(path, SL("<>")) || bounce_has(path, "mailer-daemon") ||
+	    bounce_has(path, "postmaster");
+}
+
+static bool
 is_list(struct reading *r)
 {
 	static const char *const lists[] = { "list", "bulk", "junk", "" };
@@ -174,7 +184,9 @@ bounce_other(struct reading *r)
 		return BOUNCE_READ_RECEIPT;
 	if (is_challenge(r))
 		return BOUNCE_CHALLENGE;
-	if (says_auto(r) || bounce_says(r->subject, replies))
+	/* Who answers by machine and says so nowhere has no sender. */
+	if (says_auto(r) || bounce_says(r->subject, replies) ||
+	    is_null_path(r))
 		return BOUNCE_AUTO_REPLY;
 	if (is_list(r))
 		return BOUNCE_LIST;
@@ -194,15 +206,6 @@ is_answer(struct slice subject)
 		if (slice_has_iprefix(subject, prefixes[i]))
 			return true;
 	return false;
-}
-
-static bool
-is_null_path(struct reading *r)
-{
-	struct slice path = mime_field(r->head, SL("Return-Path"));
-
-	return slice_eq(path, SL("<>")) || bounce_has(path, "mailer-daemon") ||
-	    bounce_has(path, "postmaster");
 }
 
 bool
