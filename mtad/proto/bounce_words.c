@@ -249,17 +249,23 @@ enh_follows(struct slice s, size_t i, struct enh *e)
 static bool
 is_said(struct slice s, size_t i)
 {
-	static const char *const units[] = { "mb", "kb", "byte", "second",
-		"minute", "hour", "day", "recip", "message", "of ", "" };
-	struct slice next = slice_skip(s, i + 3);
+	static const struct slice units[] = { SL("mb"), SL("kb"), SL("byte"),
+		SL("second"), SL("minute"), SL("hour"), SL("day"),
+		SL("recipients"), SL("messages"), SL("of") };
+	struct slice next = slice_trim(slice_skip(s, i + 3));
 
-	next.n = MIN(next.n, 8u);
-	if (i > 0 && is_white(s.p[i - 1]) && i > 1 &&
+	if (i > 1 && is_white(s.p[i - 1]) &&
 	    (ascii_is_digit(s.p[i - 2]) || s.p[i - 2] == '+'))
 		return false;
-	for (const char *const *u = units; **u != '\0'; u++)
-		if (slice_has_iprefix(slice_trim(next), slice_str(*u)))
+	for (size_t u = 0; u < ARRAY_LEN(units); u++) {
+		size_t n = units[u].n;
+
+		if (!slice_has_iprefix(next, units[u]))
+			continue;
+		n += n < next.n && ascii_lower(next.p[n]) == 's';
+		if (n == next.n || !ascii_is_alpha(next.p[n]))
 			return false;
+	}
 	return true;
 }
 

@@ -42,13 +42,32 @@ add_decoded(struct slice message, struct buf *out, int depth)
 	mem_free(m);
 }
 
+/* A copy as it is read: without the first lines of a mailbox file, and with CR
+ * alone as a line end where there is no other. */
+static struct slice
+even_out(struct slice all, char *copy)
+{
+	struct slice s = slice_of(copy, all.n);
+	bool is_cr = slice_index(all, '\n') == all.n;
+
+	for (size_t i = 0; i < all.n; i++)
+		copy[i] = is_cr && all.p[i] == '\r' ? '\n' : all.p[i];
+	while (s.n > 0 && (s.p[0] == '\r' || s.p[0] == '\n'))
+		s = slice_skip(s, 1);
+	while (slice_has_prefix(s, SL("From ")) ||
+	    slice_has_prefix(s, SL(">From ")))
+		s = slice_skip(s, slice_index(s, '\n') + 1);
+	return s;
+}
+
 static void
 check_bounce(const struct bounce *b, struct slice all)
 {
+	char *copy = mem_get(all.n + 1);
 	struct buf decoded;
 
 	buf_init(&decoded, 64 << 20);
-	add_decoded(all, &decoded, 1);
+	add_decoded(even_out(all, copy), &decoded, 1);
 	ASSERT(!decoded.failed);
 	ASSERT(b->nrcpts > 0 && b->nrcpts <= BOUNCE_RCPTS_MAX);
 	for (uint32_t i = 0; i < b->nrcpts; i++) {
@@ -68,6 +87,7 @@ check_bounce(const struct bounce *b, struct slice all)
 		    x->enh.klass == 4 || x->enh.klass == 5);
 	}
 	buf_free(&decoded);
+	mem_free(copy);
 }
 
 int
