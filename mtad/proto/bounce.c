@@ -453,6 +453,7 @@ bounce_read(struct slice message, struct bounce *b)
 	message = even_out(message, &copy);
 	mime_read(message, &r->m);
 	r->head = r->m.part[0].head;
+	r->head.n = MIN(r->head.n, BOUNCE_HEAD_MAX);
 	r->subject = head_words(r, SL("Subject"));
 	r->from = head_words(r, SL("From"));
 	r->to = head_words(r, SL("To"));

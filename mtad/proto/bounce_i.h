@@ -8,7 +8,8 @@
 #include "proto/bounce.h"
 #include "proto/mime.h"
 
-#define BOUNCE_TEXT_MAX (256u << 10) /* bytes of text that are looked at */
+#define BOUNCE_TEXT_MAX (128u << 10) /* bytes of text that are looked at */
+#define BOUNCE_HEAD_MAX (128u << 10) /* and of the message's header */
 
 struct reading {
 	struct bounce *out;

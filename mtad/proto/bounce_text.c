@@ -13,6 +13,7 @@
 #define CANDIDATES_MAX 512u
 #define MENTIONS_MAX 4096u
 #define BLOCK_LINES_MAX 12u
+#define AROUND 512u /* bytes of a line on either side of an address */
 #define HEAVY 30
 
 struct candidate {
@@ -211,13 +212,25 @@ weigh(struct reading *r, struct candidate *c)
 
 /* ---- finding ------------------------------------------------------------------------- */
 
+/* Of a line the part around an address: lines have no ceiling, and the work on each
+ * of their addresses has to. */
+static struct slice
+around(struct slice line, struct slice address)
+{
+	size_t at = (size_t)(address.p - line.p);
+	size_t from = at > AROUND ? at - AROUND : 0;
+
+	return slice_of(line.p + from,
+	    MIN(line.n - from, AROUND + address.n + AROUND));
+}
+
 /* The same address twice: where it weighs more is its place. */
 static void
 note(struct search *s, struct slice address, struct slice line,
     struct slice behind)
 {
-	struct candidate x = { .address = address, .line = line,
-		.behind = behind };
+	struct candidate x = { .address = address,
+		.line = around(line, address), .behind = behind };
 
 	x.weight = weigh(s->r, &x);
 	for (uint32_t i = 0; i < s->n; i++) {

@@ -433,6 +433,27 @@ ok(len(named) > 200 and all(x.lower() in everything or "&" in everything
    "or name what is not in it",
    [x for x in named if x.lower() not in everything][:3])
 
+HOSTILE = [
+    notice("", original=None) + "a@b.example " * 100000,
+    notice("", original=None) + "".join("<a%d@b.example>: no\n" % n
+                                        for n in range(9000)),
+    "Subject: x" + "\n a" * 500000 + "\n\n",
+    notice("<" * 1000000, original=None, head="Content-Type: text/html\n"),
+    dsn("".join("Final-Recipient: rfc822; a%d\nAction: failed\n\n" % n
+                for n in range(9000)), text="x@y.example no\n" * 9000),
+]
+for n, text in enumerate(HOSTILE):
+    with open(os.path.join(TMP, "h%d" % n), "w") as f:
+        f.write(text)
+before = os.times()
+status, out, err = run(b"", *SHIPPED, *[os.path.join(TMP, "h%d" % n)
+                                        for n in range(len(HOSTILE))])
+after = os.times()
+spent = after.children_user - before.children_user
+ok(status == 0 and spent < 20, "nor takes long over it", (status, spent))
+lines = out.splitlines()
+ok(len(lines) < 1000, "or names them without an end", len(lines))
+
 # ---- the verb ---------------------------------------------------------------------
 
 path = os.path.join(TMP, "one.eml")
