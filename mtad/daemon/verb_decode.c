@@ -69,7 +69,8 @@ quoted(struct slice text)
 static void
 judge(struct run *r, const struct bounce_rcpt *x, struct judgement *out)
 {
-	struct class_query q = { .code = x->code, .text = quoted(x->diagnostic) };
+	struct class_query q = { .code = x->code,
+		.text = quoted(x->diagnostic) };
 	struct class_answer a;
 
 	if (x->has_status)
@@ -174,8 +175,8 @@ print_line(struct run *r, uint32_t i)
 	} else {
 		jw_kstr(&w, "type", SL("other"));
 		jw_kstr(&w, "reason",
-		    slice_str(bounce_reason_name(
-			(enum bounce_reason)b->reason)));
+		    slice_str(
+			bounce_reason_name((enum bounce_reason)b->reason)));
 	}
 	jw_close(&w, '}');
 	buf_addc(&r->out, '\n');
@@ -233,8 +234,7 @@ decode_file(struct run *r, const char *name)
 	int fd = is_input ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
-		fprintf(stderr, "mtad decode: %s: %s\n", name,
-		    strerror(errno));
+		fprintf(stderr, "mtad decode: %s: %s\n", name, strerror(errno));
 		return false;
 	}
 	is_read = read_all(r, fd, name) && decode(r, name);

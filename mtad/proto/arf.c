@@ -10,7 +10,7 @@
 #include "proto/header.h"
 #include "proto/mime.h"
 
-#define FIELDS_MAX 256u  /* of one part */
+#define FIELDS_MAX 256u /* of one part */
 
 /* ---- small pieces ------------------------------------------------------------ */
 

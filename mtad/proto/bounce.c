@@ -93,8 +93,8 @@ is_separator(struct slice line)
 	static const char *const always[] = { "original message follows",
 		"is a copy of the message", "is a copy of your message",
 		"copy of your message follows", "copy of your message, ",
-		"below is a copy", "message headers follow",
-		"unsent message", "a copy of the original message",
+		"below is a copy", "message headers follow", "unsent message",
+		"a copy of the original message",
 		"the original message headers", "original message headers",
 		"header of the original", "headers of the original",
 		"original message header", "included below is",
@@ -176,8 +176,8 @@ find_original(struct reading *r)
 	for (uint32_t i = 0; i < 40 && rest.n > 0; i++) {
 		struct slice ahead = rest;
 
-		if (hdr_next(&ahead, &h) && slice_index(h.name, ' ') ==
-		    h.name.n) {
+		if (hdr_next(&ahead, &h) &&
+		    slice_index(h.name, ' ') == h.name.n) {
 			buf_adds(&r->original,
 			    slice_of(rest.p, MIN(rest.n, ORIGINAL_MAX / 2)));
 			return;
@@ -235,8 +235,9 @@ take_part(struct reading *r, const struct mime_part *p)
 	} else if (is_original(p)) {
 		if (r->original.n == 0 &&
 		    mime_field(p->head, SL("Received")).n > 0)
-			buf_adds(&r->original, slice_of(p->head.p,
-			    MIN(p->head.n, ORIGINAL_MAX / 2)));
+			buf_adds(&r->original,
+			    slice_of(p->head.p,
+				MIN(p->head.n, ORIGINAL_MAX / 2)));
 		else if (r->original.n == 0)
 			add_part(r, p, &r->original);
 	} else if (mime_is(p, SL("text/html"))) {
@@ -244,8 +245,8 @@ take_part(struct reading *r, const struct mime_part *p)
 		if (mime_text(p, &r->scratch) == 0)
 			(void)!mime_html(buf_slice(&r->scratch), &r->html);
 		buf_addc(&r->html, '\n');
-	} else if (mime_is(p, SL("multipart/")) || mime_is(p, SL("text/")) || mime_is(p, SL("text")) ||
-	    mime_is(p, SL("message/")))
+	} else if (mime_is(p, SL("multipart/")) || mime_is(p, SL("text/")) ||
+	    mime_is(p, SL("text")) || mime_is(p, SL("message/")))
 		add_part(r, p, &r->text);
 }
 
@@ -437,11 +438,12 @@ int
 bounce_read(struct slice message, struct bounce *b)
 {
 	struct reading *r = mem_try(sizeof(*r));
-	struct buf copy, *bufs[] = { &r->text, &r->html, &r->dsn, &r->report,
-		&r->receipt, &r->original, &r->tail, &r->inner, &r->scratch, &copy };
+	struct buf copy,
+	    *bufs[] = { &r->text, &r->html, &r->dsn, &r->report, &r->receipt,
+		    &r->original, &r->tail, &r->inner, &r->scratch, &copy };
 	const size_t max[] = { BOUNCE_TEXT_MAX, BOUNCE_TEXT_MAX, STATUS_MAX,
-		STATUS_MAX, STATUS_MAX, ORIGINAL_MAX, BOUNCE_TEXT_MAX, message.n + 4096,
-		message.n + 4096, message.n };
+		STATUS_MAX, STATUS_MAX, ORIGINAL_MAX, BOUNCE_TEXT_MAX,
+		message.n + 4096, message.n + 4096, message.n };
 
 	if (r == NULL)
 		return E_NOMEM;

@@ -13,8 +13,8 @@
 #include "mail/mail.h"
 #include "proto/arf.h"
 
-#define BOUNCE_RCPTS_MAX 256u    /* those behind are left out */
-#define BOUNCE_DIAG_MAX 2000u    /* bytes of a diagnostic that are kept */
+#define BOUNCE_RCPTS_MAX 256u        /* those behind are left out */
+#define BOUNCE_DIAG_MAX 2000u        /* bytes of a diagnostic that are kept */
 #define BOUNCE_MEMORY_MAX (4u << 20) /* for what is found */
 
 enum bounce_type { BOUNCE_OTHER, BOUNCE_DELIVERY, BOUNCE_COMPLAINT };

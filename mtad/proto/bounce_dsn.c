@@ -124,8 +124,9 @@ choose_status(const struct group *g, struct bounce_rcpt *x)
 	if (x->code == 0)
 		x->code = code;
 	x->enh = field;
-	if (field.klass == 0 || (field.subject == 0 && field.detail == 0 &&
-				    said.klass == field.klass))
+	if (field.klass == 0 ||
+	    (field.subject == 0 && field.detail == 0 &&
+		said.klass == field.klass))
 		x->enh = said.klass != 0 ? said : field;
 	x->has_status = x->enh.klass != 0;
 }

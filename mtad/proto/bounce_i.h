@@ -14,16 +14,16 @@
 struct reading {
 	struct bounce *out;
 	struct mime m;
-	struct slice head; /* of the message itself */
+	struct slice head;              /* of the message itself */
 	struct slice subject, from, to; /* decoded */
-	struct buf text;  /* what people read, without the original message */
-	struct buf html;  /* the same of HTML, used where there is no other */
-	struct buf dsn;   /* delivery-status parts, a blank line between them */
+	struct buf text; /* what people read, without the original message */
+	struct buf html; /* the same of HTML, used where there is no other */
+	struct buf dsn;  /* delivery-status parts, a blank line between them */
 	struct buf report;   /* the feedback-report part */
 	struct buf receipt;  /* the disposition-notification part */
 	struct buf original; /* header of the message that it is about */
 	struct buf tail;     /* text behind the report: the original, often */
-	struct buf inner; /* a report within a report */
+	struct buf inner;    /* a report within a report */
 	struct buf scratch;
 	bool has_receipt, has_dsn, has_report;
 };

@@ -15,8 +15,9 @@ static const char *const daemons[] = { "mailer-daemon", "mailer daemon",
 	"mailerdaemon", "mail delivery", "maildelivery", "mdaemon",
 	"postmaster", "mail-daemon", "maildaemon", "delivery subsystem",
 	"mail system", "mail.delivery", "mail administrator", "mailsystem",
-	"system administrator", "bounce", "mmdf", "mailadmin", "delivery agent", "post_master",
-	"microsoft exchange", "complaints@", "mail subsystem", "" };
+	"system administrator", "bounce", "mmdf", "mailadmin", "delivery agent",
+	"post_master", "microsoft exchange", "complaints@", "mail subsystem",
+	"" };
 
 static const char *const subjects[] = { "undeliver", "delivery status",
 	"delivery fail", "failure notice", "failed delivery", "failed mail",
@@ -31,37 +32,39 @@ static const char *const subjects[] = { "undeliver", "delivery status",
 	"nichtzustell", "nicht zugestellt", "no entregado", "non remis",
 	"remise", "mancata consegna", "unknown user", "message rejected",
 	"delivery incomplete", "delivery attempt", "bounced mail",
-	"undelivered", "message delivery", "mail could not", "fallo en la entrega",
-	"devolvido", "devuelto", "non recapitabile", "niet bezorgd",
-	"invalid recipient", "address not found", "rejected message",
-	"problems with your mail", "mailbox full", "mailbox unavailable",
-	"quota", "delivered to the mailing list", "address unknown",
-	"unknown address", "blocked", "mail rejected", "bounce", "delivery",
-	"\303\251chec", "\343\203\241\343\203\274\343\203\253\343\202\250\343\203\251\343\203\274", "\351\200\200\344\277\241", "" };
+	"undelivered", "message delivery", "mail could not",
+	"fallo en la entrega", "devolvido", "devuelto", "non recapitabile",
+	"niet bezorgd", "invalid recipient", "address not found",
+	"rejected message", "problems with your mail", "mailbox full",
+	"mailbox unavailable", "quota", "delivered to the mailing list",
+	"address unknown", "unknown address", "blocked", "mail rejected",
+	"bounce", "delivery", "\303\251chec",
+	"\343\203\241\343\203\274\343\203\253\343\202\250\343\203\251\343\203\274",
+	"\351\200\200\344\277\241", "" };
 
 static const char *const texts[] = { "could not be delivered",
 	"cannot be delivered", "can not be delivered", "not be delivered",
 	"was not delivered", "undeliverable", "delivery failed",
-	"delivery to the following", "failed permanently",
-	"unable to deliver", "could not deliver", "user unknown",
-	"unknown user", "did not reach", "permanent fatal errors",
-	"message has been blocked", "returned to sender", "no such user",
-	"transcript of session follows", "delivery error", "mailbox is full",
-	"mailbox full", "over quota", "does not exist", "failed to deliver",
-	"not able to deliver", "no longer", "account is disabled",
-	"mailbox unavailable", "couldn't be delivered", "wasn't delivered",
-	"n'a pas pu", "nicht zugestellt", "konnte nicht", "no se pudo",
-	"no ha podido", "rejected", "not delivered", "trouble delivering",
-	"permanent error", "" };
+	"delivery to the following", "failed permanently", "unable to deliver",
+	"could not deliver", "user unknown", "unknown user", "did not reach",
+	"permanent fatal errors", "message has been blocked",
+	"returned to sender", "no such user", "transcript of session follows",
+	"delivery error", "mailbox is full", "mailbox full", "over quota",
+	"does not exist", "failed to deliver", "not able to deliver",
+	"no longer", "account is disabled", "mailbox unavailable",
+	"couldn't be delivered", "wasn't delivered", "n'a pas pu",
+	"nicht zugestellt", "konnte nicht", "no se pudo", "no ha podido",
+	"rejected", "not delivered", "trouble delivering", "permanent error",
+	"" };
 
-static const char *const delays[] = { "will be retried",
-	"will keep trying", "delivery attempts will continue",
-	"not yet been delivered", "warning message only", "still be retried",
-	"has been delayed", "have been delayed", "will continue to",
-	"will try to deliver", "no action is required", "do not need to resend",
-	"continue trying", "will retry", "have not yet been delivered",
-	"delivery is delayed", "has not been delivered yet", "will try again",
-	"delayed delivery", "still trying", "" };
+static const char *const delays[] = { "will be retried", "will keep trying",
+	"delivery attempts will continue", "not yet been delivered",
+	"warning message only", "still be retried", "has been delayed",
+	"have been delayed", "will continue to", "will try to deliver",
+	"no action is required", "do not need to resend", "continue trying",
+	"will retry", "have not yet been delivered", "delivery is delayed",
+	"has not been delivered yet", "will try again", "delayed delivery",
+	"still trying", "" };
 
 static const char *const ends[] = { "permanent", "giving up", "given up",
 	"will not be retried", "i've given up", "no further attempts",
@@ -81,8 +84,8 @@ bounce_is_delay(struct reading *r)
 
 /* ---- what others say ------------------------------------------------------------- */
 
-static const char *const replies[] = { "autoreply", "auto-reply",
-	"auto reply", "automatic reply", "automatic response", "auto-response",
+static const char *const replies[] = { "autoreply", "auto-reply", "auto reply",
+	"automatic reply", "automatic response", "auto-response",
 	"autoresponse", "auto response", "autoresponder", "out of office",
 	"out-of-office", "out of the office", "vacation", "on holiday",
 	"away from", "auto:", "i am away", "on leave", "abwesen",
@@ -90,10 +93,11 @@ static const char *const replies[] = { "autoreply", "auto-reply",
 	"nicht im b\303\274ro", "r\303\251ponse automatique", "absence du",
 	"absent du bureau", "respuesta autom", "fuera de la oficina",
 	"risposta automatica", "fuori ufficio", "assente", "resposta autom",
-	"aus\303\252ncia", "fora do escrit", "automatisch antwoord",
-	"afwezig", "autosvar", "automatiskt svar", "automatisk svar",
-	"fr\303\245nvaro", "frav\303\246r", "automaattinen", "poissa",
-	"autoodpowied", "automatyczna odpowied", "poza biurem", "nieobecno", "automatick\303\241",
+	"aus\303\252ncia", "fora do escrit", "automatisch antwoord", "afwezig",
+	"autosvar", "automatiskt svar", "automatisk svar", "fr\303\245nvaro",
+	"frav\303\246r", "automaattinen", "poissa", "autoodpowied",
+	"automatyczna odpowied", "poza biurem", "nieobecno",
+	"automatick\303\241",
 	"\350\207\252\345\213\225\345\277\234\347\255\224",
 	"\350\207\252\345\213\225\350\277\224\344\277\241",
 	"\344\270\215\345\234\250",
@@ -101,8 +105,8 @@ static const char *const replies[] = { "autoreply", "auto-reply",
 	"\350\207\252\345\213\225\345\233\236\350\246\206",
 	"\320\260\320\262\321\202\320\276\320\276\321\202\320\262\320\265",
 	"otomatik yan", "ofis d\304\261", "thank you for your email",
-	"thank you for your e-mail",
-	"thank you for contacting", "your message was received", "" };
+	"thank you for your e-mail", "thank you for contacting",
+	"your message was received", "" };
 
 static const char *const challenges[] = { "challenge", "please confirm",
 	"confirmation required", "verification required", "verify your",
@@ -129,8 +133,8 @@ has_field(struct reading *r, struct slice name)
 static bool
 says_auto(struct reading *r)
 {
-	static const char *const replied[] = { "auto-replied",
-		"auto-notified", "" };
+	static const char *const replied[] = { "auto-replied", "auto-notified",
+		"" };
 	static const char *const precedence[] = { "auto_reply", "auto-reply",
 		"" };
 
@@ -152,8 +156,9 @@ is_challenge(struct reading *r)
 
 	text.n = MIN(text.n, 16384u);
 	return bounce_says(r->subject, challenges) ||
-	    bounce_says(r->from, (const char *const[]){ "boxbe", "spamarrest",
-				     "challenge", "" }) ||
+	    bounce_says(r->from,
+		(const char *const[]){ "boxbe", "spamarrest", "challenge",
+		    "" }) ||
 	    ((says_auto(r) || bounce_has(text, "to be delivered")) &&
 		bounce_says(text, challenges));
 }
@@ -185,8 +190,7 @@ bounce_other(struct reading *r)
 	if (is_challenge(r))
 		return BOUNCE_CHALLENGE;
 	/* Who answers by machine and says so nowhere has no sender. */
-	if (says_auto(r) || bounce_says(r->subject, replies) ||
-	    is_null_path(r))
+	if (says_auto(r) || bounce_says(r->subject, replies) || is_null_path(r))
 		return BOUNCE_AUTO_REPLY;
 	if (is_list(r))
 		return BOUNCE_LIST;
@@ -212,12 +216,12 @@ bool
 bounce_is_refusal(struct reading *r)
 {
 	static const char *const refusals[] = { "was automatically rejected",
-		"message was rejected", "quota exceeded", "mailbox is full", "" };
+		"message was rejected", "quota exceeded", "mailbox is full",
+		"" };
 	struct slice receipt = buf_slice(&r->receipt);
 
 	return r->has_receipt && bounce_has(receipt, "automatic-action") &&
-	    (bounce_has(receipt, "deleted") ||
-		bounce_has(receipt, "denied") ||
+	    (bounce_has(receipt, "deleted") || bounce_has(receipt, "denied") ||
 		bounce_has(receipt, "failed")) &&
 	    bounce_says(buf_slice(&r->text), refusals);
 }
@@ -234,8 +238,7 @@ bounce_is_report(struct reading *r)
 	if (has_field(r, SL("X-Failed-Recipients")) ||
 	    bounce_has(type, "delivery-status"))
 		return true;
-	if (bounce_says(r->subject, replies) &&
-	    !bounce_says(r->from, daemons))
+	if (bounce_says(r->subject, replies) && !bounce_says(r->from, daemons))
 		return false;
 	text.n = MIN(text.n, 16384u);
 	says_so = bounce_says(text, texts);

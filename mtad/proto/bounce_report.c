@@ -29,10 +29,11 @@ fill_in(struct reading *r)
 	struct slice original = buf_slice(&r->original);
 
 	if (a->mail_from.n == 0)
-		a->mail_from = address_in(r,
-		    bounce_field(original, SL("Return-Path")));
+		a->mail_from =
+		    address_in(r, bounce_field(original, SL("Return-Path")));
 	if (a->mail_from.n == 0)
-		a->mail_from = address_in(r, bounce_field(original, SL("From")));
+		a->mail_from =
+		    address_in(r, bounce_field(original, SL("From")));
 	if (a->nrcpts == 0) {
 		a->rcpt[0] = address_in(r, bounce_field(original, SL("To")));
 		a->nrcpts = a->rcpt[0].n > 0;

@@ -38,14 +38,14 @@ static const char *const failure_words[] = { "unknown", "reject", "refuse",
 	"denied", "blocked", "not listed", "expired", "not reach", "" };
 /* Of those, the ones that say why. */
 static const char *const telling_words[] = { "unknown", "not found", "t exist",
-	"not exist", "no such", "quota", "full", "disabled", "invalid", "reject",
-	"denied", "blocked", "spam", "expire", "timed out", "timeout", "refuse",
-	"reachable", "suspended", "too large", "too big", "not recognized",
-	"not listed", "unrouteable", "virus", "policy", "inactive", "no longer",
-	"exceed", "too long", "retries", "responding", "illegal", "no valid",
-	"not accept", "permission", "loop", "not a valid", "not known",
-	"couldn't find", "can't find", "connect", "n'existe", "inconnu",
-	"unbekannt", "no existe", "desconocid", "" };
+	"not exist", "no such", "quota", "full", "disabled", "invalid",
+	"reject", "denied", "blocked", "spam", "expire", "timed out", "timeout",
+	"refuse", "reachable", "suspended", "too large", "too big",
+	"not recognized", "not listed", "unrouteable", "virus", "policy",
+	"inactive", "no longer", "exceed", "too long", "retries", "responding",
+	"illegal", "no valid", "not accept", "permission", "loop",
+	"not a valid", "not known", "couldn't find", "can't find", "connect",
+	"n'existe", "inconnu", "unbekannt", "no existe", "desconocid", "" };
 static const char *const contact_words[] = { "contact", "help", "question",
 	"please send", "report this", "forward th", "assistance", "support",
 	"on behalf", "sent by", "reply to this", "mail to <postmaster",
@@ -94,15 +94,14 @@ weigh_before(struct slice before)
 		"recipient address:", "rcpt:", "account:", "undeliverable:",
 		"invalid:", "destinatario:", "destinataire:", "empfaenger:",
 		"for:", "" };
-	static const char *const others[] = { "from:", "sender:", "from",
-		"by", "contact", "contact:", "reply-to:", "sender", "cc:",
-		"from address", "originator:", "via", "at:", "return-path:",
-		"mail from:", "" };
+	static const char *const others[] = { "from:", "sender:", "from", "by",
+		"contact", "contact:", "reply-to:", "sender",
+		"cc:", "from address", "originator:", "via",
+		"at:", "return-path:", "mail from:", "" };
 	static const char *const words[] = { "to", "user", "recipient", "for",
 		"address", "mailbox", "account", "an", "recipient address",
-		"addressee", "alias", "unknown", "rcpt", "addressed", "de", "para",
-		"pour",
-		"" };
+		"addressee", "alias", "unknown", "rcpt", "addressed", "de",
+		"para", "pour", "" };
 
 	if (before.n == 0)
 		return 50;
@@ -230,7 +229,8 @@ note(struct search *s, struct slice address, struct slice line,
     struct slice behind)
 {
 	struct candidate x = { .address = address,
-		.line = around(line, address), .behind = behind };
+		.line = around(line, address),
+		.behind = behind };
 
 	x.weight = weigh(s->r, &x);
 	for (uint32_t i = 0; i < s->n; i++) {
@@ -279,8 +279,7 @@ begins_other(struct slice line, struct slice address)
 {
 	struct slice found, ahead = line;
 
-	return bounce_address(&ahead, &found) &&
-	    !slice_ieq(found, address) &&
+	return bounce_address(&ahead, &found) && !slice_ieq(found, address) &&
 	    strip_marks(slice_of(line.p, (size_t)(found.p - line.p))).n == 0;
 }
 
@@ -417,8 +416,9 @@ static void
 learn_status(struct bounce_rcpt *x, struct enh enh)
 {
 	if (enh.klass == 0 ||
-	    (x->enh.klass != 0 && (x->enh.klass != enh.klass ||
-				      x->enh.subject + x->enh.detail != 0)))
+	    (x->enh.klass != 0 &&
+		(x->enh.klass != enh.klass ||
+		    x->enh.subject + x->enh.detail != 0)))
 		return;
 	x->enh = enh;
 	x->has_status = true;
@@ -435,8 +435,9 @@ explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
 	words = buf_slice(&r->scratch);
 	if (strip_marks(words).n == 0 && !is_known)
 		words = r->subject;
-	while (words.n > 0 && (is_mark(words.p[0]) || words.p[0] == ':' ||
-				  words.p[0] == ';' || words.p[0] == ')'))
+	while (words.n > 0 &&
+	    (is_mark(words.p[0]) || words.p[0] == ':' || words.p[0] == ';' ||
+		words.p[0] == ')'))
 		words = slice_skip(words, 1);
 	if (x->code == 0 || x->enh.klass == 0 || x->enh.subject == 0) {
 		uint16_t code = 0;
@@ -479,8 +480,10 @@ find_name(struct search *s, struct slice address)
 
 		if (!slice_ieq(line, name) || rest.p == NULL)
 			continue;
-		*c = (struct candidate){ .address = address, .line = line,
-			.behind = rest, .is_leading = true };
+		*c = (struct candidate){ .address = address,
+			.line = line,
+			.behind = rest,
+			.is_leading = true };
 		return c;
 	}
 	return NULL;
@@ -504,8 +507,7 @@ take(struct search *s, struct slice address, const struct candidate *c)
 static void
 take_failed(struct search *s)
 {
-	struct slice rest =
-	    mime_field(s->r->head, SL("X-Failed-Recipients"));
+	struct slice rest = mime_field(s->r->head, SL("X-Failed-Recipients"));
 	struct slice address;
 
 	while (rest.n > 0 && bounce_address(&rest, &address))

@@ -152,8 +152,8 @@ bounce_address(struct slice *text, struct slice *address)
 			continue;
 		is_found = is_address(s, at, false, address);
 		/* Within brackets other scripts are a part of it. */
-		end = is_found ? (size_t)(address->p + address->n - s.p) :
-				 at + 1;
+		end =
+		    is_found ? (size_t)(address->p + address->n - s.p) : at + 1;
 		if (!is_found || (end < s.n && (uint8_t)s.p[end] >= 0x80) ||
 		    (address->p > s.p && (uint8_t)address->p[-1] >= 0x80)) {
 			struct slice wide;
@@ -288,7 +288,8 @@ bounce_codes(struct slice s, uint16_t *code, struct enh *enh)
 			return;
 		}
 		/* Sendmail puts its own in front: "554 <a@b>... 550 No". */
-		if (c != 0 && is_said(s, i) && (first == 0 ||
+		if (c != 0 && is_said(s, i) &&
+		    (first == 0 ||
 			(i >= 4 && memcmp(s.p + i - 4, "... ", 4) == 0)))
 			first = c;
 		if (alone.klass == 0 && enh_at(s, i, &e) && e.klass != 2)

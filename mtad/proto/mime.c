@@ -9,7 +9,8 @@
 #include "proto/header.h"
 #include "proto/mime.h"
 
-#define FIELD_MAX 8192u /* bytes of a field in which parameters are looked for */
+#define FIELD_MAX                                                              \
+	8192u /* bytes of a field in which parameters are looked for */
 #define GUESS_LINES 12
 
 struct walk {
@@ -151,8 +152,7 @@ boundary_at(const struct walk *w, struct slice line, bool *is_last)
 static enum mime_coding
 coding_of(struct slice head)
 {
-	struct slice s =
-	    mime_field(head, SL("Content-Transfer-Encoding"));
+	struct slice s = mime_field(head, SL("Content-Transfer-Encoding"));
 
 	if (slice_has_iprefix(s, SL("base64")))
 		return MIME_BASE64;
@@ -250,8 +250,7 @@ begin_part(struct walk *w)
 	p->type = n > 0 ? slice_of(value.p, n) : SL("text/plain");
 	p->body = slice_of(w->rest.p, 0);
 	if (mime_is(p, SL("multipart/")))
-		p->is_multipart =
-		    open_boundary(w, value) || guess_boundary(w);
+		p->is_multipart = open_boundary(w, value) || guess_boundary(w);
 	w->now = p;
 }
 

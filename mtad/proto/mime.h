@@ -8,20 +8,20 @@
 
 #include "mail/mail.h"
 
-#define MIME_PARTS_MAX 128u  /* later ones belong to the last of these */
-#define MIME_DEPTH_MAX 12u   /* a multipart within more is a text */
+#define MIME_PARTS_MAX 128u    /* later ones belong to the last of these */
+#define MIME_DEPTH_MAX 12u     /* a multipart within more is a text */
 #define MIME_BOUNDARY_MAX 200u /* RFC 2046 5.1.1 says 70; longer are met */
 
 enum mime_coding { MIME_PLAIN, MIME_BASE64, MIME_QUOTED };
 
 /* A leaf, or what stands in front of the first part of a multipart. */
 struct mime_part {
-	struct slice head;  /* the header fields, raw */
-	struct slice body;  /* raw, without the line end before the boundary */
-	struct slice type;  /* "text/plain"; that as well where none is said */
-	uint8_t depth;      /* 0: the message */
-	uint8_t coding;     /* enum mime_coding */
-	bool is_multipart;  /* the parts behind it that are deeper are its own */
+	struct slice head; /* the header fields, raw */
+	struct slice body; /* raw, without the line end before the boundary */
+	struct slice type; /* "text/plain"; that as well where none is said */
+	uint8_t depth;     /* 0: the message */
+	uint8_t coding;    /* enum mime_coding */
+	bool is_multipart; /* the parts behind it that are deeper are its own */
 };
 
 struct mime {

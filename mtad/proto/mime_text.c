@@ -248,8 +248,7 @@ mime_words(struct slice s, struct buf *out)
 		struct slice set, text;
 		size_t white = white_at(s);
 		char coding;
-		size_t n =
-		    word_at(slice_skip(s, white), &set, &coding, &text);
+		size_t n = word_at(slice_skip(s, white), &set, &coding, &text);
 
 		if (white > 0 && white < s.n && !(was_word && n > 0))
 			err = buf_addc(out, ' ');
@@ -275,8 +274,8 @@ tag_name(struct slice tag)
 	tag = slice_skip(tag, 1);
 	if (tag.n > 0 && tag.p[0] == '/')
 		tag = slice_skip(tag, 1);
-	while (n < tag.n && (ascii_is_alpha(tag.p[n]) ||
-		ascii_is_digit(tag.p[n])))
+	while (
+	    n < tag.n && (ascii_is_alpha(tag.p[n]) || ascii_is_digit(tag.p[n])))
 		n++;
 	return slice_of(tag.p, n);
 }
@@ -314,8 +313,9 @@ add_tag(struct slice *s, struct buf *out)
 	size_t n = slice_index(slice_of(s->p, max), '>');
 	struct slice tag = slice_of(s->p, n), name = tag_name(tag);
 
-	if (n == max || (name.n == 0 && !slice_has_prefix(tag, SL("<!")) &&
-			     !slice_has_prefix(tag, SL("<?")))) {
+	if (n == max ||
+	    (name.n == 0 && !slice_has_prefix(tag, SL("<!")) &&
+		!slice_has_prefix(tag, SL("<?")))) {
 		*s = slice_skip(*s, 1);
 		return buf_addc(out, '<');
 	}

@@ -19,8 +19,7 @@ decode(const struct mime_part *p, size_t n)
 {
 	char value[64];
 	struct buf text, html;
-	struct slice field =
-	    mime_field(p->head, SL("Content-Disposition"));
+	struct slice field = mime_field(p->head, SL("Content-Disposition"));
 
 	/* Two bytes of a Latin letter, three of a quote. */
 	buf_init(&text, n * 3 + 16);

@@ -134,7 +134,8 @@ transfer_codings_are_undone(void **state)
 {
 	(void)state;
 	decodes("X: y", "a\r\nb", "a\nb");
-	decodes("Content-Transfer-Encoding: base64", "aGVs\r\nbG8=\r\n", "hello");
+	decodes("Content-Transfer-Encoding: base64", "aGVs\r\nbG8=\r\n",
+	    "hello");
 	decodes("Content-Transfer-Encoding: BASE64", "a G!V*s\nbG8", "hello");
 	decodes("Content-Transfer-Encoding: quoted-printable",
 	    "a=3Db =\r\nc=\nd=4", "a=b cd=4");
@@ -165,7 +166,8 @@ encoded_words_are_read(void **state)
 {
 	(void)state;
 	says(" plain\r\n folded", "plain folded");
-	says("=?utf-8?B?w6k=?= =?ISO-8859-1?q?=E9_x?= y", "\303\251\303\251 x y");
+	says("=?utf-8?B?w6k=?= =?ISO-8859-1?q?=E9_x?= y",
+	    "\303\251\303\251 x y");
 	says("=?utf-8*fr?Q?=C3=A9?=", "\303\251");
 	says("=?utf-8?X?no?= =?utf-8?Q?open", "=?utf-8?X?no?= =?utf-8?Q?open");
 	says("a =?utf-8?Q?b?= c", "a b c");
@@ -205,8 +207,9 @@ parameters_are_found(void **state)
 			     sizeof(v)),
 	    4);
 	assert_string_equal(v, "1;\"2");
-	assert_int_equal(
-	    mime_param(SL("a/b; X=1 ; y=z;"), SL("Y"), v, sizeof(v)), 1);
+	assert_int_equal(mime_param(SL("a/b; X=1 ; y=z;"), SL("Y"), v,
+			     sizeof(v)),
+	    1);
 	assert_int_equal(mime_param(SL("a/b; y"), SL("y"), v, sizeof(v)), 0);
 	assert_int_equal(mime_param(SL("a/b; y=0123456789abcdef"), SL("y"), v,
 			     sizeof(v)),
