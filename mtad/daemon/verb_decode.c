@@ -204,6 +204,14 @@ decode(struct run *r, const char *name)
 
 /* ---- files --------------------------------------------------------------------- */
 
+/* What errno says of a file. */
+static void
+complain(const char *name)
+{
+	fprintf(stderr, "mtad decode: ");
+	perror(name);
+}
+
 static bool
 read_all(struct run *r, int fd, const char *name)
 {
@@ -217,8 +225,7 @@ read_all(struct run *r, int fd, const char *name)
 		if (n > 0 && buf_add(&r->in, chunk, (size_t)n) == 0)
 			continue;
 		if (n < 0)
-			fprintf(stderr, "mtad decode: %s: %s\n", name,
-			    strerror(errno));
+			complain(name);
 		else
 			fprintf(stderr, "mtad decode: %s: more than %u MB\n",
 			    name, MESSAGE_MAX >> 20);
@@ -234,7 +241,7 @@ decode_file(struct run *r, const char *name)
 	int fd = is_input ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
-		fprintf(stderr, "mtad decode: %s: %s\n", name, strerror(errno));
+		complain(name);
 		return false;
 	}
 	is_read = read_all(r, fd, name) && decode(r, name);

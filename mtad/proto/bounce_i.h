@@ -45,9 +45,29 @@ struct slice bounce_field(struct slice head, struct slice name);
 /* Codes of a refusal as texts have them: "550 5.1.1", "#5.1.1", "said: 550".
  * What is not found stays as it is. */
 void bounce_codes(struct slice text, uint16_t *code, struct enh *enh);
+/* Without brackets, quotes and bullets at both ends. */
+struct slice bounce_strip(struct slice s);
 /* A copy in memory that lives as long as the result: line ends and blanks are one
  * blank each, at most max bytes. */
 struct slice bounce_keep(struct reading *r, struct slice text, size_t max);
+
+/* ---- texts ------------------------------------------------------------------- */
+
+/* Where an address stands in the text. */
+struct bounce_place {
+	struct slice address;
+	struct slice line;   /* in which it stands */
+	struct slice behind; /* all text behind it */
+	int weight;
+	bool is_leading; /* the line begins with it */
+};
+
+/* Puts the words about a recipient into x, and codes that it lacks; c NULL: it
+ * stands nowhere. */
+void bounce_words(struct reading *r, struct bounce_rcpt *x,
+    const struct bounce_place *c);
+/* Is the address in the text? */
+bool bounce_names(struct slice text, struct slice address);
 
 /* ---- the kinds of message -------------------------------------------------------- */
 

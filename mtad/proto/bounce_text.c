@@ -12,23 +12,14 @@
 
 #define CANDIDATES_MAX 512u
 #define MENTIONS_MAX 4096u
-#define BLOCK_LINES_MAX 12u
 #define AROUND 512u /* bytes of a line on either side of an address */
 #define HEAVY 30
-
-struct candidate {
-	struct slice address;
-	struct slice line;   /* in which it stands */
-	struct slice behind; /* all text behind it */
-	int weight;
-	bool is_leading; /* the line begins with it */
-};
 
 struct search {
 	struct reading *r;
 	uint32_t n;
 	uint32_t nmentions;
-	struct candidate c[CANDIDATES_MAX];
+	struct bounce_place c[CANDIDATES_MAX];
 };
 
 static const char *const failure_words[] = { "unknown", "reject", "refuse",
@@ -36,41 +27,12 @@ static const char *const failure_words[] = { "unknown", "reject", "refuse",
 	"full", "invalid", "unable", "not be delivered", "bounce", "error",
 	"disabled", "not recognized", "unrouteable", "unreachable", "timed out",
 	"denied", "blocked", "not listed", "expired", "not reach", "" };
-/* Of those, the ones that say why. */
-static const char *const telling_words[] = { "unknown", "not found", "t exist",
-	"not exist", "no such", "quota", "full", "disabled", "invalid",
-	"reject", "denied", "blocked", "spam", "expire", "timed out", "timeout",
-	"refuse", "reachable", "suspended", "too large", "too big",
-	"not recognized", "not listed", "unrouteable", "virus", "policy",
-	"inactive", "no longer", "exceed", "too long", "retries", "responding",
-	"illegal", "no valid", "not accept", "permission", "loop",
-	"not a valid", "not known", "couldn't find", "can't find", "connect",
-	"n'existe", "inconnu", "unbekannt", "no existe", "desconocid", "" };
 static const char *const contact_words[] = { "contact", "help", "question",
 	"please send", "report this", "forward th", "assistance", "support",
 	"on behalf", "sent by", "reply to this", "mail to <postmaster",
 	"return path", "envelope-from", "envelope sender", "originator", "" };
 
 /* ---- weighing ---------------------------------------------------------------------- */
-
-static bool
-is_mark(char c)
-{
-	return c != '\0' && strchr(" \t\r\n<>*-\"'([=|#.,`", c) != NULL;
-}
-
-/* What stands before an address on its line, without brackets and bullets. */
-static struct slice
-strip_marks(struct slice s)
-{
-	if (s.n >= 7 && slice_has_isuffix(s, SL("mailto:")))
-		s.n -= 7;
-	while (s.n > 0 && is_mark(s.p[s.n - 1]))
-		s.n--;
-	while (s.n > 0 && is_mark(s.p[0]))
-		s = slice_skip(s, 1);
-	return s;
-}
 
 static bool
 ends_with(struct slice s, const char *const *words)
@@ -131,24 +93,13 @@ is_office(struct slice address)
 }
 
 static bool
-holds(struct slice text, struct slice address)
-{
-	struct slice found;
-
-	while (text.n > 0 && bounce_address(&text, &found))
-		if (slice_ieq(found, address))
-			return true;
-	return false;
-}
-
-static bool
 is_sender(struct reading *r, struct slice address)
 {
 	struct slice original = buf_slice(&r->original);
 
-	return holds(r->to, address) || holds(r->from, address) ||
-	    holds(bounce_field(original, SL("From")), address) ||
-	    holds(bounce_field(original, SL("Return-Path")), address);
+	return bounce_names(r->to, address) || bounce_names(r->from, address) ||
+	    bounce_names(bounce_field(original, SL("From")), address) ||
+	    bounce_names(bounce_field(original, SL("Return-Path")), address);
 }
 
 /* "c=US;a= ;p=Example;dda:SMTP=a@b" of X.400; "rfc822;" in front of it. */
@@ -176,10 +127,10 @@ is_quoted_field(struct slice before, struct slice behind)
 }
 
 static int
-weigh(struct reading *r, struct candidate *c)
+weigh(struct reading *r, struct bounce_place *c)
 {
 	size_t at = (size_t)(c->address.p - c->line.p);
-	struct slice before = strip_marks(slice_of(c->line.p, at));
+	struct slice before = bounce_strip(slice_of(c->line.p, at));
 	int w = weigh_before(before);
 	uint16_t code = 0;
 	struct enh enh = { 0 };
@@ -228,7 +179,7 @@ static void
 note(struct search *s, struct slice address, struct slice line,
     struct slice behind)
 {
-	struct candidate x = { .address = address,
+	struct bounce_place x = { .address = address,
 		.line = around(line, address),
 		.behind = behind };
 
@@ -260,204 +211,9 @@ find_all(struct search *s)
 	}
 }
 
-/* ---- words about one ------------------------------------------------------------------ */
-
-static bool
-is_rule(struct slice line)
-{
-	size_t n = 0;
-
-	while (n < line.n && line.p[n] == line.p[0])
-		n++;
-	return n >= 3 && !ascii_is_alpha(line.p[0]) &&
-	    !ascii_is_digit(line.p[0]);
-}
-
-/* Does the line begin with an address other than this one? */
-static bool
-begins_other(struct slice line, struct slice address)
-{
-	struct slice found, ahead = line;
-
-	return bounce_address(&ahead, &found) && !slice_ieq(found, address) &&
-	    strip_marks(slice_of(line.p, (size_t)(found.p - line.p))).n == 0;
-}
-
-/* Text behind an address: to a blank line that has words before it, a rule, or a
- * line that begins with the next address. */
-static struct slice
-block_of(struct slice behind, struct slice address)
-{
-	struct slice rest = behind;
-	size_t end = 0;
-	bool has_words = false;
-
-	for (uint32_t i = 0; i < BLOCK_LINES_MAX && rest.n > 0; i++) {
-		struct slice line = bounce_line(&rest);
-
-		if (i > 0 && (is_rule(line) || begins_other(line, address)))
-			break;
-		if (line.n == 0 && has_words)
-			break;
-		has_words |= strip_marks(line).n > 2;
-		end = rest.p != NULL ? (size_t)(rest.p - behind.p) : behind.n;
-	}
-	return slice_of(behind.p, end);
-}
-
-/* The last words before a line, as far as they belong together. */
-static struct slice
-before_line(struct slice text, struct slice line)
-{
-	size_t end = (size_t)(line.p - text.p), at = end, blank = 0;
-
-	while (at > 0 && end - at < 600) {
-		at--;
-		if (text.p[at] != '\n')
-			continue;
-		/* The blank line in front of the list, and one more. */
-		if (at > 0 && text.p[at - 1] == '\n' && ++blank > 2)
-			break;
-	}
-	return slice_of(text.p + at, end - at);
-}
-
-static bool
-has_codes(struct slice text)
-{
-	uint16_t code = 0;
-	struct enh enh = { 0 };
-
-	bounce_codes(text, &code, &enh);
-	return code != 0 || enh.klass != 0;
-}
-
-/* Lines of the transcript: replies, of which those that name the address count
- * more, and the last of the others, for the first may be greetings. */
-static struct slice
-reply_about(struct slice text, struct slice address)
-{
-	struct slice best = slice_of("", 0), rest = text;
-	bool is_named = false;
-
-	while (rest.n > 0) {
-		struct slice line = bounce_line(&rest);
-		uint16_t code = 0;
-		struct enh enh = { 0 };
-		bool names;
-
-		bounce_codes(line, &code, &enh);
-		if (code == 0 && enh.klass == 0)
-			continue;
-		names = holds(line, address);
-		if (is_named && !names)
-			continue;
-		if (names == is_named && best.n > 0)
-			continue;
-		best = line;
-		is_named = names;
-	}
-	return best;
-}
-
-static bool
-is_telling(const struct buf *words)
-{
-	return has_codes(buf_slice(words)) ||
-	    bounce_says(buf_slice(words), telling_words);
-}
-
-/* What the text says of an address: beside it and below, in a transcript, and, where
- * no status has said why, further below, above, in the subject, or anywhere. */
-static void
-add_words(struct reading *r, const struct candidate *c, bool is_known,
-    struct buf *out)
-{
-	struct slice text = buf_slice(&r->text), block, more;
-
-	if (c == NULL) {
-		if (!is_known)
-			buf_adds(out,
-			    slice_of(text.p, MIN(text.n, BOUNCE_DIAG_MAX)));
-		return;
-	}
-	more = c->is_leading ?
-	    c->behind :
-	    slice_of(c->line.p, (size_t)(text.p + text.n - c->line.p));
-	block = block_of(more, c->address);
-	more = slice_skip(more, block.n);
-	buf_adds(out, block);
-	if (has_codes(buf_slice(out)))
-		return;
-	buf_addc(out, ' ');
-	buf_adds(out, reply_about(text, c->address));
-	if (is_known)
-		return;
-	for (int i = 0; i < 2 && !is_telling(out) && more.n > 0; i++) {
-		block = block_of(more, c->address);
-		more = slice_skip(more, block.n);
-		buf_addc(out, ' ');
-		buf_adds(out, block);
-		if (block.n == 0)
-			break;
-	}
-	if (!is_telling(out)) {
-		buf_addc(out, ' ');
-		buf_adds(out, before_line(text, c->line));
-	}
-	if (!is_telling(out)) {
-		buf_addc(out, ' ');
-		buf_adds(out, r->subject);
-	}
-}
-
-/* A status of the text, where there is none that says as much. */
-static void
-learn_status(struct bounce_rcpt *x, struct enh enh)
-{
-	if (enh.klass == 0 ||
-	    (x->enh.klass != 0 &&
-		(x->enh.klass != enh.klass ||
-		    x->enh.subject + x->enh.detail != 0)))
-		return;
-	x->enh = enh;
-	x->has_status = true;
-}
-
-static void
-explain(struct reading *r, struct bounce_rcpt *x, const struct candidate *c)
-{
-	bool is_known = x->enh.subject + x->enh.detail != 0;
-	struct slice words;
-
-	buf_reset(&r->scratch);
-	add_words(r, c, is_known, &r->scratch);
-	words = buf_slice(&r->scratch);
-	if (strip_marks(words).n == 0 && !is_known)
-		words = r->subject;
-	while (words.n > 0 &&
-	    (is_mark(words.p[0]) || words.p[0] == ':' || words.p[0] == ';' ||
-		words.p[0] == ')'))
-		words = slice_skip(words, 1);
-	if (x->code == 0 || x->enh.klass == 0 || x->enh.subject == 0) {
-		uint16_t code = 0;
-		struct enh enh = { 0 };
-
-		bounce_codes(words, &code, &enh);
-		if (enh.klass == 0 && c != NULL)
-			bounce_codes(reply_about(buf_slice(&r->text),
-					 c->address),
-			    &(uint16_t){ 0 }, &enh);
-		if (x->code == 0)
-			x->code = code;
-		learn_status(x, enh);
-	}
-	x->diagnostic = bounce_keep(r, words, BOUNCE_DIAG_MAX);
-}
-
 /* ---- choosing --------------------------------------------------------------------------- */
 
-static struct candidate *
+static struct bounce_place *
 find(struct search *s, struct slice address)
 {
 	for (uint32_t i = 0; i < s->n; i++)
@@ -468,7 +224,7 @@ find(struct search *s, struct slice address)
 
 /* Where it stands without its domain, as Exim and others write of their own
  * users. */
-static struct candidate *
+static struct bounce_place *
 find_name(struct search *s, struct slice address)
 {
 	struct slice all = buf_slice(&s->r->text), rest = all;
@@ -476,11 +232,11 @@ find_name(struct search *s, struct slice address)
 
 	while (rest.n > 0 && s->n < CANDIDATES_MAX) {
 		struct slice line = bounce_line(&rest);
-		struct candidate *c = &s->c[s->n];
+		struct bounce_place *c = &s->c[s->n];
 
 		if (!slice_ieq(line, name) || rest.p == NULL)
 			continue;
-		*c = (struct candidate){ .address = address,
+		*c = (struct bounce_place){ .address = address,
 			.line = line,
 			.behind = rest,
 			.is_leading = true };
@@ -490,7 +246,7 @@ find_name(struct search *s, struct slice address)
 }
 
 static void
-take(struct search *s, struct slice address, const struct candidate *c)
+take(struct search *s, struct slice address, const struct bounce_place *c)
 {
 	uint32_t before = s->r->out->nrcpts;
 	struct bounce_rcpt *x = bounce_add(s->r, address);
@@ -499,7 +255,7 @@ take(struct search *s, struct slice address, const struct candidate *c)
 		return;
 	if (c == NULL)
 		c = find_name(s, x->address);
-	explain(s->r, x, c);
+	bounce_words(s->r, x, c);
 	x->action = bounce_is_delay(s->r) ? BOUNCE_DELAYED : BOUNCE_FAILED;
 }
 
@@ -517,7 +273,7 @@ take_failed(struct search *s)
 /* Sendmail says where it forwarded to, and "(expanded from: <a@b>)" behind it,
  * which is who was written to. */
 static struct slice
-expanded_from(const struct candidate *c)
+expanded_from(const struct bounce_place *c)
 {
 	struct slice rest = c->behind, address;
 
@@ -567,7 +323,7 @@ void
 bounce_read_text(struct reading *r)
 {
 	struct search *s = mem_try(sizeof(*s));
-	struct candidate *best = NULL;
+	struct bounce_place *best = NULL;
 
 	if (s == NULL)
 		return;
@@ -595,7 +351,7 @@ bounce_explain(struct reading *r)
 
 	for (uint32_t i = 0; i < r->out->nrcpts; i++) {
 		struct bounce_rcpt *x = &r->out->rcpt[i];
-		struct candidate *c;
+		struct bounce_place *c;
 
 		if (x->diagnostic.n > 0 ||
 		    (x->action != BOUNCE_FAILED && x->action != BOUNCE_DELAYED))
@@ -608,7 +364,7 @@ bounce_explain(struct reading *r)
 			find_all(s);
 		}
 		c = find(s, x->address);
-		explain(r, x, c != NULL ? c : find_name(s, x->address));
+		bounce_words(r, x, c != NULL ? c : find_name(s, x->address));
 	}
 	mem_free(s);
 }

@@ -172,6 +172,37 @@ bounce_address(struct slice *text, struct slice *address)
 	return false;
 }
 
+bool
+bounce_names(struct slice text, struct slice address)
+{
+	struct slice found;
+
+	while (text.n > 0 && bounce_address(&text, &found))
+		if (slice_ieq(found, address))
+			return true;
+	return false;
+}
+
+/* ---- marks ------------------------------------------------------------------------ */
+
+static bool
+is_mark(char c)
+{
+	return c != '\0' && strchr(" \t\r\n<>*-\"'([=|#.,`", c) != NULL;
+}
+
+struct slice
+bounce_strip(struct slice s)
+{
+	if (s.n >= 7 && slice_has_isuffix(s, SL("mailto:")))
+		s.n -= 7;
+	while (s.n > 0 && is_mark(s.p[s.n - 1]))
+		s.n--;
+	while (s.n > 0 && is_mark(s.p[0]))
+		s = slice_skip(s, 1);
+	return s;
+}
+
 /* ---- codes ------------------------------------------------------------------------- */
 
 static bool
