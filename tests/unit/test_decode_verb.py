@@ -127,6 +127,14 @@ ok([(x["recipient"][:3], x["action"], x["status"]) for x in a] ==
 ok("category" not in a[2] and a[1]["hard"] is False and
    a[1]["category"] == "QuotaIssues", "only what failed or waits is judged", a)
 
+a = decode(dsn(FIELDS + FIELDS.replace("ann", "bob")))
+ok([x["recipient"][:3] for x in a] == ["ann", "bob"],
+   "recipients without a blank line between them", a)
+a = decode(dsn(FIELDS.replace("5.1.1\n", "5.0.0\n", 1).replace(
+    "550 5.1.1", "version 5.0.1 says 550 5.1.1")))
+ok((a[0]["status"], a[0]["code"]) == ("5.1.1", 550),
+   "a status is the one behind the code", a)
+
 a = decode(dsn("""Original-Recipient: rfc822; ann@there.example
 Final-Recipient: rfc822; a1000@store7
 Action: failed
@@ -224,7 +232,12 @@ ann@there.example on Mon, 2 Nov 2026 10:00:05 +0000
     The recipient name is not recognized
 
 """, "ann@there.example", "5.0.0", None, "InvalidRecipient", True),
-    ("X.400 within", """Your message did not reach the following recipient(s):
+    ("X.400 within", """Your message
+
+  To:      list@sender.example
+  Subject: What is new
+
+did not reach the following recipient(s):
 
 c=US;a= ;p=There;o=Main;dda:SMTP=ANN@THERE.EXAMPLE; on Mon, 2 Nov 2026
     The recipient name is not recognized
@@ -278,6 +291,17 @@ for name, text, rcpt, status, code, category, hard in TEXTS:
     ok((a[0].get("category"), a[0].get("hard")) == (category, hard),
        name + ": what it means", a)
 
+a = decode(notice("""The following address(es) failed:
+
+  ann@there.example
+    mailbox is full: retry timeout exceeded
+  bob@there.example
+    host mx.there.example [192.0.2.7]: 550 5.1.1 no such user
+
+"""))
+ok([(x["recipient"][:3], x["status"], x["category"]) for x in a] ==
+   [("ann", "5.0.0", "QuotaIssues"), ("bob", "5.1.1", "InvalidRecipient")],
+   "each recipient has its own words", a)
 a = decode(notice(TEXTS[1][1].replace("ann@there.example", "ann"),
                   head="X-Failed-Recipients: ann@there.example,\n"
                   " bob@there.example\n"))
@@ -387,6 +411,10 @@ OTHERS = [
     ("empty", ""),
     ("empty", "\r\n\r\n"),
 ]
+a = decode("From: postmaster@a.example\nSubject: Re: Hello\n\n"
+           "ann@a.example has a new address, bob@a.example\n")
+ok(a == [{"type": "other", "reason": "no report of a delivery"}],
+   "a postmaster may answer as others do", a)
 for reason, text in OTHERS:
     a = decode((("From: ann@a.example\nTo: news@sender.example\n" if text.strip()
                  else "") + text))
