@@ -93,30 +93,27 @@ has_codes(struct slice text)
 	return code != 0 || enh.klass != 0;
 }
 
-/* Lines of the transcript: replies, of which those that name the address count
- * more, and the last of the others, for the first may be greetings. */
+/* The first reply of a transcript that names the address, or the first at all that
+ * does not stand with another recipient: below its line, and above a rule. */
 static struct slice
 reply_about(struct slice text, struct slice address)
 {
 	struct slice best = slice_of("", 0), rest = text;
-	bool is_named = false;
+	bool is_others = false;
 
 	while (rest.n > 0) {
 		struct slice line = bounce_line(&rest);
-		uint16_t code = 0;
-		struct enh enh = { 0 };
-		bool names;
 
-		bounce_codes(line, &code, &enh);
-		if (code == 0 && enh.klass == 0)
+		if (begins_other(line, address))
+			is_others = true;
+		else if (is_rule(line))
+			is_others = false;
+		if (!has_codes(line))
 			continue;
-		names = bounce_names(line, address);
-		if (is_named && !names)
-			continue;
-		if (names == is_named && best.n > 0)
-			continue;
-		best = line;
-		is_named = names;
+		if (bounce_names(line, address))
+			return line;
+		if (best.n == 0 && !is_others)
+			best = line;
 	}
 	return best;
 }
