@@ -25,6 +25,7 @@ static const struct verb {
 	{ "classify", verb_classify, "what replies mean, by the rules" },
 	{ "account", verb_account, "what is kept of a password" },
 	{ "dkim", verb_dkim, "keys that sign: make, show and check them" },
+	{ "decode", verb_decode, "what bounces and complaints say" },
 	{ "schema", verb_schema, "JSON Schema of the configuration" },
 	{ "status", verb_status, "what the daemon is doing" },
 	{ "queues", verb_queues, "queues, and why they wait" },

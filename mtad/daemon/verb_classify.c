@@ -4,13 +4,10 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "conf/classify.h"
-#include "daemon/rules.h"
-#include "daemon/verb_i.h"
+#include "daemon/verb_rules.h"
 #include "daemon/verbs.h"
 
 #define INPUT_MAX (1u << 20) /* bytes of one reply */
@@ -36,69 +33,9 @@ static const char usage[] =
     "exit status: 0 done, 1 rules or input could not be read, 2 wrong usage\n";
 
 struct run {
-	struct classifier *k;
-	struct class_desk *desk;
-	struct conf *conf;
-	struct class_source files[CLASS_FILES_MAX];
-	uint32_t nfiles;
-	bool is_bare, is_configured; /* -c was given */
-	const char *config;
-	char shipped[PATH_MAX];
+	struct verb_rules rules;
 	struct buf in, out;
 };
-
-static void
-report(void *ctx, const char *line)
-{
-	(void)ctx;
-	fprintf(stderr, "%s\n", line);
-}
-
-/* ---- the rules ----------------------------------------------------------- */
-
-static bool
-add_file(struct run *r, const char *name)
-{
-	if (r->nfiles == CLASS_FILES_MAX) {
-		fprintf(stderr, "mtad classify: more than %u files\n",
-		    CLASS_FILES_MAX);
-		return false;
-	}
-	r->files[r->nfiles++] = (struct class_source){ .name = name };
-	return true;
-}
-
-static bool
-add_configured(struct run *r, struct conf_errors *errs)
-{
-	if (!r->is_configured && access(r->config, R_OK) != 0)
-		return true;
-	r->conf = conf_load(r->config, errs);
-	if (r->conf == NULL)
-		return false;
-	for (uint32_t i = 0; i < r->conf->nbounce_rules; i++)
-		if (!add_file(r, r->conf->bounce_rules[i].p))
-			return false;
-	return true;
-}
-
-static bool
-run_load(struct run *r)
-{
-	struct conf_errors errs = { .report = report };
-
-	if (!r->is_bare &&
-	    (!add_configured(r, &errs) ||
-		!add_file(r,
-		    conf_shipped("bounces.yml", r->shipped,
-			sizeof(r->shipped)))))
-		return false;
-	r->k = classifier_new(r->files, r->nfiles, &errs);
-	if (r->k == NULL)
-		return false;
-	r->desk = class_desk_new(r->k);
-	return r->desk != NULL;
-}
 
 /* ---- replies ------------------------------------------------------------- */
 
@@ -109,7 +46,7 @@ print_answer(struct run *r, const struct class_query *q)
 	struct jsonw w;
 	char rule[PATH_MAX + 16];
 
-	classify(r->k, r->desk, q, &a);
+	classify(r->rules.k, r->rules.desk, q, &a);
 	buf_reset(&r->out);
 	jw_init(&w, &r->out);
 	jw_open(&w, '{');
@@ -191,15 +128,15 @@ options_read(struct run *r, int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
 		switch (o) {
 		case 'c':
-			r->config = optarg;
-			r->is_configured = true;
+			r->rules.config = optarg;
+			r->rules.is_configured = true;
 			break;
 		case 'r':
-			if (!add_file(r, optarg))
+			if (!verb_rules_add(&r->rules, optarg))
 				return VERB_USAGE;
 			break;
 		case 'b':
-			r->is_bare = true;
+			r->rules.is_bare = true;
 			break;
 		default:
 			fputs(usage, o == 'h' ? stdout : stderr);
@@ -219,15 +156,13 @@ verb_classify(int argc, char **argv)
 	struct run *r = mem_get(sizeof(*r));
 	int status;
 
-	r->config = VERB_CONFIG;
+	verb_rules_init(&r->rules, "classify");
 	buf_init(&r->in, INPUT_MAX);
 	buf_init(&r->out, INPUT_MAX);
 	status = options_read(r, argc, argv);
 	if (status < 0)
-		status = run_load(r) ? read_all(r) : VERB_FAILED;
-	class_desk_free(r->desk);
-	classifier_free(r->k);
-	conf_free(r->conf);
+		status = verb_rules_load(&r->rules) ? read_all(r) : VERB_FAILED;
+	verb_rules_free(&r->rules);
 	buf_free(&r->in);
 	buf_free(&r->out);
 	mem_free(r);

@@ -11,6 +11,8 @@ int verb_run(int argc, char **argv);
 int verb_check(int argc, char **argv);
 /* What replies mean, by the rules. */
 int verb_classify(int argc, char **argv);
+/* What messages say of deliveries. */
+int verb_decode(int argc, char **argv);
 int verb_schema(int argc, char **argv);
 int verb_spool(int argc, char **argv);
 /* Keys that sign mail: generate, show, check. */

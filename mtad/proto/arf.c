@@ -3,14 +3,14 @@
  *
  * A report is a multipart message. Of its parts one (message/feedback-report)
  * has fields about the complaint, and one (message/rfc822 or
- * text/rfc822-headers) the message. Both are plain text; nothing is decoded, and
- * no part is looked into deeper than that.
+ * text/rfc822-headers) the message. Both are plain text; nothing is decoded here,
+ * and no part is looked into deeper than that.
  */
 #include "proto/arf.h"
 #include "proto/header.h"
+#include "proto/mime.h"
 
-#define BOUNDARY_MAX 70u /* RFC 2046 5.1.1 */
-#define FIELDS_MAX 256u  /* of one part */
+#define FIELDS_MAX 256u /* of one part */
 
 /* ---- small pieces ------------------------------------------------------------ */
 
@@ -45,28 +45,6 @@ take_word(struct slice *s)
 	return word;
 }
 
-/* "multipart/report; a=b; boundary=\"x y\"": the boundary, or nothing. */
-static struct slice
-boundary_of(struct slice value)
-{
-	static const char key[] = "boundary=";
-	size_t at = 0, n = 0;
-	char end;
-
-	while (at + sizeof(key) - 1 < value.n &&
-	    !slice_has_iprefix(slice_skip(value, at),
-		slice_of(key, sizeof(key) - 1)))
-		at++;
-	value = slice_skip(value, MIN(at + sizeof(key) - 1, value.n));
-	end = value.n > 0 && value.p[0] == '"' ? '"' : ';';
-	if (end == '"')
-		value = slice_skip(value, 1);
-	while (n < value.n && value.p[n] != end && value.p[n] != '\n' &&
-	    (end == '"' || !is_space(value.p[n])))
-		n++;
-	return slice_of(value.p, n <= BOUNDARY_MAX ? n : 0);
-}
-
 static struct slice
 take_line(struct slice *s)
 {
@@ -77,72 +55,85 @@ take_line(struct slice *s)
 	return line;
 }
 
-/* What stands before the next line that is the boundary, which is taken; *more:
- * another part follows. */
-static struct slice
-take_part(struct slice *s, struct slice boundary, bool *more)
-{
-	struct slice part = slice_of(s->p, 0);
-
-	*more = false;
-	while (s->n > 0) {
-		struct slice line = take_line(s);
-
-		if (slice_has_prefix(line, SL("--")) &&
-		    slice_has_prefix(slice_skip(line, 2), boundary)) {
-			line = slice_skip(line, 2 + boundary.n);
-			*more = !slice_has_prefix(line, SL("--"));
-			return part;
-		}
-		part.n += line.n;
-	}
-	return part;
-}
-
 /* ---- parts --------------------------------------------------------------------- */
 
-/* Fields from the front of a text, the blank line behind them taken as well; one
- * that is asked for by name. */
 static struct slice
-take_fields(struct slice *text, struct slice name)
+unbracket(struct slice s)
 {
-	struct slice found = slice_of("", 0);
-	uint32_t left = FIELDS_MAX;
-	struct hdr h;
-
-	while (left-- > 0 && hdr_next(text, &h))
-		if (found.n == 0 && slice_ieq(h.name, name))
-			found = trim(h.value);
-	take_line(text);
-	return found;
+	if (s.n > 1 && s.p[0] == '<' && s.p[s.n - 1] == '>')
+		return slice_of(s.p + 1, s.n - 2);
+	return s;
 }
 
 static void
-read_report(struct arf *a, struct slice text)
+take_rcpt(struct arf *a, struct slice value)
+{
+	value = unbracket(take_word(&value));
+	if (value.n > 0 && value.n <= MAILBOX_MAX && a->nrcpts < ARF_RCPTS_MAX)
+		a->rcpt[a->nrcpts++] = value;
+}
+
+/* Fields that are one word, or all of a line. */
+static void
+take_text(struct arf *a, struct slice name, struct slice value)
+{
+	const struct {
+		struct slice name;
+		struct slice *to;
+		bool is_line;
+	} fields[] = {
+		{ SL("Feedback-Type"), &a->type, false },
+		{ SL("User-Agent"), &a->agent, true },
+		{ SL("Original-Mail-From"), &a->mail_from, false },
+		{ SL("Reported-Domain"), &a->domain, false },
+		{ SL("Reported-URI"), &a->uri, false },
+		{ SL("Arrival-Date"), &a->arrival, true },
+		{ SL("Received-Date"), &a->arrival, true },
+		{ SL("Reporting-MTA"), &a->mta, true },
+		{ SL("Original-Envelope-Id"), &a->envelope_id, false },
+		{ SL("Authentication-Results"), &a->results, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		if (!slice_ieq(name, fields[i].name) || fields[i].to->n > 0)
+			continue;
+		*fields[i].to = fields[i].is_line ? trim(take_line(&value)) :
+						    take_word(&value);
+		return;
+	}
+}
+
+void
+arf_read_fields(struct slice text, struct arf *a)
 {
 	uint32_t left = FIELDS_MAX;
 	struct hdr h;
 
-	while (left-- > 0 && hdr_next(&text, &h)) {
-		struct slice value = trim(h.value);
+	while (left-- > 0) {
+		struct slice value;
 
-		if (slice_ieq(h.name, SL("Feedback-Type")))
-			a->type = take_word(&value);
-		else if (slice_ieq(h.name, SL("User-Agent")))
-			a->agent = take_line(&value);
-		else if (slice_ieq(h.name, SL("Source-IP"))) {
+		if (!hdr_next(&text, &h)) {
+			if (text.n == 0)
+				break;
+			take_line(&text); /* blank, or no field */
+			continue;
+		}
+		value = trim(h.value);
+		if (slice_ieq(h.name, SL("Source-IP"))) {
 			if (ip_parse(take_word(&value), &a->source) != 0)
 				a->source.family = 0;
-		} else if (slice_ieq(h.name, SL("Original-Rcpt-To")) &&
-		    a->nrcpts < ARF_RCPTS_MAX) {
-			value = take_word(&value);
-			if (value.n > 1 && value.p[0] == '<' &&
-			    value.p[value.n - 1] == '>')
-				value = slice_of(value.p + 1, value.n - 2);
-			if (value.n > 0 && value.n <= MAILBOX_MAX)
-				a->rcpt[a->nrcpts++] = value;
-		}
+		} else if (slice_ieq(h.name, SL("Incidents"))) {
+			if (slice_u64(take_word(&value), UINT32_MAX,
+				&a->incidents) != 0)
+				a->incidents = 0;
+		} else if (slice_ieq(h.name, SL("Original-Rcpt-To")))
+			take_rcpt(a, value);
+		else
+			take_text(a, h.name, value);
 	}
+	a->mail_from = unbracket(a->mail_from);
+	if (slice_has_iprefix(a->mta, SL("dns;")))
+		a->mta = trim(slice_skip(a->mta, 4));
 }
 
 /* Behind each word "id" of a trace field. */
@@ -174,28 +165,20 @@ read_message(struct arf *a, struct slice text)
 bool
 arf_read(struct slice message, struct arf *a)
 {
-	struct slice type, boundary;
-	bool more, is_report = false;
+	struct mime m;
+	bool is_report = false;
 
 	*a = (struct arf){ 0 };
-	type = take_fields(&message, SL("Content-Type"));
-	if (!slice_has_iprefix(type, SL("multipart/")))
-		return false;
-	boundary = boundary_of(type);
-	if (boundary.n == 0)
-		return false;
-	(void)take_part(&message, boundary, &more);
-	for (uint32_t n = 0; more && n < ARF_PARTS_MAX; n++) {
-		struct slice part = take_part(&message, boundary, &more);
+	mime_read(message, &m);
+	for (uint32_t i = 1; i < m.nparts; i++) {
+		const struct mime_part *p = &m.part[i];
 
-		type = take_fields(&part, SL("Content-Type"));
-		type = take_word(&type);
-		if (slice_ieq(type, SL("message/feedback-report"))) {
-			read_report(a, part);
+		if (mime_is(p, SL("message/feedback-report"))) {
+			arf_read_fields(p->body, a);
 			is_report = a->type.n > 0;
-		} else if (slice_ieq(type, SL("message/rfc822")) ||
-		    slice_ieq(type, SL("text/rfc822-headers")))
-			read_message(a, part);
+		} else if (mime_is(p, SL("message/rfc822")) ||
+		    mime_is(p, SL("text/rfc822-headers")))
+			read_message(a, p->body);
 	}
 	return is_report;
 }

@@ -20,5 +20,7 @@
 #include "proto/arf.h"
 #include "proto/mta_sts.h"
 #include "proto/dkim.h"
+#include "proto/mime.h"
+#include "proto/bounce.h"
 
 #endif
