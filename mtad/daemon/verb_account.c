@@ -2,7 +2,6 @@
  * daemon/verb_account.c - `mtad account NAME`: what the configuration keeps of
  * a password.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +96,7 @@ print_entry(const char *name, struct slice password, uint32_t iterations)
 	if (getrandom(salt, sizeof(salt), 0) != sizeof(salt) ||
 	    crypt_pbkdf2(password, slice_of((char *)salt, sizeof(salt)),
 		iterations, salted) != 0) {
-		fprintf(stderr, "mtad account: %s\n", strerror(errno));
+		fputs("mtad account: no randomness, or no memory\n", stderr);
 		return VERB_FAILED;
 	}
 	crypt_hmac(of, SL("Client Key"), key);

@@ -66,7 +66,7 @@ ask(struct intake *in, struct slice tenant, struct slice to, enum stage stage,
 static struct slice
 tenant_of(const struct intake *in, struct slice to)
 {
-	struct steer s = { .tenant = in->door->tenant };
+	struct steer s = { .tenant = in->given.tenant };
 
 	steer_by_route(in->conf, mailbox_domain(to), &s);
 	return s.tenant;

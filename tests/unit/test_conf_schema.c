@@ -98,8 +98,9 @@ schema_is_closed(void **state)
 	 * where, provider.*, its
 	 * source.*; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
-	 * tls; dkim and its key.*; suppression and its bounces, complaints. */
-	assert_int_equal(count_closed(j), 29);
+	 * tls; dkim and its key.*; account.*; suppression and its bounces,
+	 * complaints. */
+	assert_int_equal(count_closed(j), 30);
 	json_decref(j);
 }
 
