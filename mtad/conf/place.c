@@ -82,7 +82,8 @@ rollup_of(const struct conf *c, const struct conf_place *p)
 	const uint32_t bit = 1u << CONF_ROLLUP_BIT;
 	bool rollup = c->shapes[0].rollup;
 
-	for (uint32_t k = 0; k < ARRAY_LEN(layers); k++)
+	/* shapes[0] is the default, which is no later layer. */
+	for (uint32_t k = 0; k < (p->domain != 0 ? 3 : 2); k++)
 		if (layers[k]->unsets & bit)
 			rollup = c->shapes[0].rollup;
 		else if (layers[k]->sets & bit)

@@ -254,6 +254,13 @@ a_domain_or_a_provider_is_kept_from_rolling_up(void **state)
 	assert_false(is_rolled_up(c, "x.example", "mx.one.example"));
 	assert_true(is_rolled_up(c, "again.example", "mx.one.example"));
 	conf_free(c);
+	/* A default that is said is not said of each domain. */
+	c = shaped(OWN "limits: { default: { rollup: true } }\n",
+	    "provider: { one: { mx: one.example, rollup: false } }\n",
+	    "default: {}\n");
+	assert_non_null(c);
+	assert_false(is_rolled_up(c, "x.example", "mx.one.example"));
+	conf_free(c);
 }
 
 static void
