@@ -16,7 +16,7 @@
 TOP=${TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 BUILD=${BUILD:-$TOP/build}
 TMP=${TMP:-$(mktemp -d)}
-SHARE=3        # of the quick check
+SHARE=2        # of the quick check
 SEEDS=tests/sim/bugs/seeds
 SECONDS_MAX=${SECONDS_MAX:-120} # for one fault, as the issue of it says
 cd "$TOP" || exit 1
