@@ -175,6 +175,10 @@ on_mail(struct intake *in)
 	else if (in->door->needs_auth && !in->srv.is_authenticated)
 		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 530, "5.7.0",
 		    SL("Authentication required"));
+	else if (in->srv.wishes.hold_until_us != 0 && !in->may_relay)
+		/* What waits for a year is not a stranger's to leave. */
+		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 550, "5.7.1",
+		    SL("Mail is not held for you"));
 	else if (!in->ops->has_room(in->ctx, in->srv.wishes.size))
 		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));

@@ -161,6 +161,7 @@ def by_haproxy():
 def xclient():
     t = Talk(port_of("xclient"))
     for line, want in (
+            ("MAIL FROM:<a@b.example> HOLDFOR=60", "550 5.7.1"),
             ("MAIL FROM:<a@b.example>", "250"),
             ("RCPT TO:<no@to.example>", "550 5.7.1"),
             ("RSET", "250"), ("XCLIENT ADDR=nowhere", "501 5.5.4"),
