@@ -136,6 +136,7 @@ verb_account(int argc, char **argv)
 	uint64_t iterations = ITERATIONS;
 	int o, status;
 
+	opterr = 0;
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (o == 'h') {
 			fputs(usage, stdout);
@@ -146,7 +147,7 @@ verb_account(int argc, char **argv)
 		if (slice_u64(slice_str(optarg), 1000000, &iterations) != 0 ||
 		    iterations < 4096)
 			return verb_usage("account",
-			    "iterations, expected 4096 to 1000000, got ",
+			    "iterations, expected 4096 to 1000000, got",
 			    optarg);
 	}
 	if (argc - optind != 1 || !name_is_fine(slice_str(argv[optind])))

@@ -3,7 +3,6 @@
  * that the daemon would use. Reads as it goes, so that it can stand in a pipe.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -114,42 +113,6 @@ read_all(struct run *r)
 
 /* ---- the verb ------------------------------------------------------------ */
 
-/* -1 to go on, or the exit status. */
-static int
-options_read(struct run *r, int argc, char **argv)
-{
-	static const struct option longs[] = { { "help", no_argument, NULL,
-						   'h' },
-		{ "config", required_argument, NULL, 'c' },
-		{ "rules", required_argument, NULL, 'r' },
-		{ "bare", no_argument, NULL, 'b' }, { 0 } };
-	int o;
-
-	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
-		switch (o) {
-		case 'c':
-			r->rules.config = optarg;
-			r->rules.is_configured = true;
-			break;
-		case 'r':
-			if (!verb_rules_add(&r->rules, optarg))
-				return VERB_USAGE;
-			break;
-		case 'b':
-			r->rules.is_bare = true;
-			break;
-		default:
-			fputs(usage, o == 'h' ? stdout : stderr);
-			return o == 'h' ? VERB_OK : VERB_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return VERB_USAGE;
-	}
-	return -1;
-}
-
 int
 verb_classify(int argc, char **argv)
 {
@@ -159,7 +122,10 @@ verb_classify(int argc, char **argv)
 	verb_rules_init(&r->rules, "classify");
 	buf_init(&r->in, INPUT_MAX);
 	buf_init(&r->out, INPUT_MAX);
-	status = options_read(r, argc, argv);
+	status = verb_rules_options(&r->rules, argc, argv, usage);
+	if (status < 0 && optind < argc)
+		status = verb_usage("classify", "it reads standard input, got",
+		    argv[optind]);
 	if (status < 0)
 		status = verb_rules_load(&r->rules) ? read_all(r) : VERB_FAILED;
 	verb_rules_free(&r->rules);

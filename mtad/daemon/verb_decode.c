@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -252,44 +251,6 @@ decode_file(struct run *r, const char *name)
 
 /* ---- the verb -------------------------------------------------------------------- */
 
-/* -1 to go on, or the exit status. */
-static int
-options_read(struct run *r, int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "config", required_argument, NULL, 'c' },
-		{ "rules", required_argument, NULL, 'r' },
-		{ "bare", no_argument, NULL, 'b' },
-		{ 0 },
-	};
-	int o;
-
-	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
-		switch (o) {
-		case 'c':
-			r->rules.config = optarg;
-			r->rules.is_configured = true;
-			break;
-		case 'r':
-			if (!verb_rules_add(&r->rules, optarg))
-				return VERB_USAGE;
-			break;
-		case 'b':
-			r->rules.is_bare = true;
-			break;
-		default:
-			fputs(usage, o == 'h' ? stdout : stderr);
-			return o == 'h' ? VERB_OK : VERB_USAGE;
-		}
-	}
-	if (optind == argc) {
-		fputs(usage, stderr);
-		return VERB_USAGE;
-	}
-	return -1;
-}
-
 int
 verb_decode(int argc, char **argv)
 {
@@ -299,7 +260,9 @@ verb_decode(int argc, char **argv)
 	verb_rules_init(&r->rules, "decode");
 	buf_init(&r->in, MESSAGE_MAX);
 	buf_init(&r->out, LINES_MAX);
-	status = options_read(r, argc, argv);
+	status = verb_rules_options(&r->rules, argc, argv, usage);
+	if (status < 0 && optind == argc)
+		status = verb_usage("decode", "needs a FILE, or -", "");
 	if (status < 0) {
 		status = verb_rules_load(&r->rules) ? VERB_OK : VERB_FAILED;
 		for (int i = optind; i < argc && r->rules.desk != NULL; i++)

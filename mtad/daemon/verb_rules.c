@@ -2,6 +2,7 @@
  * daemon/verb_rules.c - finds and compiles the rules of a verb, see
  * verb_rules.h.
  */
+#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,6 +46,43 @@ add_configured(struct verb_rules *r, struct conf_errors *errs)
 		if (!verb_rules_add(r, r->conf->bounce_rules[i].p))
 			return false;
 	return true;
+}
+
+int
+verb_rules_options(struct verb_rules *r, int argc, char **argv,
+    const char *usage)
+{
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "rules", required_argument, NULL, 'r' },
+		{ "bare", no_argument, NULL, 'b' },
+		{ 0 },
+	};
+	int o;
+
+	opterr = 0;
+	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
+		switch (o) {
+		case 'h':
+			fputs(usage, stdout);
+			return VERB_OK;
+		case 'c':
+			r->config = optarg;
+			r->is_configured = true;
+			break;
+		case 'r':
+			if (!verb_rules_add(r, optarg))
+				return VERB_USAGE;
+			break;
+		case 'b':
+			r->is_bare = true;
+			break;
+		default:
+			return verb_wrong_option(r->verb, argv);
+		}
+	}
+	return -1;
 }
 
 bool

@@ -25,6 +25,10 @@ struct verb_rules {
 };
 
 void verb_rules_init(struct verb_rules *r, const char *verb);
+/* -h, -c, --rules and --bare. -1 to go on, with optind behind them; else the exit
+ * status, after words on stderr or, of --help, the usage. */
+int verb_rules_options(struct verb_rules *r, int argc, char **argv,
+    const char *usage);
 /* A file that stands before the others. false after words on stderr. */
 bool verb_rules_add(struct verb_rules *r, const char *name);
 /* false after words on stderr. */
