@@ -182,6 +182,12 @@ struct opt {
 
 extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
+/* options_shaping.c */
+extern const struct opt_group conf_limits_options, conf_provider_options;
+void conf_limits_begin(const struct conf *c, void *entry);
+/* options_client.c */
+extern const struct opt_group conf_retry_options, conf_client_options;
+extern const struct opt_group conf_dns_options;
 /* options_automation.c */
 extern const struct opt_group automation_options, automation_file_options;
 /* options_suppression.c */

@@ -1,5 +1,5 @@
 /*
- * conf/options.c - every option of the configuration, one row each: name,
+ * conf/options.c - with options_*.c, every option of the configuration, one row each: name,
  * type, field, default, range, help. The reader, the JSON Schema and the
  * reference page are made from these rows and know no option by name.
  *
@@ -10,31 +10,10 @@
  * Defaults of time-outs and of path limits repeat those of proto/ and
  * engine/; tests/unit/test_conf_example.c compares them.
  */
-#include "conf/conf_i.h"
+#include "conf/options_i.h"
 
-#define ROWS(v)                                                                \
-	{                                                                      \
-		.opts = v, .n = ARRAY_LEN(v)                                   \
-	}
-#define S US_PER_S
-#define MIN_US (60 * S)
-#define HOUR_US (3600 * S)
-#define DAY_US (24 * HOUR_US)
-#define KB INT64_C(1024)
-#define MB (KB * 1024)
-#define GB (MB * 1024)
-#define TB (GB * 1024)
-
-#define RANGE(lo, hi) .min = (lo), .max = (hi)
-#define AT(field) .at = offsetof(struct conf, field)
 #define LISTEN_AT(fld) .at = offsetof(struct conf_listen, fld)
 #define SRV_AT(field) .at = offsetof(struct smtp_srv_conf, field)
-#define COUNT(T, field, n)                                                     \
-	.count_at = offsetof(T, field),                                        \
-	.count_bytes = sizeof(((T *)0)->field), .list_max = (n)
-#define ENTRIES(T, array, count, max)                                          \
-	.at = offsetof(struct conf, array), .entry_bytes = sizeof(T),          \
-	COUNT(struct conf, count, max)
 
 /* ---- receiving: at the top level for all listeners, or in one ------------- */
 
@@ -122,9 +101,6 @@ static const struct opt_group timeouts_group = ROWS(timeouts);
 		    .at = offsetof(T, prefix smtp), .group = &timeouts_group,      \
 		    .help = "How long a client may take (RFC 5321 4.5.3.2)."       \
 	}
-
-#define TEXT(s) s
-#define INHERITS(s) NULL
 
 static const struct opt tls[] = {
 	{ "cert", OPT_PATH, LISTEN_AT(tls.cert), .is_required = true,
@@ -402,215 +378,6 @@ static const struct opt route[] = {
 };
 static const struct opt_group route_group = ROWS(route);
 
-/*
- * The limits of a path: T holds a struct conf_shape at `prefix`; D gives the
- * default or takes it away.
- */
-#define SHAPE_AT(T, prefix, field) .at = offsetof(T, prefix shape.field)
-#define LIMITS(T, prefix, D, A)                                                \
-	{ "connections", OPT_U32, SHAPE_AT(T, prefix, conns_max),              \
-		.dflt = D("20"), .absent = A, RANGE(0, 100000),                \
-		.help = "Connections at once; 0 = no limit." },                \
-	    { "messages_per_connection", OPT_U32,                              \
-		    SHAPE_AT(T, prefix, msgs_per_conn), .dflt = D("100"),      \
-		    .absent = A, RANGE(0, 1000000),                            \
-		    .help =                                                    \
-			"Transactions of one connection; 0 = no limit. A "     \
-			"host that closes sooner, with 421 to the next, is "   \
-			"remembered for an hour and given no more than it "    \
-			"took." },                                             \
-	    { "recipients_per_transaction", OPT_U32,                           \
-		    SHAPE_AT(T, prefix, rcpts_per_txn), .dflt = D("100"),      \
-		    .absent = A, RANGE(1, ENG_TXN_RCPTS_MAX),                  \
-		    .help = "Recipients of one message that share a "          \
-			    "transaction." },                                  \
-	    { "rate", OPT_RATE, SHAPE_AT(T, prefix, rate_count),               \
-		    .also = offsetof(T, prefix shape.rate_period_us),          \
-		    .dflt = D("none"), .absent = A, RANGE(1, 1000000000),      \
-		    .help = "Transactions in a period of time. At a start on " \
-			    "a spool that was in use, all that it allows "     \
-			    "counts as spent." },                              \
-	    { "burst", OPT_U32, SHAPE_AT(T, prefix, rate_burst),               \
-		    .dflt = D("1"), .absent = A, RANGE(1, 1000000),            \
-		    .help = "Transactions that may go at once when the rate "  \
-			    "was not used before." },                          \
-	    { "assign_ahead", OPT_U32, SHAPE_AT(T, prefix, assign_ahead),      \
-		    .dflt = D("2"), .absent = A, RANGE(1, 64),                 \
-		    .help = "Transactions handed to a connection before the "  \
-			    "first of them is done, four at most. What has "   \
-			    "been handed over goes before whoever comes "      \
-			    "then: with more than 2, mail of a tenant that "   \
-			    "has had none waits longer behind the backlog "    \
-			    "of others." },                                    \
-	    { "backoff_min", OPT_DURATION,                                     \
-		    SHAPE_AT(T, prefix, backoff_min_us), .dflt = D("1m"),      \
-		    .absent = A, RANGE(S / 100, DAY_US),                       \
-		    .help = "Pause of the path after its first refusal; it "   \
-			    "doubles with each one in a row. When only one "   \
-			    "connection more is refused, those that stand go " \
-			    "on, and the next is tried after that pause." },   \
-	    { "backoff_max", OPT_DURATION,                                     \
-		    SHAPE_AT(T, prefix, backoff_max_us), .dflt = D("1h"),      \
-		    .absent = A, RANGE(S / 100, 7 * DAY_US),                   \
-		    .help = "Ceiling of that pause." },                        \
-	    { "block_pause", OPT_DURATION, SHAPE_AT(T, prefix, block_us),      \
-		    .dflt = D("10m"), .absent = A, RANGE(S / 100, 7 * DAY_US), \
-		    .help = "Pause of the path after it was blocked for its "  \
-			    "reputation, or for what its address has sent. "   \
-			    "Then one connection is tried, and as long as "    \
-			    "that goes well there is one more each minute." }, \
-	    { "rate_floor", OPT_RATE, SHAPE_AT(T, prefix, floor_count),        \
-		    .also = offsetof(T, prefix shape.floor_period_us),         \
-		    .dflt = D("1/m"), .absent = A, RANGE(1, 1000000000),       \
-		    .help = "A path that is slowed down finds the rate that "  \
-			    "its receiver bears, between this and `rate`; "    \
-			    "with `none` it only pauses." },                   \
-	{                                                                      \
-		"rollup", OPT_BOOL,                                            \
-		    .at = offsetof(T, prefix rollup), .dflt = D("true"),       \
-		    .absent = A,                                               \
-		    .help = "Domains with the same mail hosts are one site, "  \
-			    "which the limits are for; those with an entry "   \
-			    "of their own, or a provider by their name, are "  \
-			    "a site apart. `false`: each of the domains is "   \
-			    "one."                                             \
-	}
-
-/* How its connections are protected: of the recipient's domain, so not of a
- * source. */
-#define TLS_AT(T, prefix, field) .at = offsetof(T, prefix tls.field)
-#define TLS_POLICY(T, prefix, D, A)                                            \
-	{ "tls", OPT_TLS, TLS_AT(T, prefix, mode), .absent = A,                \
-		.help =                                                        \
-		    "What protects the mail on its way: `none` (clear text), " \
-		    "`opportunistic` (TLS where it works, else clear text), "  \
-		    "`required` (TLS of any kind), `verify` (TLS, with a "     \
-		    "certificate of a trusted CA for the host's name) or "     \
-		    "`dane` (TLS, as secure TLSA records say). From "          \
-		    "`required` on mail waits that cannot go so (see "         \
-		    "tls.md)." },                                              \
-	    { "tls_min", OPT_TLS_MIN, TLS_AT(T, prefix, min), .absent = A,     \
-		    .help = "The oldest version of TLS that is spoken." },     \
-	    { "tls_ciphers", OPT_TEXT, TLS_AT(T, prefix, ciphers),             \
-		    .absent = A,                                               \
-		    .help = "Ciphers for TLS up to 1.2, as OpenSSL's "         \
-			    "ciphers(1) has them." },                          \
-	{                                                                      \
-		"tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name),               \
-		    .absent = A,                                               \
-		    .help = "With `verify`: the name that the certificate "    \
-			    "must have, instead of the mail host's."           \
-	}
-
-#define SHAPE_GROUP(v, shape)                                                  \
-	{                                                                      \
-		.opts = v, .n = ARRAY_LEN(v), .has_shape = true,               \
-		.shape_at = (shape)                                            \
-	}
-#define BELOW "what the layers below say (see shaping.md)"
-
-#define TLS_ABSENT "as `client: tls` says, by OpenSSL's own rules"
-
-static const struct opt limits[] = { LIMITS(struct conf_shape, , TEXT, NULL),
-	TLS_POLICY(struct conf_shape, , TEXT, TLS_ABSENT) };
-static const struct opt_group limits_group = SHAPE_GROUP(limits, 0);
-static const struct opt layer[] = { LIMITS(struct conf_shape, , INHERITS,
-					BELOW),
-	TLS_POLICY(struct conf_shape, , INHERITS, BELOW) };
-const struct opt_group layer_options = SHAPE_GROUP(layer, 0);
-static const struct opt source_layer[] = { LIMITS(struct conf_shape, , INHERITS,
-    BELOW) };
-static const struct opt_group source_layer_options =
-    SHAPE_GROUP(source_layer, 0);
-
-static void
-limits_begin(const struct conf *c, void *entry)
-{
-	*(struct conf_shape *)entry = (struct conf_shape){
-		.shape = c->shapes[0].shape,
-		.rollup = c->shapes[0].rollup,
-		.tls = c->shapes[0].tls,
-	};
-}
-
-#define ENTRIES_OF(T, array, count, max)                                       \
-	.at = offsetof(T, array), .entry_bytes = sizeof(*((T *)0)->array),     \
-	COUNT(T, count, max)
-#define PROVIDER_AT(field) .at = offsetof(struct conf_provider, field)
-#define SUFFIXES(field, count)                                                 \
-	OPT_GLOB, .at = offsetof(struct conf_provider, field),                 \
-		  COUNT(struct conf_provider, count, CONF_SUFFIXES_MAX)
-
-static const struct opt provider[] = {
-	{ "mx", SUFFIXES(mx, nmx),
-	    .help = "The mail hosts it has: `google.com` is that name and all "
-		    "below it, `*.google.com` only those. A site belongs to it "
-		    "by its hosts of the best preference; the longest name "
-		    "counts." },
-	{ "domains", SUFFIXES(domains, ndomains),
-	    .help = "The same of recipient domains, for sites whose hosts say "
-		    "nothing." },
-	{ "hosts", SUFFIXES(hosts, nhosts),
-	    .help = "Single mail hosts; they count before `mx`." },
-	{ "source_connections", OPT_U32, PROVIDER_AT(source.conns_max),
-	    .absent = "no limit", RANGE(0, 1000000),
-	    .help = "Connections at once from one source to all sites of the "
-		    "provider; 0 = no limit." },
-	{ "source_rate", OPT_RATE, PROVIDER_AT(source.rate_count),
-	    .also = offsetof(struct conf_provider, source.rate_period_us),
-	    .absent = "no limit", RANGE(1, 1000000000),
-	    .help = "The same of transactions in a period of time." },
-	{ "total_connections", OPT_U32, PROVIDER_AT(total.conns_max),
-	    .absent = "no limit", RANGE(0, 1000000),
-	    .help = "Connections at once from all sources to all sites of the "
-		    "provider; 0 = no limit." },
-	{ "total_rate", OPT_RATE, PROVIDER_AT(total.rate_count),
-	    .also = offsetof(struct conf_provider, total.rate_period_us),
-	    .absent = "no limit", RANGE(1, 1000000000),
-	    .help = "The same of transactions in a period of time." },
-	LIMITS(struct conf_provider, limits., INHERITS, BELOW),
-	TLS_POLICY(struct conf_provider, limits., INHERITS, BELOW),
-	{ "source", OPT_MAP, .group = &source_layer_options,
-	    .key_type = OPT_NAME,
-	    ENTRIES_OF(struct conf_provider, sources, nsources,
-		ENG_SOURCES_MAX),
-	    .help = "The same for one source, under its name." },
-};
-static const struct opt_group provider_group =
-    SHAPE_GROUP(provider, offsetof(struct conf_provider, limits));
-
-#define PROVIDERS(T, prefix)                                                   \
-	{                                                                      \
-		"provider", OPT_MAP,                                           \
-		    .group = &provider_group, .key_type = OPT_NAME,            \
-		    ENTRIES_OF(T, prefix providers, prefix nproviders,         \
-			ENG_PROVIDERS_MAX - 1),                                \
-		    .help = "Who runs mail hosts, each under a name: which "   \
-			    "sites are theirs, and how mail is sent there. A " \
-			    "key set to `~` falls back to the default, a "     \
-			    "provider set to `~` is none."                     \
-	}
-
-static const struct opt shaping[] = {
-	{ "default", OPT_GROUP, .at = offsetof(struct conf_shaping, dflt),
-	    .group = &layer_options, .help = "For every path." },
-	PROVIDERS(struct conf_shaping, ),
-	{ "site", OPT_MAP, .group = &layer_options, .key_type = OPT_GLOB,
-	    ENTRIES_OF(struct conf_shaping, sites, nsites, ENG_DESTS_MAX - 1),
-	    .help = "For sites, each under a pattern of the names of their "
-		    "best hosts; the first that matches counts." },
-	{ "domain", OPT_MAP, .group = &layer_options, .key_type = OPT_GLOB,
-	    ENTRIES_OF(struct conf_shaping, domains, ndomains,
-		ENG_DESTS_MAX - 1),
-	    .help = "For recipient domains, each under a pattern; the first "
-		    "that matches counts." },
-	{ "source", OPT_MAP, .group = &source_layer_options,
-	    .key_type = OPT_NAME,
-	    ENTRIES_OF(struct conf_shaping, sources, nsources, ENG_SOURCES_MAX),
-	    .help = "For sources, each under its name." },
-};
-const struct opt_group shaping_options = ROWS(shaping);
-
 static void
 limit_begin(const struct conf *c, void *entry)
 {
@@ -620,126 +387,6 @@ limit_begin(const struct conf *c, void *entry)
 		.burst = 1,
 		.rcpt_burst = ENG_TXN_RCPTS_MAX };
 }
-
-static const struct opt retry[] = {
-	{ "first", OPT_DURATION, AT(retry.first_us), "10m",
-	    RANGE(S / 100, 7 * DAY_US),
-	    .help = "Delay after a recipient's first failure." },
-	{ "max", OPT_DURATION, AT(retry.max_us), "4h",
-	    RANGE(S / 100, 30 * DAY_US), .help = "Ceiling of a delay." },
-	{ "factor", OPT_FACTOR, AT(retry.factor_pct), "2", RANGE(100, 10000),
-	    .help = "Each delay is so many times the one before." },
-	{ "jitter", OPT_PERCENT, AT(retry.jitter_pct), "10%", RANGE(0, 90),
-	    .help = "Each delay is longer or shorter by up to this share, so "
-		    "that what failed together does not return together." },
-	{ "schedule", OPT_DURATION, AT(retry.list_us),
-	    COUNT(struct conf, retry.nlist, 32), RANGE(S / 100, 30 * DAY_US),
-	    .help = "The delays one by one, instead of `first`, `max` and "
-		    "`factor`; the last one repeats." },
-};
-static const struct opt_group retry_group = ROWS(retry);
-
-#define CLI_ROW(name, field, dflt, text)                                       \
-	{                                                                      \
-		name, OPT_MS, AT(client.field), dflt, RANGE(S / 100, DAY_US),  \
-		    .help = text                                               \
-	}
-
-static const struct opt client_timeouts[] = {
-	{ "connect", OPT_DURATION, AT(connect_timeout_us), "30s",
-	    RANGE(S / 100, DAY_US), .help = "The connection to be made." },
-	CLI_ROW("banner", banner_ms, "5m", "The greeting."),
-	CLI_ROW("ehlo", ehlo_ms, "5m", "The reply to EHLO or HELO."),
-	CLI_ROW("tls", tls_ms, "1m", "The TLS handshake."),
-	CLI_ROW("mail", mail_ms, "5m", "The reply to MAIL."),
-	CLI_ROW("rcpt", rcpt_ms, "5m", "The reply to RCPT."),
-	CLI_ROW("data", data_ms, "2m", "The reply to DATA."),
-	CLI_ROW("body", body_ms, "3m", "A block of the message to be taken."),
-	CLI_ROW("eom", eom_ms, "10m", "The reply to the final dot."),
-	CLI_ROW("rset", rset_ms, "20s", "The reply to RSET."),
-	CLI_ROW("quit", quit_ms, "5s", "The reply to QUIT."),
-	CLI_ROW("idle", idle_ms, "5s",
-	    "A connection with nothing to send is kept open so long."),
-};
-static const struct opt_group client_timeouts_group = ROWS(client_timeouts);
-
-static const struct opt client[] = {
-	{ "tls", OPT_CHOICE, AT(tls_out), "opportunistic",
-	    .words = { "none", "opportunistic" },
-	    .help = "STARTTLS: when the peer offers it, or never. When the "
-		    "handshake fails, mail goes in clear. What `tls` says in "
-		    "`limits` or a shaping file stands above it." },
-	{ "tls_ca", OPT_PATH, AT(tls_ca), .absent = "the system's",
-	    .help = "File with the certificates, PEM, of the CAs that are "
-		    "trusted where a certificate is verified." },
-	{ "tls_session", OPT_DURATION, AT(tls_session_us), "1h",
-	    RANGE(0, DAY_US),
-	    .help = "A TLS session is resumed, with the same host and by the "
-		    "same policy, for so long; 0 = never." },
-	{ "dane", OPT_BOOL, AT(uses_dane), "true",
-	    .help = "Where `tls` is `opportunistic` and a domain's MX, the "
-		    "host's addresses and its TLSA records are all secure, "
-		    "do as these say (DANE, RFC 7672). Needs `dns: "
-		    "trust_anchor`." },
-	{ "mta_sts", OPT_BOOL, AT(uses_sts), "false",
-	    .help = "Look for a domain's MTA-STS policy (RFC 8461) and do as "
-		    "it says, where `tls` is `opportunistic` and DANE says "
-		    "nothing." },
-	{ "mta_sts_port", OPT_U16, AT(sts_port), "443", RANGE(1, 65535),
-	    .help = "Port where these policies are fetched; another one is "
-		    "for tests." },
-	{ "pipelining", OPT_BOOL, AT(client.pipelines), "true",
-	    .help = "Send MAIL, RCPT and DATA in one write to a peer that "
-		    "offers PIPELINING (RFC 2920)." },
-	{ "chaining", OPT_BOOL, AT(client.chains), "true",
-	    .help = "With pipelining: send the next message's commands right "
-		    "behind a final dot." },
-	{ "host_retry_min", OPT_DURATION, AT(host_retry_min_us), "1m",
-	    RANGE(S / 100, DAY_US),
-	    .help = "A host that does not answer is left alone so long; "
-		    "longer each time in a row." },
-	{ "host_retry_max", OPT_DURATION, AT(host_retry_max_us), "30m",
-	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that." },
-	{ "timeouts", OPT_GROUP, .group = &client_timeouts_group,
-	    .help = "How long a peer may take (RFC 5321 4.5.3.2)." },
-};
-static const struct opt_group client_group = ROWS(client);
-
-static const struct opt dns[] = {
-	{ "servers", OPT_SERVER, AT(dns.servers),
-	    COUNT(struct conf, dns.nservers, CONF_DNS_MAX),
-	    .absent = "those of the system",
-	    .help = "Recursive resolvers; the port is 53 unless given." },
-	{ "trust_anchor", OPT_PATH, AT(dns.trust_anchor),
-	    .absent = "no validation",
-	    .help = "File with the root's trust anchor; with one, answers are "
-		    "validated by DNSSEC." },
-	{ "timeout", OPT_DURATION, AT(dns.timeout_us), "5s",
-	    RANGE(S / 10, 6 * S),
-	    .help = "One look-up takes at most so long, then its domain "
-		    "waits." },
-	{ "inflight_max", OPT_U32, AT(dns.inflight_max), "256", RANGE(1, 4096),
-	    .help = "Look-ups at once. One that has had no answer for 0.1 s "
-		    "counts no more; there are 4096 at most with these." },
-	{ "per_parent_max", OPT_U32, AT(dns.per_parent_max), "32",
-	    RANGE(1, 4096),
-	    .help = "Look-ups at once below one parent domain, so that one "
-		    "dead zone cannot take them all." },
-	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000", RANGE(1, 10000000),
-	    .help = "Look-ups that wait." },
-	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "2M", RANGE(MB, 64 * GB),
-	    .help = "Memory for answers: about 500 bytes a name. It serves "
-		    "what many domains share; what domains with mail have "
-		    "been answered is kept beside it. Without a caching "
-		    "resolver near by, more is better." },
-	{ "retry_min", OPT_DURATION, AT(dns_retry_min_us), "1m",
-	    RANGE(S / 100, DAY_US),
-	    .help = "A domain whose look-up failed is asked for again after "
-		    "so long; longer each time in a row." },
-	{ "retry_max", OPT_DURATION, AT(dns_retry_max_us), "30m",
-	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that." },
-};
-static const struct opt_group dns_group = ROWS(dns);
 
 static const struct opt drain_tls[] = {
 	{ "cert", OPT_PATH, AT(drain.tls.cert), .is_required = true,
@@ -879,9 +526,10 @@ static const struct opt top[] = {
 		"How tenants share what can be sent, each under its name. "
 		"Those without an entry are as `default`, and so is what an "
 		"entry does not say." },
-	{ "limits", OPT_MAP, .group = &limits_group, .key_type = OPT_GLOB,
+	{ "limits", OPT_MAP, .group = &conf_limits_options,
+	    .key_type = OPT_GLOB,
 	    ENTRIES(struct conf_shape, shapes, nshapes, ENG_DESTS_MAX),
-	    .begin = limits_begin, .first = "default",
+	    .begin = conf_limits_begin, .first = "default",
 	    .help = "How mail is sent from one source to one destination, "
 		    "each under a pattern of domains as in `route`. The first "
 		    "that matches counts, else `default`; what an entry does "
@@ -917,7 +565,7 @@ static const struct opt top[] = {
 	{ "shaping_shipped", OPT_BOOL, AT(shaping_shipped), "true",
 	    .help = "Begin with the shipped shaping file, "
 		    "`rules/shaping.yml`." },
-	{ "retry", OPT_GROUP, .group = &retry_group,
+	{ "retry", OPT_GROUP, .group = &conf_retry_options,
 	    .help = "When a recipient is tried again." },
 	{ "zones", OPT_ZONE, AT(mail_zones),
 	    COUNT(struct conf, nmail_zones, CONF_ZONES_MAX), .absent = "none",
@@ -938,9 +586,9 @@ static const struct opt top[] = {
 		"from which the lifetime then counts: each a time such as "
 		"2027-01-31T08:00:00+01:00, or a duration from now such as 2h. "
 		"What is neither is refused with 550 5.6.0." },
-	{ "client", OPT_GROUP, .group = &client_group,
+	{ "client", OPT_GROUP, .group = &conf_client_options,
 	    .help = "How this host talks to others." },
-	{ "dns", OPT_GROUP, .group = &dns_group,
+	{ "dns", OPT_GROUP, .group = &conf_dns_options,
 	    .help = "How names are looked up." },
 	{ "bounce_rules", OPT_PATH, AT(bounce_rules),
 	    COUNT(struct conf, nbounce_rules, CONF_RULES_MAX),

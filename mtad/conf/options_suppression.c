@@ -1,19 +1,7 @@
 /*
  * conf/options_suppression.c - the options of suppression; see options.c.
  */
-#include "conf/conf_i.h"
-
-#define ROWS(v)                                                                \
-	{                                                                      \
-		.opts = v, .n = ARRAY_LEN(v)                                   \
-	}
-#define AT(field) .at = offsetof(struct conf, field)
-#define COUNT(T, field, n)                                                     \
-	.count_at = offsetof(T, field),                                        \
-	.count_bytes = sizeof(((T *)0)->field), .list_max = (n)
-#define RANGE(lo, hi) .min = (lo), .max = (hi)
-#define DAY_US (86400 * US_PER_S)
-#define GB (INT64_C(1) << 30)
+#include "conf/options_i.h"
 
 #define SUPPRESS_SCOPE(field)                                                  \
 	{                                                                      \
