@@ -377,6 +377,8 @@ struct conf {
 		int64_t timeout_us; /* of one look-up: 6 s at most */
 		uint32_t inflight_max, per_parent_max, queue_max;
 		uint64_t cache_bytes;
+		uint32_t queries_per_second_max;
+		int64_t stale_us;
 	} dns;
 
 	uint32_t ncaps;

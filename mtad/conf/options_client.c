@@ -108,6 +108,17 @@ static const struct opt dns[] = {
 	    RANGE(1, 4096),
 	    .help = "Look-ups at once below one parent domain, so that one "
 		    "dead zone cannot take them all." },
+	{ "queries_per_second_max", OPT_U32, AT(dns.queries_per_second_max),
+	    "0", RANGE(0, 1000000),
+	    .help = "Questions a second to each of `servers`, for resolvers "
+		    "that drop what is over a limit; 0 = no limit. Those "
+		    "that `cache` answers count too." },
+	{ "serve_stale", OPT_DURATION, AT(dns.stale_us), "1d",
+	    RANGE(0, 7 * DAY_US),
+	    .help = "An answer in `cache` that has expired still serves so "
+		    "long, when there is no new one within 1.8 s (RFC 8767); "
+		    "0 = never. That of a domain that has mail serves in any "
+		    "case." },
 	{ "queue_max", OPT_U32, AT(dns.queue_max), "100000", RANGE(1, 10000000),
 	    .help = "Look-ups that wait." },
 	{ "cache", OPT_SIZE, AT(dns.cache_bytes), "2M", RANGE(MB, 64 * GB),

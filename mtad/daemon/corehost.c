@@ -658,6 +658,9 @@ corehost_dns(const struct conf *c, struct loop *l)
 		.per_parent_max = c->dns.per_parent_max,
 		.queue_max = c->dns.queue_max,
 		.cache_bytes = c->dns.cache_bytes,
+		.queries_per_second_max =
+		    c->dns.queries_per_second_max * MAX(c->dns.nservers, 1u),
+		.stale_us = c->dns.stale_us,
 		.is_ipv4 = c->is_ipv4,
 		.is_ipv6 = some_source_is_v6(c),
 		.port = c->smtp_port,
@@ -711,13 +714,14 @@ same_dns(const struct conf *a, const struct conf *b)
 	    a->dns.per_parent_max == b->dns.per_parent_max &&
 	    a->dns.queue_max == b->dns.queue_max &&
 	    a->dns.cache_bytes == b->dns.cache_bytes &&
-	    a->is_ipv4 == b->is_ipv4 &&
+	    a->dns.queries_per_second_max == b->dns.queries_per_second_max &&
+	    a->dns.stale_us == b->dns.stale_us && a->is_ipv4 == b->is_ipv4 &&
 	    some_source_is_v6(a) == some_source_is_v6(b) &&
 	    a->smtp_port == b->smtp_port;
 }
 
-/* A reload that changes DNS answers what is under way with "try again" and
- * goes on with the new servers; any other leaves look-ups and cache alone. */
+/* After a reload that changes DNS what is under way goes on with the new
+ * servers; any other leaves look-ups and cache alone. */
 void
 corehost_reload(struct worker *w, const struct conf *old)
 {
@@ -729,7 +733,8 @@ corehost_reload(struct worker *w, const struct conf *old)
 		w->sts = sts_new(w);
 
 	if (fresh) {
-		w->dns = fresh; /* the answers lead to new questions */
+		w->dns = fresh; /* answers lead to new questions */
+		dns_move(stale, fresh);
 		dns_free(stale);
 	}
 	core_reload(w->core, w->conf, loop_now(w->loop));

@@ -12,7 +12,12 @@
  * is for these. A name whose last look-up failed is a suspect: it waits in a
  * line of its own, is slow from the start, and suspects have half of the slow
  * places at most. So thousands of names without an answer cost the others the
- * time until they are slow, once, and nothing when they are tried again.
+ * time until they are slow, once, and nothing when they are tried again. A name
+ * whose last look-up went well is known, and has three turns of four: a storm of
+ * new names does not delay it.
+ *
+ * Questions are counted in a bucket, those from the cache among them, for nobody
+ * says which these are. A look-up that has begun may go on in debt.
  *
  * A look-up has one deadline for all of its questions. libunbound may call back
  * from inside its own call, so a callback only notes what came; answers are
@@ -38,10 +43,15 @@
 #define SLOW_MIN_US (100 * US_PER_MS)
 #define SLOW_MAX_US (500 * US_PER_MS)
 #define USUAL_WEIGHT 16
+#define KNOWN_TURNS 3 /* before one of a new name */
 #define QUERIES_MAX 4096u
 #define PORTS_MAX 8192u
-#define SUSPECTS_MAX (1u << 18)
+#define PAST_MAX (1u << 18)
 #define TIMER_US 100000
+/* RFC 8767 5: whoever asks has a stale answer when there is no other after so
+ * long, for so long. */
+#define STALE_AFTER_MS "1800"
+#define STALE_TTL_S "30"
 
 struct query {
 	struct lookup *lookup; /* NULL: nobody waits for it any more */
@@ -52,13 +62,16 @@ struct query {
 	int async_id;
 };
 
+/* What the last look-up of a name came to; none: it is new. */
+enum past { NEW, FAILED, KNOWN, PAST_N };
+
 /* Who runs the zones of some look-ups, as far as names tell. */
 struct parent {
 	struct list turn;    /* in dns->turns while it may start one */
 	struct list waiting; /* its look-ups */
 	uint64_t key;
 	uint32_t nrunning;
-	bool is_suspect; /* its names failed the last time */
+	uint8_t past; /* of its names */
 };
 
 enum lookup_state { WAITING, RUNNING, SLOW, READY };
@@ -92,10 +105,13 @@ struct dns {
 	struct ub_ctx *ctx;
 	struct event *defer, *timer;
 	struct list all, running, slow, ready;
-	struct list turns, suspect_turns;
+	struct list turns[PAST_N];
 	uint32_t nwaiting, nrunning, nslow, nsuspects; /* suspects are slow */
-	int64_t usual_us;  /* what a look-up with an answer takes, on average */
-	struct map failed; /* hashes of names whose last look-up failed */
+	uint32_t known_in_turn;
+	int64_t usual_us; /* what a look-up with an answer takes, on average */
+	struct map past;  /* by the hash of a name */
+	/* Questions that may be asked, in millionths; less than none: debt. */
+	int64_t tokens, filled_us;
 	struct pool parents;
 	struct map parent_map; /* hash of a name to index */
 	struct dns_stats stats;
@@ -108,8 +124,8 @@ static void ask(struct lookup *l, const char *name, uint16_t type,
 
 /* ---- parents --------------------------------------------------------------------- */
 
-/* The names of one parent that failed and those that did not wait apart. */
-#define SUSPECT_BIT (UINT64_C(1) << 63)
+/* The names of one parent wait apart, by their past. */
+#define PAST_SHIFT 62
 
 /* The last two labels stand for who runs the zone. */
 static uint64_t
@@ -126,9 +142,9 @@ parent_key(const char *domain)
 
 /* The parent of a domain, made when there is none; 0 without memory. */
 static uint32_t
-parent_get(struct dns *d, const char *domain, bool is_suspect)
+parent_get(struct dns *d, const char *domain, enum past past)
 {
-	uint64_t key = parent_key(domain) ^ (is_suspect ? SUSPECT_BIT : 0);
+	uint64_t key = parent_key(domain) ^ (uint64_t)past << PAST_SHIFT;
 	uint32_t i = map_get(&d->parent_map, key);
 	struct parent *p;
 	struct handle h;
@@ -143,7 +159,7 @@ parent_get(struct dns *d, const char *domain, bool is_suspect)
 		return 0;
 	}
 	p->key = key;
-	p->is_suspect = is_suspect;
+	p->past = (uint8_t)past;
 	list_init(&p->turn);
 	list_init(&p->waiting);
 	return h.index;
@@ -158,9 +174,7 @@ parent_settle(struct dns *d, uint32_t i)
 	list_remove(&p->turn);
 	if (!list_is_empty(&p->waiting)) {
 		if (p->nrunning < d->conf.per_parent_max)
-			list_push_tail(p->is_suspect ? &d->suspect_turns :
-						       &d->turns,
-			    &p->turn);
+			list_push_tail(&d->turns[p->past], &p->turn);
 	} else if (p->nrunning == 0) {
 		map_del(&d->parent_map, p->key);
 		pool_give(&d->parents, i);
@@ -450,6 +464,7 @@ ask(struct lookup *l, const char *name, uint16_t type, uint8_t host)
 	q->next = l->queries;
 	l->queries = q;
 	l->pending++;
+	l->dns->tokens -= US_PER_S;
 	if (ub_resolve_event(l->dns->ctx, name, type, 1, q, on_result,
 		&q->async_id) != 0) {
 		q->is_done = true;
@@ -508,33 +523,74 @@ start_next(struct list *turns)
 	start(container_of(p->waiting.next, struct lookup, link));
 }
 
+/* So many questions a second, and as many as come between two timers at once. */
+static void
+refill(struct dns *d)
+{
+	int64_t rate = (int64_t)d->conf.queries_per_second_max;
+	int64_t now = loop_now(d->loop);
+
+	d->tokens += MIN(now - d->filled_us, US_PER_S) * rate;
+	d->tokens = MIN(d->tokens, MAX(2 * TIMER_US * rate, (int64_t)US_PER_S));
+	d->filled_us = now;
+}
+
+static bool
+may_ask(const struct dns *d)
+{
+	return d->conf.queries_per_second_max == 0 || d->tokens >= US_PER_S;
+}
+
+/* Whose turn it is; NULL: nobody's. */
+static struct list *
+turns_next(struct dns *d)
+{
+	bool has_known = !list_is_empty(&d->turns[KNOWN]);
+	bool has_new = !list_is_empty(&d->turns[NEW]);
+
+	if (has_known && (!has_new || d->known_in_turn < KNOWN_TURNS)) {
+		d->known_in_turn++;
+		return &d->turns[KNOWN];
+	}
+	d->known_in_turn = 0;
+	return has_new ? &d->turns[NEW] : NULL;
+}
+
 static void
 start_more(struct dns *d)
 {
 	uint32_t suspects_max = MAX(slow_max(d) / 2, 1);
+	struct list *turns;
 
-	while (d->nrunning < d->conf.inflight_max && !list_is_empty(&d->turns))
-		start_next(&d->turns);
+	refill(d);
+	while (d->nrunning < d->conf.inflight_max && may_ask(d) &&
+	    (turns = turns_next(d)) != NULL)
+		start_next(turns);
 	while (d->nsuspects < suspects_max && d->conf.inflight_max &&
-	    !list_is_empty(&d->suspect_turns))
-		start_next(&d->suspect_turns);
+	    may_ask(d) && !list_is_empty(&d->turns[FAILED]))
+		start_next(&d->turns[FAILED]);
 }
 
-/* Lets go of a look-up: questions still under way answer to nobody. */
+/* Questions still under way answer to nobody. */
 static void
-lookup_free(struct lookup *l)
+queries_free(struct lookup *l)
 {
-	struct dns *d = l->dns;
 	struct query *q;
 
-	list_remove(&l->link);
 	while ((q = l->queries)) {
 		l->queries = q->next;
-		if (!q->is_done && ub_cancel(d->ctx, q->async_id) != 0)
+		if (!q->is_done && ub_cancel(l->dns->ctx, q->async_id) != 0)
 			q->lookup = NULL; /* freed by its callback */
 		else
 			mem_free(q);
 	}
+}
+
+static void
+lookup_free(struct lookup *l)
+{
+	list_remove(&l->link);
+	queries_free(l);
 	mem_free(l->answer);
 	mem_free(l->records);
 	mem_free(l);
@@ -546,29 +602,23 @@ name_key(const struct lookup *l)
 	return hash_bytes(2, l->domain, strlen(l->domain));
 }
 
-/* Who failed is a suspect the next time; who never had a turn has not failed.
- * Where there are too many to tell, all are forgotten, and each costs the others
- * its time again. */
+/* Who never had a turn has no past by that. Where there are too many to tell, all
+ * are forgotten, and each costs the others its time again. */
 static void
 remember(struct dns *d, const struct lookup *l)
 {
-	uint64_t key = name_key(l);
-
 	if (!l->started_us)
 		return;
-	if (!l->failed) {
+	if (!l->failed)
 		d->usual_us +=
 		    (loop_now(d->loop) - l->started_us - d->usual_us) /
 		    USUAL_WEIGHT;
-		map_del(&d->failed, key);
-		return;
+	if (d->past.n >= PAST_MAX) {
+		map_free(&d->past);
+		map_init(&d->past, 0, 2 * PAST_MAX);
 	}
-	if (d->failed.n >= SUSPECTS_MAX) {
-		map_free(&d->failed);
-		map_init(&d->failed, 0, 2 * SUSPECTS_MAX);
-	}
-	if (map_put(&d->failed, key, 1))
-		return; /* no memory: then it is none */
+	if (map_put(&d->past, name_key(l), l->failed ? FAILED : KNOWN))
+		return; /* no memory: then it has none */
 }
 
 static void
@@ -672,9 +722,11 @@ static void
 wait_turn(struct dns *d, struct lookup *l)
 {
 	struct parent *p;
+	enum past past;
 
-	l->is_suspect = map_get(&d->failed, name_key(l)) != 0;
-	l->parent = parent_get(d, l->domain, l->is_suspect);
+	past = (enum past)map_get(&d->past, name_key(l));
+	l->is_suspect = past == FAILED;
+	l->parent = parent_get(d, l->domain, past);
 	if (!l->parent || d->nwaiting >= d->conf.queue_max) {
 		d->stats.refused++;
 		if (l->parent)
@@ -762,6 +814,29 @@ dns_lookup(struct dns *d, struct slice domain, bool is_host,
 	wait_turn(d, l);
 }
 
+void
+dns_move(struct dns *from, struct dns *to)
+{
+	while (!list_is_empty(&from->all)) {
+		struct lookup *l =
+		    container_of(from->all.next, struct lookup, age);
+
+		leave(l);
+		queries_free(l);
+		mem_free(l->answer);
+		mem_free(l->records);
+		l->answer = NULL;
+		l->records = NULL;
+		l->pending = 0;
+		l->had_temp = false;
+		l->started_us = 0;
+		l->dns = to;
+		l->deadline_us = loop_now(to->loop) + to->conf.timeout_us;
+		wait_turn(to, l);
+	}
+	to->stats = from->stats;
+}
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 static void
@@ -802,6 +877,14 @@ set_options(struct dns *d)
 	set(d->ctx, "module-config:",
 	    d->conf.trust_anchor ? "validator iterator" : "iterator");
 	set(d->ctx, "do-not-query-localhost:", "no");
+	if (d->conf.stale_us == 0)
+		return;
+	snprintf(bytes, sizeof(bytes), "%lld",
+	    (long long)(d->conf.stale_us / US_PER_S));
+	set(d->ctx, "serve-expired:", "yes");
+	set(d->ctx, "serve-expired-ttl:", bytes);
+	set(d->ctx, "serve-expired-client-timeout:", STALE_AFTER_MS);
+	set(d->ctx, "serve-expired-reply-ttl:", STALE_TTL_S);
 }
 
 static int
@@ -845,9 +928,10 @@ dns_new(struct loop *l, const struct dns_conf *conf, char *why, size_t why_cap)
 	list_init(&d->running);
 	list_init(&d->slow);
 	list_init(&d->ready);
-	list_init(&d->turns);
-	list_init(&d->suspect_turns);
-	map_init(&d->failed, 0, 2 * SUSPECTS_MAX);
+	for (int i = 0; i < PAST_N; i++)
+		list_init(&d->turns[i]);
+	map_init(&d->past, 0, 2 * PAST_MAX);
+	d->filled_us = loop_now(l);
 	pool_init(&d->parents, sizeof(struct parent), 1u << 24);
 	map_init(&d->parent_map, 0, 1u << 24);
 	d->ctx = ub_ctx_create_event(loop_base(l));
@@ -885,7 +969,7 @@ dns_free(struct dns *d)
 	if (d->timer)
 		event_free(d->timer);
 	map_free(&d->parent_map);
-	map_free(&d->failed);
+	map_free(&d->past);
 	pool_free(&d->parents);
 	mem_free(d);
 }

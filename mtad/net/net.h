@@ -258,6 +258,8 @@ struct dns_conf {
 	uint32_t per_parent_max; /* under one parent domain: 64 */
 	uint32_t queue_max;      /* waiting: then DNS_TEMP at once */
 	uint64_t cache_bytes;
+	uint32_t queries_per_second_max; /* to all servers; 0 = no limit */
+	int64_t stale_us; /* an answer that has expired serves on; 0 = none */
 	bool is_ipv4, is_ipv6;
 	uint16_t port; /* port put into the addresses */
 };
@@ -293,6 +295,9 @@ struct dns *dns_new(struct loop *l, const struct dns_conf *conf, char *why,
     size_t why_cap);
 /* Pending look-ups are answered DNS_TEMP first. */
 void dns_free(struct dns *d);
+/* All look-ups that wait or run are from's no more, and begin anew in to, with
+ * its time; so are the counts of from. Both are of one loop. */
+void dns_move(struct dns *from, struct dns *to);
 /*
  * MX of a domain with the addresses of its hosts (RFC 5321 5.1: implicit MX;
  * RFC 7505: null MX). is_host: no MX look-up, addresses of that name only. The

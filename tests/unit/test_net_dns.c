@@ -14,6 +14,8 @@
 struct server {
 	int fd;
 	struct endpoint at;
+	uint32_t nasked; /* what it has answered */
+	bool is_deaf;
 };
 
 struct seen {
@@ -79,6 +81,7 @@ put_soa(uint8_t *p, uint32_t ttl, uint32_t minimum)
  *	b          no such name, and no SOA
  *	m-TTL-MIN  no MX (SOA), an address of TTL 7000
  *	g...       an address
+ *	t-TTL      the same, of this TTL
  *	s...       nothing is ever said
  */
 static void
@@ -94,16 +97,17 @@ answer(struct server *s, uint8_t *p, size_t len, const struct sockaddr *to,
 	while (n < len && p[n])
 		n += 1u + p[n];
 	end = n + 5;
-	if (label[0] == 's' || end > len)
+	if (label[0] == 's' || end > len || s->is_deaf)
 		return;
 	sscanf(label + 1, "-%u-%u", &ttl, &minimum);
 	type = (uint32_t)p[n + 1] << 8 | p[n + 2];
 	put(p + 2, label[0] == 'x' || label[0] == 'b' ? 0x8183 : 0x8180, 2);
 	put(p + 6, 0, 4);
 	put(p + 10, 0, 2);
-	if (type == DNS_TYPE_A && (label[0] == 'g' || label[0] == 'm')) {
+	s->nasked++;
+	if (type == DNS_TYPE_A && strchr("gmt", label[0]) != NULL) {
 		put(p + 6, 1, 2);
-		end += put_head(p + end, type, 7000, 4);
+		end += put_head(p + end, type, label[0] == 't' ? ttl : 7000, 4);
 		end += put(p + end, 0x7f000001, 4);
 	} else if (label[0] != 'b') {
 		put(p + 8, 1, 2);
@@ -143,10 +147,10 @@ on_answer(void *user, uint64_t cookie, const struct dns_answer *a)
 	s->last_us = loop_now(s->l);
 }
 
-static struct dns *
-resolver(struct loop *l, const struct server *s, int64_t timeout_us)
+static struct dns_conf
+conf_of(const struct server *s, int64_t timeout_us)
 {
-	struct dns_conf conf = {
+	return (struct dns_conf){
 		.nservers = 1,
 		.servers = { s->at },
 		.timeout_us = timeout_us,
@@ -157,11 +161,24 @@ resolver(struct loop *l, const struct server *s, int64_t timeout_us)
 		.is_ipv4 = true,
 		.port = 25,
 	};
+}
+
+static struct dns *
+resolver_of(struct loop *l, const struct dns_conf *conf)
+{
 	char why[128] = "";
-	struct dns *d = dns_new(l, &conf, why, sizeof(why));
+	struct dns *d = dns_new(l, conf, why, sizeof(why));
 
 	assert_non_null(d);
 	return d;
+}
+
+static struct dns *
+resolver(struct loop *l, const struct server *s, int64_t timeout_us)
+{
+	struct dns_conf conf = conf_of(s, timeout_us);
+
+	return resolver_of(l, &conf);
 }
 
 #define SERVE_UNTIL(l, s, cond)                                                \
@@ -192,7 +209,7 @@ what_is_not_there_is_kept_as_its_zone_says(void **state)
 		{ "g.example", true, 10 },
 	};
 	struct loop *l = loop_new();
-	struct server s;
+	struct server s = { 0 };
 	struct dns *d;
 
 	(void)state;
@@ -240,7 +257,7 @@ thousands_without_an_answer_stall_no_other(void **state)
 {
 	struct loop *l = loop_new();
 	struct seen good = { .l = l }, silent = { .l = l };
-	struct server s;
+	struct server s = { 0 };
 	struct dns *d;
 	int64_t began;
 
@@ -269,10 +286,156 @@ thousands_without_an_answer_stall_no_other(void **state)
 	close(s.fd);
 }
 
+static void
+ask_good(struct dns *d, struct seen *seen, char turn, int n)
+{
+	char name[64];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "g%c.g%c%d.example", turn, turn,
+		    i);
+		dns_lookup(d, slice_str(name), false, on_answer, seen, 0);
+	}
+}
+
+/* Two questions for each name. */
+static void
+questions_keep_to_their_rate(void **state)
+{
+	struct loop *l = loop_new();
+	struct seen seen = { .l = l };
+	struct server s = { 0 };
+	struct dns_conf conf;
+	struct dns *d;
+	int64_t began, took;
+
+	(void)state;
+	server_open(&s);
+	conf = conf_of(&s, 10 * US_PER_S);
+	conf.queries_per_second_max = 400;
+	d = resolver_of(l, &conf);
+	began = loop_now(l);
+	ask_good(d, &seen, 'a', 200);
+	SERVE_UNTIL(l, &s, seen.n == 200);
+	took = loop_now(l) - began;
+	assert_int_equal(seen.ok, 200);
+	/* 400 questions, of which 80 may come at once; a look-up that has begun
+	 * goes on, and as many may have begun as there are places. */
+	assert_true(s.nasked >= 400);
+	assert_true(took >= 300 * US_PER_MS);
+	print_message("# %u questions in %lld ms\n", s.nasked,
+	    (long long)took / 1000);
+	/* The debt is paid before anybody is asked again. */
+	began = loop_now(l);
+	ask_good(d, &seen, 'b', 100);
+	SERVE_UNTIL(l, &s, seen.n == 300);
+	took = loop_now(l) - began;
+	assert_true(took >= 300 * US_PER_MS);
+	dns_free(d);
+	loop_free(l);
+	close(s.fd);
+}
+
+/* 20,000 strangers at 10,000 questions a second would take four seconds. */
+static void
+a_storm_delays_no_name_that_is_known(void **state)
+{
+	struct loop *l = loop_new();
+	struct seen known = { .l = l }, storm = { .l = l };
+	struct server s = { 0 };
+	struct dns_conf conf;
+	struct dns *d;
+	int64_t began, took;
+
+	(void)state;
+	server_open(&s);
+	conf = conf_of(&s, 60 * US_PER_S);
+	conf.queries_per_second_max = 10000;
+	d = resolver_of(l, &conf);
+	ask_good(d, &known, 'k', 50);
+	SERVE_UNTIL(l, &s, known.n == 50);
+	ask_good(d, &storm, 'n', 20000);
+	began = loop_now(l);
+	ask_good(d, &known, 'k', 50);
+	SERVE_UNTIL(l, &s, known.n == 100);
+	took = loop_now(l) - began;
+	print_message("# known names: %lld ms, %d strangers before\n",
+	    (long long)took / 1000, storm.n);
+	assert_int_equal(known.ok, 100);
+	assert_true(storm.n < 10000);
+	dns_free(d);
+	loop_free(l);
+	close(s.fd);
+}
+
+static void
+what_waits_goes_on_with_another_resolver(void **state)
+{
+	struct loop *l = loop_new();
+	struct seen seen = { .l = l };
+	struct server deaf = { .is_deaf = true }, s = { 0 };
+	struct dns *d, *fresh;
+
+	(void)state;
+	server_open(&deaf);
+	server_open(&s);
+	d = resolver(l, &deaf, 5 * US_PER_S);
+	ask_good(d, &seen, 'a', 1000);
+	for (int i = 0; i < 20; i++)
+		loop_turn(l, loop_now(l) + US_PER_MS);
+	assert_int_equal(seen.n, 0);
+	fresh = resolver(l, &s, 5 * US_PER_S);
+	dns_move(d, fresh);
+	dns_free(d);
+	assert_int_equal(seen.n, 0);
+	SERVE_UNTIL(l, &s, seen.n == 1000);
+	assert_int_equal(seen.ok, 1000);
+	dns_free(fresh);
+	loop_free(l);
+	close(s.fd);
+	close(deaf.fd);
+}
+
+/* An answer of one second, then nobody who answers. */
+static void
+an_old_answer_is_better_than_none(void **state)
+{
+	struct loop *l = loop_new();
+	struct seen seen = { .l = l };
+	struct server s = { 0 };
+	struct dns_conf conf;
+	struct dns *d;
+	int64_t until;
+
+	(void)state;
+	server_open(&s);
+	conf = conf_of(&s, 5 * US_PER_S);
+	conf.stale_us = 3600 * US_PER_S;
+	d = resolver_of(l, &conf);
+	dns_lookup(d, SL("t-1.example"), true, on_answer, &seen, 0);
+	SERVE_UNTIL(l, &s, seen.n == 1);
+	assert_int_equal(seen.ok, 1);
+	s.is_deaf = true;
+	until = loop_now(l) + 2100 * US_PER_MS;
+	while (loop_now(l) < until)
+		loop_turn(l, until);
+	dns_lookup(d, SL("t-1.example"), true, on_answer, &seen, 0);
+	SERVE_UNTIL(l, &s, seen.n == 2);
+	assert_int_equal(seen.ok, 2);
+	assert_in_range(seen.ttl_s, 1, 30);
+	dns_free(d);
+	loop_free(l);
+	close(s.fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(questions_keep_to_their_rate),
+		cmocka_unit_test(a_storm_delays_no_name_that_is_known),
+		cmocka_unit_test(what_waits_goes_on_with_another_resolver),
+		cmocka_unit_test(an_old_answer_is_better_than_none),
 		cmocka_unit_test(what_is_not_there_is_kept_as_its_zone_says),
 		cmocka_unit_test(thousands_without_an_answer_stall_no_other),
 	};
