@@ -67,14 +67,14 @@ conn_offer_read(struct conn *c, size_t n, size_t max)
 {
 	struct slice s = slice_of(loop_read_buf(c->loop), n);
 	uint32_t sends = c->sends;
+	bool is_drained = c->is_tls_open ? tls_is_drained(c) : n < max;
 	size_t eaten = conn_offer(c, s);
 
 	if (eaten < n && buf_adds(&c->kept, slice_skip(s, eaten)) != 0) {
 		conn_gone(c, ENOMEM);
 		return;
 	}
-	if (!c->is_tls_open && n < max && !c->saw_close &&
-	    (c->sends != sends || c->is_paused))
+	if (is_drained && !c->saw_close && (c->sends != sends || c->is_paused))
 		c->can_read = false;
 }
 

@@ -100,6 +100,7 @@ struct conn {
 	bool is_shut;     /* LINGER: our FIN was sent */
 	bool is_clearing; /* TLS: clear text has to leave before it begins */
 	bool is_tls_open; /* the handshake is done */
+	bool is_tls_drained;  /* the last read did not fill SSL's buffer */
 	bool is_tls_resumed;  /* by a session that was kept */
 	bool is_tls_refused;  /* before it began; tls_auth says why */
 	uint8_t tls_check;    /* enum tls_check */
@@ -140,6 +141,8 @@ void tls_step(struct conn *c);
 /* As recv and send: bytes, 0 (recv: the end), or -errno; -EAGAIN after which
  * an edge will come. */
 ssize_t tls_recv(struct conn *c, char *p, size_t n);
+/* All that came has been read and given, and what comes makes an edge. */
+bool tls_is_drained(const struct conn *c);
 ssize_t tls_send(struct conn *c, const char *p, size_t n);
 struct tls_session;
 struct tls_ctx {

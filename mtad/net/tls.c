@@ -31,9 +31,11 @@ sock_result(BIO *bio, ssize_t n, int retry_flags)
 static int
 sock_read(BIO *bio, char *p, int n)
 {
-	const struct conn *c = BIO_get_data(bio);
+	struct conn *c = BIO_get_data(bio);
+	ssize_t got = recv(c->fd, p, (size_t)n, 0);
 
-	return sock_result(bio, recv(c->fd, p, (size_t)n, 0), BIO_FLAGS_READ);
+	c->is_tls_drained = got < n;
+	return sock_result(bio, got, BIO_FLAGS_READ);
 }
 
 static int
@@ -332,6 +334,12 @@ tls_recv(struct conn *c, char *p, size_t n)
 	if (SSL_read_ex(c->ssl, p, n, &got) == 1)
 		return (ssize_t)got;
 	return ssl_result(c->ssl);
+}
+
+bool
+tls_is_drained(const struct conn *c)
+{
+	return c->is_tls_drained && !SSL_has_pending(c->ssl);
 }
 
 ssize_t
