@@ -15,7 +15,6 @@
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
 #define KEEP_WAIT_US (20 * US_PER_MS) /* for more of its kind */
-#define TICKS_MAX 16 /* steps of one turn for what the clock asks for */
 
 /* The worker that carries a session. */
 static struct worker *
@@ -502,8 +501,7 @@ corehost_turn(struct worker *w)
 			    container_of(next, struct job, post));
 		handle(w, p);
 	}
-	for (int n = 0;
-	     n < TICKS_MAX && core_deadline(w->core) <= loop_now(w->loop); n++)
+	if (core_deadline(w->core) <= loop_now(w->loop))
 		core_tick(w->core);
 	if (w->sts)
 		sts_turn(w->sts);

@@ -270,7 +270,7 @@ job_end(struct eng *e)
 void
 eng_jobs_run(struct eng *e)
 {
-	uint32_t left = JOB_SLICE;
+	uint32_t left = SLICE;
 
 	while (e->njobs != 0 && left > 0) {
 		struct job *j = &e->jobs[0];

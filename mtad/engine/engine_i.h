@@ -28,15 +28,9 @@
 #define AHEAD_MAX 4                    /* ceiling of a shape's assign_ahead */
 #define LEVEL_NONE UINT8_MAX
 #define IDLE_US (60 * US_PER_S) /* what has no mail is given back */
-/* A step does so little of a long work that it stays a matter of microseconds,
- * though each thing may lie on a cold line. */
-#define SLICE 8      /* recipients that one step looks at */
-#define JOB_SLICE 32 /* the same of an operator's order, one after another */
-/* The same of those whose domain has just been found: they come together, lest
- * the first of them have all shares and the best for themselves. */
-#define MOVE_SLICE 500
-#define WHEEL_MOVES 32 /* timers that one step moves in the wheel */
-#define PUMP_MAX 256   /* assignments and openings of one step */
+#define SLICE 500               /* recipients that one step looks at */
+#define WHEEL_MOVES 2000        /* timers that one step moves in the wheel */
+#define PUMP_MAX 256            /* assignments and openings of one step */
 /* Sessions of a path that have not shown yet that the peer takes mail: so many,
  * or as many as have. A host that says nothing holds no more than these. */
 #define UNPROVEN_MAX 4

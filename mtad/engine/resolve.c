@@ -283,7 +283,7 @@ next_waiting(struct eng *e, struct dom *d)
 void
 eng_moving_run(struct eng *e)
 {
-	for (uint32_t left = MOVE_SLICE; left > 0 && e->moving.n != 0; left--) {
+	for (uint32_t left = SLICE; left > 0 && e->moving.n != 0; left--) {
 		uint32_t i = e->moving.head;
 		struct dom *d = pool_at(&e->doms, i);
 
