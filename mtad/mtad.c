@@ -24,6 +24,7 @@ static const struct verb {
 	{ "check", verb_check, "check a configuration, all its errors" },
 	{ "classify", verb_classify, "what replies mean, by the rules" },
 	{ "account", verb_account, "what is kept of a password" },
+	{ "sendmail", verb_sendmail, "takes a message from a local program" },
 	{ "dkim", verb_dkim, "keys that sign: make, show and check them" },
 	{ "decode", verb_decode, "what bounces and complaints say" },
 	{ "schema", verb_schema, "JSON Schema of the configuration" },
@@ -61,10 +62,22 @@ usage(FILE *to)
 	    to);
 }
 
+/* By a link, as cron and others call it. */
+static bool
+is_called_sendmail(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash ? slash + 1 : path, "sendmail") == 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct slice name = slice_str(argc > 1 ? argv[1] : "");
+
+	if (is_called_sendmail(argc > 0 ? argv[0] : ""))
+		return verb_sendmail(argc, argv);
 
 	if (slice_eq(name, SL("--help")) || slice_eq(name, SL("-h")) ||
 	    slice_eq(name, SL("help"))) {

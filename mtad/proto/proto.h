@@ -22,5 +22,8 @@
 #include "proto/dkim.h"
 #include "proto/mime.h"
 #include "proto/bounce.h"
+#include "proto/addrlist.h"
+#include "proto/drop.h"
+#include "proto/submit.h"
 
 #endif
