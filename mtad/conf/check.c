@@ -393,6 +393,22 @@ check_listen(const struct check *k, uint32_t i)
 		check_size(k, l, SPOT(k, in, l->name, SL("message_size_max")));
 }
 
+/* Local programs are as a listener to which all is said by the top level. */
+static void
+make_local_door(struct conf *conf)
+{
+	struct conf_listen *l = &conf->sendmail.door, given = *l;
+
+	*l = conf->listen_default;
+	l->name = SL("sendmail");
+	l->tenant = given.tenant;
+	l->campaign = given.campaign;
+	l->pool = given.pool;
+	l->is_local = true;
+	l->smtp.exts = DOOR_EXTS;
+	l->smtp.normalises_bare = true;
+}
+
 static void
 check_doors(const struct check *k)
 {
@@ -404,14 +420,15 @@ check_doors(const struct check *k)
 	if (!is_given(k, "message_size_max"))
 		size.at = SPOT(k, SL("spool_segment")).at;
 	check_size(k, &conf->listen_default, size);
+	make_local_door(conf);
 	for (uint32_t i = 0; i < conf->nlisten; i++) {
 		check_listen(k, i);
 		nrelay += conf->listen[i].nrelay_from;
 	}
-	if (conf->nlisten == 0)
+	if (conf->nlisten == 0 && conf->sendmail.drop.n == 0)
 		odd(k, SPOT(k, SL("listen")), "a place where mail comes in",
 		    slice_str(NULL));
-	else if (nrelay == 0)
+	else if (nrelay == 0 && conf->sendmail.drop.n == 0)
 		odd(k, SPOT(k, SL("listen")),
 		    "relay_from in one of them, or only postmaster gets mail",
 		    slice_str(NULL));

@@ -66,6 +66,7 @@ struct conf_listen {
 	struct slice tenant, campaign, pool; /* empty = none given */
 	struct conf_tls tls;
 	bool has_auth, needs_auth;
+	bool is_local; /* no door of the network: drop files come in by it */
 	/* Limits of this door; from the top level where not set here. */
 	uint32_t connections_max, connections_per_client_max;
 	struct smtp_srv_conf smtp; /* hostname, sizes, time-outs */
@@ -98,6 +99,13 @@ struct conf_drain {
 	struct cidr from[CONF_CIDRS_MAX];
 	struct slice secret; /* file, or empty */
 	struct conf_tls tls;
+};
+
+/* Mail that programs of this host leave in a directory (mtad sendmail). */
+struct conf_sendmail {
+	struct slice drop;       /* empty: nobody looks there */
+	struct slice group;      /* whose it is; empty: the user's */
+	struct conf_listen door; /* how it comes in */
 };
 
 struct conf_source {
@@ -400,6 +408,7 @@ struct conf {
 	uint16_t mail_zones[CONF_ZONES_MAX];
 
 	struct conf_suppression suppression;
+	struct conf_sendmail sendmail;
 	struct conf_drain drain;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;

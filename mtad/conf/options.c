@@ -174,6 +174,28 @@ static const struct opt listen[] = {
 };
 static const struct opt_group listen_group = ROWS(listen);
 
+#define LOCAL_AT(fld) AT(sendmail.fld)
+static const struct opt sendmail[] = {
+	{ "drop", OPT_PATH, LOCAL_AT(drop), .is_required = true,
+	    .help = "Directory in which `mtad sendmail` leaves messages. It is "
+		    "made if it is not there, open to everybody, and of no use "
+		    "to others: they cannot list it, nor read or remove what "
+		    "is not theirs. `mtad sendmail` looks in "
+		    "`/var/spool/mtad-drop` unless told otherwise." },
+	{ "group", OPT_TEXT, LOCAL_AT(group), .absent = "that of `user`",
+	    .help = "Group of the directory, in which `user` is and nobody "
+		    "else needs to be: files in it are for this group to "
+		    "read." },
+	{ "tenant", OPT_NAME, LOCAL_AT(door.tenant),
+	    .help = "Tenant of this mail, unless the header `X-MTA-Tenant` "
+		    "names one." },
+	{ "campaign", OPT_NAME, LOCAL_AT(door.campaign),
+	    .help = "The same for the campaign." },
+	{ "pool", OPT_POOL, LOCAL_AT(door.pool),
+	    .help = "The same for the pool." },
+};
+static const struct opt_group sendmail_group = ROWS(sendmail);
+
 static void
 listen_begin(const struct conf *c, void *entry)
 {
@@ -494,6 +516,10 @@ static const struct opt top[] = {
 	    .help = "Where mail comes in, each door under a name. The limits "
 		    "of receiving may be given here for one door." },
 
+	{ "sendmail", OPT_GROUP, .group = &sendmail_group,
+	    .absent = "the daemon takes none",
+	    .help = "Mail of programs on this host, by `mtad sendmail` (see "
+		    "submission.md)." },
 	{ "suppression", OPT_GROUP, .group = &conf_suppression_options,
 	    .absent = "nobody is",
 	    .help = "Addresses and domains that are not written to (see "

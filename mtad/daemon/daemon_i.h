@@ -10,6 +10,7 @@
  *	clerk	 event log files, control socket
  *	keeper	 what survives a crash, in SQLite; nothing but its word waits
  *	suppressor  who is not written to, in SQLite, if that is configured
+ *	pickup	 messages of local programs, if that is configured
  *	main	 signals, reload, the watch
  *
  * A thread owns its data. What is shared: the mailboxes, the gate (atomics),
@@ -48,6 +49,7 @@ enum post_kind {
 	POST_STOP,          /* struct post_stop */
 	POST_SPILLED,       /* a piece that was spilled: spill.c */
 	POST_BULLETIN,      /* struct post_bulletin: suppressor.c */
+	POST_LOCAL,         /* struct post_local: a session of the pickup's */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
@@ -133,6 +135,13 @@ struct post_session {
 	char text[REPLY_TEXT_MAX];
 	struct worker *from;
 	struct session_facts *facts;
+};
+
+/* One end of a pair of sockets: a session at the local door, of a user. */
+struct post_local {
+	struct post post;
+	int fd;
+	uint32_t uid;
 };
 
 struct rules;
@@ -300,11 +309,12 @@ struct worker {
 	struct list in_list; /* of in_session.link */
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
-	struct posts commits; /* of this turn */
-	struct posts to_sign; /* the same, to be signed first */
-	uint32_t ncommits;    /* in them */
-	uint32_t waiting;     /* commits whose answer is not here yet */
-	uint32_t events;      /* data callbacks of this turn */
+	struct door *local_door; /* of sessions of the pickup's */
+	struct posts commits;    /* of this turn */
+	struct posts to_sign;    /* the same, to be signed first */
+	uint32_t ncommits;       /* in them */
+	uint32_t waiting;        /* commits whose answer is not here yet */
+	uint32_t events;         /* data callbacks of this turn */
 	struct posts free_parcels;
 	uint32_t nfree_parcels;
 	struct list touched;            /* sessions with replies to flush */
@@ -392,6 +402,23 @@ struct spiller {
 	_Atomic bool is_stopping;
 };
 
+/* What it has done, for others to read. */
+#define PICKUP_GAUGES(X)                                                       \
+	X(taken, "Messages of local programs taken from the drop directory")   \
+	X(bad, "Files of the drop directory set aside as no messages")         \
+	X(waiting, "Files of the drop directory that could not be taken yet")
+
+struct pickup {
+	struct daemon *d;
+	pthread_t thread;
+	bool is_running;
+	int wake_fd; /* eventfd */
+	_Atomic bool is_stopping;
+#define X(name, help) _Atomic uint64_t name;
+	PICKUP_GAUGES(X)
+#undef X
+};
+
 struct keeper {
 	struct daemon *d;
 	pthread_t thread;
@@ -465,7 +492,7 @@ struct clerk {
 struct guests {
 	pthread_mutex_t lock;
 	struct map by_client; /* hash of an address: connections */
-	uint32_t by_door[CONF_LISTEN_MAX];
+	uint32_t by_door[CONF_LISTEN_MAX + 1]; /* the last: the local one */
 };
 
 struct kept_conf;
@@ -484,6 +511,7 @@ struct daemon {
 	struct spooler spooler;
 	struct spiller spiller;
 	struct signers signers;
+	struct pickup pickup;
 	struct keeper keeper;
 	struct suppressor suppressor;
 	struct clerk clerk;
@@ -526,6 +554,8 @@ struct buf *worker_find(struct worker *w);
 void inbound_open(struct worker *w);
 void inbound_reload(struct worker *w);
 void inbound_committed(struct worker *w, struct parcel *p);
+/* A session at the local door; p is taken over. */
+void inbound_local(struct worker *w, struct post_local *p);
 /* Ends the turn: hands the commits over. */
 void inbound_flush(struct worker *w);
 void inbound_stop(struct worker *w);
@@ -551,6 +581,15 @@ void spill_piece_back(struct post *post);
 int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
 void spiller_stop(struct spiller *sp);
 void spiller_post(struct spiller *sp, struct post *p);
+
+/* pickup.c */
+/* Makes the directory that the configuration asks for, while we may be root. */
+int pickup_boot(const struct conf *c) MUST_CHECK;
+int pickup_start(struct pickup *k, struct daemon *d) MUST_CHECK;
+/* Behind the workers. */
+void pickup_stop(struct pickup *k);
+/* A new configuration: what is told to programs (struct drop_about). */
+void pickup_reload(const struct conf *c);
 
 /* signer.c */
 void signers_init(struct signers *s, struct daemon *d);

@@ -189,6 +189,7 @@ void
 drop_about_read(int dir, struct drop_about *about)
 {
 	char text[1024];
+	uint64_t n64;
 	struct slice rest, line, key;
 	ssize_t n = 0;
 	int fd = openat(dir, DROP_ABOUT,
@@ -196,6 +197,7 @@ drop_about_read(int dir, struct drop_about *about)
 
 	memset(about, 0, sizeof(*about));
 	about->size_max = SENDMAIL_SIZE_MAX;
+	about->rcpts_max = SENDMAIL_RCPTS_MAX;
 	if (fd >= 0 && is_theirs(dir, fd))
 		n = read(fd, text, sizeof(text));
 	if (fd >= 0)
@@ -208,7 +210,10 @@ drop_about_read(int dir, struct drop_about *about)
 			slice_copy(line, about->hostname,
 			    sizeof(about->hostname));
 		else if (slice_eq(key, SL("message_size_max")) &&
-		    slice_u64(line, UINT64_MAX, &about->size_max) != 0)
-			about->size_max = SENDMAIL_SIZE_MAX;
+		    slice_u64(line, UINT64_MAX, &n64) == 0)
+			about->size_max = n64;
+		else if (slice_eq(key, SL("recipients_max")) &&
+		    slice_u64(line, RCPTS_MAX, &n64) == 0)
+			about->rcpts_max = n64;
 	}
 }

@@ -14,7 +14,8 @@
 #define PARCELS_KEPT 256u
 #define PARCEL_BODY_KEEP (64u * 1024) /* larger buffers are freed */
 #define LINGER_US (2 * US_PER_S)
-#define HEADER_US (10 * US_PER_S) /* a proxy's, from its connection on */
+#define HEADER_US (10 * US_PER_S)  /* a proxy's, from its connection on */
+#define DOOR_LOCAL CONF_LISTEN_MAX /* number of the one for local programs */
 
 struct door {
 	struct worker *w;
@@ -34,6 +35,7 @@ struct in_session {
 	struct list link;
 	struct list waits; /* in worker.unread, or in none */
 	uint64_t client_key;
+	uint32_t uid;      /* at the local door */
 	struct buf header; /* of a proxy, as far as it has come */
 	bool is_begun;     /* it is known who is there: the intake lives */
 	bool is_committing, is_dead;
@@ -275,19 +277,29 @@ session_flush(struct in_session *s)
 	conn_set_deadline(s->conn, smtp_srv_deadline(&s->intake.srv));
 }
 
+/* What the configuration says of a door. */
+static const struct conf_listen *
+door_conf(const struct door *d)
+{
+	const struct conf *c = d->w->conf;
+
+	return d->number == DOOR_LOCAL ? &c->sendmail.door : &c->listen[d->at];
+}
+
 /* It is known who is there, and it may come in: a banner, or TLS and then a
  * banner. */
 static void
 session_begin(struct in_session *s, const struct endpoint *peer)
 {
 	struct worker *w = s->w;
-	const struct conf_listen *lc = &w->conf->listen[s->door->at];
+	const struct conf_listen *lc = door_conf(s->door);
 	int64_t now = loop_now(w->loop);
 
 	s->client_key = ip_hash(&peer->ip);
 	s->is_begun = true;
 	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate,
 	    s->self, peer, now);
+	s->intake.uid = s->uid;
 	if (!lc->tls.is_implicit) {
 		session_flush(s);
 		return;
@@ -455,6 +467,32 @@ turn_away(struct door *d, int fd, const char *text)
 	COUNT(d->w, connections_refused, 1);
 }
 
+/* NULL when there is no room for it; then fd is still the caller's. */
+static struct in_session *
+session_new(struct door *d, int fd)
+{
+	struct worker *w = d->w;
+	struct in_session *s;
+	struct handle h;
+
+	s = pool_take(&w->in_sessions, &h);
+	if (!s)
+		return NULL;
+	s->conn = conn_new(w->loop, fd, &conn_ops, s);
+	if (!s->conn) {
+		pool_give(&w->in_sessions, h.index);
+		return NULL;
+	}
+	s->w = w;
+	s->door = d;
+	s->self = h;
+	buf_init(&s->header, PROXY_BYTES_MAX);
+	list_push_tail(&w->in_list, &s->link);
+	list_init(&s->waits);
+	COUNT(w, connections_in, 1);
+	return s;
+}
+
 static void
 on_accept(void *user, int fd, const struct endpoint *peer)
 {
@@ -465,7 +503,6 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 	uint64_t key = ip_hash(&peer->ip);
 	const char *refusal = NULL;
 	struct in_session *s;
-	struct handle h;
 
 	if (w->is_stopping)
 		refusal = "421 4.3.2 Shutting down\r\n";
@@ -478,28 +515,40 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 		turn_away(d, fd, refusal);
 		return;
 	}
-	s = pool_take(&w->in_sessions, &h);
-	if (s)
-		s->conn = conn_new(w->loop, fd, &conn_ops, s);
-	if (!s || !s->conn) {
+	s = session_new(d, fd);
+	if (!s) {
 		if (!is_proxy)
 			guests_leave(&w->d->guests, d->number, key);
-		if (s)
-			pool_give(&w->in_sessions, h.index);
 		turn_away(d, fd, "421 4.3.2 Busy, try again later\r\n");
 		return;
 	}
-	s->w = w;
-	s->door = d;
-	s->self = h;
-	buf_init(&s->header, PROXY_BYTES_MAX);
-	list_push_tail(&w->in_list, &s->link);
-	list_init(&s->waits);
-	COUNT(w, connections_in, 1);
 	if (is_proxy)
 		conn_set_deadline(s->conn, loop_now(w->loop) + HEADER_US);
 	else
 		session_begin(s, peer);
+}
+
+void
+inbound_local(struct worker *w, struct post_local *p)
+{
+	struct endpoint nobody = { 0 };
+	uint64_t key = ip_hash(&nobody.ip);
+	struct door *d = w->local_door;
+	struct in_session *s = NULL;
+
+	if (d && !w->is_stopping && !atomic_load(&w->d->gate.is_draining) &&
+	    !guests_enter(&w->d->guests, d->number, key, door_conf(d))) {
+		s = session_new(d, p->fd);
+		if (!s)
+			guests_leave(&w->d->guests, d->number, key);
+	}
+	if (s) {
+		s->uid = p->uid;
+		session_begin(s, &nobody);
+	} else {
+		close(p->fd); /* it comes again */
+	}
+	mem_free(p);
 }
 
 /* ---- commits ------------------------------------------------------------------------ */
@@ -627,13 +676,18 @@ door_open(struct worker *w, uint32_t at)
 void
 inbound_open(struct worker *w)
 {
-	uint32_t max = 0;
+	uint32_t max = w->conf->sendmail.drop.n > 0;
 
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
 		max += w->conf->listen[i].connections_max;
 	pool_free(&w->in_sessions);
 	pool_init(&w->in_sessions, sizeof(struct in_session),
 	    MIN(max, 1u << 20) + 1);
+	if (w->conf->sendmail.drop.n > 0) {
+		w->local_door = mem_get(sizeof(*w->local_door));
+		w->local_door->w = w;
+		w->local_door->number = DOOR_LOCAL;
+	}
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
 		if (!door_open(w, i))
 			log_event(LOG_ERROR, "net", "what", "cannot listen",
@@ -750,6 +804,8 @@ inbound_close(struct worker *w)
 		mem_free(w->doors[i]);
 	}
 	w->ndoors = 0;
+	mem_free(w->local_door);
+	w->local_door = NULL;
 	while ((p = posts_shift(&w->free_parcels))) {
 		struct parcel *x = container_of(p, struct parcel, post);
 

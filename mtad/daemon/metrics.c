@@ -88,6 +88,17 @@ suppress_metrics(const struct suppressor *s, struct buf *out)
 #undef X
 }
 
+static void
+pickup_metrics(const struct pickup *k, struct buf *out)
+{
+#define X(name, help)                                                          \
+	metric_u64(out, "sendmail_" #name, help ".", atomic_load(&k->name));
+	if (k->is_running) {
+		PICKUP_GAUGES(X)
+	}
+#undef X
+}
+
 void
 daemon_metrics(struct worker *w, struct buf *out)
 {
@@ -101,6 +112,7 @@ daemon_metrics(struct worker *w, struct buf *out)
 	spool_metrics(&st, out);
 	worker_metrics(d, out);
 	suppress_metrics(&d->suppressor, out);
+	pickup_metrics(&d->pickup, out);
 	dns_stats_get(w->dns, &dn);
 	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
 	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);

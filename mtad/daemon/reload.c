@@ -27,6 +27,8 @@ static const struct fixed {
 	AT("books", books),
 	AT("suppression.file", suppression.file),
 	AT("control", control),
+	AT("sendmail.drop", sendmail.drop),
+	AT("sendmail.group", sendmail.group),
 }, numbers[] = {
 	AT("suppression.mmap", suppression.mmap_bytes),
 	AT("workers", workers),
@@ -172,6 +174,7 @@ take_over(struct daemon *d, const struct conf *c, struct rules *r,
 		worker_post(&d->worker[i], &p->post);
 	}
 	boot_sources(c);
+	pickup_reload(c);
 }
 
 /* Keys and rules of a configuration; says in the log why it has none. */

@@ -13,7 +13,9 @@
 #include "proto/proto.h"
 
 #define SENDMAIL_DROP "/var/spool/mtad-drop"
-#define SENDMAIL_SIZE_MAX (UINT64_C(50) << 20) /* where nobody says another */
+/* Where the daemon has not said others. */
+#define SENDMAIL_SIZE_MAX (UINT64_C(50) << 20)
+#define SENDMAIL_RCPTS_MAX 1000u
 
 enum sendmail_mode { SENDMAIL_MESSAGE, SENDMAIL_SMTP, SENDMAIL_NOTHING };
 
@@ -57,6 +59,7 @@ struct dropper {
 struct drop_about {
 	char hostname[DOMAIN_MAX + 1]; /* or empty */
 	uint64_t size_max;
+	uint64_t rcpts_max;
 };
 #define DROP_ABOUT "about"
 /* Reads it; what is not there, or another's, is as when the daemon has never

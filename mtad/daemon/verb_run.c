@@ -158,7 +158,8 @@ start(struct daemon *d, const struct recorder_conf *record)
 	guests_init(&d->guests);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
 	    bind_doors(d, c) || drain_bind(d, c) || clerk_open(&d->clerk, d) ||
-	    boot_become_user(c) || boot_tls(c) || boot_keys(d))
+	    pickup_boot(c) || boot_become_user(c) || boot_tls(c) ||
+	    boot_keys(d))
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);
 	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
@@ -192,6 +193,8 @@ start(struct daemon *d, const struct recorder_conf *record)
 		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
 			&d->worker[i]))
 			return E_NOMEM;
+	if (pickup_start(&d->pickup, d))
+		return E_NOMEM;
 	return 0;
 }
 
@@ -259,6 +262,7 @@ finish(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		pthread_join(d->worker[i].thread, NULL);
+	pickup_stop(&d->pickup);
 	signers_stop(&d->signers);
 	spiller_stop(&d->spiller);
 	spooler_stop(&d->spooler);

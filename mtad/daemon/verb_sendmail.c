@@ -180,6 +180,9 @@ begin(struct sending *s)
 	struct drop_head h = { 0 };
 	int status;
 
+	if (s->a.nrcpt > s->about.rcpts_max)
+		return stop(s, EX_DATAERR,
+		    "more recipients than the daemon takes");
 	who_calls(s);
 	if (s->a.name)
 		slice_copy(slice_str(s->a.name), s->name, sizeof(s->name));

@@ -188,6 +188,7 @@ sendmail_smtp(const struct sendmail_args *a, struct dropper *d,
 	t->conf.hostname =
 	    slice_str(about->hostname[0] ? about->hostname : host);
 	t->conf.size_max = about->size_max;
+	t->conf.rcpts_max = (uint32_t)about->rcpts_max;
 	t->conf.exts = EXT_CHUNKING | EXT_SMTPUTF8;
 	t->conf.normalises_bare = true;
 	smtp_srv_init(&t->srv, &t->conf, clock_mono_us());

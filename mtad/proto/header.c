@@ -192,9 +192,15 @@ hdr_received(struct buf *out, const struct trace_field *t)
 {
 	char id[MSGID_TEXT_MAX], date[40];
 
-	add_from(out, t);
-	buf_adds(out, t->by);
-	add_with(out, t);
+	if (t->is_local) {
+		buf_adds(out, SL("Received: by "));
+		buf_adds(out, t->by);
+		buf_addf(out, " (mtad, by uid %u)", t->uid);
+	} else {
+		add_from(out, t);
+		buf_adds(out, t->by);
+		add_with(out, t);
+	}
 	if (t->tls.n > 0)
 		add_tls(out, t->tls);
 	buf_adds(out, SL(" id "));

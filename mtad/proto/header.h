@@ -32,6 +32,8 @@ struct trace_field {
 	struct msgid id;
 	struct slice for_rcpt;
 	bool is_esmtp, is_utf8, is_auth;
+	bool is_local; /* from a user of this host, not from a client */
+	uint32_t uid;  /* who that is */
 	int64_t unix_us;
 };
 int hdr_received(struct buf *out, const struct trace_field *t) MUST_CHECK;

@@ -35,7 +35,7 @@ intake_trust(struct intake *in)
 {
 	const struct conf_listen *door = in->door;
 
-	in->may_relay =
+	in->may_relay = door->is_local ||
 	    cidrs_have(door->relay_from, door->nrelay_from, &in->peer.ip);
 }
 
@@ -115,7 +115,7 @@ book_rejection(struct intake *in, struct slice recipient, int code,
 	e.recipient = recipient;
 	e.listener = in->door->name;
 	e.peer = in->peer;
-	e.has_peer = true;
+	e.has_peer = !in->door->is_local;
 	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
 	e.tls = slice_str(in->tls);
 	e.outcome.code = (uint16_t)code;
@@ -193,11 +193,13 @@ our_name(const struct intake *in)
 	return in->door->smtp.hostname;
 }
 
-/* Is this mail for the postmaster of this host? RFC 5321 4.5.1. */
+/* Is this mail for the postmaster of this host? RFC 5321 4.5.1. What programs of
+ * this host send to root is for him, too. */
 static bool
 is_our_postmaster(const struct intake *in, const struct smtp_path *p)
 {
-	if (!slice_ieq(p->local, SL("postmaster")))
+	if (!slice_ieq(p->local, SL("postmaster")) &&
+	    !(in->door->is_local && slice_ieq(p->local, SL("root"))))
 		return false;
 	return p->domain.n == 0 || slice_ieq(p->domain, in->conf->hostname) ||
 	    slice_ieq(p->domain, our_name(in));
@@ -272,6 +274,8 @@ put_trace(struct intake *in, struct parcel *p)
 		.is_esmtp = in->srv.is_esmtp,
 		.is_utf8 = in->srv.wishes.is_utf8,
 		.is_auth = in->srv.is_authenticated,
+		.is_local = in->door->is_local,
+		.uid = in->uid,
 		.unix_us = in->wall_us,
 	};
 	struct env_rcpt only;
@@ -658,7 +662,7 @@ book_reception(struct intake *in, const struct parcel *p, const char *text)
 	e.has_sender = true;
 	e.listener = door->name;
 	e.peer = in->peer;
-	e.has_peer = true;
+	e.has_peer = !in->door->is_local;
 	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
 	e.tls = slice_str(in->tls);
 	e.size = parcel_bytes(p);

@@ -116,6 +116,7 @@ struct intake {
 	struct gate *gate;
 	struct handle self;
 	struct endpoint peer;
+	uint32_t uid; /* of a local door: who left the message */
 	bool may_relay;
 	/* What its mail is where it says nothing else: the account's, or the
 	 * listener's. Into conf, as door is. */

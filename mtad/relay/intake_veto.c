@@ -37,7 +37,7 @@ book(struct intake *in, struct slice to, struct slice tenant, enum veto v,
 	e.tenant = tenant;
 	e.listener = in->door->name;
 	e.peer = in->peer;
-	e.has_peer = true;
+	e.has_peer = !in->door->is_local;
 	e.helo = slice_of(in->srv.helo, in->srv.helo_n);
 	e.tls = slice_str(in->tls);
 	e.outcome.code = v == VETO_DISCARD ? 250 : 550;
