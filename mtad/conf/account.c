@@ -47,6 +47,22 @@ conf_account_read(struct conf_account *a)
 	    read_bytes(rest, a->server_key, 32, sizeof(a->server_key)) > 0;
 }
 
+bool
+conf_account_may_be(const struct conf_account *a, struct slice address)
+{
+	struct slice domain = mailbox_domain(address);
+
+	for (uint32_t i = 0; i < a->nfrom; i++) {
+		struct slice one = a->from[i];
+		bool is_whole = slice_index(one, '@') < one.n;
+
+		if (is_whole ? slice_ieq(one, address) :
+			       domain.n > 0 && slice_glob(one, domain))
+			return true;
+	}
+	return a->nfrom == 0;
+}
+
 const struct conf_account *
 conf_account_find(const struct conf *c, struct slice name)
 {

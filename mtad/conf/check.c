@@ -351,8 +351,34 @@ check_auth(const struct check *k, struct conf_listen *l)
 		    "a listener with `tls`: passwords are not taken in "
 		    "clear text",
 		    SL("none"));
-	if (k->conf->naccounts == 0)
+	if (k->conf->naccounts == 0 && k->conf->accounts_file.n == 0)
 		odd(k, s, "an `account`, or nobody can log in", SL("none"));
+}
+
+/* Names of fields (RFC 5322 3.6.8), and none that mail cannot do without. */
+static void
+check_strip(const struct check *k, const struct conf_listen *l)
+{
+	static const struct slice kept[] = { { "From", 4 }, { "Date", 4 },
+		{ "Received", 8 }, { "Message-ID", 10 } };
+	struct spot s = SPOT(k, SL("listen"), l->name, SL("strip_headers"));
+
+	if (l->nstrip > 0 && !l->is_submission)
+		odd(k, s, "`submission` beside it", SL("none"));
+	for (uint32_t i = 0; i < l->nstrip; i++) {
+		struct slice name = l->strip[i];
+		bool is_bad = false;
+
+		for (size_t j = 0; j < name.n; j++)
+			is_bad |= name.p[j] <= ' ' || name.p[j] == ':';
+		for (size_t j = 0; j < ARRAY_LEN(kept); j++)
+			is_bad |= slice_ieq(name, kept[j]);
+		if (is_bad)
+			wrong(k, s,
+			    "names of fields, and none of From, Date, Received "
+			    "and Message-ID",
+			    name);
+	}
 }
 
 static void
@@ -380,6 +406,7 @@ check_listen(const struct check *k, uint32_t i)
 	l->smtp.offers_tls = l->tls.cert.n > 0 && !l->tls.is_implicit;
 	l->smtp.exts = DOOR_EXTS;
 	check_auth(k, l);
+	check_strip(k, l);
 	check_bind(k, i);
 	for (uint32_t j = 0; j < l->nrelay_from; j++)
 		if (l->relay_from[j].bits == 0)
@@ -404,7 +431,7 @@ make_local_door(struct conf *conf)
 	l->tenant = given.tenant;
 	l->campaign = given.campaign;
 	l->pool = given.pool;
-	l->is_local = true;
+	l->is_local = l->is_submission = true;
 	l->smtp.exts = DOOR_EXTS;
 	l->smtp.normalises_bare = true;
 }

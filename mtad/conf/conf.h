@@ -43,6 +43,8 @@ struct conf_tls {
 };
 
 #define CONF_ACCOUNTS_MAX 10000
+#define CONF_FROM_MAX 32  /* senders of an account */
+#define CONF_STRIP_MAX 32 /* fields that a listener takes out */
 #define CONF_SALT_MAX 64
 
 /* Who may authenticate (RFC 5802: what a server keeps of a password). */
@@ -50,6 +52,14 @@ struct conf_account {
 	struct slice name;
 	struct slice secret; /* "SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER" */
 	struct slice tenant, campaign, pool; /* empty: the listener's */
+	/* What it may do; 0 or none: as the listener says. */
+	uint32_t nfrom;
+	struct slice
+	    from[CONF_FROM_MAX]; /* addresses, or patterns of domains */
+	uint64_t size_max;
+	uint32_t rcpts_max;
+	uint32_t rate; /* messages within rate_period_us */
+	int64_t rate_period_us;
 	/* Of secret. */
 	uint32_t iterations, salt_n;
 	uint8_t salt[CONF_SALT_MAX], stored_key[32], server_key[32];
@@ -66,6 +76,9 @@ struct conf_listen {
 	struct slice tenant, campaign, pool; /* empty = none given */
 	struct conf_tls tls;
 	bool has_auth, needs_auth;
+	bool is_submission; /* mail is its author's: repaired (RFC 6409) */
+	uint32_t nstrip;
+	struct slice strip[CONF_STRIP_MAX]; /* fields that are taken out */
 	bool is_local; /* no door of the network: drop files come in by it */
 	/* Limits of this door; from the top level where not set here. */
 	uint32_t connections_max, connections_per_client_max;
@@ -399,6 +412,7 @@ struct conf {
 	uint64_t automation_key;
 	uint32_t naccounts;
 	struct conf_account *accounts;
+	struct slice accounts_file; /* SQLite, or empty */
 	uint32_t ntenants;
 	/* [0] is the default, for tenants without an entry. At least 1. */
 	struct conf_tenant *tenants;
@@ -456,6 +470,8 @@ struct conf_errors {
 /* The account of a name, or NULL. */
 const struct conf_account *conf_account_find(const struct conf *c,
     struct slice name);
+/* May the account send as that address, or is nothing said? */
+bool conf_account_may_be(const struct conf_account *a, struct slice address);
 /* Takes a->secret apart; false: it is none. */
 bool conf_account_read(struct conf_account *a);
 /* Reads a file. NULL with at least one error reported. Free with conf_free. */

@@ -126,6 +126,27 @@ static const struct opt account[] = {
 	    .absent = "the listener's", .help = "The same for the campaign." },
 	{ "pool", OPT_POOL, ACCOUNT_AT(pool), .absent = "the listener's",
 	    .help = "The same for the pool." },
+	{ "from", OPT_TEXT, ACCOUNT_AT(from),
+	    COUNT(struct conf_account, nfrom, CONF_FROM_MAX),
+	    .absent = "anybody",
+	    .help = "As whom it may send: addresses, and domains or patterns "
+		    "of them such as `*.x.example`. Another envelope sender "
+		    "or another address in `From` is answered 550 5.7.1; the "
+		    "null sender is everybody's." },
+	{ "message_size_max", OPT_SIZE, ACCOUNT_AT(size_max), RANGE(KB, 2 * GB),
+	    .absent = "the listener's",
+	    .help = "Its largest message, if that is less than the "
+		    "listener's." },
+	{ "recipients_max", OPT_U32, ACCOUNT_AT(rcpts_max), RANGE(1, RCPTS_MAX),
+	    .absent = "the listener's",
+	    .help = "The same for the recipients of one message." },
+	{ "rate", OPT_RATE, ACCOUNT_AT(rate),
+	    .also = offsetof(struct conf_account, rate_period_us),
+	    RANGE(1, 1000000000), .absent = "none",
+	    .help = "Messages (MAIL commands) within a period, of all its "
+		    "connections together, such as 100/1h: so many at once, "
+		    "and then as they come free. Those beyond are answered "
+		    "450 4.7.1." },
 };
 static const struct opt_group account_group = ROWS(account);
 
@@ -156,6 +177,15 @@ static const struct opt listen[] = {
 		    "to anywhere." },
 	{ "auth_required", OPT_BOOL, LISTEN_AT(needs_auth), "false",
 	    .help = "Nobody else sends any, as on port 587 (RFC 6409 4.3)." },
+	{ "submission", OPT_BOOL, LISTEN_AT(is_submission), "false",
+	    .help = "Mail comes here from its authors' programs (RFC 6409): "
+		    "`Date` and `Message-ID` are added where they are "
+		    "missing, `Bcc` is taken out, and a message without one "
+		    "`From` is refused with 550 5.6.0 (see submission.md)." },
+	{ "strip_headers", OPT_TEXT, LISTEN_AT(strip),
+	    COUNT(struct conf_listen, nstrip, CONF_STRIP_MAX), .absent = "none",
+	    .help = "With `submission`: header fields that are taken out, "
+		    "such as `User-Agent` or `X-Originating-IP`." },
 	{ "hostname", OPT_DOMAIN, LISTEN_AT(smtp.hostname),
 	    .absent = "the top level's",
 	    .help = "Name in the greeting and in `Received`." },
@@ -545,6 +575,11 @@ static const struct opt top[] = {
 	    .absent = "nobody can log in",
 	    .help = "Who may log in at a listener with `auth`, each under the "
 		    "name that is used for it." },
+	{ "accounts", OPT_PATH, AT(accounts_file),
+	    .absent = "only those of `account`",
+	    .help = "SQLite file with more of them, which `mtad account add` "
+		    "makes and changes while the daemon runs (see "
+		    "submission.md)." },
 	{ "tenant", OPT_MAP, .group = &tenant_group, .key_type = OPT_NAME,
 	    ENTRIES(struct conf_tenant, tenants, ntenants, ENG_TENANTS_MAX),
 	    .begin = tenant_begin, .first = "default",

@@ -495,6 +495,15 @@ struct guests {
 	uint32_t by_door[CONF_LISTEN_MAX + 1]; /* the last: the local one */
 };
 
+/* What accounts have had of their rates; allowance.c. */
+struct allowances {
+	pthread_mutex_t lock;
+	struct allowance {
+		uint64_t key;    /* hash of the name; 0: nobody's */
+		int64_t used_us; /* by the monotonic clock */
+	} v[65536];
+};
+
 struct kept_conf;
 
 struct daemon {
@@ -504,6 +513,7 @@ struct daemon {
 	struct keyring *keys;   /* the same */
 	struct gate gate;
 	struct guests guests;
+	struct allowances allowances;
 	struct disk *disk;
 	uint32_t nworkers;
 	struct worker worker[WORKERS_MAX];
@@ -641,6 +651,13 @@ void guests_free(struct guests *g);
 const char *guests_enter(struct guests *g, uint32_t door, uint64_t client,
     const struct conf_listen *limits) MUST_CHECK;
 void guests_leave(struct guests *g, uint32_t door, uint64_t client);
+
+/* allowance.c */
+void allowances_init(struct allowances *a);
+void allowances_free(struct allowances *a);
+/* One more message of an account that has a rate; false: it has had too many. */
+bool allowances_take(struct allowances *a, const struct conf_account *account,
+    int64_t now_us) MUST_CHECK;
 
 /* outbound.c */
 void outbound_open(struct worker *w, struct post_open *o);

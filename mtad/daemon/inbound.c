@@ -200,6 +200,14 @@ op_random(void *ctx, void *p, size_t n)
 	return getrandom(p, n, 0) == (ssize_t)n;
 }
 
+static bool
+op_may_send(void *ctx, const struct conf_account *a)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	return allowances_take(&w->d->allowances, a, loop_now(w->loop));
+}
+
 static enum veto
 op_veto(void *ctx, struct slice tenant, struct slice to, char *dst, size_t cap)
 {
@@ -223,6 +231,7 @@ static const struct intake_ops intake_ops = {
 	.random = op_random,
 	.keys = op_keys,
 	.veto = op_veto,
+	.may_send = op_may_send,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */

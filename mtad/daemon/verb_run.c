@@ -156,6 +156,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 
 	plan_workers(d, c);
 	guests_init(&d->guests);
+	allowances_init(&d->allowances);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
 	    bind_doors(d, c) || drain_bind(d, c) || clerk_open(&d->clerk, d) ||
 	    pickup_boot(c) || boot_become_user(c) || boot_tls(c) ||
@@ -277,6 +278,7 @@ finish(struct daemon *d)
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		worker_free(&d->worker[i]);
 	guests_free(&d->guests);
+	allowances_free(&d->allowances);
 	d->disk->ops->close(d->disk);
 	reload_free(d);
 }

@@ -182,7 +182,7 @@ on_mail(struct intake *in)
 	else if (!in->ops->has_room(in->ctx, in->srv.wishes.size))
 		intake_refuse(in, slice_of("", 0), STAGE_MAIL, 452, "4.3.1",
 		    SL("Insufficient system storage"));
-	else
+	else if (!intake_account_mail(in))
 		smtp_srv_reply(&in->srv, 250, "2.1.0", SL("Sender ok"));
 }
 

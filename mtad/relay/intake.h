@@ -91,6 +91,8 @@ struct intake_ops {
 	struct buf *(*book)(void *ctx);  /* where book lines go */
 	/* n bytes that nobody can foresee; NULL where nobody logs in. */
 	bool (*random)(void *ctx, void *p, size_t n);
+	/* One more message of an account that has a rate; false: not now. */
+	bool (*may_send)(void *ctx, const struct conf_account *a);
 	/* The keys that sign, good until the next call; or NULL. Where the
 	 * function is NULL nothing is signed. */
 	const struct keyring *(*keys)(void *ctx);
@@ -121,9 +123,11 @@ struct intake {
 	/* What its mail is where it says nothing else: the account's, or the
 	 * listener's. Into conf, as door is. */
 	struct steer given;
-	struct sasl *sasl;          /* an exchange under way, or NULL */
-	bool wants_tls, is_closing; /* for the driver to act on */
-	char tls[96];               /* facts, once TLS is up */
+	const struct conf_account *account; /* who has logged in, or NULL */
+	struct smtp_srv_conf limits; /* the door's, narrowed for an account */
+	struct sasl *sasl;           /* an exchange under way, or NULL */
+	bool wants_tls, is_closing;  /* for the driver to act on */
+	char tls[96];                /* facts, once TLS is up */
 
 	/* The open transaction. */
 	struct parcel *parcel;

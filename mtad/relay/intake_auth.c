@@ -62,13 +62,7 @@ judge(struct intake *in, bool is_right)
 		done(in, 535, "5.7.8", SL("Wrong name or password"));
 		return;
 	}
-	in->may_relay = true;
-	if (a->tenant.n > 0)
-		in->given.tenant = a->tenant;
-	if (a->campaign.n > 0)
-		in->given.campaign = a->campaign;
-	if (a->pool.n > 0)
-		in->given.pool = a->pool;
+	intake_account_begin(in, a);
 	done(in, 235, "2.7.0", SL("Welcome"));
 }
 

@@ -45,6 +45,16 @@ bool intake_veto_rcpt(struct intake *in, struct slice to);
  * knows, and the end of data is answered. */
 bool intake_veto_message(struct intake *in);
 
+/* intake_submit.c */
+/* A sender that the client's account may not be, or too many messages of it:
+ * true, it is answered and in the books. */
+bool intake_account_mail(struct intake *in);
+/* The client has logged in: what its account says holds from now on. */
+void intake_account_begin(struct intake *in, const struct conf_account *a);
+/* As intake_read_header, behind it: what RFC 6409 asks for is done to the header,
+ * and its From looked at. */
+const struct intake_refusal *intake_submit(struct intake *in, struct buf *b);
+
 /* What the client may do, by its address. */
 void intake_trust(struct intake *in);
 /* One line of a SASL exchange (intake_auth.c). */

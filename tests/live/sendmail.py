@@ -89,6 +89,7 @@ def by_git():
     subprocess.run([*git, "commit", "-q", "-m", "First: a dot"], **quiet)
     subprocess.run([*git, "send-email", "--quiet", "--confirm=never",
                     "--sendmail-cmd=" + SENDMAIL, "--suppress-cc=all",
+                    "--envelope-sender=auto",
                     "--to=git@to.example", "-1"], **quiet)
     raw, m = one("git@to.example")
     tap.ok(m["Subject"] == "[PATCH] First: a dot" and
