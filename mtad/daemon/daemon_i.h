@@ -10,6 +10,7 @@
  *	clerk	 event log files, control socket
  *	keeper	 what survives a crash, in SQLite; nothing but its word waits
  *	suppressor  who is not written to, in SQLite, if that is configured
+ *	porter	 accounts and passwords of who logs in; none without `auth`
  *	pickup	 messages of local programs, if that is configured
  *	main	 signals, reload, the watch
  *
@@ -49,6 +50,7 @@ enum post_kind {
 	POST_STOP,          /* struct post_stop */
 	POST_SPILLED,       /* a piece that was spilled: spill.c */
 	POST_BULLETIN,      /* struct post_bulletin: suppressor.c */
+	POST_LOGIN,         /* struct post_login, answered */
 	POST_LOCAL,         /* struct post_local: a session of the pickup's */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
@@ -142,6 +144,15 @@ struct post_local {
 	struct post post;
 	int fd;
 	uint32_t uid;
+};
+
+/* A login of a session; the configuration is kept for ever. */
+struct post_login {
+	struct post post;
+	struct worker *from;
+	struct handle session;
+	const struct conf *conf;
+	struct login *login; /* owned */
 };
 
 struct rules;
@@ -402,6 +413,18 @@ struct spiller {
 	_Atomic bool is_stopping;
 };
 
+#define PORTER_THREADS 2u
+struct porter {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct posts queue; /* of struct post_login */
+	_Atomic uint32_t waiting;
+	_Atomic int64_t complained_us;
+	bool is_stopping;
+	uint32_t n;
+	pthread_t thread[PORTER_THREADS];
+};
+
 /* What it has done, for others to read. */
 #define PICKUP_GAUGES(X)                                                       \
 	X(taken, "Messages of local programs taken from the drop directory")   \
@@ -521,6 +544,7 @@ struct daemon {
 	struct spooler spooler;
 	struct spiller spiller;
 	struct signers signers;
+	struct porter porter;
 	struct pickup pickup;
 	struct keeper keeper;
 	struct suppressor suppressor;
@@ -564,6 +588,8 @@ struct buf *worker_find(struct worker *w);
 void inbound_open(struct worker *w);
 void inbound_reload(struct worker *w);
 void inbound_committed(struct worker *w, struct parcel *p);
+/* A login is answered; p is taken over. */
+void inbound_login(struct worker *w, struct post_login *p);
 /* A session at the local door; p is taken over. */
 void inbound_local(struct worker *w, struct post_local *p);
 /* Ends the turn: hands the commits over. */
@@ -591,6 +617,16 @@ void spill_piece_back(struct post *post);
 int spiller_start(struct spiller *sp, const char *dir) MUST_CHECK;
 void spiller_stop(struct spiller *sp);
 void spiller_post(struct spiller *sp, struct post *p);
+
+/* porter.c */
+void porter_init(struct porter *p);
+/* Starts the threads where a listener has `auth`, unless they run; main's
+ * thread. */
+int porter_start(struct porter *p, const struct conf *c) MUST_CHECK;
+/* Takes l over and answers it to inbound_login; false: too many wait. */
+bool porter_ask(struct worker *w, struct handle session, struct login *l);
+/* Behind the workers. */
+void porter_stop(struct porter *p);
 
 /* pickup.c */
 /* Makes the directory that the configuration asks for, while we may be root. */

@@ -201,6 +201,14 @@ op_random(void *ctx, void *p, size_t n)
 }
 
 static bool
+op_login(void *ctx, struct login *l)
+{
+	struct in_session *s = ctx;
+
+	return porter_ask(s->w, s->self, l);
+}
+
+static bool
 op_may_send(void *ctx, const struct conf_account *a)
 {
 	struct worker *w = ((struct in_session *)ctx)->w;
@@ -231,6 +239,7 @@ static const struct intake_ops intake_ops = {
 	.random = op_random,
 	.keys = op_keys,
 	.veto = op_veto,
+	.login = op_login,
 	.may_send = op_may_send,
 };
 
@@ -535,6 +544,24 @@ on_accept(void *user, int fd, const struct endpoint *peer)
 		conn_set_deadline(s->conn, loop_now(w->loop) + HEADER_US);
 	else
 		session_begin(s, peer);
+}
+
+void
+inbound_login(struct worker *w, struct post_login *p)
+{
+	struct in_session *s = pool_get(&w->in_sessions, p->session);
+	struct handle session = p->session;
+	struct login *l = p->login;
+
+	mem_free(p);
+	if (!s || s->is_dead) {
+		login_free(l);
+		return;
+	}
+	intake_login(&s->intake, l);
+	session_flush(s);
+	if ((s = pool_get(&w->in_sessions, session)) && s->conn)
+		conn_resume(s->conn);
 }
 
 void

@@ -184,12 +184,15 @@ read_others(struct daemon *d, const struct conf *c, const char *path,
 {
 	*keys = keys_boot(c);
 	*r = *keys ? rules_load(c) : NULL;
-	if (*r && (c->dkim.nkeys == 0 || signers_start(&d->signers) == 0))
+	if (*r && (c->dkim.nkeys == 0 || signers_start(&d->signers) == 0) &&
+	    porter_start(&d->porter, c) == 0)
 		return true;
 	log_event(LOG_ERROR, "reload", "what",
-	    !*keys ? "a key of dkim cannot be used, nothing changed" :
-		*r ? "no thread that could sign, nothing changed" :
-		     "bounce_rules have errors, nothing changed",
+	    !*keys ?
+		"a key of dkim cannot be used, nothing changed" :
+		*r ?
+		"no thread that could sign or know accounts, nothing changed" :
+		"bounce_rules have errors, nothing changed",
 	    "file", path, NULL);
 	keyring_give(*keys);
 	rules_give(*r);

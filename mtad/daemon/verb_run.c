@@ -144,6 +144,7 @@ static int
 boot_keys(struct daemon *d)
 {
 	signers_init(&d->signers, d);
+	porter_init(&d->porter);
 	d->keys = keys_boot(d->conf);
 	return d->keys ? 0 : E_DENIED;
 }
@@ -194,7 +195,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 		if (pthread_create(&d->worker[i].thread, NULL, worker_main,
 			&d->worker[i]))
 			return E_NOMEM;
-	if (pickup_start(&d->pickup, d))
+	if (porter_start(&d->porter, c) || pickup_start(&d->pickup, d))
 		return E_NOMEM;
 	return 0;
 }
@@ -263,6 +264,7 @@ finish(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->nworkers; i++)
 		pthread_join(d->worker[i].thread, NULL);
+	porter_stop(&d->porter);
 	pickup_stop(&d->pickup);
 	signers_stop(&d->signers);
 	spiller_stop(&d->spiller);

@@ -204,6 +204,9 @@ handle(struct worker *w, struct post *p)
 	case POST_SPILLED:
 		spill_piece_back(p);
 		return;
+	case POST_LOGIN:
+		inbound_login(w, container_of(p, struct post_login, post));
+		return;
 	case POST_LOCAL:
 		inbound_local(w, container_of(p, struct post_local, post));
 		return;

@@ -94,6 +94,7 @@ intake_free(struct intake *in)
 	drop_transaction(in);
 	buf_free(&in->rcpts);
 	intake_auth_free(in);
+	mem_free(in->owned);
 	smtp_srv_free(&in->srv);
 }
 

@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "proto/proto.h"
 #include "relay/books.h"
+#include "relay/login.h"
 #include "spool/spool.h"
 
 /* Bytes of one message that are staged in memory; beyond, they spill. */
@@ -91,6 +92,10 @@ struct intake_ops {
 	struct buf *(*book)(void *ctx);  /* where book lines go */
 	/* n bytes that nobody can foresee; NULL where nobody logs in. */
 	bool (*random)(void *ctx, void *p, size_t n);
+	/* Looks an account up, and tries a password if there is one; the answer
+	 * comes through intake_login, with the same l. False: too many wait;
+	 * l is still the caller's. NULL: the configuration has all. */
+	bool (*login)(void *ctx, struct login *l);
 	/* One more message of an account that has a rate; false: not now. */
 	bool (*may_send)(void *ctx, const struct conf_account *a);
 	/* The keys that sign, good until the next call; or NULL. Where the
@@ -124,6 +129,7 @@ struct intake {
 	 * listener's. Into conf, as door is. */
 	struct steer given;
 	const struct conf_account *account; /* who has logged in, or NULL */
+	struct conf_account *owned;         /* it, where no conf has it */
 	struct smtp_srv_conf limits; /* the door's, narrowed for an account */
 	struct sasl *sasl;           /* an exchange under way, or NULL */
 	bool wants_tls, is_closing;  /* for the driver to act on */
@@ -177,5 +183,8 @@ bool intake_spilled(struct intake *in, int64_t now_us, int64_t wall_us);
  * caller still owns p. Afterwards feed again. */
 void intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
     int64_t wall_us);
+
+/* The answer to a login, which is taken over; afterwards send, and feed again. */
+void intake_login(struct intake *in, struct login *l);
 
 #endif

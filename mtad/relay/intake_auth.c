@@ -12,18 +12,18 @@
 #include "relay/intake_i.h"
 #include "relay/relay.h"
 
-#define SAID_MAX 1536 /* bytes of one message, decoded */
-#define LOGIN_MAX 255 /* of a name */
+#define SAID_MAX LOGIN_SAID_MAX
+#define LOGIN_MAX LOGIN_WHO_MAX
 #define NONCE_BYTES 18
-#define ITERATIONS_USUAL 4096
 
 enum step { STEP_FIRST, STEP_PASSWORD, STEP_PROOF, STEP_END };
 
 struct sasl {
 	enum step step;
-	char name[LOGIN_MAX + 1];
+	char name[LOGIN_WHO_MAX + 1];
 	/* SCRAM: what both sides sign, as far as it has come; the nonce. */
 	struct buf signed_by_both;
+	struct login *login; /* the answer, or NULL */
 	char nonce[128];
 	uint8_t answer[CRYPT_SHA256_BYTES];
 };
@@ -34,6 +34,7 @@ intake_auth_free(struct intake *in)
 	if (in->sasl == NULL)
 		return;
 	buf_free(&in->sasl->signed_by_both);
+	login_free(in->sasl->login);
 	mem_free(in->sasl);
 	in->sasl = NULL;
 }
@@ -55,14 +56,23 @@ malformed(struct intake *in)
 static void
 judge(struct intake *in, bool is_right)
 {
-	const struct conf_account *a =
-	    conf_account_find(in->conf, slice_str(in->sasl->name));
+	struct login *l = in->sasl->login;
 
-	if (!is_right || a == NULL) {
+	if (!is_right || l->account == NULL) {
 		done(in, 535, "5.7.8", SL("Wrong name or password"));
 		return;
 	}
-	intake_account_begin(in, a);
+	if (l->account->pool.n > 0 &&
+	    !conf_has_pool(in->conf, l->account->pool)) {
+		/* Of a file, which nobody has checked. */
+		done(in, 454, "4.7.0",
+		    SL("Your account names no pool of this host"));
+		return;
+	}
+	mem_free(in->owned);
+	in->owned = l->owned;
+	l->owned = NULL;
+	intake_account_begin(in, l->account);
 	done(in, 235, "2.7.0", SL("Welcome"));
 }
 
@@ -75,55 +85,40 @@ bytes(const uint8_t *p, size_t n)
 }
 
 static void
-stand_in(const struct conf *c, struct slice name, struct conf_account *a)
+busy(struct intake *in)
 {
-	static const struct conf_account nobody = { .salt_n = 16,
-		.iterations = ITERATIONS_USUAL };
-	const struct conf_account *like =
-	    c->naccounts > 0 ? &c->accounts[0] : &nobody;
-
-	memset(a, 0, sizeof(*a));
-	a->iterations = like->iterations;
-	a->salt_n = MIN(like->salt_n, (uint32_t)CRYPT_SHA256_BYTES);
-	crypt_hmac(bytes(like->server_key, sizeof(like->server_key)), name,
-	    a->salt);
+	done(in, 454, "4.7.0", SL("Too many log in just now, try again later"));
 }
 
-/* What is kept of him; for a stranger, something like it. */
+/* Asks who that is, and if a password is given whether it is his; the answer
+ * comes to intake_login. */
 static void
-look_up(const struct intake *in, struct conf_account *out)
+ask_who(struct intake *in, const struct slice *password)
 {
-	struct slice name = slice_str(in->sasl->name);
-	const struct conf_account *a = conf_account_find(in->conf, name);
+	struct login *l = mem_try(sizeof(*l));
 
-	if (a != NULL)
-		*out = *a;
-	else
-		stand_in(in->conf, name, out);
-}
-
-/* The digest of ClientKey, as RFC 5802 3 makes it of a password. */
-static bool
-is_password(const struct conf_account *a, struct slice password)
-{
-	uint8_t salted[CRYPT_SHA256_BYTES], key[CRYPT_SHA256_BYTES];
-	uint8_t stored[CRYPT_SHA256_BYTES];
-
-	if (crypt_pbkdf2(password, bytes(a->salt, a->salt_n), a->iterations,
-		salted) != 0)
-		return false;
-	crypt_hmac(bytes(salted, sizeof(salted)), SL("Client Key"), key);
-	crypt_digest(bytes(key, sizeof(key)), stored);
-	return crypt_is_same(stored, a->stored_key);
+	if (l == NULL) {
+		busy(in);
+		return;
+	}
+	slice_copy(slice_str(in->sasl->name), l->name, sizeof(l->name));
+	l->tries = password != NULL;
+	if (password)
+		l->password_n =
+		    slice_copy(*password, l->password, sizeof(l->password));
+	if (in->ops->login == NULL) {
+		login_by_conf(l, in->conf);
+		intake_login(in, l);
+	} else if (!in->ops->login(in->ctx, l)) {
+		login_free(l);
+		busy(in);
+	}
 }
 
 static void
 try_password(struct intake *in, struct slice password)
 {
-	struct conf_account a;
-
-	look_up(in, &a);
-	judge(in, is_password(&a, password));
+	ask_who(in, &password);
 }
 
 static bool
@@ -253,12 +248,8 @@ make_nonce(struct intake *in, struct slice theirs)
 static void
 scram_first(struct intake *in, struct slice said)
 {
-	struct sasl *s = in->sasl;
-	struct buf *both = &s->signed_by_both;
+	struct buf *both = &in->sasl->signed_by_both;
 	struct slice bare, name, nonce;
-	char salt[BASE64_BYTES(CONF_SALT_MAX)];
-	struct conf_account a;
-	size_t first;
 
 	if (!gs2_skip(&said)) {
 		malformed(in);
@@ -266,19 +257,26 @@ scram_first(struct intake *in, struct slice said)
 	}
 	bare = said;
 	if (!attribute(&said, 'n', &name) || !attribute(&said, 'r', &nonce) ||
-	    !scram_name(in, name) || !make_nonce(in, nonce)) {
+	    !scram_name(in, name) || !make_nonce(in, nonce) ||
+	    buf_adds(both, bare) || buf_addc(both, ','))
 		malformed(in);
-		return;
-	}
-	look_up(in, &a);
-	if (buf_adds(both, bare) || buf_addc(both, ',')) {
-		malformed(in);
-		return;
-	}
-	first = both->n;
+	else
+		ask_who(in, NULL);
+}
+
+/* The name's salt and rounds are known. */
+static void
+scram_challenge(struct intake *in)
+{
+	struct sasl *s = in->sasl;
+	const struct conf_account *a = &s->login->kept;
+	struct buf *both = &s->signed_by_both;
+	char salt[BASE64_BYTES(CONF_SALT_MAX)];
+	size_t first = both->n;
+
 	if (buf_addf(both, "r=%s,s=%.*s,i=%u", s->nonce,
-		(int)base64_encode(salt, a.salt, a.salt_n), salt,
-		a.iterations)) {
+		(int)base64_encode(salt, a->salt, a->salt_n), salt,
+		a->iterations)) {
 		malformed(in);
 		return;
 	}
@@ -315,7 +313,6 @@ scram_proof(struct intake *in, struct slice said)
 	struct sasl *s = in->sasl;
 	struct slice rest = said, binding, nonce, proof;
 	char text[2 + BASE64_BYTES(CRYPT_SHA256_BYTES)] = "v=";
-	struct conf_account a;
 	size_t n;
 
 	/* The binding is "n,," or "y,,", in base64. */
@@ -327,11 +324,10 @@ scram_proof(struct intake *in, struct slice said)
 		return;
 	}
 	n = (size_t)(proof.p - said.p) - strlen(",p=");
-	look_up(in, &a);
 	if (!slice_eq(nonce, slice_str(s->nonce)) ||
 	    buf_addc(&s->signed_by_both, ',') ||
 	    buf_adds(&s->signed_by_both, slice_of(said.p, n)) ||
-	    !is_proof(s, &a, proof)) {
+	    !is_proof(s, &s->login->kept, proof)) {
 		judge(in, false);
 		return;
 	}
@@ -359,6 +355,25 @@ scram(struct intake *in, struct slice said)
 }
 
 /* ---- one line ------------------------------------------------------------------- */
+
+void
+intake_login(struct intake *in, struct login *l)
+{
+	struct sasl *s = in->sasl;
+
+	if (s == NULL || s->login != NULL) { /* it was given up */
+		login_free(l);
+		return;
+	}
+	s->login = l;
+	if (l->is_broken)
+		done(in, 454, "4.7.0",
+		    SL("Accounts cannot be read, try again later"));
+	else if (l->tries)
+		judge(in, l->is_right);
+	else
+		scram_challenge(in);
+}
 
 static void
 hear(struct intake *in, struct slice said)

@@ -8,7 +8,9 @@
  * `upgrade`.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/store_i.h"
@@ -82,6 +84,28 @@ store_told(sqlite3 *db, int rc, char *why, size_t cap)
 		snprintf(why, cap, "%s",
 		    db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 	return err;
+}
+
+void
+store_give_away(const char *path)
+{
+	struct slice dir = slice_str(path);
+	char text[4096];
+	struct stat st;
+	int fd;
+
+	while (dir.n > 0 && dir.p[dir.n - 1] != '/')
+		dir.n--;
+	if (dir.n == 0 || geteuid() != 0)
+		return;
+	slice_copy(dir, text, sizeof(text));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && stat(text, &st) == 0 && fchown(fd, st.st_uid, st.st_gid))
+		log_event(LOG_WARN, "store", "what",
+		    "cannot give the file to the owner of its directory",
+		    "path", path, NULL);
+	if (fd >= 0)
+		close(fd);
 }
 
 static int

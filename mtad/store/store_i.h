@@ -13,4 +13,7 @@ int store_err(int rc);
 /* The same of the last call on the file, with words; db may be NULL. */
 int store_told(sqlite3 *db, int rc, char *why, size_t cap);
 
+/* Made by root, a file is still the daemon's: whose the directory is. */
+void store_give_away(const char *path);
+
 #endif

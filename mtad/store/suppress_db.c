@@ -136,29 +136,6 @@ format_of(struct suppress_db *d, int64_t *out)
 	return store_err(d->rc);
 }
 
-/* Made by root, it is still the daemon's: whose the directory is. */
-static void
-give_away(const char *path)
-{
-	struct slice dir = slice_str(path);
-	char text[4096];
-	struct stat st;
-	int fd;
-
-	while (dir.n > 0 && dir.p[dir.n - 1] != '/')
-		dir.n--;
-	if (dir.n == 0 || geteuid() != 0)
-		return;
-	slice_copy(dir, text, sizeof(text));
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && stat(text, &st) == 0 && fchown(fd, st.st_uid, st.st_gid))
-		log_event(LOG_WARN, "suppression", "what",
-		    "cannot give the file to the owner of its directory",
-		    "path", path, NULL);
-	if (fd >= 0)
-		close(fd);
-}
-
 static int
 set_up(struct suppress_db *d, enum suppress_mode mode, size_t cache_bytes,
     size_t mmap_bytes)
@@ -208,7 +185,7 @@ open_file(struct suppress_db *d, const char *path, enum suppress_mode mode,
 		return E_VERSION;
 	}
 	if (!err && is_new)
-		give_away(path);
+		store_give_away(path);
 	return err ? err : set_up(d, mode, cache_bytes, mmap_bytes);
 }
 
