@@ -12,15 +12,16 @@
 #include "base/base64.h"
 #include "conf/conf.h"
 #include "crypt/crypt.h"
+#include "daemon/verb_account_i.h"
 #include "daemon/verb_i.h"
 #include "daemon/verbs.h"
 
-#define PASSWORD_MAX 1000
+#define PASSWORD_MAX ACCOUNT_PASSWORD_MAX
 #define SALT_BYTES 16
-#define ITERATIONS 4096
 
 static const char usage[] =
     "usage: mtad account [--iterations N] NAME\n"
+    "       mtad account add|list|remove ... (see mtad account add --help)\n"
     "\n"
     "Reads a password from standard input (from a terminal: twice, without\n"
     "showing it) and prints an entry for `account` in the configuration, with\n"
@@ -77,21 +78,23 @@ read_password(char line[PASSWORD_MAX + 2])
 }
 
 static void
-print_digits(const void *p, size_t n)
+add_digits(struct buf *out, const void *p, size_t n)
 {
 	char digits[BASE64_BYTES(64)];
 
-	printf("%.*s", (int)base64_encode(digits, p, n), digits);
+	buf_add(out, digits, base64_encode(digits, p, n));
 }
 
 /* RFC 5802 3. */
 static int
-print_entry(const char *name, struct slice password, uint32_t iterations)
+make_secret(struct slice password, uint32_t iterations,
+    char dst[ACCOUNT_SECRET_MAX])
 {
 	uint8_t salt[SALT_BYTES], salted[CRYPT_SHA256_BYTES];
 	uint8_t key[CRYPT_SHA256_BYTES], stored[CRYPT_SHA256_BYTES];
 	uint8_t server[CRYPT_SHA256_BYTES];
 	struct slice of = slice_of((const char *)salted, sizeof(salted));
+	struct buf out;
 
 	if (getrandom(salt, sizeof(salt), 0) != sizeof(salt) ||
 	    crypt_pbkdf2(password, slice_of((char *)salt, sizeof(salt)),
@@ -102,21 +105,34 @@ print_entry(const char *name, struct slice password, uint32_t iterations)
 	crypt_hmac(of, SL("Client Key"), key);
 	crypt_digest(slice_of((char *)key, sizeof(key)), stored);
 	crypt_hmac(of, SL("Server Key"), server);
-	printf("  \"%s\": { secret: \"SCRAM-SHA-256$%u:", name, iterations);
-	print_digits(salt, sizeof(salt));
-	putchar('$');
-	print_digits(stored, sizeof(stored));
-	putchar(':');
-	print_digits(server, sizeof(server));
-	puts("\" }");
+	buf_init(&out, ACCOUNT_SECRET_MAX - 1);
+	buf_addf(&out, "SCRAM-SHA-256$%u:", iterations);
+	add_digits(&out, salt, sizeof(salt));
+	buf_addc(&out, '$');
+	add_digits(&out, stored, sizeof(stored));
+	buf_addc(&out, ':');
+	add_digits(&out, server, sizeof(server));
+	slice_copy(buf_slice(&out), dst, ACCOUNT_SECRET_MAX);
+	buf_free(&out);
 	explicit_bzero(salted, sizeof(salted));
 	explicit_bzero(key, sizeof(key));
 	return VERB_OK;
 }
 
-/* What may stand between quotes in YAML, and be given by a client. */
-static bool
-name_is_fine(struct slice name)
+int
+account_read_secret(uint32_t iterations, char dst[ACCOUNT_SECRET_MAX])
+{
+	char line[PASSWORD_MAX + 2];
+	int status = read_password(line);
+
+	if (status == VERB_OK)
+		status = make_secret(slice_str(line), iterations, dst);
+	explicit_bzero(line, sizeof(line));
+	return status;
+}
+
+bool
+account_name_is_fine(struct slice name)
 {
 	for (size_t i = 0; i < name.n; i++)
 		if (name.p[i] < ' ' || name.p[i] > '~' || name.p[i] == '"' ||
@@ -126,16 +142,37 @@ name_is_fine(struct slice name)
 }
 
 int
+account_iterations(const char *text, uint32_t *out)
+{
+	uint64_t n;
+
+	if (slice_u64(slice_str(text), 1000000, &n) != 0 || n < 4096)
+		return verb_usage("account",
+		    "iterations, expected 4096 to 1000000, got", text);
+	*out = (uint32_t)n;
+	return VERB_OK;
+}
+
+static bool
+is_about_a_file(const char *word)
+{
+	return strcmp(word, "add") == 0 || strcmp(word, "list") == 0 ||
+	    strcmp(word, "remove") == 0;
+}
+
+int
 verb_account(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "iterations", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
 	};
-	char line[PASSWORD_MAX + 2];
-	uint64_t iterations = ITERATIONS;
+	char secret[ACCOUNT_SECRET_MAX];
+	uint32_t iterations = ACCOUNT_ITERATIONS;
 	int o, status;
 
+	if (argc > 1 && is_about_a_file(argv[1]))
+		return verb_account_file(argc - 1, argv + 1);
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (o == 'h') {
@@ -144,19 +181,16 @@ verb_account(int argc, char **argv)
 		}
 		if (o != 'i')
 			return verb_wrong_option("account", argv);
-		if (slice_u64(slice_str(optarg), 1000000, &iterations) != 0 ||
-		    iterations < 4096)
-			return verb_usage("account",
-			    "iterations, expected 4096 to 1000000, got",
-			    optarg);
+		status = account_iterations(optarg, &iterations);
+		if (status != VERB_OK)
+			return status;
 	}
-	if (argc - optind != 1 || !name_is_fine(slice_str(argv[optind])))
+	if (argc - optind != 1 ||
+	    !account_name_is_fine(slice_str(argv[optind])))
 		return verb_usage("account", "one name, in ASCII, is needed",
 		    "");
-	status = read_password(line);
+	status = account_read_secret(iterations, secret);
 	if (status == VERB_OK)
-		status = print_entry(argv[optind], slice_str(line),
-		    (uint32_t)iterations);
-	explicit_bzero(line, sizeof(line));
+		printf("  \"%s\": { secret: \"%s\" }\n", argv[optind], secret);
 	return status;
 }

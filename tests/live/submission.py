@@ -8,6 +8,7 @@ import base64
 import email
 import json
 import os
+import select
 import smtplib
 import ssl
 import subprocess
@@ -173,6 +174,92 @@ def rate():
     a.quit(), b.quit()
 
 
+def in_a_file():
+    """Changes count at the next login, without a reload."""
+    def add(*args, password="pw"):
+        return account("add", "--file", DB, *args, password=password)
+
+    tap.same(connect(login="db"), 454, "file: it is not there yet")
+    tap.same(account("list", "--file", DB).returncode, 3, "list: no file")
+    tap.same(account("remove", "--file", DB, "x").returncode, 3,
+             "remove: no file")
+    tap.same(add("db", "--tenant", "acme", "--from",
+                 "db@mine.example,own.example", "--rate", "2/1h", "--size",
+                 "2K", "--recipients", "5").returncode, 0, "add")
+    with connect(login="db") as c:
+        text = "From: db@mine.example\r\n\r\nx\r\n"
+        tap.same([send(c, text, "file@to.example", "x@own.example")[0],
+                  send(c, text, "file@to.example", "x@foreign.example")[0],
+                  send(c, text, "file@to.example", "x@own.example")[0],
+                  send(c, text, "file@to.example", "x@own.example")[0],
+                  c.esmtp_features["size"]], [250, 550, 250, 450, "2048"],
+                 "file: its limits hold")
+    e = wait_for(lambda: [x for x in daemon.events("Reception")
+                          if x.get("recipient") == "file@to.example"])
+    tap.same(e[0].get("tenant"), "acme", "file: its tenant")
+    tap.same([connect(login="db", password="no"), connect(login="nobody"),
+              connect(login="narrow", password="no")], [535] * 3,
+             "file: wrong ones")
+    tap.same(add("db").returncode, 1, "add: there is one")
+    tap.same(add("db", "--replace", password="other").returncode, 0, "replace")
+    tap.same(connect(login="db"), 535, "file: the old password is gone")
+    connect(login="db", password="other").quit()
+    listed = [json.loads(x) for x in account(
+        "list", "--file", DB, "--json").stdout.splitlines()]
+    tap.same(listed, [{"name": "db"}], "list")
+    tap.ok("NAME" in account("list", "-c", daemon.conf["file"]).stdout,
+           "list: a table, by the configuration")
+    tap.same([add(*a).returncode for a in (
+        ["x", "--rate", "many"], ["x", "--from", " ".join(["a"] * 40)],
+        ["x", "--tenant", "a b"])], [1] * 3, "add: what makes no sense")
+    tap.same([add(*a).returncode for a in (
+        [], ["a", "b"], ["x", "--size", "-1"], ["x", "--iterations", "1"],
+        ["x", "--nonsense"])], [2] * 5, "add: wrong usage")
+    tap.same(add("lost", "--pool", "nowhere").returncode, 0, "add: a pool")
+    tap.same(connect(login="lost"), 454, "file: a pool that is none")
+    os.rename(DB, DB + ".old")
+    add("new")
+    tap.same(connect(login="db", password="other"), 535,
+             "file: another one in its place")
+    connect(login="new").quit()
+    tap.same(account("remove", "--file", DB, "new").returncode, 0, "remove")
+    tap.same(account("remove", "--file", DB, "new").returncode, 1,
+             "remove: nobody there")
+    tap.same(connect(login="new"), 535, "file: removed")
+    with open(DB, "w") as f:
+        f.write("this is no database" * 1000)
+    tap.same(connect(login="new"), 454, "file: damaged")
+    connect(login="narrow").quit()
+    tap.ok("cannot be asked" in daemon.said(), "file: the log says so")
+
+
+def dear():
+    """Passwords of a million rounds hold nobody else up."""
+    os.unlink(DB)
+    account("add", "--file", DB, "--iterations", "1000000", "dear")
+    slow = []
+    port = int(daemon.conf["listen"]["sub"]["bind"].rsplit(":", 1)[1])
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    line = base64.b64encode(b"\0dear\0wrong").decode()
+    for _ in range(8):
+        c = smtplib.SMTP("127.0.0.1", port, timeout=30)
+        c.ehlo("x")
+        c.starttls(context=context)
+        c.ehlo("x")
+        c.putcmd("AUTH PLAIN " + line)
+        slow.append(c)
+    with connect() as c:        # while these are tried
+        code = send(c, ALL + "\r\nx\r\n", "meanwhile@to.example")[0]
+    waiting = [c for c in slow if not select.select([c.sock], [], [], 0)[0]]
+    tap.ok(code == 250 and len(waiting) >= 2,
+           "a million rounds: mail goes on meanwhile", len(waiting))
+    tap.same({c.getreply()[0] for c in slow}, {535},
+             "a million rounds: all are answered")
+    for c in slow:
+        c.close()
+
+
 def refused_configs():
     for listen, want in (({"submission": True, "strip_headers": ["From"]},
                           "strip_headers"),
@@ -196,7 +283,7 @@ record = "v=DKIM1; k=rsa; p=" + base64.b64encode(pub.stdout).decode()
 sink = Sink()
 TLS = {"cert": cert, "key": key}
 daemon = Mtad(write_config(
-    route=smart(sink),
+    route=smart(sink), accounts=DB,
     dkim={"key": {"s": {"domain": "signed.example", "selector": "s1",
                         "file": path("dkim.pem")}}},
     account={
@@ -215,5 +302,7 @@ repairs()
 signed()
 policy()
 rate()
-daemon.kill9()
+in_a_file()
+dear()
+tap.same(daemon.stop(), 0, "stops")
 tap.done()
