@@ -182,6 +182,19 @@ received_is_ours_alone(void **state)
 }
 
 static void
+received_from_a_program_names_its_user(void **state)
+{
+	struct trace_field t = trace();
+
+	(void)state;
+	t.is_local = true;
+	t.uid = 65534;
+	t.for_rcpt = SL("");
+	check_received(&t,
+	    "Received: by mx.example (mtad, by uid 65534) id " ID EPOCH);
+}
+
+static void
 received_without_room(void **state)
 {
 	struct trace_field t = trace();
@@ -204,6 +217,7 @@ main(void)
 		cmocka_unit_test(unfolded),
 		cmocka_unit_test(received_over_every_protocol),
 		cmocka_unit_test(received_is_ours_alone),
+		cmocka_unit_test(received_from_a_program_names_its_user),
 		cmocka_unit_test(received_without_room),
 	};
 
