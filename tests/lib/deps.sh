@@ -37,6 +37,9 @@ rows() {
 		libcmocka-dev		pc cmocka
 		libvterm-dev		pc vterm
 		swaks			cmd swaks
+		bsd-mailx		cmd bsd-mailx
+		git-email		file /usr/lib/git-core/git-send-email
+		php-cli			cmd php
 		postfix			cmd postfix
 		haproxy			cmd haproxy
 		curl			cmd curl

@@ -32,6 +32,15 @@ echo "# mine" >>"$root/etc/mtad/mtad.yml"
 mk install >>"$TMP/log" 2>&1
 grep -q "# mine" "$root/etc/mtad/mtad.yml"
 result $? "a second install keeps what was changed"
+mk install-sendmail >>"$TMP/log" 2>&1
+"$root/usr/sbin/sendmail" --help | grep -q "drop directory"
+result $? "as sendmail, by a link"
+rm "$root/usr/sbin/sendmail"
+echo other >"$root/usr/sbin/sendmail"
+! mk install-sendmail >>"$TMP/log" 2>&1 && grep -q other "$root/usr/sbin/sendmail"
+result $? "another's sendmail stays"
+rm "$root/usr/sbin/sendmail"
+mk install-sendmail >>"$TMP/log" 2>&1
 mk uninstall >>"$TMP/log" 2>&1
 [ "$(cd "$root" && find . -type f)" = ./etc/mtad/mtad.yml ]
 result $? "uninstall leaves that alone"
