@@ -20,7 +20,7 @@
 #define HEADER_BYTES_MAX INTAKE_SHARE
 
 static const char usage[] =
-    "usage: mtad sendmail [-ti] [-f SENDER] [-F NAME] [-N DSN] [-R RET]\n"
+    "usage: mtad sendmail [-t] [-i] [-f SENDER] [-F NAME] [-N DSN] [-R RET]\n"
     "                     [-V ENVID] [-D DIR] [RECIPIENT...]\n"
     "       mtad sendmail -bs [-D DIR]\n"
     "\n"
