@@ -133,29 +133,24 @@ insert(struct intake *in, struct buf *b, struct slice text)
 	return true;
 }
 
-/* Adds what is missing; false: no memory. */
+/* Adds what is missing; false: no memory. There is a header: it has a From, or the
+ * pickup has seen to it. */
 static bool
 complete(struct intake *in, struct buf *b, const struct submit_look *look)
 {
 	struct submit_fill fill = { .unix_us = in->wall_us,
 		.id = in->parcel->id,
 		.hostname = in->door->smtp.hostname };
-	struct slice body = slice_skip(buf_slice(b), in->trace_n);
-	bool is_bare = in->header_n == 0 && !slice_has_prefix(body, SL("\r\n"));
 	struct buf added;
-	size_t n;
 	bool is_done;
 
+	if (in->header_n == 0)
+		return true;
 	buf_init(&added, ADDED_MAX);
-	is_done = submit_add(&added, look, &fill) == 0;
-	n = added.n;
-	/* A body that begins at once needs a line before it now. */
-	if (is_done && n > 0 && is_bare)
-		is_done = buf_addz(&added, "\r\n") == 0;
-	if (is_done && n > 0)
-		is_done = insert(in, b, buf_slice(&added));
+	is_done = submit_add(&added, look, &fill) == 0 &&
+	    insert(in, b, buf_slice(&added));
 	if (is_done)
-		in->header_n += n;
+		in->header_n += added.n;
 	buf_free(&added);
 	return is_done;
 }

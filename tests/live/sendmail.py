@@ -48,7 +48,8 @@ def call(*args, text="Subject: x\n\nx\n", user=None, env=ENV):
 
 
 def files():
-    return sorted(x for x in os.listdir(DROP) if x not in ("bad", "about"))
+    return sorted(x for x in os.listdir(DROP) if x not in ("bad", "about",
+                                                     "tmp-about"))
 
 
 def bad():
@@ -221,6 +222,72 @@ def while_down():
              "files are for the directory's group")
 
 
+def no_room():
+    """A daemon that has no room leaves what is there."""
+    call(*["room%d@to.example" % i for i in range(101)])
+    full = Mtad(write_config("full", route=smart(sink), sendmail={
+        "drop": DROP}, queue_recipients_max=100)).start()
+    before = files()
+    wait_for(lambda: "put off" in full.said())
+    tap.ok("Queue is full" in full.said(), "no room: said", full.said())
+    tap.same((full.stop(), files(), len(before)), (0, before, 1),
+             "no room: it stays")
+
+
+def as_users():
+    """A daemon that is not root, and users who mean no good."""
+    if os.geteuid():
+        print("# not root: no other users")
+        return
+    place = os.path.join(home, "u")
+    os.mkdir(place)
+    drop = os.path.join(place, "drop")
+    pit = os.path.join(place, "pit")
+    os.mkdir(pit)
+    os.chmod(pit, 0o777)
+    d = Mtad(write_config(
+        "user", route=smart(sink), user="nobody", spool=place + "/spool",
+        log=place + "/log", control=pit + "/sock", source={"a": {}},
+        sendmail={"drop": drop, "group": "games"}))
+    env = dict(ENV, MTAD_DROP=drop)
+    d.start()
+    tap.ok(wait_for(lambda: "not in the group" in d.said()),
+           "the user is not in the group: said")
+    call("later@to.example", user=2, env=env)
+    wait_for(lambda: "put off" in d.said())
+    tap.same(d.stop(), 0, "stops")
+    tap.same(len([x for x in os.listdir(drop) if x.startswith("new-")]), 1,
+             "what cannot be read for that stays")
+    os.chown(drop, -1, pwd.getpwuid(NOBODY).pw_gid)
+    for x in os.listdir(drop):
+        os.chown(os.path.join(drop, x), -1, pwd.getpwuid(NOBODY).pw_gid)
+    script = ("cd %s; mkdir -p new-dir/full; touch new-shut; chmod 600 "
+              "new-shut; mkfifo new-fifo; ln -s /etc/shadow new-link; "
+              "rm -f about; ls . ; echo x > bad/x; rm new-0*" % drop)
+    p = subprocess.run(["/bin/sh", "-c", script], user=2, group=2,
+                       extra_groups=[], capture_output=True, text=True)
+    tap.same((p.stdout, p.stderr.count("denied") +
+              p.stderr.count("not permitted")), ("", 3),
+             "users cannot list, nor touch what is not theirs")
+    conf = d.conf["file"]
+    with open(conf) as f:
+        text = f.read()
+    with open(conf, "w") as f:
+        f.write(text.replace('"games"', '"nogroup"'))
+    d.start()
+    call("mine@to.example", user=2, env=env)
+    one("later@to.example")
+    raw, m = one("mine@to.example")
+    tap.ok("by uid 2)" in m["Received"], "the user's message")
+    wait_for(lambda: len(os.listdir(drop + "/bad")) >= 3)
+    tap.same(len(os.listdir(drop + "/bad")), 3,
+             "what is no message is set aside")
+    wait_for(lambda: "in its place" in d.said())
+    tap.same(sorted(os.listdir(drop)), ["about", "bad", "new-dir"],
+             "a directory that is full is left, and holds nobody up")
+    tap.same(d.stop(), 0, "stops")
+
+
 def killed_writer():
     """What is being written when its program is killed is no message."""
     p = subprocess.Popen([SENDMAIL, "-i", "killed@to.example"], env=ENV,
@@ -272,6 +339,7 @@ def hostile():
 def after_start(nbad):
     for i in range(20):
         one("down%d@to.example" % i)
+    one("room100@to.example")
     raw, _ = one("big@to.example")
     tap.same(len(raw.data.split(b"\r\n\r\n", 1)[1]), 50000 * 72,
              "the large one is whole")
@@ -311,7 +379,7 @@ def refused():
 
 def killed_daemon():
     """Messages come in all the time, the daemon is killed: none is lost."""
-    total = 400 if LONG else 120
+    total = 400 if LONG else 60
     p = subprocess.Popen(
         ["/bin/sh", "-c", "for i in $(seq %d); do printf 'Subject: k\\n\\nx\\n'"
          " | %s -i k$i@to.example || echo $i; done" % (total, SENDMAIL)],
@@ -348,6 +416,7 @@ try:
     refused()
     tap.same(daemon.stop(), 0, "stops")
     n = len(bad())
+    no_room()
     while_down()
     killed_writer()
     n += hostile()
@@ -355,6 +424,7 @@ try:
     after_start(n)
     killed_daemon()
     daemon.kill9()
+    as_users()
 finally:
     shutil.rmtree(home)
 tap.done()

@@ -242,7 +242,7 @@ def dear():
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     line = base64.b64encode(b"\0dear\0wrong").decode()
-    for _ in range(8):
+    for _ in range(5):
         c = smtplib.SMTP("127.0.0.1", port, timeout=30)
         c.ehlo("x")
         c.starttls(context=context)
