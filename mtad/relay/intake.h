@@ -128,8 +128,8 @@ struct intake {
 	/* What its mail is where it says nothing else: the account's, or the
 	 * listener's. Into conf, as door is. */
 	struct steer given;
-	const struct conf_account *account; /* who has logged in, or NULL */
-	struct conf_account *owned;         /* it, where no conf has it */
+	const struct conf_account *who; /* who has logged in, or NULL */
+	struct conf_account *owned;     /* it, where no conf has it */
 	struct smtp_srv_conf limits; /* the door's, narrowed for an account */
 	struct sasl *sasl;           /* an exchange under way, or NULL */
 	bool wants_tls, is_closing;  /* for the driver to act on */

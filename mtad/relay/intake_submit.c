@@ -19,7 +19,7 @@ void
 intake_account_begin(struct intake *in, const struct conf_account *a)
 {
 	in->may_relay = true;
-	in->account = a;
+	in->who = a;
 	if (a->tenant.n > 0)
 		in->given.tenant = a->tenant;
 	if (a->campaign.n > 0)
@@ -39,7 +39,7 @@ intake_account_begin(struct intake *in, const struct conf_account *a)
 bool
 intake_account_mail(struct intake *in)
 {
-	const struct conf_account *a = in->account;
+	const struct conf_account *a = in->who;
 	struct slice from = slice_of(in->sender, in->sender_n);
 
 	if (a == NULL)
@@ -163,7 +163,7 @@ intake_submit(struct intake *in, struct buf *b)
 	static const struct intake_refusal busy = { 452, "4.3.1",
 		SL("Busy, try again later") };
 	const struct intake_refusal *r = &fine;
-	bool is_limited = in->account != NULL && in->account->nfrom > 0;
+	bool is_limited = in->who != NULL && in->who->nfrom > 0;
 	struct submit_look look = { 0 };
 
 	if (!in->door->is_submission && !is_limited)
@@ -172,7 +172,7 @@ intake_submit(struct intake *in, struct buf *b)
 	if (look.nfrom != 1 && (is_limited || !in->door->is_local))
 		return &one_from;
 	if (is_limited)
-		r = judge_from(in->account, look.from);
+		r = judge_from(in->who, look.from);
 	if (!r->code && in->door->is_submission && !complete(in, b, &look))
 		return &busy;
 	return r;
