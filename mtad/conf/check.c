@@ -274,13 +274,80 @@ check_default_pool(const struct check *k)
 	    slice_str(NULL));
 }
 
+/* ---- proxies ---------------------------------------------------------------- */
+
+static void
+check_proxy(const struct check *k, const struct conf_proxy *p)
+{
+	const struct slice in = SL("proxy");
+	const struct slice tls = SL("tls");
+
+	if (p->is_haproxy && p->user.n > 0)
+		wrong(k, SPOT(k, in, p->name, SL("user")),
+		    "nothing, as the PROXY protocol has no users", p->user);
+	if (p->is_haproxy && (p->tls_ca.n > 0 || p->tls.cert.n > 0))
+		wrong(k, SPOT(k, in, p->name, tls),
+		    "nothing, as its header goes before any TLS",
+		    slice_str(NULL));
+	if (p->user.n > CONF_PROXY_WORD_MAX - IP_TEXT_MAX)
+		wrong(k, SPOT(k, in, p->name, SL("user")),
+		    "at most 200 characters", p->user);
+	if ((p->user.n > 0) != (p->password_file.n > 0))
+		wrong(k, SPOT(k, in, p->name, SL("password_file")),
+		    "to be given with user, and only then", p->password_file);
+	if (p->tls_ca.n > 0 && p->tls_name.n == 0)
+		wrong(k, SPOT(k, in, p->name, tls, SL("name")),
+		    "the name in the proxy's certificate", slice_str(NULL));
+	if (p->tls.cert.n > 0 && (p->tls.key.n == 0 || p->tls_ca.n == 0))
+		wrong(k, SPOT(k, in, p->name, tls),
+		    "cert together with key and ca", slice_str(NULL));
+	check_file(k, SPOT(k, in, p->name, SL("password_file")),
+	    p->password_file);
+	check_file(k, SPOT(k, in, p->name, tls, SL("ca")), p->tls_ca);
+	check_file(k, SPOT(k, in, p->name, tls, SL("cert")), p->tls.cert);
+	check_file(k, SPOT(k, in, p->name, tls, SL("key")), p->tls.key);
+}
+
+static void
+check_source_proxies(const struct check *k, struct conf_source *s)
+{
+	const struct conf *c = k->conf;
+	const struct slice in = SL("source"), key = SL("proxies");
+
+	for (uint32_t i = 0; i < s->nproxies; i++) {
+		uint32_t at = 0;
+
+		while (at < c->nproxies &&
+		    !slice_eq(c->proxies[at].name, s->proxies[i]))
+			at++;
+		s->proxy[i] = (uint16_t)at;
+		if (at == c->nproxies && s->proxies[i].n > 0)
+			wrong(k, SPOT(k, in, s->name, key),
+			    "the name of a proxy", s->proxies[i]);
+		for (uint32_t j = 0; j < i; j++)
+			if (s->proxy[j] == s->proxy[i] && at < c->nproxies)
+				wrong(k, SPOT(k, in, s->name, key),
+				    "each proxy once", s->proxies[i]);
+		if (at < c->nproxies && s->address.family == 0 &&
+		    (c->proxies[at].is_haproxy || c->proxies[at].names_source ||
+			c->proxies[at].checks_source))
+			wrong(k, SPOT(k, in, s->name, SL("address")),
+			    "the address that the proxy is to use",
+			    slice_str(NULL));
+	}
+}
+
 static void
 check_pools(const struct check *k)
 {
 	struct conf *conf = k->conf;
 
-	for (uint32_t i = 0; i < conf->nsources; i++)
+	for (uint32_t i = 0; i < conf->nproxies; i++)
+		check_proxy(k, &conf->proxies[i]);
+	for (uint32_t i = 0; i < conf->nsources; i++) {
 		check_source(k, i);
+		check_source_proxies(k, &conf->sources[i]);
+	}
 	if (conf->nsources == 0)
 		add_source(conf);
 	for (uint32_t i = 0; i < conf->npools; i++)

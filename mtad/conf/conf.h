@@ -121,9 +121,29 @@ struct conf_sendmail {
 	struct conf_listen door; /* how it comes in */
 };
 
+/* What carries connections for sources whose addresses are not this machine's;
+ * share/doc/egress.md. */
+#define CONF_PROXIES_MAX 256
+#define CONF_SOURCE_PROXIES_MAX 16
+#define CONF_PROXY_WORD_MAX 255 /* a user's name, a password: RFC 1929 */
+struct conf_proxy {
+	struct slice name;
+	struct endpoint address;
+	bool is_haproxy; /* PROXY version 2; else SOCKS5 */
+	struct slice user, password_file;
+	bool names_source, checks_source;
+	struct slice tls_ca, tls_name; /* empty: no TLS */
+	struct conf_tls tls;           /* shown to it; empty: none */
+	int64_t timeout_us, check_us;
+};
+
 struct conf_source {
 	struct slice name;
-	struct ip address;         /* family 0: the system chooses */
+	/* family 0: the system chooses. Behind proxies: the proxy's address. */
+	struct ip address;
+	uint32_t nproxies;
+	struct slice proxies[CONF_SOURCE_PROXIES_MAX];
+	uint16_t proxy[CONF_SOURCE_PROXIES_MAX]; /* the same, in conf.proxies */
 	struct slice ehlo;         /* empty: hostname */
 	struct conf_tls tls;       /* shown to hosts; empty: none */
 	struct slice warmup;       /* name of a plan; empty: it is not young */
@@ -363,7 +383,9 @@ struct conf {
 	uint32_t nlisten;
 	struct conf_listen *listen;
 	struct conf_listen listen_default; /* limits where none are given */
-	uint32_t nsources;                 /* at least 1 */
+	uint32_t nproxies;
+	struct conf_proxy *proxies;
+	uint32_t nsources; /* at least 1 */
 	struct conf_source *sources;
 	uint32_t npools; /* at least 1 */
 	struct conf_pool *pools;

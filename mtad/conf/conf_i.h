@@ -194,6 +194,9 @@ extern const struct opt_group automation_options, automation_file_options;
 extern const struct opt_group conf_suppression_options;
 /* options_limit.c */
 extern const struct opt_group conf_limit_options;
+/* options_proxy.c */
+extern const struct opt_group conf_proxy_options;
+void conf_proxy_begin(const struct conf *c, void *entry);
 /* options_dkim.c */
 extern const struct opt_group conf_dkim_options;
 

@@ -315,7 +315,14 @@ static const struct opt_group source_tls_group = ROWS(source_tls);
 static const struct opt source[] = {
 	{ "address", OPT_IP, .at = offsetof(struct conf_source, address),
 	    .absent = "the system chooses",
-	    .help = "Local address that mail leaves from." },
+	    .help = "Local address that mail leaves from; of a source that "
+		    "has `proxies`, an address of theirs." },
+	{ "proxies", OPT_NAME, .at = offsetof(struct conf_source, proxies),
+	    COUNT(struct conf_source, nproxies, CONF_SOURCE_PROXIES_MAX),
+	    .absent = "connections are made by this machine",
+	    .help = "Entries of `proxy` that carry the connections of this "
+		    "source, in turn (see egress.md). While none of them is "
+		    "well the source opens no connections." },
 	{ "ehlo", OPT_DOMAIN, .at = offsetof(struct conf_source, ehlo),
 	    .absent = "`hostname`",
 	    .help = "Name to say in EHLO; its address should be this one." },
@@ -520,6 +527,11 @@ static const struct opt top[] = {
 	    .words = { "info", "debug" },
 	    .help = "How much the program says about itself." },
 
+	{ "proxy", OPT_MAP, .group = &conf_proxy_options, .key_type = OPT_NAME,
+	    .begin = conf_proxy_begin,
+	    ENTRIES(struct conf_proxy, proxies, nproxies, CONF_PROXIES_MAX),
+	    .help = "Proxies that sources may be behind, each under a name "
+		    "(see egress.md)." },
 	{ "source", OPT_MAP, .group = &source_group, .key_type = OPT_NAME,
 	    ENTRIES(struct conf_source, sources, nsources, ENG_SOURCES_MAX),
 	    .absent = "one, whose address the system chooses",

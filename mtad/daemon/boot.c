@@ -178,7 +178,8 @@ boot_sources(const struct conf *c)
 
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		const struct conf_source *s = &c->sources[i];
-		int e = s->address.family ? net_try_bind(&s->address) : 0;
+		bool is_ours = s->address.family != 0 && s->nproxies == 0;
+		int e = is_ours ? net_try_bind(&s->address) : 0;
 
 		if (e == 0) {
 			good++;

@@ -175,6 +175,11 @@ op_open(void *ctx, const struct core_open *o)
 	slice_copy(o->source_name, p->source, sizeof(p->source));
 	slice_copy(o->site, p->site, sizeof(p->site));
 	slice_copy(o->provider, p->provider, sizeof(p->provider));
+	p->is_proxy_away = o->proxy == -2;
+	p->is_proxy_tried = o->is_tried;
+	if (o->proxy >= 0)
+		slice_copy(w->conf->proxies[o->proxy].name, p->proxy,
+		    sizeof(p->proxy));
 	secure_open(w, worker_of(w, o->session), p, o->tls);
 }
 
@@ -347,6 +352,17 @@ op_rule(void *ctx, const struct outcome *o, struct slice provider,
 }
 
 static void
+op_check_proxy(void *ctx, uint32_t proxy)
+{
+	struct worker *w = ctx;
+	struct post_proxy *p = mem_get(sizeof(*p));
+
+	p->post.kind = POST_LOOK;
+	slice_copy(w->conf->proxies[proxy].name, p->name, sizeof(p->name));
+	post_to(w, worker_of(w, (struct handle){ proxy, 1 }), &p->post);
+}
+
+static void
 op_bounced(void *ctx, const struct book_entry *e)
 {
 	suppressor_bounced(ctx, e);
@@ -371,6 +387,7 @@ static const struct core_ops core_ops = {
 	.keep = op_keep,
 	.rule = op_rule,
 	.bounced = op_bounced,
+	.check_proxy = op_check_proxy,
 };
 
 /* ---- the core's turn --------------------------------------------------------------------- */
@@ -436,6 +453,14 @@ kept(struct worker *w, struct post_keep *p)
 }
 
 static void
+seen(struct worker *w, struct post_proxy *p)
+{
+	core_proxy_seen(w->core, slice_str(p->name), p->is_well, p->is_look,
+	    slice_str(p->why), p->began_us);
+	mem_free(p);
+}
+
+static void
 handle(struct worker *w, struct post *p)
 {
 	struct post_session *ps = container_of(p, struct post_session, post);
@@ -475,6 +500,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_KEPT:
 		kept(w, container_of(p, struct post_keep, post));
+		return;
+	case POST_SEEN:
+		seen(w, container_of(p, struct post_proxy, post));
 		return;
 	case POST_STS_DONE:
 		sts_done(w->sts, container_of(p, struct post_sts, post));

@@ -52,6 +52,7 @@ enum post_kind {
 	POST_BULLETIN,      /* struct post_bulletin: suppressor.c */
 	POST_LOGIN,         /* struct post_login, answered */
 	POST_LOCAL,         /* struct post_local: a session of the pickup's */
+	POST_LOOK,          /* struct post_proxy: is it well? */
 	/* to the core */
 	POST_SUBMIT,      /* struct post_submit */
 	POST_NOTICE_DONE, /* struct parcel */
@@ -64,6 +65,7 @@ enum post_kind {
 	POST_ASK,         /* struct ask: a control request */
 	POST_KEPT,        /* struct post_keep, done */
 	POST_STS_DONE,    /* struct post_sts */
+	POST_SEEN,        /* struct post_proxy */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -119,7 +121,19 @@ struct post_open {
 	char site[DOMAIN_MAX + 1];
 	char provider[NAME_MAX_BYTES + 1];
 	bool is_clear;
+	/* Empty: the source is behind none; and the same of struct core_open. */
+	char proxy[NAME_MAX_BYTES + 1];
+	bool is_proxy_away, is_proxy_tried;
 	struct out_policy *policy; /* owned, or NULL: a plain one */
+};
+
+/* A proxy, by its name: to be looked at, or what was seen of it. */
+struct post_proxy {
+	struct post post;
+	char name[NAME_MAX_BYTES + 1];
+	bool is_well, is_look;
+	int64_t began_us;
+	char why[128];
 };
 /* All the words in the facts of a session. */
 #define SESSION_WORDS_MAX                                                      \
@@ -293,6 +307,7 @@ struct worker_counters {
 	    memory_order_relaxed)
 
 struct in_session;
+struct egress;
 struct sts;
 struct out_session;
 struct drain_host;
@@ -345,6 +360,7 @@ struct worker {
 		struct tls_ctx *ctx;
 	} * tls_of;
 	uint32_t ntls_of;
+	struct egress *egress; /* proxies */
 
 	/* CORE */
 	struct core *core;
@@ -707,6 +723,28 @@ void outbound_close(struct worker *w);
 /* The policies of sessions are others': those who were opened by the old ones
  * end with what they are about. */
 void outbound_reload(struct worker *w, const struct conf *old);
+
+/* A session whose connection ended, or was silent: was it the proxy's fault? */
+void outbound_settle(struct worker *w, struct handle session, bool is_well);
+
+/* egress.c, on the connection's worker: the proxies of the configuration. */
+void egress_open(struct worker *w);
+/* Who waits for a word is told that they are well. */
+void egress_close(struct worker *w);
+/* A connection by one of them, as hop_open makes it. */
+struct hop *egress_hop(struct worker *w, struct slice proxy,
+    const struct ip *source, const struct endpoint *to,
+    void (*on_end)(void *user, enum hop_end end, struct conn *c,
+	const char *why),
+    void *user, char *why, size_t why_cap);
+/* Is it well? The core is told; and, through outbound_settle, a session that asks
+ * (HANDLE_NONE: none does). */
+void egress_look(struct worker *w, struct slice proxy, struct handle session);
+/* Tells the core what a connection has shown. */
+void egress_seen(struct worker *w, struct slice proxy, bool is_well,
+    const char *why, int64_t began_us);
+/* To the core, from its thread or another. */
+void outbound_to_core(struct worker *w, struct post *p);
 
 /* outbound_tls.c, on the core's worker: gives an OPEN to a worker, with what the
  * policy asks for; it may be late. */

@@ -12,6 +12,10 @@
 #include "daemon/daemon_i.h"
 #include "daemon/rules.h"
 
+/* What a session behind a proxy has met, while it is not known whose fault it
+ * is. */
+enum doubt { DOUBT_NONE, DOUBT_CONNECT, DOUBT_GONE, DOUBT_SILENT };
+
 struct out_session {
 	struct worker *w;
 	struct handle self;
@@ -22,13 +26,22 @@ struct out_session {
 	struct posts early;        /* jobs that came before the connection */
 	char *tls;                 /* what facts.tls says; NULL in clear text */
 	struct out_policy *policy; /* NULL: plain */
+	/* Behind a proxy: its name, what asks for a connection of it, and
+	 * since when. */
+	const char *proxy; /* "" = none */
+	struct hop *hop;
+	int64_t began_us;
+	bool is_proxy_tried;
+	enum doubt doubt;
+	char *why; /* what was met; owned */
+	bool is_lost; /* it was the proxy's fault */
 	bool is_down, is_flushing, is_shaking;
 	struct slice provider; /* for those who judge replies */
 	char words[]; /* of facts and conf; there may be many sessions */
 };
 
-static void
-to_core(struct worker *w, struct post *p)
+void
+outbound_to_core(struct worker *w, struct post *p)
 {
 	if (w->roles & ROLE_CORE)
 		corehost_post(w, p);
@@ -51,12 +64,26 @@ news(struct out_session *s, enum post_kind kind)
 
 /* ---- what the courier tells us ---------------------------------------------------- */
 
+/* No answer came because a proxy failed: the host has refused nothing. */
+static void
+take_lost(struct job *j)
+{
+	for (uint32_t i = 0; i < j->n; i++) {
+		struct outcome *o = &j->rcpt[i].outcome;
+
+		if (o->klass == OUTCOME_TRANSIENT && o->code == 0)
+			*o = (struct outcome){ .klass = OUTCOME_UNSENT };
+	}
+}
+
 static void
 op_result(void *ctx, struct job *j)
 {
 	struct out_session *s = ctx;
 
 	COUNT(s->w, messages_out, 1);
+	if (s->is_lost && !j->in_doubt)
+		take_lost(j);
 	for (uint32_t i = 0; i < j->n; i++) {
 		struct job_rcpt *r = &j->rcpt[i];
 		struct conf_heard heard = { .key = j->heard_key };
@@ -68,7 +95,7 @@ op_result(void *ctx, struct job *j)
 	}
 	j->session_facts = &s->facts;
 	j->post.kind = POST_RESULT;
-	to_core(s->w, &j->post);
+	outbound_to_core(s->w, &j->post);
 }
 
 static void
@@ -79,7 +106,7 @@ op_up(void *ctx, uint32_t caps, bool is_tls)
 
 	p->caps = caps;
 	p->is_tls = is_tls;
-	to_core(s->w, &p->post);
+	outbound_to_core(s->w, &p->post);
 }
 
 /* The session is over: closes the connection and tells the core. */
@@ -91,6 +118,10 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	if (s->is_down)
 		return;
 	s->is_down = true;
+	if (s->hop) {
+		hop_close(s->hop);
+		s->hop = NULL;
+	}
 	if (s->conn) {
 		conn_close_gently(s->conn, US_PER_S);
 		s->conn = NULL;
@@ -100,12 +131,12 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	/* What our own policy forbids is no word of the peer's. */
 	if (o->stage == STAGE_TLS && o->code != 0)
 		COUNT(s->w, tls_refused_out, 1);
-	else {
+	else if (o->klass != OUTCOME_UNSENT) {
 		rules_judge(s->w, &p->outcome, s->provider, text);
 		rules_hear(s->w, &p->outcome, text, &p->heard);
 	}
 	slice_copy(text, p->text, sizeof(p->text));
-	to_core(s->w, &p->post);
+	outbound_to_core(s->w, &p->post);
 }
 
 static void
@@ -116,6 +147,9 @@ op_down(void *ctx, const struct outcome *o, struct slice text)
 
 	if (end.klass == OUTCOME_NONE) /* in good order, says the machine */
 		end.klass = OUTCOME_DELIVERED;
+	else if (s->is_lost)
+		end = (struct outcome){ .klass = OUTCOME_UNSENT,
+			.stage = STAGE_LOCAL };
 	if (s->conn && courier_out(s->courier)->n)
 		conn_send(s->conn, courier_out(s->courier)); /* QUIT */
 	go_down(s, &end, text);
@@ -136,7 +170,7 @@ session_flush(struct out_session *s)
 {
 	struct buf *out;
 
-	if (s->is_flushing || !s->courier)
+	if (s->is_flushing || !s->courier || !s->conn)
 		return; /* the outer call goes on */
 	s->is_flushing = true;
 	while (!s->is_down) {
@@ -173,11 +207,12 @@ on_data(void *user, struct conn *c, struct slice data)
 	return n;
 }
 
+/* There is no session; what was handed out for it comes back. */
 static void
-connect_failed(struct out_session *s, const char *why)
+never_began(struct out_session *s, enum outcome_class klass, enum stage stage,
+    const char *why)
 {
-	struct outcome o = { .klass = OUTCOME_TRANSIENT,
-		.stage = STAGE_CONNECT };
+	struct outcome o = { .klass = klass, .stage = stage };
 	struct post *p;
 	struct job *j;
 
@@ -188,6 +223,12 @@ connect_failed(struct out_session *s, const char *why)
 		op_result(s, j);
 	}
 	go_down(s, &o, slice_str(why));
+}
+
+static void
+connect_failed(struct out_session *s, const char *why)
+{
+	never_began(s, OUTCOME_TRANSIENT, STAGE_CONNECT, why);
 }
 
 static void
@@ -251,6 +292,19 @@ on_drained(void *user, struct conn *c)
 	session_flush(s);
 }
 
+/* Asks about the proxy; outbound_settle goes on. */
+static void
+doubt(struct out_session *s, enum doubt what, const char *why)
+{
+	size_t n = strlen(why) + 1;
+
+	s->doubt = what;
+	mem_free(s->why);
+	s->why = mem_get(n);
+	memcpy(s->why, why, n);
+	egress_look(s->w, slice_str(s->proxy), s->self);
+}
+
 static void
 on_gone(void *user, struct conn *c, int err)
 {
@@ -265,7 +319,24 @@ on_gone(void *user, struct conn *c, int err)
 		connect_failed(s, why);
 		return;
 	}
+	if (s->proxy[0] != '\0') {
+		conn_close(s->conn);
+		s->conn = NULL;
+		doubt(s, DOUBT_GONE, why);
+		return;
+	}
 	courier_gone(s->courier, slice_str(why), loop_now(s->w->loop));
+}
+
+static void
+timed_out(struct out_session *s)
+{
+	if (courier_wants_tls(s->courier))
+		courier_tls_done(s->courier, false,
+		    SL("TLS handshake timed out"), loop_now(s->w->loop));
+	else
+		courier_timeout(s->courier, loop_now(s->w->loop));
+	session_flush(s);
 }
 
 static void
@@ -273,17 +344,16 @@ on_deadline(void *user, struct conn *c)
 {
 	struct out_session *s = user;
 
-	(void)c;
 	if (!s->courier) {
 		connect_failed(s, "connection timed out");
 		return;
 	}
-	if (courier_wants_tls(s->courier))
-		courier_tls_done(s->courier, false,
-		    SL("TLS handshake timed out"), loop_now(s->w->loop));
-	else
-		courier_timeout(s->courier, loop_now(s->w->loop));
-	session_flush(s);
+	if (s->proxy[0] != '\0' && !courier_is_idle(s->courier)) {
+		conn_set_deadline(c, TIME_NEVER);
+		doubt(s, DOUBT_SILENT, "");
+		return;
+	}
+	timed_out(s);
 }
 
 static const struct conn_ops conn_ops = {
@@ -294,6 +364,68 @@ static const struct conn_ops conn_ops = {
 	.on_gone = on_gone,
 	.on_deadline = on_deadline,
 };
+
+/* ---- behind a proxy ------------------------------------------------------------------- */
+
+/* The proxy is not well: the core hears of that first, so that it does not ask
+ * again for what cannot be. */
+static void
+proxy_failed(struct out_session *s, const char *why)
+{
+	char text[REPLY_TEXT_MAX];
+
+	egress_seen(s->w, slice_str(s->proxy), false, why, s->began_us);
+	snprintf(text, sizeof(text), "proxy %s: %s", s->proxy, why);
+	never_began(s, OUTCOME_UNSENT, STAGE_LOCAL, text);
+}
+
+static void
+on_hop(void *user, enum hop_end end, struct conn *c, const char *why)
+{
+	struct out_session *s = user;
+
+	s->hop = NULL;
+	switch (end) {
+	case HOP_UP:
+		s->conn = c;
+		conn_give(c, &conn_ops, s);
+		if (s->is_proxy_tried)
+			egress_seen(s->w, slice_str(s->proxy), true, "",
+			    s->began_us);
+		start(s);
+		return;
+	case HOP_AWAY:
+		proxy_failed(s, why);
+		return;
+	case HOP_DENIED:
+		never_began(s, OUTCOME_UNSENT, STAGE_CONNECT, why);
+		return;
+	case HOP_REFUSED:
+		connect_failed(s, why);
+		return;
+	case HOP_SILENT:
+		doubt(s, DOUBT_CONNECT, why);
+		return;
+	}
+}
+
+static void
+open_by_proxy(struct out_session *s, const struct post_open *o)
+{
+	char why[192];
+
+	s->began_us = loop_now(s->w->loop);
+	s->is_proxy_tried = o->is_proxy_tried;
+	if (o->is_proxy_away) {
+		never_began(s, OUTCOME_UNSENT, STAGE_LOCAL,
+		    "no proxy of the source is well");
+		return;
+	}
+	s->hop = egress_hop(s->w, slice_str(s->proxy), &o->from, &o->to, on_hop,
+	    s, why, sizeof(why));
+	if (!s->hop)
+		proxy_failed(s, why);
+}
 
 /* ---- what the core tells us ------------------------------------------------------------ */
 
@@ -327,8 +459,8 @@ table_fits(struct worker *w, uint32_t index)
 static struct out_session *
 session_new(const struct post_open *o)
 {
-	const char *of[] = { o->host, o->source, o->site, o->ehlo,
-		o->provider };
+	const char *of[] = { o->host, o->source, o->site, o->ehlo, o->provider,
+		o->proxy };
 	size_t n[ARRAY_LEN(of)], sum = 0;
 	struct out_session *s;
 	char *at;
@@ -350,6 +482,7 @@ session_new(const struct post_open *o)
 	s->facts.peer = o->to;
 	s->conf.ehlo_name = slice_str(of[3]);
 	s->provider = slice_str(of[4]);
+	s->proxy = of[5];
 	return s;
 }
 
@@ -425,6 +558,11 @@ outbound_open(struct worker *w, struct post_open *o)
 		mem_free(o);
 		return;
 	}
+	if (o->proxy[0] != '\0' || o->is_proxy_away) {
+		open_by_proxy(s, o);
+		mem_free(o);
+		return;
+	}
 	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
 	mem_free(o);
 	if (s->conn) {
@@ -482,9 +620,34 @@ outbound_take_back(struct worker *w, struct handle session)
 	session_flush(s);
 }
 
+void
+outbound_settle(struct worker *w, struct handle session, bool is_well)
+{
+	struct out_session *s = find(w, session);
+	enum doubt what;
+
+	if (!s || s->is_down || s->doubt == DOUBT_NONE)
+		return;
+	what = s->doubt;
+	s->doubt = DOUBT_NONE;
+	s->is_lost = !is_well;
+	if (what == DOUBT_CONNECT && is_well)
+		connect_failed(s, s->why);
+	else if (what == DOUBT_CONNECT)
+		never_began(s, OUTCOME_UNSENT, STAGE_LOCAL, s->why);
+	else if (what == DOUBT_GONE || !is_well)
+		courier_gone(s->courier, slice_str(s->why),
+		    loop_now(w->loop));
+	else if (courier_deadline(s->courier) <= loop_now(w->loop))
+		timed_out(s);
+	else
+		session_flush(s); /* it has spoken in the meantime */
+}
+
 static void
 session_bury(struct out_session *s)
 {
+	mem_free(s->why);
 	mem_free(s->tls);
 	out_policy_free(s->policy);
 	mem_free(s);
@@ -532,6 +695,7 @@ void
 outbound_reload(struct worker *w, const struct conf *old)
 {
 	outbound_tls_open(w);
+	egress_open(w);
 	if (!old->has_tls && !w->conf->has_tls)
 		return;
 	for (uint32_t i = 0; i < w->out_cap; i++) {

@@ -47,8 +47,10 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 	pool_init(&w->in_sessions, 64, 1); /* sized by inbound_open */
 	buf_init(&w->book, 4u << 20);
 	buf_init(&w->finds, 4u << 20);
-	if (roles & ROLE_OUT)
+	if (roles & ROLE_OUT) {
 		outbound_tls_open(w);
+		egress_open(w);
+	}
 	return 0;
 }
 
@@ -59,6 +61,7 @@ worker_free(struct worker *w)
 		corehost_close(w);
 	inbound_close(w);
 	outbound_close(w);
+	egress_close(w);
 	outbound_tls_close(w);
 	rules_adopt(w, NULL);
 	keyring_give(w->keys);
@@ -168,6 +171,13 @@ stop(struct worker *w, struct post_stop *p)
 }
 
 static void
+look(struct worker *w, struct post_proxy *p)
+{
+	egress_look(w, slice_str(p->name), HANDLE_NONE);
+	mem_free(p);
+}
+
+static void
 handle(struct worker *w, struct post *p)
 {
 	switch (p->kind) {
@@ -212,6 +222,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_BULLETIN:
 		suppressor_bulletin(w, p);
+		return;
+	case POST_LOOK:
+		look(w, container_of(p, struct post_proxy, post));
 		return;
 	default:
 		ASSERT(w->roles & ROLE_CORE);

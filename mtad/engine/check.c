@@ -126,6 +126,7 @@ check_lane(const struct eng *e, const struct lane *l, struct sums *t)
 	/* When a host is skipped no more all look again. */
 	wakes |= eng_acts(e, ACT_SKIP) && l->why == WHY_SUSPENDED;
 	wakes |= e->conf_lane != 0;
+	wakes |= l->why == WHY_PROXY; /* its source comes up: eng_on_source */
 	ASSERT(l->nring == 0 || wakes || l->why == WHY_NO_SOURCE);
 }
 

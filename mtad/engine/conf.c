@@ -44,6 +44,8 @@ sources_set(struct eng *e, const struct eng_policy *p)
 		e->srcs[i].has_v6 = p->sources[k].has_v6;
 		e->srcs[i].netblock = p->sources[k].netblock;
 	}
+	for (uint32_t i = 1; i < e->nsrcs; i++)
+		e->srcs[i].is_down &= e->srcs[i].conf != SRC_NONE;
 }
 
 /* Sources of the policy's pool `from` that the pool has not yet. */
@@ -142,6 +144,22 @@ eng_on_disk(struct eng *e, bool is_full)
 	e->is_disk_full = is_full;
 	if (!is_full)
 		e->conf_lane = 1;
+}
+
+/* Lanes that found it down look again when it is up: that is rare. */
+void
+eng_on_source(struct eng *e, uint32_t name, bool is_down)
+{
+	for (uint32_t i = 1; i < e->nsrcs; i++) {
+		struct src *s = &e->srcs[i];
+
+		if (s->name != name || s->is_down == is_down)
+			continue;
+		s->is_down = is_down;
+		s->down_us = is_down ? e->now : 0;
+		if (!is_down)
+			e->conf_lane = 1;
+	}
 }
 
 /* Lanes look again; domains with mail are asked again, for routes and shapes

@@ -437,6 +437,9 @@ dispatch(struct eng *e, const struct eng_event *ev)
 	case EV_END:
 		eng_standing_end(e, ev->end);
 		return;
+	case EV_SOURCE:
+		eng_on_source(e, ev->source.source, ev->source.is_down);
+		return;
 	case ENG_EVENT_N:
 		break;
 	}

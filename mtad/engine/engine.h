@@ -285,7 +285,8 @@ struct eng_limits {
 	X(EV_KEPT, "kept") \
 	X(EV_RECALL, "recall") \
 	X(EV_FEEDBACK, "feedback") \
-	X(EV_END, "end")
+	X(EV_END, "end") \
+	X(EV_SOURCE, "source")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_event_kind { ENG_EVENT_TABLE(X) ENG_EVENT_N };
@@ -349,11 +350,15 @@ struct ev_session_up {
 	uint32_t caps; /* enum smtp_caps */
 	bool is_tls;
 };
-/* The session is gone. Results of its transactions came before; what it held
- * and never reported counts as unsent. */
+/*
+ * The session is gone. Results of its transactions came before; what it held
+ * and never reported counts as unsent. Class DELIVERED: an orderly end. Class
+ * UNSENT: what lies between us and the host failed, which says nothing of the
+ * host; at STAGE_CONNECT it was about this way to this host, so the path rests.
+ */
 struct ev_session_down {
 	struct handle session;
-	struct outcome outcome; /* class DELIVERED: an orderly end */
+	struct outcome outcome;
 	struct eng_hits hits;
 	uint32_t reply; /* its words, a name, where there are hits; 0 = none */
 };
@@ -451,6 +456,12 @@ struct eng_event {
 			uint8_t kind;              /* enum eng_feedback */
 		} feedback;
 		uint32_t end; /* END: a standing reaction, by its id */
+		/* No connection can be made by it (its proxies are away), or
+		 * can again: the engine opens none meanwhile. */
+		struct {
+			uint32_t source; /* name */
+			bool is_down;
+		} source;
 	};
 };
 

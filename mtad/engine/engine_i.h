@@ -446,6 +446,8 @@ struct src {
 	uint16_t conf; /* index in the policy, SRC_NONE = removed */
 	bool has_v4, has_v6;
 	uint16_t plan; /* while it is young: its index in the policy + 1 */
+	bool is_down;  /* EV_SOURCE said so, at down_us */
+	int64_t down_us;
 	uint32_t npaths, nsess;
 	uint32_t netblock;                  /* name */
 	uint64_t pools[ENG_POOLS_MAX / 64]; /* that have it */
@@ -887,6 +889,8 @@ void eng_conf_set(struct eng *e, const struct eng_policy *p);
 void eng_on_conf(struct eng *e, const struct eng_policy *p);
 void eng_conf_run(struct eng *e);
 void eng_on_disk(struct eng *e, bool is_full);
+/* A source, by its name, that none can be opened by, or can again. */
+void eng_on_source(struct eng *e, uint32_t name, bool is_down);
 
 /* ---- keep.c ---- */
 /* Has an entry kept, or forgotten; returns its serial. */

@@ -298,7 +298,7 @@ hopeless(const struct queue *q, const struct eng_reasons *r)
 	if (r->gate[GATE_DISK].is_shut)
 		return WHY_DISK;
 	if (r->gate[GATE_SOURCE].is_shut)
-		return WHY_NO_SOURCE;
+		return r->gate[GATE_SOURCE].why;
 	/* Until somebody ends it. */
 	if (why_of(r) == WHY_SUSPENDED &&
 	    (r->next_us == 0 || r->next_us == TIME_NEVER))

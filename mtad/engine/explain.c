@@ -53,6 +53,7 @@ gate_of(enum eng_why why)
 	case WHY_HOST:
 		return GATE_HOST;
 	case WHY_NO_SOURCE:
+	case WHY_PROXY:
 		return GATE_SOURCE;
 	default:
 		return GATE_PATH;
@@ -213,6 +214,11 @@ look_at_source(struct eng *e, uint32_t site, const struct src *src,
 
 	if (src->conf == SRC_NONE) {
 		o.why = WHY_NO_SOURCE;
+		return o;
+	}
+	if (src->is_down && (path == 0 || !has_session(e, path))) {
+		o.why = WHY_PROXY;
+		o.since_us = src->down_us;
 		return o;
 	}
 	if (path != 0) {

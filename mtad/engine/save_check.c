@@ -724,6 +724,7 @@ save_check_machine(const struct eng *e)
 			e->srcs[i].conf >= ENG_SOURCES_MAX) ||
 		    !is_bool(&e->srcs[i].has_v4) ||
 		    !is_bool(&e->srcs[i].has_v6) ||
+		    !is_bool(&e->srcs[i].is_down) ||
 		    e->srcs[i].plan > e->policy->nwarmups)
 			return E_CORRUPT;
 	for (uint32_t i = 0; i < e->npools; i++) {

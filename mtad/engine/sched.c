@@ -283,6 +283,13 @@ open_by(struct eng *e, uint32_t lane, uint32_t si, int at, struct stop *st)
 
 	if (src->conf == SRC_NONE)
 		return false;
+	if (src->is_down) {
+		e->totals.decisions_total++;
+		if (at >= 0)
+			eng_turn_shut(e, l, at, WHY_PROXY, 0);
+		stopped_by(st, WHY_PROXY, 0, 0);
+		return false;
+	}
 	if (src->plan != 0 &&
 	    (why = eng_warm_open_gate(e, lane, si, &until)) != WHY_NONE) {
 		e->totals.decisions_total++;

@@ -347,6 +347,13 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	eng_promises_end(e, ev->session.index, false);
 }
 
+/* Did it fail before anything was known of its host? */
+static bool
+is_unsent(const struct outcome *o)
+{
+	return o->klass == OUTCOME_UNSENT && o->stage != STAGE_CONNECT;
+}
+
 /* Why a session did not come up: the host could not be had, or the peer does
  * not want this path. */
 static void
@@ -358,6 +365,10 @@ never_up(struct eng *e, struct sess *x, const struct outcome *o)
 	    (o->stage == STAGE_BANNER || o->stage == STAGE_EHLO);
 
 	e->totals.sessions_failed_total++;
+	if (o->klass == OUTCOME_UNSENT) {
+		eng_path_failed(e, x->path, x->opened_us, HINT_NONE);
+		return;
+	}
 	if (o->stage == STAGE_STARTTLS || o->stage == STAGE_TLS) {
 		eng_host_up(e, x->host); /* but for its TLS */
 		h->probe = 0;
@@ -452,7 +463,7 @@ eng_on_down(struct eng *e, const struct ev_session_down *ev)
 	while (x->txns.n != 0)
 		eng_txn_return(e, x->txns.tail);
 	if (x->state == SESS_OPENING && o->klass != OUTCOME_DELIVERED &&
-	    e->srcs[p->src].conf != SRC_NONE) {
+	    !is_unsent(o) && e->srcs[p->src].conf != SRC_NONE) {
 		never_up(e, x, o);
 		log_failure(e, x, o);
 	} else if (o->code == 421 && o->klass != OUTCOME_DELIVERED)

@@ -296,10 +296,20 @@ source_fill(const struct src *s, const struct refusals *r, int64_t now_us,
 		.bounced = s->bounced,
 		.rate_milli = eng_pace_rate_milli(&s->pace, now_us),
 		.defer_milli = eng_pace_defer_milli(&s->pace, now_us),
-		.why = r->n             ? WHY_BACKOFF :
+		.why = s->is_down       ? WHY_PROXY :
+		    r->n                ? WHY_BACKOFF :
 		    s->conf == SRC_NONE ? WHY_NO_SOURCE :
 					  WHY_NONE,
-		.until_us = r->until_us };
+		.until_us = s->is_down ? 0 : r->until_us };
+}
+
+bool
+eng_source_is_down(const struct eng *e, uint32_t source)
+{
+	for (uint32_t i = 1; i < e->nsrcs; i++)
+		if (e->srcs[i].name == source)
+			return e->srcs[i].is_down;
+	return false;
 }
 
 void

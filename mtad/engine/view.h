@@ -30,7 +30,8 @@
 	X(WHY_CAP, "limit")         /* one of the policy's caps */             \
 	X(WHY_QUIET, "quiet-hours") /* of its tenant */                        \
 	X(WHY_SUSPENDED, "suspended") /* by a standing reaction */             \
-	X(WHY_PACED, "paced")         /* the same slows it down */
+	X(WHY_PACED, "paced")         /* the same slows it down */             \
+	X(WHY_PROXY, "proxy")         /* none of the source's is well */
 #define X(name, text) name,
 enum eng_why { ENG_WHY_TABLE(X) ENG_WHY_N };
 #undef X
@@ -162,6 +163,9 @@ enum eng_source_sort { ENG_SOURCE_SORT_TABLE(X) ENG_SOURCE_SORT_N };
  * sources. */
 uint32_t eng_top_sources(struct eng *e, enum eng_source_sort key,
     int64_t now_us, struct eng_source_row *rows, uint32_t n);
+
+/* Has EV_SOURCE said that none can be opened by it? */
+bool eng_source_is_down(const struct eng *e, uint32_t source);
 
 /* Messages: one row a recipient that is not final. */
 struct eng_rcpt_row {

@@ -26,15 +26,6 @@ struct wire {
 
 /* ---- numbers --------------------------------------------------------------- */
 
-unsigned char *
-eng_varint_put(unsigned char *at, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		*at++ = (unsigned char)(v | 0x80);
-	*at++ = (unsigned char)v;
-	return at;
-}
-
 static uint64_t
 get_varint(struct wire *w)
 {
@@ -733,6 +724,10 @@ wire_event(struct wire *w, enum wire_mode mode, struct eng_event *x)
 		return;
 	case EV_END:
 		NUM(end);
+		return;
+	case EV_SOURCE:
+		NUM(source.source);
+		NUM(source.is_down);
 		return;
 	case EV_CONF:
 	case EV_TICK:

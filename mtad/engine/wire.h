@@ -23,7 +23,14 @@ unsigned char *eng_event_put(unsigned char *at, const struct eng_event *ev,
 unsigned char *eng_cmd_put(unsigned char *at, const struct eng_cmd *cmd,
     int64_t now_us);
 unsigned char *eng_policy_put(unsigned char *at, const struct eng_policy *p);
-unsigned char *eng_varint_put(unsigned char *at, uint64_t v);
+static inline unsigned char *
+eng_varint_put(unsigned char *at, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*at++ = (unsigned char)(v | 0x80);
+	*at++ = (unsigned char)v;
+	return at;
+}
 
 /* Take one from the front of *s. 0 or E_CORRUPT. The policy of a CONF goes
  * into *policy, to which the event then points. */

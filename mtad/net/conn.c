@@ -234,11 +234,7 @@ conn_linger(struct conn *c)
 	}
 	if (c->out != NULL)
 		return;
-	if (!c->is_shut) {
-		tls_shut(c);
-		shutdown(c->fd, SHUT_WR);
-		c->is_shut = true;
-	}
+	conn_shut(c);
 	while (c->can_read) {
 		n = recv(c->fd, loop_read_buf(c->loop), LOOP_READ_BYTES, 0);
 		if (n < 0 && errno == EAGAIN) {
@@ -312,6 +308,26 @@ conn_close_gently(struct conn *c, int64_t linger_us)
 	conn_enter(c, CONN_LINGER);
 	loop_timer_set(c->loop, &c->timer, loop_now(c->loop) + linger_us);
 	loop_later(c->loop, &c->later);
+}
+
+void
+conn_shut(struct conn *c)
+{
+	ASSERT(c->out == NULL && c->state != CONN_CLOSED);
+	if (c->is_shut)
+		return;
+	tls_shut(c);
+	shutdown(c->fd, SHUT_WR);
+	c->is_shut = true;
+}
+
+void
+conn_give(struct conn *c, const struct conn_ops *ops, void *user)
+{
+	ASSERT(c->state == CONN_OPEN && c->out == NULL);
+	c->ops = ops;
+	c->user = user;
+	conn_set_deadline(c, TIME_NEVER);
 }
 
 void

@@ -112,6 +112,11 @@ bool conn_post(struct conn *c, struct buf *b);
  * came with these bytes is found then, so none is looked for now. */
 void conn_owes(struct conn *c);
 bool conn_is_sending(const struct conn *c);
+/* Ends our half, nothing being unsent; reading goes on. */
+void conn_shut(struct conn *c);
+/* An open one with nothing unsent gets another owner, and no deadline. Inside
+ * on_data the new owner is offered what that leaves (conn_resume). */
+void conn_give(struct conn *c, const struct conn_ops *ops, void *user);
 /* Offers kept bytes again (from the loop, not from inside this call) and goes
  * on reading. Inside on_data it means: offer what I leave next turn. */
 void conn_resume(struct conn *c);
@@ -197,6 +202,62 @@ size_t conn_tls_facts(const struct conn *c, char *dst, size_t cap);
 /* 32 bytes that only the two ends of this channel can know (RFC 5705); false
  * in clear text. */
 bool conn_tls_binding(const struct conn *c, uint8_t out[32]);
+
+/* ---- proxies (hop.c, bridge.c) ------------------------------------------------------------ */
+
+/* What comes on one connection leaves by the other, in both directions, each
+ * half ending by itself. Both must be open; they belong to it. A side that does
+ * not take what it is given stops the reading of the other. */
+struct bridge;
+struct bridge_result {
+	uint64_t bytes[2]; /* that came on the first, on the second */
+	const char *why;   /* "closed", or what broke it */
+};
+struct bridge_conf {
+	int64_t idle_us;  /* nothing moves for so long; TIME_NEVER */
+	int64_t linger_us; /* the same once a side has ended */
+	/* It is over, and gone behind this call; may be NULL. */
+	void (*on_end)(void *user, const struct bridge_result *r);
+	void *user;
+};
+/* NULL without memory: then they are still the caller's. */
+struct bridge *bridge_new(struct loop *l, struct conn *a, struct conn *b,
+    const struct bridge_conf *conf);
+/* Ends it at once, without on_end. */
+void bridge_close(struct bridge *b);
+
+/* A connection through a proxy, up to the point where the host's own bytes
+ * come. */
+enum hop_end {
+	HOP_UP,      /* the host is reached: the caller's is a connection */
+	HOP_AWAY,    /* the proxy failed: nothing is known of the host */
+	HOP_DENIED,  /* the proxy would not, or did not say why it could not */
+	HOP_REFUSED, /* the host cannot be reached from there */
+	HOP_SILENT   /* the proxy, or the host, did not answer in time */
+};
+struct hop_want {
+	struct endpoint proxy, to;
+	bool is_haproxy;
+	bool is_look; /* up to the login, no further: HOP_UP without a conn */
+	struct tls_ctx *tls;         /* or NULL */
+	struct slice tls_name;       /* in the proxy's certificate */
+	struct slice user, password; /* empty: no login */
+	struct ip source;
+	bool checks_source;  /* the proxy must say that it used that */
+	int64_t timeout_us;  /* up to the login */
+	int64_t connect_us;  /* and then, to the host */
+};
+struct hop;
+/* on_end comes once, never from inside this call; the hop is gone behind it,
+ * and c (HOP_UP alone) is to be taken over by conn_give in it. NULL and why:
+ * no connection to the proxy can even be tried. What want points to is needed
+ * during the call only, tls apart, which is used up to the handshake. */
+struct hop *hop_open(struct loop *l, const struct hop_want *want,
+    void (*on_end)(void *user, enum hop_end end, struct conn *c,
+	const char *why),
+    void *user, char *why, size_t why_cap);
+/* Gives it up, without on_end. */
+void hop_close(struct hop *h);
 
 /* ---- listeners ------------------------------------------------------------------------ */
 

@@ -97,7 +97,7 @@ struct conn {
 	bool is_paused;   /* on_data left something, or read_max said no */
 	bool is_resumed;  /* conn_resume came during on_data */
 	bool is_gone;     /* on_gone was called */
-	bool is_shut;     /* LINGER: our FIN was sent */
+	bool is_shut;     /* our FIN was sent */
 	bool is_clearing; /* TLS: clear text has to leave before it begins */
 	bool is_tls_open; /* the handshake is done */
 	bool is_tls_drained;  /* the last read did not fill SSL's buffer */

@@ -17,6 +17,7 @@
 #include "proto/dsn.h"
 #include "proto/drain.h"
 #include "proto/proxy.h"
+#include "proto/socks.h"
 #include "proto/arf.h"
 #include "proto/mta_sts.h"
 #include "proto/dkim.h"

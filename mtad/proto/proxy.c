@@ -1,5 +1,5 @@
 /*
- * proto/proxy.c - reads PROXY headers.
+ * proto/proxy.c - reads PROXY headers, and writes those of version 2.
  *
  * Version 1 is a line of at most 107 bytes, version 2 begins with 12 bytes that
  * no text protocol does. Both are judged as soon as they differ from either, so
@@ -141,4 +141,26 @@ proxy_needs(struct slice in)
 		return 1;
 	return in.n < V2_HEAD ? V2_HEAD - in.n :
 				V2_HEAD + (size_t)u16(in.p + 14) - in.n;
+}
+
+size_t
+proxy_v2_write(unsigned char *at, const struct endpoint *from,
+    const struct endpoint *to)
+{
+	size_t n = to->ip.family == 4 ? 4 : 16;
+	unsigned char *p = at + V2_HEAD;
+
+	memcpy(at, v2.p, v2.n);
+	at[12] = 0x21; /* version 2, PROXY */
+	at[13] = to->ip.family == 4 ? 0x11 : 0x21;
+	at[14] = 0;
+	at[15] = (unsigned char)(2 * n + 4);
+	memcpy(p, from->ip.b, n);
+	memcpy(p + n, to->ip.b, n);
+	p += 2 * n;
+	*p++ = (unsigned char)(from->port >> 8);
+	*p++ = (unsigned char)from->port;
+	*p++ = (unsigned char)(to->port >> 8);
+	*p++ = (unsigned char)to->port;
+	return (size_t)(p - at);
 }

@@ -23,6 +23,12 @@ struct proxy_header {
  */
 int proxy_read(struct slice in, struct proxy_header *out) MUST_CHECK;
 
+/* Writes a header of version 2 that tells of a TCP connection between two
+ * addresses of one family: PROXY_V2_BYTES_MAX at most; its length. */
+#define PROXY_V2_BYTES_MAX 52
+size_t proxy_v2_write(unsigned char *at, const struct endpoint *from,
+    const struct endpoint *to);
+
 /* Of what has come of a header, which is not whole: how many more bytes belong
  * to it in any case (at least 1). Who reads no more than these has nothing left
  * of what comes behind it. */

@@ -69,6 +69,7 @@ core_new(const struct conf *conf, struct disk *disk, struct gate *gate,
 		return NULL;
 	}
 	tell_clock(c);
+	core_proxies_set(c);
 	return c;
 }
 
@@ -92,6 +93,7 @@ core_free(struct core *c)
 	core_routes_free(c);
 	core_tls_free(c);
 	core_moving_free(c);
+	core_proxies_free(c);
 	names_free(&c->names);
 	mem_free(c->kinds);
 	mem_free(c->policy);
@@ -191,6 +193,7 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 	};
 	struct core_tls tls;
 
+	o.proxy = core_proxy_pick(c, cmd->open.source, &o.is_tried);
 	o.tls = core_tls_open(c, cmd->open.domain, cmd->open.site, &tls);
 	o.site = o.host.n ? o.host : o.domain;
 	c->ops->open(c->ctx, &o);
@@ -849,6 +852,7 @@ core_tick(struct core *c)
 	ev.kind = EV_TICK;
 	if (c->nowed && c->owed_at_us <= c->now_us)
 		core_notices_retry(c);
+	core_proxies_tick(c);
 	core_step(c, &ev);
 }
 
@@ -859,7 +863,7 @@ core_deadline(const struct core *c)
 
 	if (c->is_stopping)
 		return TIME_NEVER;
-	at = eng_deadline(c->eng);
+	at = MIN(eng_deadline(c->eng), core_proxies_deadline(c));
 	if (c->nowed)
 		at = MIN(at, c->owed_at_us);
 	return at;
@@ -939,4 +943,5 @@ core_reload(struct core *c, const struct conf *conf, int64_t now_us)
 	c->conf = conf;
 	ev.conf = p;
 	core_step(c, &ev);
+	core_proxies_set(c);
 }

@@ -43,6 +43,10 @@ struct core_open {
 	struct slice provider;      /* of the site; empty = none */
 	const struct core_tls *tls; /* NULL: as all are; good during the call */
 	bool is_clear;  /* its TLS failed: no STARTTLS, where it may be so */
+	/* Behind proxies: by this one of the configuration; -1: there are none,
+	 * -2: none is well any more, so it fails at once. */
+	int proxy;
+	bool is_tried;  /* of which it is not known that it works */
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
@@ -81,6 +85,9 @@ struct core_ops {
 	/* A recipient was returned because of what a host said; NULL: nobody
 	 * asks. */
 	void (*bounced)(void *ctx, const struct book_entry *e);
+	/* Looks whether a proxy of the configuration is well, and says so with
+	 * core_proxy_seen. NULL: nobody looks. */
+	void (*check_proxy)(void *ctx, uint32_t proxy);
 	/* A sending day of a young source at a provider (empty: all without)
 	 * is over; NULL: it is logged. */
 	void (*warm_day)(void *ctx, struct slice source, struct slice provider,
@@ -193,6 +200,11 @@ void core_moved(struct core *c, struct handle slot,
 void core_recall(struct core *c, const struct kept *k);
 /* All entries up to that serial are durable. */
 void core_kept(struct core *c, uint64_t serial);
+/* What was seen of a proxy by what began at began_us: it works, or why not. A
+ * connection that it made says more than a look. Then the sources that have
+ * none left open no more connections, or do so again. */
+void core_proxy_seen(struct core *c, struct slice proxy, bool is_well,
+    bool is_look, struct slice why, int64_t began_us);
 /* Timers; call when core_deadline says so. */
 void core_tick(struct core *c);
 int64_t core_deadline(const struct core *c);

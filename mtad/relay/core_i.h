@@ -87,6 +87,25 @@ struct core_moves {
 	struct drain_hooks hooks;
 };
 
+/* A proxy of the configuration, as it has been seen; core_proxy.c. */
+struct core_proxy {
+	char name[NAME_MAX_BYTES + 1];
+	struct endpoint at;
+	bool is_away, is_looked_at;
+	uint32_t fails; /* of late; 0: it is known to work */
+	int64_t changed_us, next_us; /* next look */
+	int64_t check_us;
+	uint64_t used, failed;
+	char why[128]; /* of the last failure */
+};
+struct core_proxies {
+	uint32_t n, nsources;
+	struct core_proxy *v;
+	/* By source: whose turn it is, and what the engine was told. */
+	uint32_t *turn;
+	bool *is_down;
+};
+
 struct core {
 	const struct conf *conf;
 	struct eng_policy *policy, *old_policy;
@@ -131,6 +150,7 @@ struct core {
 	struct core_job jobs[CORE_JOBS_MAX];
 
 	struct core_moves moving;
+	struct core_proxies proxies;
 
 	/* What the commands of the present step are about. */
 	const struct job *job;
@@ -177,6 +197,19 @@ int core_read_envelope(struct core *c, const struct core_msg *m,
 /* Wall-clock time of a driver's monotonic time. TIME_NEVER and 0 stay. */
 int64_t core_wall(const struct core *c, int64_t mono_us);
 int64_t core_mono(const struct core *c, int64_t wall_us);
+
+/* core_proxy.c: the configuration's proxies; what is known of one with the same
+ * name and address stays. */
+void core_proxies_set(struct core *c);
+void core_proxies_free(struct core *c);
+/* That which carries the next connection of a source, as in struct core_open. */
+int core_proxy_pick(struct core *c, uint32_t source, bool *is_tried);
+/* Looks that are due. */
+void core_proxies_tick(struct core *c);
+int64_t core_proxies_deadline(const struct core *c);
+/* Members of a source that is behind some. */
+void core_proxies_view(const struct core *c, struct jsonw *w,
+    uint32_t source);
 
 /* core_names.c */
 enum core_name_kind { NAME_TAG = 1, NAME_DOMAIN = 2 };

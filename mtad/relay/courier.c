@@ -537,3 +537,9 @@ courier_is_down(const struct courier *c)
 {
 	return c->is_down;
 }
+
+bool
+courier_is_idle(const struct courier *c)
+{
+	return c->is_up && !c->waiting.head && !c->running.head;
+}

@@ -83,5 +83,7 @@ void courier_timeout(struct courier *c, int64_t now_us);
 /* EHLO is done; jobs may be under way. */
 bool courier_is_up(const struct courier *c);
 bool courier_is_down(const struct courier *c);
+/* EHLO is done and it has no job. */
+bool courier_is_idle(const struct courier *c);
 
 #endif

@@ -225,6 +225,8 @@ view_source_members(const struct core *c, struct jsonw *w,
 	view_milli(w, "rate", s->rate_milli);
 	view_milli(w, "deferral_share", s->defer_milli);
 	view_why(c, w, s->why, s->until_us);
+	if (conf != NULL)
+		core_proxies_view(c, w, (uint32_t)(conf - c->conf->sources));
 }
 
 static void
