@@ -197,6 +197,8 @@ extern const struct opt_group conf_limit_options;
 /* options_proxy.c */
 extern const struct opt_group conf_proxy_options;
 void conf_proxy_begin(const struct conf *c, void *entry);
+/* options_egress.c */
+extern const struct opt_group egress_options;
 /* options_dkim.c */
 extern const struct opt_group conf_dkim_options;
 
@@ -279,6 +281,16 @@ void automation_read(struct conf *conf, const struct yaml_node *root,
 /* Judges what is said of keys, and makes the tables by which they are found. */
 void dkim_read(struct conf *conf, const struct yaml_node *root,
     struct complaints *c);
+
+/* ---- files of other programs (read.c) ------------------------------------- */
+
+/* Complains about what only the whole of a file can tell. */
+typedef void conf_judge(void *base, const struct yaml_node *root,
+    struct complaints *c);
+/* A file of those options into *base, whose texts live as long as what is
+ * given back, which is no configuration otherwise; NULL after complaints. */
+struct conf *conf_load_as(const char *path, const struct opt_group *g,
+    void *base, conf_judge *judge, struct conf_errors *errs);
 
 /* ---- judging the whole (check.c) ----------------------------------------- */
 

@@ -532,3 +532,34 @@ conf_load(const char *path, struct conf_errors *errs)
 	buf_free(&text);
 	return conf;
 }
+
+/* ---- other files --------------------------------------------------------- */
+
+struct conf *
+conf_load_as(const char *path, const struct opt_group *g, void *base,
+    conf_judge *judge, struct conf_errors *errs)
+{
+	struct conf *conf = conf_new(path);
+	struct yaml_doc *doc = NULL;
+	struct complaints c;
+	struct buf text;
+	bool is_good;
+
+	buf_init(&text, YAML_BYTES_MAX + 1);
+	complaints_init(&c, path);
+	default_group(conf, g, base);
+	if (file_read(path, &text, &c))
+		doc = yaml_read(path, buf_slice(&text), &c);
+	if (doc != NULL) {
+		conf_read_group(conf, g, base, yaml_root(doc), 0, &c);
+		judge(base, yaml_root(doc), &c);
+		yaml_doc_free(doc);
+	}
+	is_good = doc != NULL && c.nerrors == 0;
+	complaints_flush(&c, errs);
+	buf_free(&text);
+	if (is_good)
+		return conf;
+	conf_free(conf);
+	return NULL;
+}

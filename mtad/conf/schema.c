@@ -289,6 +289,7 @@ static const struct {
 	{ "automation", "mtad reactions to refusals", &automation_file_options,
 	    NULL },
 	{ "warmup", "mtad plans of warm-up", &warmup_file_options, NULL },
+	{ "proxy", "mtad proxy", &egress_options, NULL },
 	{ "bounces", "mtad rules of classification", NULL, class_schema },
 	{ "words", "mtad words of classification", NULL, class_words_schema },
 };

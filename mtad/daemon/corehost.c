@@ -175,7 +175,7 @@ op_open(void *ctx, const struct core_open *o)
 	slice_copy(o->source_name, p->source, sizeof(p->source));
 	slice_copy(o->site, p->site, sizeof(p->site));
 	slice_copy(o->provider, p->provider, sizeof(p->provider));
-	p->is_proxy_away = o->proxy == -2;
+	p->is_proxy_away = o->proxy == CORE_PROXIES_AWAY;
 	p->is_proxy_tried = o->is_tried;
 	if (o->proxy >= 0)
 		slice_copy(w->conf->proxies[o->proxy].name, p->proxy,
@@ -455,8 +455,14 @@ kept(struct worker *w, struct post_keep *p)
 static void
 seen(struct worker *w, struct post_proxy *p)
 {
-	core_proxy_seen(w->core, slice_str(p->name), p->is_well, p->is_look,
-	    slice_str(p->why), p->began_us);
+	const struct core_seen s = { .proxy = slice_str(p->name),
+		.source = slice_str(p->source),
+		.is_well = p->is_well,
+		.is_look = p->is_look,
+		.why = slice_str(p->why),
+		.began_us = p->began_us };
+
+	core_proxy_seen(w->core, &s);
 	mem_free(p);
 }
 

@@ -130,8 +130,8 @@ struct post_open {
 /* A proxy, by its name: to be looked at, or what was seen of it. */
 struct post_proxy {
 	struct post post;
-	char name[NAME_MAX_BYTES + 1];
-	bool is_well, is_look;
+	char name[NAME_MAX_BYTES + 1], source[NAME_MAX_BYTES + 1];
+	bool is_well, is_look; /* as in struct core_seen */
 	int64_t began_us;
 	char why[128];
 };
@@ -741,8 +741,7 @@ struct hop *egress_hop(struct worker *w, struct slice proxy,
  * (HANDLE_NONE: none does). */
 void egress_look(struct worker *w, struct slice proxy, struct handle session);
 /* Tells the core what a connection has shown. */
-void egress_seen(struct worker *w, struct slice proxy, bool is_well,
-    const char *why, int64_t began_us);
+void egress_seen(struct worker *w, const struct core_seen *s);
 /* To the core, from its thread or another. */
 void outbound_to_core(struct worker *w, struct post *p);
 

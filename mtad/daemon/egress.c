@@ -218,39 +218,36 @@ egress_hop(struct worker *w, struct slice proxy, const struct ip *source,
 
 /* ---- looks ------------------------------------------------------------------------------- */
 
-static void
-tell(struct worker *w, struct slice proxy, bool is_well, bool is_look,
-    const char *why, int64_t began_us)
-{
-	struct post_proxy *s = mem_get(sizeof(*s));
-
-	s->post.kind = POST_SEEN;
-	slice_copy(proxy, s->name, sizeof(s->name));
-	s->is_well = is_well;
-	s->is_look = is_look;
-	s->began_us = began_us;
-	snprintf(s->why, sizeof(s->why), "%s", why);
-	outbound_to_core(w, &s->post);
-}
-
 void
-egress_seen(struct worker *w, struct slice proxy, bool is_well,
-    const char *why, int64_t began_us)
+egress_seen(struct worker *w, const struct core_seen *s)
 {
-	tell(w, proxy, is_well, false, why, began_us);
+	struct post_proxy *p = mem_get(sizeof(*p));
+
+	p->post.kind = POST_SEEN;
+	slice_copy(s->proxy, p->name, sizeof(p->name));
+	slice_copy(s->source, p->source, sizeof(p->source));
+	p->is_well = s->is_well;
+	p->is_look = s->is_look;
+	p->began_us = s->began_us;
+	slice_copy(s->why, p->why, sizeof(p->why));
+	outbound_to_core(w, &p->post);
 }
 
 static void
 on_look(void *user, enum hop_end end, struct conn *c, const char *why)
 {
 	struct proxy *p = user;
-	bool is_well = end == HOP_UP;
+	const struct core_seen s = { .proxy = p->conf->name,
+		.is_well = end == HOP_UP,
+		.is_look = true,
+		.why = slice_str(why),
+		.began_us = p->began_us };
 
 	(void)c;
 	p->look = NULL;
 	/* The core hears of it before it hears of the sessions. */
-	tell(p->of->w, p->conf->name, is_well, true, why, p->began_us);
-	settle(p, is_well);
+	egress_seen(p->of->w, &s);
+	settle(p, s.is_well);
 }
 
 static void
@@ -271,8 +268,7 @@ egress_look(struct worker *w, struct slice proxy, struct handle session)
 	struct hop_want want = { .is_look = true };
 	char why[192] = "";
 
-	if (p == NULL) {
-		tell(w, proxy, true, true, "", 0);
+	if (p == NULL) { /* it is no longer configured */
 		outbound_settle(w, session, true);
 		return;
 	}

@@ -367,14 +367,27 @@ static const struct conn_ops conn_ops = {
 
 /* ---- behind a proxy ------------------------------------------------------------------- */
 
-/* The proxy is not well: the core hears of that first, so that it does not ask
- * again for what cannot be. */
 static void
-proxy_failed(struct out_session *s, const char *why)
+proxy_seen(struct out_session *s, bool is_well, const char *source,
+    const char *why)
+{
+	const struct core_seen seen = { .proxy = slice_str(s->proxy),
+		.source = slice_str(source),
+		.is_well = is_well,
+		.why = slice_str(why),
+		.began_us = s->began_us };
+
+	egress_seen(s->w, &seen);
+}
+
+/* The proxy is not well, or not for that source (if it is not empty): the core
+ * hears of that first, so that it does not ask again for what cannot be. */
+static void
+proxy_failed(struct out_session *s, const char *source, const char *why)
 {
 	char text[REPLY_TEXT_MAX];
 
-	egress_seen(s->w, slice_str(s->proxy), false, why, s->began_us);
+	proxy_seen(s, false, source, why);
 	snprintf(text, sizeof(text), "proxy %s: %s", s->proxy, why);
 	never_began(s, OUTCOME_UNSENT, STAGE_LOCAL, text);
 }
@@ -390,12 +403,14 @@ on_hop(void *user, enum hop_end end, struct conn *c, const char *why)
 		s->conn = c;
 		conn_give(c, &conn_ops, s);
 		if (s->is_proxy_tried)
-			egress_seen(s->w, slice_str(s->proxy), true, "",
-			    s->began_us);
+			proxy_seen(s, true, s->facts.source, "");
 		start(s);
 		return;
 	case HOP_AWAY:
-		proxy_failed(s, why);
+		proxy_failed(s, "", why);
+		return;
+	case HOP_ASTRAY:
+		proxy_failed(s, s->facts.source, why);
 		return;
 	case HOP_DENIED:
 		never_began(s, OUTCOME_UNSENT, STAGE_CONNECT, why);
@@ -424,7 +439,7 @@ open_by_proxy(struct out_session *s, const struct post_open *o)
 	s->hop = egress_hop(s->w, slice_str(s->proxy), &o->from, &o->to, on_hop,
 	    s, why, sizeof(why));
 	if (!s->hop)
-		proxy_failed(s, why);
+		proxy_failed(s, "", why);
 }
 
 /* ---- what the core tells us ------------------------------------------------------------ */

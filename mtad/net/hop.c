@@ -159,7 +159,7 @@ check_source(struct hop *h)
 	ip_format(got, &h->socks.bound.ip);
 	ip_format(want, &h->want.source);
 	snprintf(why, sizeof(why), "it went out by %s, not by %s", got, want);
-	finish(h, HOP_AWAY, why);
+	finish(h, HOP_ASTRAY, why);
 }
 
 static void
@@ -180,7 +180,8 @@ socks_go_on(struct hop *h)
 		return;
 	}
 	if (h->socks.state == SOCKS_CLI_BROKEN) {
-		finish(h, HOP_AWAY, h->socks.why);
+		finish(h, h->socks.has_refused ? HOP_ASTRAY : HOP_AWAY,
+		    h->socks.why);
 		return;
 	}
 	if (h->socks.state == SOCKS_CLI_REFUSED) {

@@ -132,6 +132,10 @@ struct tls_ctx;
 /* Server context from PEM files; NULL and *why. */
 struct tls_ctx *tls_server_new(const char *cert, const char *key, char *why,
     size_t why_cap);
+/* Clients must show a certificate that a CA of that file has signed. 0, or E_*
+ * and *why. */
+int tls_server_ask(struct tls_ctx *t, const char *ca, char *why,
+    size_t why_cap) MUST_CHECK;
 /*
  * Client context; what a connection asks for is told when it begins. One that
  * keeps sessions belongs to one thread; any other tls_ctx may serve several.
@@ -231,6 +235,7 @@ void bridge_close(struct bridge *b);
 enum hop_end {
 	HOP_UP,      /* the host is reached: the caller's is a connection */
 	HOP_AWAY,    /* the proxy failed: nothing is known of the host */
+	HOP_ASTRAY,  /* it works, but not for that user or source */
 	HOP_DENIED,  /* the proxy would not, or did not say why it could not */
 	HOP_REFUSED, /* the host cannot be reached from there */
 	HOP_SILENT   /* the proxy, or the host, did not answer in time */

@@ -149,6 +149,25 @@ tls_server_new(const char *cert, const char *key, char *why, size_t why_cap)
 	return NULL;
 }
 
+int
+tls_server_ask(struct tls_ctx *t, const char *ca, char *why, size_t why_cap)
+{
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca);
+
+	if (names == NULL ||
+	    SSL_CTX_load_verify_locations(t->ctx, ca, NULL) != 1) {
+		tls_say_why(why, why_cap, "the CAs of clients", ca);
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
+		return E_IO;
+	}
+	SSL_CTX_set_client_CA_list(t->ctx, names);
+	SSL_CTX_set_verify(t->ctx,
+	    SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_num_tickets(t->ctx, 0); /* each shows its own, each time */
+	SSL_CTX_set_options(t->ctx, SSL_OP_NO_TICKET);
+	return 0;
+}
+
 void
 tls_ctx_free(struct tls_ctx *t)
 {

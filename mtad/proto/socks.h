@@ -43,8 +43,9 @@ enum socks_cli_state {
 
 struct socks_cli {
 	enum socks_cli_state state;
-	const char *why; /* literal */
-	uint8_t reply;   /* enum socks_reply, or what else the proxy said */
+	const char *why;  /* literal */
+	bool has_refused; /* BROKEN: the user and password */
+	uint8_t reply;    /* enum socks_reply, or what else the proxy said */
 	/* The address that the proxy says to have used; family 0: a name. */
 	struct endpoint bound;
 	uint8_t user_n, password_n;

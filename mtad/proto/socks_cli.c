@@ -94,7 +94,8 @@ on_method(struct socks_cli *s)
 static void
 on_login(struct socks_cli *s)
 {
-	if (s->in[1] == 0)
+	s->has_refused = s->in[1] != 0;
+	if (!s->has_refused)
 		enter(s, SOCKS_CLI_READY);
 	else
 		broken(s, "it refuses the user and password");

@@ -43,9 +43,11 @@ struct core_open {
 	struct slice provider;      /* of the site; empty = none */
 	const struct core_tls *tls; /* NULL: as all are; good during the call */
 	bool is_clear;  /* its TLS failed: no STARTTLS, where it may be so */
-	/* Behind proxies: by this one of the configuration; -1: there are none,
-	 * -2: none is well any more, so it fails at once. */
+	/* Behind proxies: by this one of the configuration; or that there are
+	 * none, or that none is well any more, so that it fails at once. */
 	int proxy;
+#define CORE_NO_PROXY (-1)
+#define CORE_PROXIES_AWAY (-2)
 	bool is_tried;  /* of which it is not known that it works */
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
@@ -200,11 +202,19 @@ void core_moved(struct core *c, struct handle slot,
 void core_recall(struct core *c, const struct kept *k);
 /* All entries up to that serial are durable. */
 void core_kept(struct core *c, uint64_t serial);
-/* What was seen of a proxy by what began at began_us: it works, or why not. A
- * connection that it made says more than a look. Then the sources that have
- * none left open no more connections, or do so again. */
-void core_proxy_seen(struct core *c, struct slice proxy, bool is_well,
-    bool is_look, struct slice why, int64_t began_us);
+/*
+ * What was seen of a proxy by what began at began_us: it works, or why not; with
+ * a source: that it does so for that one, which says more than a look, or that
+ * it does not and may well for others. Then the sources that have none left open
+ * no more connections, or do so again.
+ */
+struct core_seen {
+	struct slice proxy, source; /* source empty: any */
+	bool is_well, is_look;
+	struct slice why;
+	int64_t began_us;
+};
+void core_proxy_seen(struct core *c, const struct core_seen *s);
 /* Timers; call when core_deadline says so. */
 void core_tick(struct core *c);
 int64_t core_deadline(const struct core *c);

@@ -87,23 +87,28 @@ struct core_moves {
 	struct drain_hooks hooks;
 };
 
-/* A proxy of the configuration, as it has been seen; core_proxy.c. */
+/* A proxy of the configuration as it has been seen, or a leg: what is seen of it
+ * by one source alone; core_proxy.c. */
 struct core_proxy {
 	char name[NAME_MAX_BYTES + 1];
 	struct endpoint at;
 	bool is_away, is_looked_at;
 	uint32_t fails; /* of late; 0: it is known to work */
-	int64_t changed_us, next_us; /* next look */
+	int64_t changed_us;
+	int64_t next_us; /* next look; of a leg that is away: next try */
 	int64_t check_us;
 	uint64_t used, failed;
 	char why[128]; /* of the last failure */
 };
 struct core_proxies {
-	uint32_t n, nsources;
+	uint32_t n, nsources, nlegs;
 	struct core_proxy *v;
-	/* By source: whose turn it is, and what the engine was told. */
-	uint32_t *turn;
-	bool *is_down;
+	struct core_proxy *leg;
+	struct core_behind {
+		uint32_t leg;  /* its first one */
+		uint32_t turn; /* of its proxies */
+		bool is_down;  /* as the engine was told */
+	} *of; /* by source */
 };
 
 struct core {
