@@ -47,6 +47,7 @@ static const struct verb {
 	{ "bounce", verb_messages, "return messages to their senders" },
 	{ "delete", verb_messages, "delete messages without a word" },
 	{ "drain", verb_drain, "hand all mail over to another node" },
+	{ "proxy", verb_proxy, "let others' mail leave by this host" },
 	{ "spool", verb_spool, "look into a stopped daemon's spool" },
 	{ "version", verb_version, "print the version" },
 };

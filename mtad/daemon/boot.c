@@ -323,6 +323,31 @@ boot_become_user(const struct conf *c)
 	return 0;
 }
 
+static void
+log_sink(enum log_level level, const char *line, size_t n)
+{
+	static const char *const prefix[8] = { "<3>", "<3>", "<3>", "<3>",
+		"<4>", "<6>", "<6>", "<7>" };
+	char out[2300];
+	size_t at = 0;
+	ssize_t done;
+
+	/* Under the journal a line says its level; people read it as it is. */
+	if (getenv("JOURNAL_STREAM"))
+		at = slice_copy(slice_str(prefix[level & 7]), out, sizeof(out));
+	n = MIN(n, sizeof(out) - at - 1);
+	memcpy(out + at, line, n);
+	out[at + n] = '\n';
+	done = write(STDERR_FILENO, out, at + n + 1);
+	(void)done;
+}
+
+void
+boot_log(enum log_level level)
+{
+	log_setup(log_sink, level);
+}
+
 /* sd_notify(3)'s protocol, three lines of it: a datagram to $NOTIFY_SOCKET. */
 void
 boot_notify(const char *state)

@@ -873,6 +873,8 @@ int boot_sources(const struct conf *conf);
 int boot_become_user(const struct conf *conf);
 int boot_tls(const struct conf *conf); /* as that user */
 void boot_notify(const char *state);
+/* Log lines go to standard error. */
+void boot_log(enum log_level level);
 const struct conf *boot_conf(const char *path);
 
 #endif

@@ -44,25 +44,6 @@ static const char usage[] =
     "exit status: 0 stopped in order, 1 could not start, 2 wrong usage\n";
 
 static void
-log_sink(enum log_level level, const char *line, size_t n)
-{
-	static const char *const prefix[8] = { "<3>", "<3>", "<3>", "<3>",
-		"<4>", "<6>", "<6>", "<7>" };
-	char out[2300];
-	size_t at = 0;
-	ssize_t done;
-
-	/* Under the journal a line says its level; people read it as it is. */
-	if (getenv("JOURNAL_STREAM"))
-		at = slice_copy(slice_str(prefix[level & 7]), out, sizeof(out));
-	n = MIN(n, sizeof(out) - at - 1);
-	memcpy(out + at, line, n);
-	out[at + n] = '\n';
-	done = write(STDERR_FILENO, out, at + n + 1);
-	(void)done;
-}
-
-static void
 on_assert(const char *cond, const char *file, int line, const char *func)
 {
 	log_msg(LOG_ERROR, "bug", "%s:%d: %s: ASSERT(%s) failed", file, line,
@@ -316,7 +297,7 @@ run_daemon(const char *path, const struct recorder_conf *record)
 		return 1;
 	reload_keep(d, c, rules, NULL);
 	if (d->conf->log_level_debug)
-		log_setup(log_sink, LOG_DEBUG);
+		boot_log(LOG_DEBUG);
 	d->started_us = clock_mono_us();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -398,6 +379,6 @@ verb_run(int argc, char **argv)
 		return 2;
 	}
 	assert_hook = on_assert;
-	log_setup(log_sink, level);
+	boot_log(level);
 	return run_daemon(path, &record);
 }

@@ -20,6 +20,8 @@ int verb_account(int argc, char **argv);
 int verb_dkim(int argc, char **argv);
 /* A message from a local program; its exit statuses are those of sysexits.h. */
 int verb_sendmail(int argc, char **argv);
+/* A SOCKS5 proxy for the addresses of this machine. */
+int verb_proxy(int argc, char **argv);
 /* Handing all mail over to another node. */
 int verb_drain(int argc, char **argv);
 /* status, queues, sources: what the daemon sees. */
