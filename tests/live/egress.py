@@ -23,6 +23,9 @@ from mtalib import (MTAD, Mtad, Tap, free_port, path, smart, wait_for,
 from mtasink import DROP, Sink
 
 tap = Tap()
+with open(path("password"), "w") as f:
+    f.write("pass word\n")
+os.chmod(path("password"), 0o600)
 
 
 class Where:
@@ -110,9 +113,6 @@ def by_each():
     ports = {k: free_port() for k in ("micro", "dante", "haproxy")}
     procs = [microsocks(ports["micro"], "127.0.0.41", "me", "pass word"),
              dante(ports["dante"], "127.0.0.1"), haproxy(ports["haproxy"])]
-    with open(path("password"), "w") as f:
-        f.write("pass word\n")
-    os.chmod(path("password"), 0o600)
     at = {k: "127.0.0.1:%d" % p for k, p in ports.items()}
     sink = Sink(Where())
     daemon = Mtad(write_config(
@@ -148,11 +148,13 @@ def openssl(*args):
 
 def certificates():
     """A CA, and what it has signed for both ends."""
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
             "-subj", "/CN=ca", "-keyout", path("ca.key"), "-out",
             path("ca.pem"))
     for name in ("proxy.example", "mta.example"):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj",
+        openssl("req", "-newkey", "ec", "-pkeyopt",
+                "ec_paramgen_curve:P-256", "-nodes", "-subj",
                 "/CN=" + name, "-addext", "subjectAltName=DNS:" + name,
                 "-keyout", path(name + ".key"), "-out", path(name + ".csr"))
         openssl("x509", "-req", "-in", path(name + ".csr"), "-CA",
@@ -206,18 +208,22 @@ def secret(password):
     return re.search("SCRAM-SHA-256[^ \\n\"]*", got).group(0)
 
 
+def tls_host():
+    return Sink(Where(), tls=(path("proxy.example.pem"),
+                              path("proxy.example.key")))
+
+
 def secure():
     """Mutual TLS, a login with the source's name, STARTTLS inside of it; and a
     message larger than all that is held on its way."""
     certificates()
     tls = {"ca": path("ca.pem"), "name": "proxy.example",
            "cert": path("mta.example.pem"), "key": path("mta.example.key")}
-    p = Proxy("secure", account={"me": {"secret": secret("pass word")}},
+    host = tls_host()
+    p = Proxy("secure", ports=[host.port], account={"me": {"secret": secret("pass word")}},
               tls={"cert": path("proxy.example.pem"),
                    "key": path("proxy.example.key"),
                    "client_ca": path("ca.pem")})
-    host = Sink(Where(), tls=(path("proxy.example.pem"),
-                              path("proxy.example.key")), port=sink.port)
     entry = {"address": p.at, "user": "me", "names_source": True,
              "password_file": path("password"), "tls": tls}
     daemon = Mtad(write_config(
@@ -248,30 +254,41 @@ def secure():
     tap.ok("source=127.0.0.52" in p.said() and "why=closed" in p.said(),
            "a line for each connection", p.said()[-500:])
     # Without a certificate, a login, or with a source that it has not.
-    for name, over, want in (
-            ("nocert", {"tls": {k: tls[k] for k in ("ca", "name")}}, "TLS"),
-            ("wrongname", {"tls": {**tls, "name": "other.example"}}, "TLS"),
-            ("wrongca", {"tls": {**tls, "ca": path("mta.example.pem")}},
-             "TLS"),
-            ("nologin", {"user": None, "password_file": None,
-                         "names_source": False}, "login"),
-            ("notmine", {}, "refuses the user")):
-        e = {k: v for k, v in {**entry, **over}.items() if v is not None}
-        d = Mtad(write_config(
-            name, route=smart(host), proxy={"p": e},
-            source={"a": {"address": "127.0.0.59" if name == "notmine"
-                          else "127.0.0.51", "proxies": ["p"]}})).start()
-        send(d)
-        tap.ok(wait_for(lambda: source(d, "a").get("reason")),
-               name + ": suspended", source(d, "a"))
-        why = source(d, "a")["reason"]
+    wrong_ones = {
+        "nocert": ({"tls": {k: tls[k] for k in ("ca", "name")}}, "TLS"),
+        "wrongname": ({"tls": {**tls, "name": "other.example"}}, "TLS"),
+        "wrongca": ({"tls": {**tls, "ca": path("mta.example.pem")}}, "TLS"),
+        "nologin": ({"user": None, "password_file": None,
+                     "names_source": False}, "login"),
+        "notmine": ({}, "refuses the user")}
+    proxies = {n: {k: v for k, v in {**entry, **over}.items() if v}
+               for n, (over, _) in wrong_ones.items()}
+    daemon = Mtad(write_config(
+        "unsure", route=smart(host), proxy=proxies,
+        source={n: {"address": "127.0.0.%d" % (61 + i), "proxies": [n]}
+                for i, n in enumerate(proxies)},
+        pool={"default": {"sources": list(proxies)}})).start()
+    send(daemon)
+    for name, (_, want) in wrong_ones.items():
+        tap.ok(wait_for(lambda: source(daemon, name).get("reason")),
+               name + ": suspended", source(daemon, name))
+        why = source(daemon, name)["reason"]
         tap.ok(want in why or "closed" in why or "rotocol" in why,
                name + ": the reason", why)
-        tap.same(d.events("TransientFailure"), [], name + ": nobody's fault")
-        d.kill9()
+    tap.same(daemon.events("TransientFailure"), [], "nobody was put off")
+    daemon.kill9()
     p.p.send_signal(signal.SIGTERM)
     tap.same(p.p.wait(10), 0, "mtad proxy stops in order")
     host.close()
+
+
+def again(rule):
+    """The host of most tests, as new."""
+    sink.rule = rule
+    sink.clear()
+    with sink.lock:
+        sink.sessions.clear()
+    return sink
 
 
 # ---- what goes wrong ----------------------------------------------------------------
@@ -280,7 +297,7 @@ def failover():
     """A proxy dies and comes back: the source is suspended with its reason, the
     other one carries on, and with two proxies nothing stops at all."""
     p, q = Proxy("one"), Proxy("two")
-    host = Sink(Where(), port=sink.port)
+    host = again(Where())
     entry = {"names_source": True, "check": "200ms"}
     daemon = Mtad(write_config(
         "over", route=smart(host),
@@ -306,9 +323,9 @@ def failover():
     p.kill()
     tap.ok(wait_for(lambda: source(daemon, "a")["why"] == "proxy"),
            "killed: its source is suspended", source(daemon, "a"))
-    tap.ok("proxy p: Connection refused" in source(daemon, "a")["reason"],
+    tap.ok("proxy p: Connection re" in source(daemon, "a")["reason"],
            "with the reason", source(daemon, "a"))
-    tap.ok("proxy" in daemon.verb("sources").stdout, "mtad sources says so")
+    tap.ok("proxy" in str(daemon.verb("sources")), "mtad sources says so")
     mail("default", 4, "any@to.example")
     tap.ok(arrived(host, 4), "the other source carries on")
     tap.same(set(host.rule.froms), {"127.0.0.10"}, "by its own address")
@@ -319,7 +336,7 @@ def failover():
            host.rule.froms)
     host.clear()
     mail("one", 3, "one@to.example")
-    said = daemon.verb("explain", "domain", "to.example").stdout
+    said = str(daemon.verb("explain", "domain", "to.example"))
     tap.ok("proxy" in said, "explain says why", said)
     queues = [x for x in daemon.json("queues")["queues"] if x["depth"]]
     tap.ok(queues and queues[0]["why"] == "proxy", "the queue waits for it",
@@ -328,13 +345,12 @@ def failover():
     tap.ok(arrived(host, 3), "back by itself")
     tap.same(source(daemon, "a")["why"], "none", "not suspended any more")
     tap.same(daemon.events("TransientFailure"), [], "nobody was put off")
-    tap.same([e.get("num_attempts", e.get("attempt"))
-              for e in daemon.events("Delivery")], [1] * 11,
+    wait_for(lambda: len(daemon.events("Delivery")) == 11)
+    tap.same([e["attempt"] for e in daemon.events("Delivery")], [1] * 11,
              "no attempt was used up")
     daemon.kill9()
     p.kill()
     q.kill()
-    host.close()
 
 
 def in_the_middle():
@@ -347,7 +363,7 @@ def in_the_middle():
             hold.wait(10)
         return None
 
-    host = Sink(rule, port=sink.port)
+    host = again(rule)
     daemon = Mtad(write_config(
         "middle", route=smart(host),
         proxy={"p": {"address": p.at, "names_source": True}},
@@ -369,7 +385,6 @@ def in_the_middle():
     # A host that closes is the host's fault, proxy or not.
     daemon.kill9()
     p.kill()
-    host.close()
 
 
 def hosts_faults():
@@ -383,8 +398,8 @@ def hosts_faults():
                         "*": {"hosts": ["127.0.0.1:%d" % sink.port]}},
         proxy={"p": {"address": p.at, "names_source": True}},
         source={"a": {"address": "127.0.0.51", "proxies": ["p"]}})).start()
-    host = Sink(lambda stage, text, session: DROP if stage == "connect"
-                else None, port=sink.port)
+    host = again(lambda stage, text, session:
+                 DROP if stage == "connect" else None)
     for domain, want in (("gone.example", "connection refused"),
                          ("denied.example", "not allowed"),
                          ("drop.example", "closed")):
@@ -393,11 +408,10 @@ def hosts_faults():
             domain in str(e) and want in str(e)
             for e in daemon.events("TransientFailure"))),
             domain + ": " + want, daemon.events("TransientFailure")[-1:])
-    tap.same(source(daemon, "a")["why"] == "proxy", False,
-             "the proxy is well, and so is the source", source(daemon, "a"))
+    tap.ok(source(daemon, "a")["why"] != "proxy",
+           "the proxy is well, and so is the source", source(daemon, "a"))
     daemon.kill9()
     p.kill()
-    host.close()
 
 
 def wrong():
@@ -410,7 +424,7 @@ def wrong():
     stalled.listen(50)
     dport = free_port()
     procs.append(dante(dport, "127.0.0.1"))
-    host = Sink(Where(), port=sink.port)
+    host = again(Where())
     conf = write_config(
         "wrong", route=smart(host),
         proxy={"password": {"address": "127.0.0.1:%d" % port, "user": "me",
@@ -444,7 +458,6 @@ def wrong():
     for p in procs:
         stop(p)
     stalled.close()
-    host.close()
 
 
 def clients():
@@ -479,7 +492,7 @@ def clients():
         tap.ok(got[:2] == bytes([5, want]), "request %r: %d" % (text, want),
                got)
     # A plain client: curl, by the first of its addresses.
-    host = Sink(Where(), port=sink.port)
+    host = again(Where())
     with open(path("mail.txt"), "w") as f:
         f.write("Subject: x\r\n\r\nx\r\n")
     subprocess.run(["curl", "-s", "--interface", "127.0.0.2", "--socks5",
@@ -495,7 +508,6 @@ def clients():
                sink.port.to_bytes(2, "big"))
     tap.same(got[:2], b"\5\2", "no loopback unless it is allowed")
     p.kill()
-    host.close()
     bad = path("bad.yml")
     with open(bad, "w") as f:
         f.write("listen: [here]\nsources: [127.0.0.1]\nclients: [x]\n"
@@ -503,17 +515,12 @@ def clients():
     got = subprocess.run([MTAD, "proxy", "--check", "-c", bad],
                          capture_output=True, text=True)
     tap.same(got.returncode, 1, "a bad configuration is refused")
-    tap.ok(all("%s:%d" % (bad, n) in got.stderr for n in (1, 3, 4)),
+    tap.ok(all("%s:%d" % (bad, n) in got.stderr for n in (1, 3, 5)),
            "with file and line", got.stderr)
 
 
 sink = Sink()
-sink.close()          # its port is the one that all hosts of these tests have
-by_each()
-secure()
-failover()
-in_the_middle()
-hosts_faults()
-wrong()
-clients()
+for part in (by_each, secure, failover, in_the_middle, hosts_faults, wrong,
+             clients):
+    part()
 tap.done()
