@@ -606,6 +606,34 @@ show_domain(const json_t *root)
 }
 
 static void
+show_proxies(const json_t *root)
+{
+	static const char *const titles[] = { "PROXY", "ADDRESS", "STATE",
+		">SINCE", ">FOR", ">CONNECTIONS", ">FAILURES", "WHY" };
+	const json_t *rows = json_object_get(root, "proxies"), *row;
+	struct table t;
+	size_t i;
+
+	if (json_array_size(rows) == 0)
+		return;
+	table_init(&t, titles, ARRAY_LEN(titles));
+	json_array_foreach(rows, i, row) {
+		table_cell(&t, verb_str(row, "proxy"));
+		table_cell(&t, verb_str(row, "address"));
+		table_cell(&t,
+		    json_is_true(json_object_get(row, "is_well")) ?
+			SL("well") :
+			SL("away"));
+		table_seconds(&t, row, "since_s");
+		table_seconds(&t, row, "next_s");
+		table_count(&t, verb_u64(row, "connections_total"));
+		table_count(&t, verb_u64(row, "failures_total"));
+		table_cell(&t, verb_str(row, "why"));
+	}
+	table_print(&t);
+}
+
+static void
 show_source(const json_t *root)
 {
 	static const char *const titles[] = { "SITE", "STATE", "WHY", ">SINCE",
@@ -621,6 +649,12 @@ show_source(const json_t *root)
 	printf(": %llu connections, %.1f/s, %llu sites\n",
 	    (unsigned long long)verb_u64(root, "conns"), verb_num(root, "rate"),
 	    (unsigned long long)verb_u64(root, "paths"));
+	if (verb_str(root, "reason").n != 0) {
+		printf("suspended: ");
+		print_text(root, "reason");
+		printf("\n");
+	}
+	show_proxies(root);
 	table_init(&t, titles, ARRAY_LEN(titles));
 	json_array_foreach(json_object_get(root, "sites"), i, row) {
 		table_cell(&t, verb_str(row, "site"));

@@ -123,6 +123,10 @@ show_status(const json_t *root)
 		printf(", sending nothing: the spool's disk is full");
 	printf("\n");
 	print_totals(json_object_get(root, "totals"));
+	if (verb_u64(root, "sources_suspended") != 0)
+		printf("sources     %llu suspended, none of their proxies being "
+		       "well (mtad sources)\n",
+		    (unsigned long long)verb_u64(root, "sources_suspended"));
 	printf("notices     %llu made, %llu waiting\n",
 	    (unsigned long long)verb_u64(root, "notices_total"),
 	    (unsigned long long)verb_u64(root, "notices_waiting"));
@@ -224,6 +228,19 @@ verb_queues(int argc, char **argv)
 
 /* ---- sources ---------------------------------------------------------------- */
 
+/* Why no connection is opened by it. */
+static void
+show_reason(const json_t *row)
+{
+	char name[160], reason[400];
+
+	if (verb_str(row, "reason").n == 0)
+		return;
+	text_escape(verb_str(row, "source"), name, sizeof(name));
+	text_escape(verb_str(row, "reason"), reason, sizeof(reason));
+	printf("%s is suspended: %s\n", name, reason);
+}
+
 static void
 show_sources(const json_t *root)
 {
@@ -248,6 +265,8 @@ show_sources(const json_t *root)
 		table_seconds(&t, row, "until_s");
 	}
 	table_print(&t);
+	json_array_foreach(rows, i, row)
+		show_reason(row);
 	print_rest(root, json_array_size(rows));
 }
 

@@ -72,6 +72,9 @@ check_ready(const struct eng *e, const struct lane *l)
 		if (e->srcs[p->src[k]].plan != 0 &&
 		    (l->wait_warm != 0 || l->claim != 0))
 			continue;
+		/* It is down, or all are about to look again. */
+		if (e->srcs[p->src[k]].is_down || e->conf_lane != 0)
+			continue;
 		ASSERT(path != 0);
 		ASSERT(((struct path *)pool_at(&e->paths, path))->shut !=
 		    WHY_NONE);

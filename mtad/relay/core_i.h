@@ -212,6 +212,13 @@ int core_proxy_pick(struct core *c, uint32_t source, bool *is_tried);
 /* Looks that are due. */
 void core_proxies_tick(struct core *c);
 int64_t core_proxies_deadline(const struct core *c);
+static inline bool
+core_has_proxies(const struct core *c)
+{
+	return c->proxies.n != 0;
+}
+/* Sources that have none that is well. */
+uint32_t core_proxies_down(const struct core *c);
 /* Members of a source that is behind some. */
 void core_proxies_view(const struct core *c, struct jsonw *w,
     uint32_t source);

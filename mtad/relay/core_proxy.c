@@ -338,6 +338,16 @@ core_proxies_free(struct core *c)
 	mem_free(c->proxies.of);
 }
 
+uint32_t
+core_proxies_down(const struct core *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->proxies.nsources; i++)
+		n += c->proxies.of[i].is_down;
+	return n;
+}
+
 /* ---- what viewers see ------------------------------------------------------------------- */
 
 static void

@@ -78,6 +78,7 @@ core_view_status(struct core *c, struct buf *out)
 	jw_ku64(&w, "generation", c->generation);
 	jw_kbool(&w, "is_stopping", c->is_stopping);
 	jw_kbool(&w, "is_disk_full", c->is_disk_full);
+	jw_ku64(&w, "sources_suspended", core_proxies_down(c));
 	jw_key(&w, "uptime_s");
 	jw_milli(&w, (c->now_us - c->started_us) / US_PER_MS);
 	jw_ku64(&w, "sessions_max", c->conf->sessions_out_max);

@@ -310,6 +310,20 @@ static const struct series source_series[] = {
 };
 
 static void
+sources_suspended(const struct core *c, struct buf *out,
+    const struct eng_source_row *rows, uint32_t n)
+{
+	view_metric_head(out, "source_suspended",
+	    "1 while none of the source's proxies is well.");
+	for (uint32_t i = 0; i < n; i++) {
+		buf_addz(out, "mtad_source_suspended");
+		view_label(out, '{', "source",
+		    names_text(&c->names, rows[i].name));
+		buf_addf(out, "} %d\n", rows[i].why == WHY_PROXY);
+	}
+}
+
+static void
 metrics_sources(struct core *c, struct buf *out)
 {
 	struct eng_source_row *rows;
@@ -332,6 +346,8 @@ metrics_sources(struct core *c, struct buf *out)
 			    (unsigned long long)series_get(s, &rows[i]));
 		}
 	}
+	if (core_has_proxies(c))
+		sources_suspended(c, out, rows, n);
 	mem_free(rows);
 }
 

@@ -103,6 +103,7 @@ read_source(struct snap *s, const json_t *o, struct snap_source *r)
 	r->address = get_text(s, o, "address");
 	r->ehlo = get_text(s, o, "ehlo");
 	r->why = get_text(s, o, "why");
+	r->reason = get_text(s, o, "reason");
 	r->conns = get_int(o, "conns");
 	r->paths = get_int(o, "paths");
 	r->paths_backoff = get_int(o, "paths_backoff");

@@ -53,7 +53,7 @@ struct snap_queue {
 };
 
 struct snap_source {
-	struct slice name, address, ehlo, why;
+	struct slice name, address, ehlo, why, reason;
 	int64_t conns, paths, paths_backoff;
 	int64_t delivered, transient, bounced;
 	int64_t rate_milli, defer_milli;

@@ -116,6 +116,12 @@ detail(const struct snap *s, uint32_t row, int line, struct line *l)
 	line_add(l, STYLE_NORMAL, "  %s sites", word_count(n, R->paths));
 	line_add(l, STYLE_NORMAL, ", %s of them refuse it",
 	    word_count(n, R->paths_backoff));
+	if (R->reason.n != 0) {
+		line_add(l, STYLE_BAD, ": ");
+		grid_name(l->g, l->x, l->y, l->end - l->x, STYLE_BAD,
+		    R->reason);
+		return;
+	}
 	line_add(l, STYLE_NORMAL, ": %s", why_find(R->why)->means);
 }
 

@@ -23,6 +23,7 @@ static const struct why_row whys[] = {
 	{ "limit", '*', STYLE_WARN, "a limit of the configuration is used up" },
 	{ "warm-up", '*', STYLE_WARN,
 	    "young sources have had their day's share" },
+	{ "proxy", '!', STYLE_BAD, "none of the source's proxies is well" },
 	{ "suspended", '!', STYLE_BAD, "a reaction keeps it shut" },
 	{ "paced", '*', STYLE_WARN, "a reaction slows it down" },
 	{ "quiet-hours", '*', STYLE_WARN, "its quiet hours are not over" },

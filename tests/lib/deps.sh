@@ -42,6 +42,8 @@ rows() {
 		php-cli			cmd php
 		postfix			cmd postfix
 		haproxy			cmd haproxy
+		dante-server		cmd danted
+		microsocks		cmd microsocks
 		curl			cmd curl
 		python3			cmd python3
 		tmux			cmd tmux
