@@ -295,12 +295,9 @@ check_proxy(const struct check *k, const struct conf_proxy *p)
 	if ((p->user.n > 0) != (p->password_file.n > 0))
 		wrong(k, SPOT(k, in, p->name, SL("password_file")),
 		    "to be given with user, and only then", p->password_file);
-	if (p->tls_ca.n > 0 && p->tls_name.n == 0)
-		wrong(k, SPOT(k, in, p->name, tls, SL("name")),
-		    "the name in the proxy's certificate", slice_str(NULL));
-	if (p->tls.cert.n > 0 && (p->tls.key.n == 0 || p->tls_ca.n == 0))
-		wrong(k, SPOT(k, in, p->name, tls),
-		    "cert together with key and ca", slice_str(NULL));
+	if ((p->tls.cert.n > 0) != (p->tls.key.n > 0))
+		wrong(k, SPOT(k, in, p->name, tls, SL("key")),
+		    "to be given with cert, and only then", p->tls.key);
 	check_file(k, SPOT(k, in, p->name, SL("password_file")),
 	    p->password_file);
 	check_file(k, SPOT(k, in, p->name, tls, SL("ca")), p->tls_ca);

@@ -144,7 +144,7 @@ struct conf_source {
 	uint32_t nproxies;
 	struct slice proxies[CONF_SOURCE_PROXIES_MAX];
 	uint16_t proxy[CONF_SOURCE_PROXIES_MAX]; /* the same, in conf.proxies */
-	struct slice ehlo;         /* empty: hostname */
+	struct slice ehlo;                       /* empty: hostname */
 	struct conf_tls tls;       /* shown to hosts; empty: none */
 	struct slice warmup;       /* name of a plan; empty: it is not young */
 	uint32_t warmup_stage;     /* that it begins with, from 1 */

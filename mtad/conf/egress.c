@@ -23,8 +23,8 @@ check_file(const struct yaml_node *root, const char *key, const char *what,
 	FILE *f = path.n > 0 ? fopen(path.p, "re") : NULL;
 
 	if (path.n > 0 && f == NULL)
-		complain(c, place_of(root, key), what, "a file that can be read",
-		    path);
+		complain(c, place_of(root, key), what,
+		    "a file that can be read", path);
 	if (f != NULL)
 		fclose(f);
 }

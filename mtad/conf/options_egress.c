@@ -7,8 +7,10 @@
 
 #undef AT
 #define AT(field) .at = offsetof(struct conf_egress, field)
-#define MANY(field, n) AT(field), COUNT(struct conf_egress, n, \
-	ARRAY_LEN(((struct conf_egress *)0)->field))
+#define MANY(field, n)                                                         \
+	AT(field),                                                             \
+	    COUNT(struct conf_egress, n,                                       \
+		ARRAY_LEN(((struct conf_egress *)0)->field))
 
 static const struct opt account[] = {
 	{ "secret", OPT_TEXT, .at = offsetof(struct conf_account, secret),
@@ -54,8 +56,7 @@ static const struct opt top[] = {
 	    .help = "Whether loopback, private and other addresses that are "
 		    "not of the internet may be connected to." },
 	{ "connections_max", OPT_U32, AT(connections_max), "10000",
-	    RANGE(1, 1000000),
-	    .help = "Clients at once; more are closed." },
+	    RANGE(1, 1000000), .help = "Clients at once; more are closed." },
 	{ "connections_per_client_max", OPT_U32, AT(per_client_max), "0",
 	    RANGE(0, 1000000),
 	    .help = "The same of one address; 0 = no such limit." },

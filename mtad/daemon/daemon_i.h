@@ -734,8 +734,8 @@ void egress_close(struct worker *w);
 /* A connection by one of them, as hop_open makes it. */
 struct hop *egress_hop(struct worker *w, struct slice proxy,
     const struct ip *source, const struct endpoint *to,
-    void (*on_end)(void *user, enum hop_end end, struct conn *c,
-	const char *why),
+    void (
+	*on_end)(void *user, enum hop_end end, struct conn *c, const char *why),
     void *user, char *why, size_t why_cap);
 /* Is it well? The core is told; and, through outbound_settle, a session that asks
  * (HANDLE_NONE: none does). */

@@ -80,8 +80,8 @@ read_password(struct proxy *p)
 
 	if (file.n == 0)
 		return;
-	why = read_line(file.p, p->password, sizeof(p->password),
-	    &p->password_n);
+	why =
+	    read_line(file.p, p->password, sizeof(p->password), &p->password_n);
 	if (why != NULL)
 		snprintf(p->broken, sizeof(p->broken), "%.120s %s", file.p,
 		    why);
@@ -169,8 +169,8 @@ egress_close(struct worker *w)
 
 static struct hop *
 open_hop(struct proxy *p, struct hop_want *want,
-    void (*on_end)(void *user, enum hop_end end, struct conn *c,
-	const char *why),
+    void (
+	*on_end)(void *user, enum hop_end end, struct conn *c, const char *why),
     void *user, char *why, size_t why_cap)
 {
 	const struct conf_proxy *c = p->conf;
@@ -202,8 +202,8 @@ open_hop(struct proxy *p, struct hop_want *want,
 struct hop *
 egress_hop(struct worker *w, struct slice proxy, const struct ip *source,
     const struct endpoint *to,
-    void (*on_end)(void *user, enum hop_end end, struct conn *c,
-	const char *why),
+    void (
+	*on_end)(void *user, enum hop_end end, struct conn *c, const char *why),
     void *user, char *why, size_t why_cap)
 {
 	struct hop_want want = { .source = *source, .to = *to };

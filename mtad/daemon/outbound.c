@@ -33,7 +33,7 @@ struct out_session {
 	int64_t began_us;
 	bool is_proxy_tried;
 	enum doubt doubt;
-	char *why; /* what was met; owned */
+	char *why;    /* what was met; owned */
 	bool is_lost; /* it was the proxy's fault */
 	bool is_down, is_flushing, is_shaking;
 	struct slice provider; /* for those who judge replies */
@@ -651,8 +651,7 @@ outbound_settle(struct worker *w, struct handle session, bool is_well)
 	else if (what == DOUBT_CONNECT)
 		never_began(s, OUTCOME_UNSENT, STAGE_LOCAL, s->why);
 	else if (what == DOUBT_GONE || !is_well)
-		courier_gone(s->courier, slice_str(s->why),
-		    loop_now(w->loop));
+		courier_gone(s->courier, slice_str(s->why), loop_now(w->loop));
 	else if (courier_deadline(s->courier) <= loop_now(w->loop))
 		timed_out(s);
 	else

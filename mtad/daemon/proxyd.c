@@ -202,8 +202,8 @@ login(struct client *x)
 	bool is_good;
 
 	text_escape(user, x->user, sizeof(x->user));
-	is_good = take_source(x, &user) &&
-	    may_login(x->d, user, x->socks.password);
+	is_good =
+	    take_source(x, &user) && may_login(x->d, user, x->socks.password);
 	x->d->counters.refused_login += !is_good;
 	socks_srv_login(&x->socks, is_good);
 }
@@ -292,8 +292,7 @@ flush(struct client *x)
 			conn_send(x->in, out);
 		conn_close_gently(x->in, LINGER_US);
 		x->in = NULL;
-		x->d->counters.refused_handshake +=
-		    x->socks.to.ip.family == 0;
+		x->d->counters.refused_handshake += x->socks.to.ip.family == 0;
 		client_log(x, why, NULL);
 		client_free(x);
 		return true;
@@ -379,8 +378,7 @@ request(struct client *x)
 	if (x->out == NULL)
 		answer(x, err);
 	else
-		conn_set_deadline(x->out,
-		    loop_now(x->d->loop) + c->connect_us);
+		conn_set_deadline(x->out, loop_now(x->d->loop) + c->connect_us);
 }
 
 /* ---- the client's side --------------------------------------------------------------------- */
@@ -492,8 +490,7 @@ static void
 on_accept(void *user, int fd, const struct endpoint *peer)
 {
 	struct proxyd *d = user;
-	struct client *x =
-	    may_enter(d, peer) ? mem_try(sizeof(*x)) : NULL;
+	struct client *x = may_enter(d, peer) ? mem_try(sizeof(*x)) : NULL;
 
 	if (x == NULL) {
 		close(fd);
@@ -523,8 +520,9 @@ metrics(const struct proxyd *d, struct buf *out)
 {
 #define X(name, help)                                                          \
 	buf_addf(out,                                                          \
-	    "# HELP mtad_proxy_" #name "_total " help ".\n# TYPE mtad_proxy_"  \
-	    #name "_total counter\nmtad_proxy_" #name "_total %llu\n",         \
+	    "# HELP mtad_proxy_" #name "_total " help                          \
+	    ".\n# TYPE mtad_proxy_" #name "_total counter\nmtad_proxy_" #name  \
+	    "_total %llu\n",                                                   \
 	    (unsigned long long)d->counters.name);
 	PROXYD_COUNTERS(X)
 #undef X
@@ -568,8 +566,8 @@ bind_all(struct proxyd *d)
 	int err = 0;
 
 	for (uint32_t i = 0; i < d->conf->nlisten; i++) {
-		int fd = net_listen(&d->conf->listen[i], false, why,
-		    sizeof(why));
+		int fd =
+		    net_listen(&d->conf->listen[i], false, why, sizeof(why));
 
 		if (fd >= 0)
 			d->listener[d->nlisteners] =

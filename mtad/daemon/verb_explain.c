@@ -621,9 +621,8 @@ show_proxies(const json_t *root)
 		table_cell(&t, verb_str(row, "proxy"));
 		table_cell(&t, verb_str(row, "address"));
 		table_cell(&t,
-		    json_is_true(json_object_get(row, "is_well")) ?
-			SL("well") :
-			SL("away"));
+		    json_is_true(json_object_get(row, "is_well")) ? SL("well") :
+								    SL("away"));
 		table_seconds(&t, row, "since_s");
 		table_seconds(&t, row, "next_s");
 		table_count(&t, verb_u64(row, "connections_total"));

@@ -124,8 +124,9 @@ show_status(const json_t *root)
 	printf("\n");
 	print_totals(json_object_get(root, "totals"));
 	if (verb_u64(root, "sources_suspended") != 0)
-		printf("sources     %llu suspended, none of their proxies being "
-		       "well (mtad sources)\n",
+		printf(
+		    "sources     %llu suspended, none of their proxies being "
+		    "well (mtad sources)\n",
 		    (unsigned long long)verb_u64(root, "sources_suspended"));
 	printf("notices     %llu made, %llu waiting\n",
 	    (unsigned long long)verb_u64(root, "notices_total"),

@@ -291,8 +291,7 @@ on_gone(void *user, struct conn *c, int err)
 	char text[128];
 
 	(void)c;
-	finish(h,
-	    h->socks.state == SOCKS_CLI_CONNECT ? HOP_SILENT : HOP_AWAY,
+	finish(h, h->socks.state == SOCKS_CLI_CONNECT ? HOP_SILENT : HOP_AWAY,
 	    err != 0 ? strerror_r(err, text, sizeof(text)) :
 		       "it closed the connection");
 }
@@ -320,8 +319,8 @@ static const struct conn_ops hop_ops = {
 
 struct hop *
 hop_open(struct loop *l, const struct hop_want *want,
-    void (*on_end)(void *user, enum hop_end end, struct conn *c,
-	const char *why),
+    void (
+	*on_end)(void *user, enum hop_end end, struct conn *c, const char *why),
     void *user, char *why, size_t why_cap)
 {
 	struct hop *h = mem_try(sizeof(*h));
@@ -339,7 +338,8 @@ hop_open(struct loop *l, const struct hop_want *want,
 	slice_copy(want->tls_name, h->tls_name, sizeof(h->tls_name));
 	buf_init(&h->header, 256);
 	if (socks_cli_init(&h->socks, want->user, want->password) == 0)
-		h->conn = conn_connect(l, NULL, &want->proxy, &hop_ops, h, &err);
+		h->conn =
+		    conn_connect(l, NULL, &want->proxy, &hop_ops, h, &err);
 	if (h->conn == NULL) {
 		snprintf(why, why_cap, "%s",
 		    err != 0 ? strerror_r(err, text, sizeof(text)) :

@@ -218,7 +218,7 @@ struct bridge_result {
 	const char *why;   /* "closed", or what broke it */
 };
 struct bridge_conf {
-	int64_t idle_us;  /* nothing moves for so long; TIME_NEVER */
+	int64_t idle_us;   /* nothing moves for so long; TIME_NEVER */
 	int64_t linger_us; /* the same once a side has ended */
 	/* It is over, and gone behind this call; may be NULL. */
 	void (*on_end)(void *user, const struct bridge_result *r);
@@ -248,9 +248,9 @@ struct hop_want {
 	struct slice tls_name;       /* in the proxy's certificate */
 	struct slice user, password; /* empty: no login */
 	struct ip source;
-	bool checks_source;  /* the proxy must say that it used that */
-	int64_t timeout_us;  /* up to the login */
-	int64_t connect_us;  /* and then, to the host */
+	bool checks_source; /* the proxy must say that it used that */
+	int64_t timeout_us; /* up to the login */
+	int64_t connect_us; /* and then, to the host */
 };
 struct hop;
 /* on_end comes once, never from inside this call; the hop is gone behind it,
@@ -258,8 +258,8 @@ struct hop;
  * no connection to the proxy can even be tried. What want points to is needed
  * during the call only, tls apart, which is used up to the handshake. */
 struct hop *hop_open(struct loop *l, const struct hop_want *want,
-    void (*on_end)(void *user, enum hop_end end, struct conn *c,
-	const char *why),
+    void (
+	*on_end)(void *user, enum hop_end end, struct conn *c, const char *why),
     void *user, char *why, size_t why_cap);
 /* Gives it up, without on_end. */
 void hop_close(struct hop *h);

@@ -44,7 +44,8 @@ socks_address(const unsigned char *in, struct endpoint *out)
 		return;
 	out->ip.family = in[3] == TYPE_V4 ? 4 : 6;
 	memcpy(out->ip.b, in + SOCKS_HEAD, n);
-	out->port = (uint16_t)(in[SOCKS_HEAD + n] << 8 | in[SOCKS_HEAD + n + 1]);
+	out->port =
+	    (uint16_t)(in[SOCKS_HEAD + n] << 8 | in[SOCKS_HEAD + n + 1]);
 }
 
 /* The opposite, behind the first three bytes of a head; no address: 0.0.0.0. */

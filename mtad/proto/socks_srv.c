@@ -142,7 +142,7 @@ needed(const struct socks_srv *s)
 		return s->in_n < n ? n : n + s->in[n - 1];
 	case SOCKS_SRV_REQUEST:
 		n = socks_need(s->in, s->in_n);
-		return n != 0	       ? n :
+		return n != 0            ? n :
 		    s->in_n < SOCKS_HEAD ? SOCKS_HEAD :
 					   SOCKS_HEAD + 1;
 	default:
@@ -173,7 +173,8 @@ socks_srv_feed(struct socks_srv *s, struct slice data)
 			break;
 		}
 		/* What is no SOCKS5 is not waited for. */
-		if (s->in_n > 0 && s->in[0] !=
+		if (s->in_n > 0 &&
+		    s->in[0] !=
 			(s->state == SOCKS_SRV_LOGIN ? SOCKS_LOGIN_VERSION :
 						       SOCKS_VERSION)) {
 			over(s, "not SOCKS5");

@@ -42,7 +42,7 @@ struct core_open {
 	struct slice source_name, site;
 	struct slice provider;      /* of the site; empty = none */
 	const struct core_tls *tls; /* NULL: as all are; good during the call */
-	bool is_clear;  /* its TLS failed: no STARTTLS, where it may be so */
+	bool is_clear; /* its TLS failed: no STARTTLS, where it may be so */
 	/* Behind proxies: by this one of the configuration; or that there are
 	 * none, or that none is well any more, so that it fails at once. */
 	int proxy;

@@ -108,7 +108,7 @@ struct core_proxies {
 		uint32_t leg;  /* its first one */
 		uint32_t turn; /* of its proxies */
 		bool is_down;  /* as the engine was told */
-	} *of; /* by source */
+	} * of;                /* by source */
 };
 
 struct core {
@@ -220,8 +220,7 @@ core_has_proxies(const struct core *c)
 /* Sources that have none that is well. */
 uint32_t core_proxies_down(const struct core *c);
 /* Members of a source that is behind some. */
-void core_proxies_view(const struct core *c, struct jsonw *w,
-    uint32_t source);
+void core_proxies_view(const struct core *c, struct jsonw *w, uint32_t source);
 
 /* core_names.c */
 enum core_name_kind { NAME_TAG = 1, NAME_DOMAIN = 2 };

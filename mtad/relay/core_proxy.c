@@ -46,8 +46,7 @@ static const struct core_proxy *
 away(const struct core *c, uint32_t source, uint32_t k)
 {
 	const struct core_proxies *x = &c->proxies;
-	const struct core_proxy *p =
-	    &x->v[c->conf->sources[source].proxy[k]];
+	const struct core_proxy *p = &x->v[c->conf->sources[source].proxy[k]];
 	const struct core_proxy *leg = &x->leg[x->of[source].leg + k];
 
 	return p->is_away ? p : leg->is_away ? leg : NULL;
@@ -105,8 +104,8 @@ static void
 tell(struct core *c)
 {
 	for (uint32_t i = 0; i < c->proxies.nsources; i++) {
-		bool is_down = c->conf->sources[i].nproxies > 0 &&
-		    next_of(c, i, 0) < 0;
+		bool is_down =
+		    c->conf->sources[i].nproxies > 0 && next_of(c, i, 0) < 0;
 		struct eng_event ev = { .kind = EV_SOURCE };
 
 		if (is_down == c->proxies.of[i].is_down)
@@ -137,8 +136,7 @@ core_proxy_pick(struct core *c, uint32_t source, bool *is_tried)
 	x->of[source].turn = (uint32_t)at + 1;
 	p = &x->v[s->proxy[at]];
 	p->used++;
-	*is_tried =
-	    p->fails != 0 || x->leg[x->of[source].leg + at].fails != 0;
+	*is_tried = p->fails != 0 || x->leg[x->of[source].leg + at].fails != 0;
 	return s->proxy[at];
 }
 
@@ -354,8 +352,7 @@ static void
 view_one(const struct core *c, struct jsonw *w, uint32_t source, uint32_t k)
 {
 	const struct core_proxies *x = &c->proxies;
-	const struct core_proxy *p =
-	    &x->v[c->conf->sources[source].proxy[k]];
+	const struct core_proxy *p = &x->v[c->conf->sources[source].proxy[k]];
 	const struct core_proxy *by = away(c, source, k);
 	char at[ENDPOINT_TEXT_MAX];
 

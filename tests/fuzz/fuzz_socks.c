@@ -62,8 +62,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	socks_cli_free(&a);
 	socks_cli_free(&b);
 	for (int is_good = 0; is_good < 2; is_good++) {
-		ASSERT(server(&x, in, n, is_good) ==
-		    server(&y, in, 1, is_good));
+		ASSERT(
+		    server(&x, in, n, is_good) == server(&y, in, 1, is_good));
 		ASSERT(x.state == y.state);
 		ASSERT(slice_eq(buf_slice(&x.out), buf_slice(&y.out)));
 		socks_srv_free(&x);

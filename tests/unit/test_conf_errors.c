@@ -326,6 +326,41 @@ listeners_are_checked(void **state)
 	    "127.0.0.1:25 or \"[::1]:25\", got \"127.0.0.1\"\n");
 }
 
+static void
+proxies_are_checked(void **state)
+{
+	(void)state;
+	assert_said(HOST IN
+	    "proxy:\n"
+	    "  a: { address: 192.0.2.1, user: me }\n"
+	    "  b: { address: 192.0.2.1:1, protocol: haproxy, user: me, "
+	    "password_file: /nowhere }\n"
+	    "  c: { address: 192.0.2.1:2, tls: { ca: /nowhere } }\n"
+	    "  d: { address: 192.0.2.1:3, checks_source: false }\n"
+	    "source:\n"
+	    "  x: { address: 192.0.2.9, proxies: [a, b, a] }\n"
+	    "  y: { proxies: [nobody, d] }\n"
+	    "  z: { proxies: [c] }\n",
+	    "f.yml:4:3: proxy.a.password_file, expected to be given with user, "
+	    "and only then, got nothing\n"
+	    "f.yml:4:17: proxy.a.address, expected an address and port such as "
+	    "127.0.0.1:25 or \"[::1]:25\", got \"192.0.2.1\"\n"
+	    "f.yml:5:55: proxy.b.user, expected nothing, as the PROXY protocol "
+	    "has no users, got \"me\"\n"
+	    "f.yml:5:74: proxy.b.password_file, expected a file that can be "
+	    "read, got \"No such file or directory\"\n"
+	    "f.yml:6:35: proxy.c.tls.name, expected a host name such as "
+	    "mx.example, got nothing\n"
+	    "f.yml:6:41: proxy.c.tls.ca, expected a file that can be read, got "
+	    "\"No such file or directory\"\n"
+	    "f.yml:9:37: source.x.proxies, expected each proxy once, got "
+	    "\"a\"\n"
+	    "f.yml:10:17: source.y.proxies, expected the name of a proxy, got "
+	    "\"nobody\"\n"
+	    "f.yml:11:3: source.z.address, expected the address that the proxy "
+	    "is to use, got nothing\n");
+}
+
 /* ---- warnings ------------------------------------------------------------ */
 
 static void
@@ -451,6 +486,7 @@ main(void)
 		cmocka_unit_test(keys_are_checked),
 		cmocka_unit_test(the_whole_is_checked),
 		cmocka_unit_test(listeners_are_checked),
+		cmocka_unit_test(proxies_are_checked),
 		cmocka_unit_test(the_odd_is_only_warned_of),
 		cmocka_unit_test(all_mistakes_are_said_in_order),
 		cmocka_unit_test(a_hundred_are_said_and_the_rest_counted),

@@ -96,11 +96,11 @@ schema_is_closed(void **state)
 	/* The file; timeouts, listen.*, its timeouts and tls; source.* and its tls,
 	 * pool.*, tenant.* and its campaigns, route.*, limits.*, limit.* and its
 	 * where, provider.*, its
-	 * source.*; retry; client
+	 * source.*; proxy.* and its tls; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
 	 * tls; dkim and its key.*; account.*; suppression and its bounces,
 	 * complaints; sendmail. */
-	assert_int_equal(count_closed(j), 31);
+	assert_int_equal(count_closed(j), 33);
 	json_decref(j);
 }
 

@@ -37,8 +37,8 @@ static struct eng_source_row
 row_of(const struct lab *l, uint32_t source)
 {
 	struct eng_source_row rows[LAB_SOURCES];
-	uint32_t n = eng_top_sources(l->e, SOURCE_SORT_ORDER, l->now, rows,
-	    LAB_SOURCES);
+	uint32_t n =
+	    eng_top_sources(l->e, SOURCE_SORT_ORDER, l->now, rows, LAB_SOURCES);
 
 	for (uint32_t i = 0; i < n; i++)
 		if (rows[i].name == l->policy->sources[source].name)
@@ -127,8 +127,8 @@ a_proxy_that_fails_is_nobodys_refusal(void **state)
 	struct lab *l = lab_of(1);
 
 	(void)state;
-	at_door = (struct outcome){ .klass = OUTCOME_UNSENT,
-		.stage = STAGE_LOCAL };
+	at_door =
+	    (struct outcome){ .klass = OUTCOME_UNSENT, .stage = STAGE_LOCAL };
 	fails = 20;
 	l->door = door;
 	lab_start(l, 1);
@@ -155,8 +155,8 @@ a_way_that_is_denied_rests_alone(void **state)
 	struct lab *l = lab_of(2);
 
 	(void)state;
-	at_door = (struct outcome){ .klass = OUTCOME_UNSENT,
-		.stage = STAGE_CONNECT };
+	at_door =
+	    (struct outcome){ .klass = OUTCOME_UNSENT, .stage = STAGE_CONNECT };
 	fails = 1000;
 	l->door = door;
 	lab_start(l, 1);

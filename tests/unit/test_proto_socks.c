@@ -45,8 +45,8 @@ run(struct socks_cli *s, struct slice in, size_t first, size_t step,
 		if (taken == in.n || socks_cli_is_over(s))
 			return taken;
 		n = MIN(n, in.n - taken);
-		taken += socks_cli_feed(s,
-		    slice_of(in.p + taken, n > 0 ? n : 1));
+		taken +=
+		    socks_cli_feed(s, slice_of(in.p + taken, n > 0 ? n : 1));
 		n = step;
 	}
 }
@@ -60,8 +60,8 @@ ends(struct slice in, size_t over, enum socks_cli_state state, const char *why)
 			struct buf said;
 
 			buf_init(&said, 4096);
-			assert_int_equal(
-			    run(&s, in, first, whole ? in.n : 1, &said),
+			assert_int_equal(run(&s, in, first, whole ? in.n : 1,
+					     &said),
 			    in.n - over);
 			assert_int_equal(s.state, state);
 			if (state == SOCKS_CLI_BROKEN)
@@ -74,10 +74,11 @@ ends(struct slice in, size_t over, enum socks_cli_state state, const char *why)
 				assert_int_equal(said.n,
 				    sizeof(greeting) + sizeof(login) +
 					sizeof(request) - 3);
-				assert_true(slice_eq(
-				    slice_skip(buf_slice(&said),
-					said.n - (sizeof(request) - 1)),
-				    B(request)));
+				assert_true(
+				    slice_eq(slice_skip(buf_slice(&said),
+						 said.n -
+						     (sizeof(request) - 1)),
+					B(request)));
 			}
 			buf_free(&said);
 			socks_cli_free(&s);
@@ -132,8 +133,8 @@ words_have_a_ceiling(void **state)
 	struct socks_cli s;
 
 	(void)state;
-	assert_int_equal(
-	    socks_cli_init(&s, slice_of(long_word, 256), SL("x")), E_TOOBIG);
+	assert_int_equal(socks_cli_init(&s, slice_of(long_word, 256), SL("x")),
+	    E_TOOBIG);
 	socks_cli_free(&s);
 	assert_int_equal(socks_cli_init(&s, slice_of(long_word, 255),
 			     slice_of(long_word, 255)),
