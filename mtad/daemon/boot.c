@@ -52,6 +52,12 @@ boot_limits(const struct conf *c)
 	char have[32], want[32];
 	struct rlimit r;
 
+	/* One to a proxy in TLS has a pair of sockets beside it. */
+	for (uint32_t i = 0; i < c->nproxies; i++)
+		if (c->proxies[i].tls_ca.n > 0) {
+			need += 2 * (uint64_t)c->sessions_out_max;
+			break;
+		}
 	/* Look-ups, and those that have become slow. */
 	need += MIN(5 * (uint64_t)c->dns.inflight_max, 4096);
 	for (uint32_t i = 0; i < c->nlisten; i++)

@@ -19,6 +19,7 @@
 #include "daemon/daemon_i.h"
 #include "daemon/proxyd.h"
 #include "proto/socks.h"
+#include "relay/login.h"
 
 #define LINGER_US US_PER_S
 
@@ -118,21 +119,6 @@ on_bridge_end(void *user, const struct bridge_result *r)
 
 /* ---- login ---------------------------------------------------------------------------- */
 
-static bool
-is_password(const struct conf_account *a, struct slice password)
-{
-	uint8_t salted[CRYPT_SHA256_BYTES], key[CRYPT_SHA256_BYTES];
-	uint8_t stored[CRYPT_SHA256_BYTES];
-	const struct slice salt = slice_of((const char *)a->salt, a->salt_n);
-
-	if (crypt_pbkdf2(password, salt, a->iterations, salted) != 0)
-		return false;
-	crypt_hmac(slice_of((const char *)salted, sizeof(salted)),
-	    SL("Client Key"), key);
-	crypt_digest(slice_of((const char *)key, sizeof(key)), stored);
-	return crypt_is_same(stored, a->stored_key);
-}
-
 /* Mail servers log in for each connection: what was right before is right at the
  * price of one digest. */
 static bool
@@ -145,7 +131,7 @@ knows(struct proxyd *d, uint32_t account, struct slice password)
 	    mac);
 	if (k->is_set && crypt_is_same(mac, k->mac))
 		return true;
-	if (!is_password(&d->conf->accounts[account], password))
+	if (!login_is_password(&d->conf->accounts[account], password))
 		return false;
 	k->is_set = true;
 	memcpy(k->mac, mac, sizeof(mac));
@@ -164,7 +150,7 @@ may_login(struct proxyd *d, struct slice user, struct slice password)
 	for (uint32_t i = 0; i < c->naccounts; i++)
 		if (slice_eq(c->accounts[i].name, user))
 			return knows(d, i, password);
-	(void)is_password(&nobody, password); /* it takes as long */
+	(void)login_is_password(&nobody, password); /* it takes as long */
 	return false;
 }
 

@@ -33,8 +33,8 @@ stand_in(const struct conf_account *like, struct slice name,
 }
 
 /* The digest of ClientKey, as RFC 5802 3 makes it of a password. */
-static bool
-is_password(const struct conf_account *a, struct slice password)
+bool
+login_is_password(const struct conf_account *a, struct slice password)
 {
 	uint8_t salted[CRYPT_SHA256_BYTES], key[CRYPT_SHA256_BYTES];
 	uint8_t stored[CRYPT_SHA256_BYTES];
@@ -59,7 +59,7 @@ login_answer(struct login *l, const struct conf_account *found,
 	if (!l->tries)
 		return;
 	l->is_right =
-	    is_password(&l->kept, slice_of(l->password, l->password_n)) &&
+	    login_is_password(&l->kept, slice_of(l->password, l->password_n)) &&
 	    found != NULL;
 	explicit_bzero(l->password, sizeof(l->password));
 }

@@ -36,6 +36,9 @@ void login_answer(struct login *l, const struct conf_account *found,
     const struct conf_account *like);
 /* The same from the accounts of the configuration alone. */
 void login_by_conf(struct login *l, const struct conf *c);
+/* Is that the password of which the account keeps its secret? It takes as long
+ * as the account's iterations do. */
+bool login_is_password(const struct conf_account *a, struct slice password);
 /* Wipes and frees; l may be NULL. */
 void login_free(struct login *l);
 

@@ -460,6 +460,13 @@ def wrong():
     stalled.close()
 
 
+def talked(c):
+    try:
+        return c.recv(100)
+    except ConnectionResetError:
+        return b""
+
+
 def clients():
     """Strangers, plain SOCKS5 clients, garbage."""
     p = Proxy("clients", clients=["127.0.0.2/32"], private="allow",
@@ -501,6 +508,64 @@ def clients():
                     "smtp://127.0.0.1:%d/x" % sink.port], timeout=20)
     tap.ok(arrived(host, 1) and host.rule.froms["127.0.0.51"] == 1,
            "curl by mtad proxy", host.rule.froms)
+    # Halves end by themselves, and a side that reads nothing stops the other.
+    def raw(port, frm="127.0.0.2"):
+        c = socket.create_connection(("127.0.0.1", p.port), 10, (frm, 0))
+        c.settimeout(10)
+        c.sendall(b"\5\1\0\5\1\0\1\x7f\0\0\1" + port.to_bytes(2, "big"))
+        got = b""
+        while len(got) < 12:
+            got += c.recv(12 - len(got))
+        tap.same(got[2:4], b"\5\0", "a plain client is served")
+        return c
+
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    door.listen(5)
+    port = door.getsockname()[1]
+    p.kill()
+    p = Proxy("halves", clients=["127.0.0.2/32"], ports=[port],
+              connections_max=2, idle_timeout="3s")
+    c = raw(port)
+    far, peer = door.accept()
+    tap.same(peer[0], "127.0.0.51", "by the first of its addresses")
+    c.sendall(b"question")
+    c.shutdown(socket.SHUT_WR)
+    got = b""
+    while True:
+        piece = far.recv(100)
+        if not piece:
+            break
+        got += piece
+    tap.same(got, b"question", "a half that ends is the other's end")
+    far.sendall(b"answer")
+    far.close()
+    tap.same(c.recv(100) + c.recv(100), b"answer",
+             "and the other half goes on")
+    c.close()
+    c = raw(port)
+    far, _ = door.accept()
+    c.settimeout(0.5)
+    sent = 0
+    try:
+        while sent < 1 << 26:
+            sent += c.send(b"x" * 65536)
+    except socket.timeout:
+        pass
+    tap.ok(sent < 1 << 26, "who does not read stops who writes", sent)
+    with open("/proc/%d/status" % p.p.pid) as f:
+        rss = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1))
+    tap.ok(rss < 64 * 1024, "and memory is bounded", rss)
+    second = raw(port)
+    third = socket.create_connection(("127.0.0.1", p.port), 10,
+                                     ("127.0.0.2", 0))
+    third.settimeout(10)
+    tap.same(talked(third), b"", "one more than there may be is closed")
+    tap.ok(wait_for(lambda: p.metric("clients") == 0),
+           "where nothing moves all ends")
+    tap.ok("idle for too long" in p.said(), "and says why", p.said()[-300:])
+    for s in (c, far, second, third, door):
+        s.close()
     p.kill()
     # Private destinations are refused unless they are allowed.
     p = Proxy("public", private=None, handshake_timeout="5s")
