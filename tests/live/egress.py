@@ -354,35 +354,50 @@ def failover():
 
 
 def in_the_middle():
-    """The proxy dies with the message on its way, and comes back."""
+    """The proxy dies, or falls silent, with a message on its way, and comes
+    back; and a host that falls silent is another thing."""
     p = Proxy("middle")
-    hold = threading.Event()
+    reached, hold = threading.Event(), threading.Event()
 
     def rule(stage, text, session):
         if stage == "DATA":
+            reached.set()
             hold.wait(10)
         return None
 
     host = again(rule)
     daemon = Mtad(write_config(
         "middle", route=smart(host),
-        proxy={"p": {"address": p.at, "names_source": True}},
+        proxy={"p": {"address": p.at, "names_source": True,
+                     "timeout": "300ms"}},
         source={"a": {"address": "127.0.0.51", "proxies": ["p"]}},
         limits={"default": {"backoff_min": "1h", "backoff_max": "1h"}},
-        client={"host_retry_min": "1h", "host_retry_max": "1h"},
+        client={"host_retry_min": "1h", "host_retry_max": "1h",
+                "timeouts": {"data": "500ms"}},
         retry={"first": "1h"})).start()
+    for how, number, back in (("killed", signal.SIGKILL, p.start),
+                              ("stopped", signal.SIGSTOP,
+                               lambda: p.p.send_signal(signal.SIGCONT))):
+        host.clear()
+        reached.clear()
+        hold.clear()
+        send(daemon)
+        tap.ok(reached.wait(20), how + ": mail is on its way")
+        p.p.send_signal(number)
+        tap.ok(wait_for(lambda: source(daemon, "a")["why"] == "proxy"),
+               how + " with mail on its way: suspended", source(daemon, "a"))
+        hold.set()
+        back()
+        tap.ok(arrived(host, 1), how + ": it arrives when the proxy is back")
+        tap.same(daemon.events("TransientFailure"), [],
+                 how + ": and was not put off")
+    reached.clear()
+    hold.clear()
     send(daemon)
-    wait_for(lambda: p.metric("clients") == 1 and
-             any(getattr(s, "rcpts", None) for s in host.sessions) or
-             len(host.sessions) == 1)
-    p.kill()
-    tap.ok(wait_for(lambda: source(daemon, "a")["why"] == "proxy"),
-           "killed with mail on its way: suspended")
+    tap.ok(wait_for(lambda: daemon.events("TransientFailure")),
+           "the host is silent, and the proxy well: it is put off")
+    tap.same(source(daemon, "a").get("reason"), None, "and the proxy is well")
     hold.set()
-    p.start()
-    tap.ok(arrived(host, 1), "it arrives when the proxy is back")
-    tap.same(daemon.events("TransientFailure"), [], "and was not put off")
-    # A host that closes is the host's fault, proxy or not.
     daemon.kill9()
     p.kill()
 
