@@ -709,6 +709,10 @@ void
 outbound_reload(struct worker *w, const struct conf *old)
 {
 	outbound_tls_open(w);
+	for (uint32_t i = 0; i < w->out_cap; i++)
+		if (w->out[i] && w->out[i]->hop) /* by what is no more */
+			never_began(w->out[i], OUTCOME_UNSENT, STAGE_LOCAL,
+			    "the configuration has changed");
 	egress_open(w);
 	if (!old->has_tls && !w->conf->has_tls)
 		return;

@@ -456,6 +456,7 @@ def wrong():
               "y": {"sources": ["y"]}}, default_pool="default")
     daemon = Mtad(conf).start()
     send(daemon, 2)
+    daemon.signal(signal.SIGHUP)   # with connections half made
     for name, want in (("w", "refuses the user and password"),
                        ("x", "it went out by 127.0.0.1, not by 127.0.0.42"),
                        ("s", "did not answer in time")):
@@ -540,7 +541,7 @@ def clients():
     port = door.getsockname()[1]
     p.kill()
     p = Proxy("halves", clients=["127.0.0.2/32"], ports=[port],
-              connections_max=2, idle_timeout="3s")
+              connections_max=2, idle_timeout="2s")
     c = raw(port)
     far, peer = door.accept()
     tap.same(peer[0], "127.0.0.51", "by the first of its addresses")
