@@ -42,8 +42,10 @@ socks_cli_init(struct socks_cli *s, struct slice user, struct slice password)
 		return E_TOOBIG;
 	s->user_n = (uint8_t)user.n;
 	s->password_n = (uint8_t)password.n;
-	memcpy(s->user, user.p, user.n);
-	memcpy(s->password, password.p, password.n);
+	if (user.n > 0)
+		memcpy(s->user, user.p, user.n);
+	if (password.n > 0)
+		memcpy(s->password, password.p, password.n);
 	buf_addc(&s->out, SOCKS_VERSION);
 	buf_addc(&s->out, 1);
 	buf_addc(&s->out, user.n > 0 ? METHOD_LOGIN : METHOD_NONE);

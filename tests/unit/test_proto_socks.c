@@ -130,9 +130,13 @@ static void
 words_have_a_ceiling(void **state)
 {
 	static const char long_word[300];
+	const struct slice none = slice_of(NULL, 0);
 	struct socks_cli s;
 
 	(void)state;
+	assert_int_equal(socks_cli_init(&s, none, none), 0);
+	assert_true(slice_eq(buf_slice(&s.out), B("\5\1\0")));
+	socks_cli_free(&s);
 	assert_int_equal(socks_cli_init(&s, slice_of(long_word, 256), SL("x")),
 	    E_TOOBIG);
 	socks_cli_free(&s);
