@@ -185,6 +185,8 @@ socks_srv_feed(struct socks_srv *s, struct slice data)
 			continue;
 		}
 		n = MIN(need - s->in_n, data.n - eaten);
+		n = s->in_n == 0 ? MIN(n, (size_t)1) :
+				   n; /* it is judged first */
 		if (n == 0)
 			break;
 		memcpy(s->in + s->in_n, data.p + eaten, n);
