@@ -184,4 +184,7 @@ bool intake_spilled(struct intake *in, int64_t now_us, int64_t wall_us);
 void intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
     int64_t wall_us);
 
+/* The answer to a login, which is taken over; afterwards send, and feed again. */
+void intake_login(struct intake *in, struct login *l);
+
 #endif
