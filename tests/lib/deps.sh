@@ -62,6 +62,12 @@ rows() {
 		python3-nacl		file /usr/lib/python3/dist-packages/nacl
 		libmail-dkim-perl	perl Mail::DKIM
 		rspamd			cmd rspamd
+		msmtp			cmd msmtp
+		git-email		file /usr/lib/git-core/git-send-email
+		libauthen-sasl-perl	perl Authen::SASL
+		libio-socket-ssl-perl	perl IO::Socket::SSL
+		sslscan			cmd sslscan
+		testssl.sh		cmd testssl
 	EOF
 	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
 	esac
