@@ -29,10 +29,11 @@ def run(*argv, **more):
 
 # ---- certificates ----------------------------------------------------------
 
-def new_key(name):
+def new_key(name, rsa=False):
     key = path(name + ".key")
-    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout",
-        "-out", key)
+    kind = ["rsa"] if rsa else ["ec", "-pkeyopt",
+                                "ec_paramgen_curve:prime256v1"]
+    run("openssl", "genpkey", "-algorithm", *kind, "-out", key)
     return key
 
 
@@ -45,9 +46,10 @@ def authority(name="ca"):
     return cert
 
 
-def certificate(name, hosts, ca="ca", expired=False):
+def certificate(name, hosts, ca="ca", expired=False, rsa=False):
     """(certificate, key) for some host names; ca None: signed by itself."""
-    key, cert, csr = new_key(name), path(name + ".pem"), path(name + ".csr")
+    key, cert, csr = new_key(name, rsa), path(name + ".pem"), \
+        path(name + ".csr")
     ext = path(name + ".ext")
     with open(ext, "w") as f:
         f.write("subjectAltName=" + ",".join("DNS:" + h for h in hosts))
