@@ -8,6 +8,10 @@
 # that it, or something as good, is there: a command, a pkg-config module,
 # a file, or a test of its own. libunbound-dev does not bring what its own
 # pkg-config module asks for, so nettle-dev has a row.
+#
+# Debian allows one mail server on a machine, and Postfix is it; a package that
+# is "unpacked" goes below $peers without being installed, and what its programs
+# need has rows of its own.
 
 rows() {
 	case $1 in
@@ -68,6 +72,11 @@ rows() {
 		libio-socket-ssl-perl	perl IO::Socket::SSL
 		sslscan			cmd sslscan
 		testssl.sh		cmd testssl
+		libgnutls-dane0		so libgnutls-dane.so.0
+		libidn12		so libidn.so.12
+		libnsl2			so libnsl.so.2
+		libdb5.3		so libdb-5.3.so
+		exim4-daemon-light	unpacked usr/sbin/exim4
 	EOF
 	*) echo "deps.sh: no such list: $1" >&2; exit 2 ;;
 	esac
@@ -81,6 +90,8 @@ there() {
 	cmd) command -v "$1" >/dev/null ;;
 	pc) pkg-config --exists "$@" 2>/dev/null ;;
 	file) test -e "$1" ;;
+	so) ldconfig -p | grep -q "$1" ;;
+	unpacked) test -e "$peers/$1" ;;
 	perl) perl "-M$1" -e 1 2>/dev/null ;;
 	python) python3 -c "import $1" 2>/dev/null ;;
 	node) NODE_PATH=/usr/share/nodejs node -e "require('$1')" 2>/dev/null ;;
@@ -92,8 +103,10 @@ there() {
 }
 
 PATH=$PATH:/usr/sbin:/sbin
+peers=/usr/local/lib/mtad-peers
 list=
 missing=
+unpack=
 for arg; do
 	if [ "$arg" = --list ]; then
 		list=yes
@@ -103,21 +116,27 @@ for arg; do
 	while read -r package probe; do
 		# The probe is words; let the shell split it.
 		# shellcheck disable=SC2086
-		there $probe || missing="$missing $package"
+		there $probe && continue
+		case $probe in
+		unpacked*) unpack="$unpack $package" ;;
+		*) missing="$missing $package" ;;
+		esac
 	done <<-EOF
 		$all
 	EOF
 done
 missing=${missing# }
 
-[ -n "$missing" ] || exit 0
+unpack=${unpack# }
+
+[ -n "$missing$unpack" ] || exit 0
 if [ -n "$list" ]; then
-	echo "$missing"
+	echo "$missing${unpack:+ $unpack}"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
 	echo "No apt-get here. Please install what these Debian packages hold:"
-	echo "  $missing"
+	echo "  $missing $unpack"
 	exit 1
 fi
 as_root=
@@ -133,9 +152,9 @@ fi
 # Postfix, haproxy and stunnel come with services that would start at once. A
 # test starts its own copies on its own ports, so nothing may be started here:
 # policy-rc.d says no for the time of the installation.
-echo "Installing: $missing"
+echo "Installing: $missing${unpack:+ (unpacking: $unpack)}"
 # shellcheck disable=SC2086
-$as_root sh -s -- $missing <<'EOF'
+$as_root env unpack="$unpack" peers=$peers sh -s -- $missing <<'EOF'
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
@@ -149,5 +168,21 @@ get() {
 	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 \
 	    install "$@" </dev/null
 }
-get "$@" || { apt-get -q update </dev/null && get "$@"; }
+# Nothing of it runs with rights of its own, and it has its user.
+put() {
+	dir=$(mktemp -d) && chmod 755 "$dir" && cd "$dir" || return 1
+	# shellcheck disable=SC2086
+	apt-get -q download $unpack </dev/null || return 1
+	mkdir -p "$peers"
+	for deb in ./*.deb; do dpkg -x "$deb" "$peers" || return 1; done
+	find "$peers" -type f -perm /6000 -exec chmod ug-s {} +
+	id Debian-exim >/dev/null 2>&1 || useradd --system --user-group \
+	    --no-create-home --shell /usr/sbin/nologin Debian-exim || return 1
+	cd / && rm -r "$dir"
+}
+again() {
+	"$@" || { apt-get -q update </dev/null && "$@"; }
+}
+[ $# = 0 ] || again get "$@" || exit 1
+[ -z "$unpack" ] || again put
 EOF
