@@ -177,11 +177,12 @@ tlsa_is_usable(uint8_t usage, uint8_t selector, uint8_t matching, size_t bytes)
 static bool
 name_text(struct slice name, char text[DOMAIN_TEXT_MAX])
 {
-	struct ip ip;
+	struct endpoint e;
 
-	/* RFC 6066 3: a name, never an address. */
+	/* RFC 6066 3: a name, never an address; of a route's host it comes with
+	 * its port. GnuTLS, and so Debian's Exim, breaks the handshake off. */
 	if (name.n == 0 || name.n >= DOMAIN_TEXT_MAX ||
-	    ip_parse(name, &ip) == 0)
+	    endpoint_parse(name, 25, &e) == 0)
 		return false;
 	slice_copy(name, text, DOMAIN_TEXT_MAX);
 	return true;
