@@ -49,10 +49,14 @@ bool
 bounce_has(struct slice text, const char *phrase)
 {
 	size_t n = strlen(phrase);
+	char first = phrase[0] | 0x20;
 
 	for (size_t i = 0; i + n <= text.n; i++) {
 		size_t k = 0;
 
+		/* Long texts are asked for many phrases: most bytes end here. */
+		if ((text.p[i] | 0x20) != first)
+			continue;
 		while (k < n && ascii_lower(text.p[i + k]) == phrase[k])
 			k++;
 		if (k == n)
