@@ -446,6 +446,18 @@ check_strip(const struct check *k, const struct conf_listen *l)
 }
 
 static void
+check_class(const struct check *k, const char *map, struct slice name,
+    struct conf_given *g)
+{
+	g->klass = slice_eq(g->class_name, SL("bulk"))   ? 1 :
+	    slice_eq(g->class_name, SL("transactional")) ? 2 :
+							   0;
+	if (g->class_name.n > 0 && g->klass == 0)
+		wrong(k, SPOT(k, slice_str(map), name, SL("class")),
+		    "bulk or transactional", g->class_name);
+}
+
+static void
 check_accounts(const struct check *k)
 {
 	for (uint32_t i = 0; i < k->conf->naccounts; i++) {
@@ -457,7 +469,96 @@ check_accounts(const struct check *k)
 			    "a secret as `mtad account NAME` prints it, of "
 			    "at least 4096 iterations",
 			    SL("something else"));
+		check_class(k, "account", a->name, &a->given);
 	}
+}
+
+static void
+check_tokens(const struct check *k)
+{
+	struct conf *c = k->conf;
+	uint32_t bad = conf_tokens_read(c);
+
+	if (bad < c->ntokens)
+		wrong(k, SPOT(k, SL("token"), c->tokens[bad].name, SL("hash")),
+		    "a hash as `mtad account --token NAME` prints it",
+		    SL("something else"));
+	for (uint32_t i = 0; i < c->ntokens; i++) {
+		const struct conf_token *t = &c->tokens[i];
+
+		if (t->account.n > 0 &&
+		    conf_account_find(c, t->account) == NULL)
+			wrong(k, SPOT(k, SL("token"), t->name, SL("account")),
+			    "the name of an `account`", t->account);
+	}
+}
+
+static bool
+is_field_name(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == ':')
+			return false;
+	return s.n > 0 && s.n <= NAME_MAX_BYTES;
+}
+
+static void
+check_steering(const struct check *k)
+{
+	static const char *const options[] = {
+#define X(id, option, field, help) #option,
+		CONF_STEER_TABLE(X)
+#undef X
+	};
+	const struct slice *v = k->conf->steering;
+	bool is_fine = true;
+
+	for (int i = 0; i < STEER_N; i++) {
+		is_fine = is_field_name(v[i]);
+		for (int j = 0; j < i; j++)
+			is_fine &= !slice_ieq(v[i], v[j]);
+		if (!is_fine)
+			wrong(k, SPOT(k, SL("steering"), slice_str(options[i])),
+			    "the name of a header field, each another", v[i]);
+	}
+}
+
+static bool
+is_loopback(const struct ip *ip)
+{
+	static const uint8_t v6[16] = { [15] = 1 };
+
+	return ip->family == 4 ? ip->b[0] == 127 :
+				 memcmp(ip->b, v6, sizeof(v6)) == 0;
+}
+
+/* Messages that are posted are made SMTP's on their way (relay/inject.h), by us
+ * and not by a stranger: nothing there ends the conversation. */
+static void
+check_http(const struct check *k, struct conf_listen *l)
+{
+	struct slice in = SL("listen");
+
+	if (!l->is_http)
+		return;
+	l->smtp.normalises_bare = true;
+	l->smtp.errors_max = 0;
+	l->smtp.messages_max = 0;
+	l->smtp.offers_tls = false;
+	l->tls.is_implicit = l->tls.cert.n > 0;
+	if (l->has_auth || l->nrelay_from > 0 || l->nxclient_from > 0)
+		wrong(k, SPOT(k, in, l->name, SL("protocol")),
+		    "smtp where there is auth, relay_from or xclient_from: "
+		    "with http, tokens alone count",
+		    SL("http"));
+	if (l->tls.cert.n == 0 && !is_loopback(&l->bind.ip))
+		wrong(k, SPOT(k, in, l->name, SL("protocol")),
+		    "`tls` beside it, or a loopback address: tokens are not "
+		    "taken in clear text",
+		    SL("http"));
+	if (k->conf->ntokens == 0)
+		odd(k, SPOT(k, in, l->name, SL("protocol")),
+		    "a `token`, or nobody can post", SL("http"));
 }
 
 static void
@@ -471,6 +572,8 @@ check_listen(const struct check *k, uint32_t i)
 	l->smtp.exts = DOOR_EXTS;
 	check_auth(k, l);
 	check_strip(k, l);
+	check_http(k, l);
+	check_class(k, "listen", l->name, &l->given);
 	check_bind(k, i);
 	for (uint32_t j = 0; j < l->nrelay_from; j++)
 		if (l->relay_from[j].bits == 0)
@@ -505,7 +608,7 @@ check_doors(const struct check *k)
 {
 	struct conf *conf = k->conf;
 	struct spot size = SPOT(k, SL("message_size_max"));
-	uint32_t nrelay = 0;
+	uint32_t nrelay = conf->ntokens;
 
 	conf->listen_default.smtp.hostname = conf->hostname;
 	if (!is_given(k, "message_size_max"))
@@ -755,6 +858,8 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_postmaster(&k);
 	check_pools(&k);
 	check_accounts(&k);
+	check_tokens(&k);
+	check_steering(&k);
 	check_doors(&k);
 	check_retry(&k);
 	check_limits(&k);

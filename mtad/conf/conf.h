@@ -47,6 +47,13 @@ struct conf_tls {
 #define CONF_STRIP_MAX 32 /* fields that a listener takes out */
 #define CONF_SALT_MAX 64
 
+/* How mail is treated whose message says nothing of it. */
+struct conf_given {
+	struct slice class_name;        /* "bulk", "transactional" or empty */
+	uint8_t klass;                  /* of it: 0 = not said, 1, 2 */
+	int64_t expire_us, schedule_us; /* from its coming on; 0 = not said */
+};
+
 /* Who may authenticate (RFC 5802: what a server keeps of a password). */
 struct conf_account {
 	struct slice name;
@@ -60,9 +67,46 @@ struct conf_account {
 	uint32_t rcpts_max;
 	uint32_t rate; /* messages within rate_period_us */
 	int64_t rate_period_us;
+	struct conf_given given;
 	/* Of secret. */
 	uint32_t iterations, salt_n;
 	uint8_t salt[CONF_SALT_MAX], stored_key[32], server_key[32];
+};
+
+/* Header fields that steer a message, and are removed: how an option calls each,
+ * and its name unless that says another. Those of proto/letter.h come first, in
+ * its order. */
+#define CONF_STEER_TABLE(X)                                                    \
+	X(STEER_TENANT, tenant, "X-MTA-Tenant", "Tenant of the message.")      \
+	X(STEER_CAMPAIGN, campaign, "X-MTA-Campaign",                          \
+	    "Campaign of the message.")                                        \
+	X(STEER_POOL, pool, "X-MTA-Pool", "Pool that it leaves by.")           \
+	X(STEER_ZONE, zone, "X-MTA-Zone", "Time zone of its recipients.")      \
+	X(STEER_ENGAGED, engaged, "X-MTA-Engaged",                             \
+	    "Whether its recipients are engaged: `yes` or `no`.")              \
+	X(STEER_CLASS, class, "X-MTA-Class", "`bulk` or `transactional`.")     \
+	X(STEER_EXPIRES, expires, "X-MTA-Expires",                             \
+	    "When to give up: a time or a duration.")                          \
+	X(STEER_SCHEDULE, schedule, "X-MTA-Schedule",                          \
+	    "Not to be sent before: a time or a duration.")                    \
+	X(STEER_KEY, idempotency_key, "X-MTA-Idempotency-Key",                 \
+	    "By which a message that comes again is known (see "               \
+	    "injection.md).")
+#define X(id, option, name, help) id,
+enum conf_steer { CONF_STEER_TABLE(X) STEER_N };
+#undef X
+
+#define CONF_TOKENS_MAX 10000
+
+/* Who may inject over HTTP: what is kept of a token, and whose mail it is. */
+struct conf_token {
+	struct slice name;
+	struct slice hash;                   /* "SHA-256$DIGEST" */
+	struct slice account;                /* its name, or empty */
+	struct slice tenant, campaign, pool; /* empty: the account's */
+	uint32_t rate_count;                 /* 0: no limit */
+	int64_t rate_period_us;
+	uint8_t digest[32]; /* of hash */
 };
 
 struct conf_listen {
@@ -74,12 +118,14 @@ struct conf_listen {
 	uint32_t nproxy_from, nxclient_from;
 	struct cidr proxy_from[CONF_CIDRS_MAX], xclient_from[CONF_CIDRS_MAX];
 	struct slice tenant, campaign, pool; /* empty = none given */
+	struct conf_given given;
 	struct conf_tls tls;
 	bool has_auth, needs_auth;
 	bool is_submission; /* mail is its author's: repaired (RFC 6409) */
 	uint32_t nstrip;
 	struct slice strip[CONF_STRIP_MAX]; /* fields that are taken out */
 	bool is_local; /* no door of the network: drop files come in by it */
+	bool is_http;  /* messages are posted here; no SMTP is spoken */
 	/* Limits of this door; from the top level where not set here. */
 	uint32_t connections_max, connections_per_client_max;
 	struct smtp_srv_conf smtp; /* hostname, sizes, time-outs */
@@ -434,7 +480,10 @@ struct conf {
 	uint64_t automation_key;
 	uint32_t naccounts;
 	struct conf_account *accounts;
-	struct slice accounts_file; /* SQLite, or empty */
+	struct slice accounts_file;     /* SQLite, or empty */
+	struct slice steering[STEER_N]; /* names of header fields */
+	uint32_t ntokens;
+	struct conf_token *tokens; /* by their digests */
 	uint32_t ntenants;
 	/* [0] is the default, for tenants without an entry. At least 1. */
 	struct conf_tenant *tenants;
@@ -464,6 +513,7 @@ struct conf {
 	int64_t tls_session_us; /* sessions are resumed so long; 0: never */
 
 	uint32_t messages_max, rcpts_max, sessions_out_max, domains_max;
+	uint32_t keys_max;      /* idempotency keys */
 	uint64_t staging_bytes; /* message bytes in memory before commit */
 	uint64_t spool_segment_bytes, spool_min_free_bytes, spool_max_bytes;
 	uint64_t log_rotate_bytes;
@@ -494,6 +544,9 @@ const struct conf_account *conf_account_find(const struct conf *c,
     struct slice name);
 /* May the account send as that address, or is nothing said? */
 bool conf_account_may_be(const struct conf_account *a, struct slice address);
+/* The token that has this digest (SHA-256), or NULL. */
+const struct conf_token *conf_token_find(const struct conf *c,
+    const uint8_t digest[32]);
 /* Takes a->secret apart; false: it is none. */
 bool conf_account_read(struct conf_account *a);
 /* Reads a file. NULL with at least one error reported. Free with conf_free. */

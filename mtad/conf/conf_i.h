@@ -199,6 +199,8 @@ extern const struct opt_group conf_proxy_options;
 void conf_proxy_begin(const struct conf *c, void *entry);
 /* options_egress.c */
 extern const struct opt_group egress_options;
+/* options_token.c */
+extern const struct opt_group conf_token_options, conf_steering_options;
 /* options_dkim.c */
 extern const struct opt_group conf_dkim_options;
 
@@ -275,6 +277,12 @@ void automation_begin(const struct conf *c, void *entry);
  * files may be read. Complaints about the former go to c. */
 void automation_read(struct conf *conf, const struct yaml_node *root,
     bool reads_files, struct complaints *c, struct conf_errors *errs);
+
+/* ---- tokens (token.c) ------------------------------------------------------ */
+
+/* Takes their hashes apart and sorts them; the first that has none, or how many
+ * there are. */
+uint32_t conf_tokens_read(struct conf *c);
 
 /* ---- signing (dkim.c) ------------------------------------------------------ */
 

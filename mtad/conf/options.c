@@ -113,6 +113,27 @@ static const struct opt tls[] = {
 };
 static const struct opt_group tls_group = ROWS(tls);
 
+/* T: struct conf_listen or conf_account; what it is where it is not said. */
+#define GIVEN(T, otherwise_class, otherwise_expire, otherwise)                 \
+	{ "class", OPT_NAME, .at = offsetof(T, given.class_name),              \
+		.absent = otherwise_class,                                     \
+		.help =                                                        \
+		    "Class of its mail, `bulk` or `transactional`, unless "    \
+		    "the header `X-MTA-Class` says one." },                    \
+	    { "expire", OPT_DURATION, .at = offsetof(T, given.expire_us),      \
+		    .absent = otherwise_expire, RANGE(S, 365 * DAY_US),        \
+		    .help = "Lifetime of its mail, unless the header "         \
+			    "`X-MTA-Expires` says one." },                     \
+	{                                                                      \
+		"schedule", OPT_DURATION,                                      \
+		    .at = offsetof(T, given.schedule_us), .absent = otherwise, \
+		    RANGE(S, 365 * DAY_US),                                    \
+		    .help =                                                    \
+			"Its mail waits so long before it is sent, unless "    \
+			"the client (FUTURERELEASE) or the header "            \
+			"`X-MTA-Schedule` says when."                          \
+	}
+
 #define ACCOUNT_AT(fld) .at = offsetof(struct conf_account, fld)
 static const struct opt account[] = {
 	{ "secret", OPT_TEXT, ACCOUNT_AT(secret), .is_required = true,
@@ -147,6 +168,8 @@ static const struct opt account[] = {
 		    "connections together, such as 100/1h: so many at once, "
 		    "and then as they come free. Those beyond are answered "
 		    "450 4.7.1." },
+	GIVEN(struct conf_account, "the listener's", "the listener's",
+	    "the listener's"),
 };
 static const struct opt_group account_group = ROWS(account);
 
@@ -154,6 +177,11 @@ static const struct opt listen[] = {
 	{ "bind", OPT_ENDPOINT, LISTEN_AT(bind), .is_required = true,
 	    .help = "Where to accept connections. `0.0.0.0:25` is every IPv4 "
 		    "address, `\"[::]:25\"` every IPv6 address." },
+	{ "protocol", OPT_CHOICE, LISTEN_AT(is_http), "smtp",
+	    .words = { "smtp", "http" },
+	    .help = "With `http` messages are posted here (`POST "
+		    "/v1/messages`, see injection.md), each client known by "
+		    "its `token`." },
 	{ "relay_from", OPT_CIDR, LISTEN_AT(relay_from),
 	    COUNT(struct conf_listen, nrelay_from, CONF_CIDRS_MAX),
 	    .absent = "nobody",
@@ -197,6 +225,8 @@ static const struct opt listen[] = {
 	{ "pool", OPT_POOL, LISTEN_AT(pool),
 	    .help = "The same for the pool (`X-MTA-Pool`). A message whose "
 		    "field names no pool is refused with 554 5.3.5." },
+	GIVEN(struct conf_listen, "the tenant's", "the top level's",
+	    "it is sent at once"),
 	{ "tls", OPT_GROUP, .group = &tls_group, .absent = "no STARTTLS",
 	    .help = "Certificate; with one, STARTTLS is offered, or TLS is "
 		    "spoken at once." },
@@ -592,6 +622,15 @@ static const struct opt top[] = {
 	    .help = "SQLite file with more of them, which `mtad account add` "
 		    "makes and changes while the daemon runs (see "
 		    "submission.md)." },
+	{ "steering", OPT_GROUP, .group = &conf_steering_options,
+	    .help = "Names of the header fields by which a client that may "
+		    "relay steers a message. They are removed before it is "
+		    "sent." },
+	{ "token", OPT_MAP, .group = &conf_token_options, .key_type = OPT_NAME,
+	    ENTRIES(struct conf_token, tokens, ntokens, CONF_TOKENS_MAX),
+	    .absent = "nobody can post messages",
+	    .help = "Who may post messages at a listener whose protocol is "
+		    "`http`, each under a name for the log." },
 	{ "tenant", OPT_MAP, .group = &tenant_group, .key_type = OPT_NAME,
 	    ENTRIES(struct conf_tenant, tenants, ntenants, ENG_TENANTS_MAX),
 	    .begin = tenant_begin, .first = "default",
@@ -676,6 +715,12 @@ static const struct opt top[] = {
 	{ "queue_recipients_max", OPT_U32, AT(rcpts_max), "10000000",
 	    RANGE(100, 200000000),
 	    .help = "The same for recipients in the queue." },
+	{ "idempotency_keys_max", OPT_U32, AT(keys_max), "10000000",
+	    RANGE(0, 100000000),
+	    .help = "Idempotency keys of the last 24 hours that are known; "
+		    "beyond, a message with a new one is answered 452 4.3.1. "
+		    "Each takes some 40 bytes of memory and of disk (see "
+		    "injection.md)." },
 	{ "domains_max", OPT_U32, AT(domains_max), "1000000",
 	    RANGE(100, 100000000),
 	    .help = "Recipient domains in the queue at once." },

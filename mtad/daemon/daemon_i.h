@@ -282,6 +282,8 @@ struct ask {
 	X(messages_in, "Messages acknowledged with 250")                       \
 	X(bytes_in, "Bytes of messages acknowledged")                          \
 	X(messages_signed, "Messages acknowledged that were signed (DKIM)")    \
+	X(messages_repeated,                                                   \
+	    "Messages not taken again: their idempotency key was known")       \
 	X(commits_failed, "Messages refused because they could not be stored") \
 	X(recipients_suppressed,                                               \
 	    "Recipients refused or discarded because they are suppressed")     \
@@ -333,6 +335,7 @@ struct worker {
 	/* IN */
 	struct pool in_sessions;
 	struct list in_list; /* of in_session.link */
+	struct list lanes;   /* the same, of those that are lanes */
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
 	struct door *local_door; /* of sessions of the pickup's */
@@ -543,7 +546,17 @@ struct allowances {
 	} v[65536];
 };
 
+/* When tokens may post again; rates.c. */
+#define RATES_MAX 32768u
+struct rates {
+	pthread_mutex_t lock;
+	struct map by_token; /* places in due_ns + 1 */
+	int64_t *due_ns;
+	uint32_t n;
+};
+
 struct kept_conf;
+struct keybook;
 
 struct daemon {
 	const struct conf *_Atomic conf;
@@ -553,6 +566,8 @@ struct daemon {
 	struct gate gate;
 	struct guests guests;
 	struct allowances allowances;
+	struct rates rates;
+	struct keybook *keybook;
 	struct disk *disk;
 	uint32_t nworkers;
 	struct worker worker[WORKERS_MAX];
@@ -710,6 +725,13 @@ void allowances_free(struct allowances *a);
 /* One more message of an account that has a rate; false: it has had too many. */
 bool allowances_take(struct allowances *a, const struct conf_account *account,
     int64_t now_us) MUST_CHECK;
+/* rates.c */
+void rates_init(struct rates *r);
+void rates_free(struct rates *r);
+/* n messages more of a token's that has a rate: 0, and they count; or how long
+ * to wait. */
+int64_t rates_wait_us(struct rates *r, const struct conf_token *t, uint32_t n,
+    int64_t now_us);
 
 /* outbound.c */
 void outbound_open(struct worker *w, struct post_open *o);

@@ -9,39 +9,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "daemon/daemon_i.h"
+#include "daemon/inbound_i.h"
+#include "daemon/keybook.h"
 
 #define PARCELS_KEPT 256u
 #define PARCEL_BODY_KEEP (64u * 1024) /* larger buffers are freed */
-#define LINGER_US (2 * US_PER_S)
-#define HEADER_US (10 * US_PER_S)  /* a proxy's, from its connection on */
-#define DOOR_LOCAL CONF_LISTEN_MAX /* number of the one for local programs */
-
-struct door {
-	struct worker *w;
-	uint32_t at;     /* in conf.listen */
-	uint32_t number; /* among the doors, the same in every worker */
-	struct listener *listener;
-	struct tls_ctx *tls;
-	struct endpoint bind;
-};
-
-struct in_session {
-	struct intake intake;
-	struct worker *w;
-	struct door *door;
-	struct conn *conn;
-	struct handle self;
-	struct list link;
-	struct list waits; /* in worker.unread, or in none */
-	uint64_t client_key;
-	uint32_t uid;      /* at the local door */
-	struct buf header; /* of a proxy, as far as it has come */
-	bool is_begun;     /* it is known who is there: the intake lives */
-	bool is_committing, is_dead;
-	bool is_shaking; /* TLS from the first byte on, not yet up */
-	bool is_last;    /* the client has shut its side behind a message */
-};
+#define HEADER_US (10 * US_PER_S)     /* a proxy's, from its connection on */
+#define DOOR_LOCAL CONF_LISTEN_MAX    /* number of the one for local programs */
 
 /* ---- what an intake asks of us -------------------------------------------------- */
 
@@ -68,7 +42,8 @@ op_commit(void *ctx, struct parcel *p)
 
 	p->origin = w;
 	s->is_committing = true;
-	conn_owes(s->conn);
+	if (s->conn)
+		conn_owes(s->conn);
 	w->waiting++;
 	p->commit.user = submit_new(buf_slice(&p->env));
 	if (!p->commit.user) {
@@ -226,7 +201,19 @@ op_veto(void *ctx, struct slice tenant, struct slice to, char *dst, size_t cap)
 	return suppressor_veto(w, tenant, to, dst, cap);
 }
 
-static const struct intake_ops intake_ops = {
+static enum idem_answer
+op_key_claim(void *ctx, const struct env_key *key, const struct msgid *id,
+    int64_t wall_us, struct msgid *first)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+	enum idem_answer a =
+	    keybook_claim(w->d->keybook, key, id, wall_us, first);
+
+	COUNT(w, messages_repeated, a == IDEM_DONE);
+	return a;
+}
+
+const struct intake_ops inbound_intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
 	.spill_is_done = op_spill_is_done,
@@ -237,6 +224,7 @@ static const struct intake_ops intake_ops = {
 	.sequence = op_sequence,
 	.book = op_book,
 	.random = op_random,
+	.key_claim = op_key_claim,
 	.keys = op_keys,
 	.veto = op_veto,
 	.login = op_login,
@@ -245,10 +233,9 @@ static const struct intake_ops intake_ops = {
 
 /* ---- sessions --------------------------------------------------------------------- */
 
-/* Frees a session once nobody needs it: its connection is closed and no commit
- * of its is under way. */
-static void
-session_end(struct in_session *s)
+/* Its connection is closed and no commit of its is under way. */
+void
+inbound_session_end(struct in_session *s)
 {
 	struct worker *w = s->w;
 
@@ -261,12 +248,14 @@ session_end(struct in_session *s)
 	}
 	s->is_dead = true;
 	list_remove(&s->waits);
+	http_end(s);
 	if (s->is_committing)
 		return;
 	list_remove(&s->link);
 	buf_free(&s->header);
-	if (s->is_begun)
+	if (s->is_begun && !s->http)
 		intake_free(&s->intake);
+	mem_free(s->http);
 	pool_give(&w->in_sessions, s->self.index);
 }
 
@@ -275,19 +264,24 @@ static void
 session_flush(struct in_session *s)
 {
 	struct buf *out = &s->intake.srv.out;
-	bool all = out->n == 0 || conn_post(s->conn, out);
+	bool all;
 
+	if (s->http) {
+		http_flush(s);
+		return;
+	}
+	all = out->n == 0 || conn_post(s->conn, out);
 	if (s->intake.is_closing) {
 		conn_close_gently(s->conn, LINGER_US);
 		s->conn = NULL;
 		guests_leave(&s->w->d->guests, s->door->number, s->client_key);
-		session_end(s);
+		inbound_session_end(s);
 		return;
 	}
 	if (all && s->intake.wants_tls) {
 		s->intake.wants_tls = false;
 		if (!s->door->tls) { /* taken away by a reload */
-			session_end(s);
+			inbound_session_end(s);
 			return;
 		}
 		conn_tls_accept(s->conn, s->door->tls);
@@ -315,9 +309,19 @@ session_begin(struct in_session *s, const struct endpoint *peer)
 
 	s->client_key = ip_hash(&peer->ip);
 	s->is_begun = true;
-	intake_init(&s->intake, w->conf, lc, &intake_ops, s, &w->d->gate,
-	    s->self, peer, now);
-	s->intake.uid = s->uid;
+	if (lc->is_http) {
+		if (!http_begin(s, peer)) {
+			s->is_begun = false;
+			guests_leave(&w->d->guests, s->door->number,
+			    s->client_key);
+			inbound_session_end(s);
+			return;
+		}
+	} else {
+		intake_init(&s->intake, w->conf, lc, &inbound_intake_ops, s,
+		    &w->d->gate, s->self, peer, now);
+		s->intake.uid = s->uid;
+	}
 	if (!lc->tls.is_implicit) {
 		session_flush(s);
 		return;
@@ -327,7 +331,7 @@ session_begin(struct in_session *s, const struct endpoint *peer)
 		conn_tls_accept(s->conn, s->door->tls);
 		conn_set_deadline(s->conn, now + lc->smtp.tls_ms * US_PER_MS);
 	} else {
-		session_end(s); /* its certificate could not be read */
+		inbound_session_end(s); /* its certificate could not be read */
 	}
 }
 
@@ -350,7 +354,7 @@ on_header(struct in_session *s, struct slice data)
 		log_event(LOG_WARN, "net", "what",
 		    "a proxy sends no PROXY header", "listener", lc->name.p,
 		    NULL);
-		session_end(s);
+		inbound_session_end(s);
 		return data.n;
 	}
 	conn_peer(s->conn, &peer);
@@ -366,7 +370,7 @@ on_header(struct in_session *s, struct slice data)
 	if (!buf_addz(&s->header, refusal))
 		(void)conn_send(s->conn, &s->header);
 	COUNT(s->w, connections_refused, 1);
-	session_end(s);
+	inbound_session_end(s);
 	return data.n;
 }
 
@@ -381,6 +385,8 @@ on_data(void *user, struct conn *c, struct slice data)
 	s->w->events++;
 	if (!s->is_begun)
 		return on_header(s, data);
+	if (s->http)
+		return http_data(s, data);
 	n = intake_feed(&s->intake, data, loop_now(l), loop_wall(l));
 	session_flush(s);
 	return n;
@@ -391,17 +397,20 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 {
 	struct in_session *s = user;
 
-	if (ok)
+	if (ok && s->http)
+		conn_tls_facts(c, s->tls, sizeof(s->tls));
+	else if (ok)
 		conn_tls_facts(c, s->intake.tls, sizeof(s->intake.tls));
 	else
 		log_event(LOG_DEBUG, "tls", "what", "handshake failed",
 		    "detail", why, NULL);
-	if (!s->is_shaking)
+	if (!s->is_shaking && !s->http)
 		smtp_srv_tls_done(&s->intake.srv, ok, loop_now(s->w->loop));
 	s->is_shaking = false;
-	s->intake.srv.is_tls = ok;
+	if (!s->http)
+		s->intake.srv.is_tls = ok;
 	if (!ok) {
-		session_end(s);
+		inbound_session_end(s);
 		return;
 	}
 	session_flush(s);
@@ -410,8 +419,13 @@ on_tls(void *user, struct conn *c, bool ok, const char *why)
 static void
 on_drained(void *user, struct conn *c)
 {
+	struct in_session *s = user;
+
 	(void)c;
-	session_flush(user);
+	if (s->http)
+		http_drained(s);
+	else
+		session_flush(s);
 }
 
 static void
@@ -423,10 +437,10 @@ on_gone(void *user, struct conn *c, int err)
 	/* A client that shut its side without QUIT still reads, and the answer
 	 * to its message spares everybody a second copy. */
 	if (err == 0 && s->is_begun &&
-	    (s->is_committing || s->intake.is_ending))
+	    (s->http ? http_owes(s) : s->is_committing || s->intake.is_ending))
 		s->is_last = true;
 	else
-		session_end(s);
+		inbound_session_end(s);
 }
 
 static void
@@ -436,9 +450,13 @@ on_deadline(void *user, struct conn *c)
 	struct slice none = { "", 0 };
 	struct loop *l = s->w->loop;
 
+	if (s->is_begun && s->http && !s->is_shaking) {
+		http_timeout(s);
+		return;
+	}
 	if (!s->is_begun || s->is_shaking ||
 	    (!conn_is_tls(c) && s->intake.srv.waits_for == SRV_STARTTLS)) {
-		session_end(s); /* a header or handshake that stalls */
+		inbound_session_end(s); /* a header or handshake that stalls */
 		return;
 	}
 	smtp_srv_timeout(&s->intake.srv);
@@ -459,7 +477,7 @@ read_max(void *user)
 		return proxy_needs(buf_slice(&s->header));
 	if (s->w->spilling < SPILL_WAY_MAX)
 		return n;
-	n = intake_room(&s->intake, n);
+	n = s->http ? http_read_max(s, n) : intake_room(&s->intake, n);
 	if (n == 0 && list_is_empty(&s->waits))
 		list_push_tail(&s->w->unread, &s->waits);
 	return n;
@@ -474,11 +492,20 @@ static const struct conn_ops conn_ops = {
 	.on_deadline = on_deadline,
 };
 
+/* The same in HTTP. */
+static const char http_full[] =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    "Content-Length: 63\r\nRetry-After: 10\r\nConnection: close\r\n\r\n"
+    "{\"error\":{\"code\":\"unavailable\",\"message\":\"Busy, "
+    "come again\"}}\r\n";
+
 /* A client that a limit keeps out: told so, at once, and let go. */
 static void
 turn_away(struct door *d, int fd, const char *text)
 {
-	ssize_t n = write(fd, text, strlen(text));
+	bool is_http = d->w->conf->listen[d->at].is_http;
+	ssize_t n = is_http ? write(fd, http_full, sizeof(http_full) - 1) :
+			      write(fd, text, strlen(text));
 
 	(void)n; /* it is a courtesy */
 	close(fd);
@@ -589,6 +616,15 @@ inbound_local(struct worker *w, struct post_local *p)
 
 /* ---- commits ------------------------------------------------------------------------ */
 
+/* A claim that the spooler has not settled: the parcel did not come so far. */
+static void
+release_key(struct worker *w, struct parcel *p)
+{
+	if (p->has_key)
+		keybook_settle(w->d->keybook, &p->key, &p->id, false);
+	p->has_key = false;
+}
+
 void
 inbound_committed(struct worker *w, struct parcel *p)
 {
@@ -605,19 +641,25 @@ inbound_committed(struct worker *w, struct parcel *p)
 		COUNT(w, bytes_in, parcel_bytes(p));
 	}
 	if (!s) { /* the worker has closed its doors meanwhile */
+		release_key(w, p);
 		atomic_fetch_add(&w->answers_seen, 1);
 		parcel_give(w, p);
 		return;
 	}
 	ASSERT(s->is_committing);
 	s->is_committing = false;
+	release_key(w, p);
 	/* The books have it even when nobody is there to hear of it: what is
 	 * durable will be delivered. */
 	intake_committed(&s->intake, p, loop_now(l), loop_wall(l));
 	atomic_fetch_add(&w->answers_seen, 1);
 	parcel_give(w, p);
+	if (s->is_lane) {
+		http_lane_heard(s);
+		return;
+	}
 	if (s->is_dead) {
-		session_end(s);
+		inbound_session_end(s);
 		return;
 	}
 	if (w->is_stopping) /* that was its last: 421 */
@@ -637,8 +679,16 @@ inbound_spilled(struct worker *w, struct handle session)
 	struct loop *l = w->loop;
 
 	ASSERT(s && !s->is_dead); /* the spill would have gone with it */
+	if (s->http) {
+		http_go_on(s);
+		return;
+	}
 	if (!intake_spilled(&s->intake, loop_now(l), loop_wall(l)))
 		return;
+	if (s->is_lane) {
+		http_lane_heard(s);
+		return;
+	}
 	s->intake.is_closing |= s->is_last && !s->is_committing;
 	session_flush(s);
 	if ((s = pool_get(&w->in_sessions, session)) && s->conn)
@@ -651,8 +701,13 @@ inbound_read_on(struct worker *w)
 	struct list *n;
 
 	while (w->spilling < SPILL_WAY_MAX && (n = list_pop_head(&w->unread))) {
+		struct in_session *s =
+		    container_of(n, struct in_session, waits);
+
 		list_init(n);
-		conn_resume(container_of(n, struct in_session, waits)->conn);
+		conn_resume(s->conn);
+		if (s->http)
+			http_go_on(s);
 	}
 }
 
@@ -715,7 +770,8 @@ inbound_open(struct worker *w)
 	uint32_t max = w->conf->sendmail.drop.n > 0;
 
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
-		max += w->conf->listen[i].connections_max;
+		max += w->conf->listen[i].connections_max *
+		    (w->conf->listen[i].is_http ? 1 + INJECT_LANES_MAX : 1);
 	pool_free(&w->in_sessions);
 	pool_init(&w->in_sessions, sizeof(struct in_session),
 	    MIN(max, 1u << 20) + 1);
@@ -750,9 +806,14 @@ inbound_reload(struct worker *w)
 	LIST_FOREACH_SAFE(n, tmp, &w->in_list) {
 		struct in_session *s = container_of(n, struct in_session, link);
 
-		if (s->is_begun)
+		if (s->http)
+			s->http->conf = w->conf;
+		else if (s->is_begun)
 			intake_reload(&s->intake, w->conf);
 	}
+	LIST_FOREACH_SAFE(n, tmp, &w->lanes)
+		intake_reload(&container_of(n, struct in_session, link)->intake,
+		    w->conf);
 	for (uint32_t i = 0; i < w->ndoors; i++) {
 		const struct conf_listen *lc;
 		struct tls_ctx *tls;
@@ -790,7 +851,11 @@ inbound_stop(struct worker *w)
 		if (s->is_dead)
 			continue;
 		if (!s->is_begun || s->is_shaking) {
-			session_end(s);
+			inbound_session_end(s);
+			continue;
+		}
+		if (s->http) {
+			http_stop(s);
 			continue;
 		}
 		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), true);
@@ -803,7 +868,8 @@ inbound_stop(struct worker *w)
 bool
 inbound_is_idle(const struct worker *w)
 {
-	return list_is_empty(&w->in_list) && w->waiting == 0;
+	return list_is_empty(&w->in_list) && list_is_empty(&w->lanes) &&
+	    w->waiting == 0;
 }
 
 /* The end of a session whose time is up: 421, in the midst of a message too. One
@@ -813,7 +879,8 @@ send_off(struct in_session *s)
 {
 	struct worker *w = s->w;
 
-	if (!s->is_dead && !s->is_committing && s->is_begun && !s->is_shaking) {
+	if (!s->is_dead && !s->is_committing && s->is_begun && !s->is_shaking &&
+	    !s->http) {
 		smtp_srv_shut(&s->intake.srv, SL("Shutting down"), false);
 		intake_feed(&s->intake, slice_of("", 0), loop_now(w->loop),
 		    loop_wall(w->loop));
@@ -822,7 +889,7 @@ send_off(struct in_session *s)
 		return;
 	}
 	s->is_committing = false;
-	session_end(s);
+	inbound_session_end(s);
 }
 
 void
@@ -831,6 +898,8 @@ inbound_close(struct worker *w)
 	struct post *p;
 
 	LIST_FOREACH_SAFE(n, tmp, &w->in_list)
+		send_off(container_of(n, struct in_session, link));
+	LIST_FOREACH_SAFE(n, tmp, &w->lanes)
 		send_off(container_of(n, struct in_session, link));
 	for (uint32_t i = 0; i < w->ndoors; i++) {
 		if (w->doors[i]->listener)

@@ -4,6 +4,7 @@
  * TYPE. On the core's thread.
  */
 #include "daemon/daemon_i.h"
+#include "daemon/keybook.h"
 
 static void
 metric(struct buf *out, const char *name, const char *help)
@@ -99,6 +100,18 @@ pickup_metrics(const struct pickup *k, struct buf *out)
 #undef X
 }
 
+static void
+key_metrics(struct keybook *b, struct buf *out)
+{
+	uint64_t n, bytes;
+
+	keybook_count(b, &n, &bytes);
+	metric_u64(out, "idempotency_keys", "Idempotency keys that are known.",
+	    n);
+	metric_u64(out, "idempotency_keys_bytes", "Memory of their index.",
+	    bytes);
+}
+
 void
 daemon_metrics(struct worker *w, struct buf *out)
 {
@@ -113,6 +126,7 @@ daemon_metrics(struct worker *w, struct buf *out)
 	worker_metrics(d, out);
 	suppress_metrics(&d->suppressor, out);
 	pickup_metrics(&d->pickup, out);
+	key_metrics(d->keybook, out);
 	dns_stats_get(w->dns, &dn);
 	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
 	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/keybook.h"
 
 /* Lone messages synced in a row between two turns of the spooler. */
 #define INLINE_RUN 64
@@ -60,10 +61,23 @@ outcomes_apply(struct spooler *s, struct post_outcomes *o)
 	mem_free(o);
 }
 
+static bool
+has_drop(const struct post *p)
+{
+	const struct post_outcomes *o =
+	    container_of(p, const struct post_outcomes, post);
+
+	for (uint32_t i = 0; i < o->n; i++)
+		if (o->v[i].kind == ITEM_DROP)
+			return true;
+	return false;
+}
+
 static void
 take_posts(struct spooler *s)
 {
 	struct posts in = { NULL, NULL };
+	bool is_saved = false;
 	struct post *p;
 
 	mailbox_take(&s->box, &in);
@@ -71,9 +85,15 @@ take_posts(struct spooler *s)
 		if (p->kind == POST_COMMIT)
 			spool_commit(s->spool,
 			    &container_of(p, struct parcel, post)->commit);
-		else
+		else {
+			/* A message takes its key along. */
+			if (!is_saved && has_drop(p)) {
+				keybook_save(s->d->keybook);
+				is_saved = true;
+			}
 			outcomes_apply(s,
 			    container_of(p, struct post_outcomes, post));
+		}
 	}
 }
 
@@ -88,6 +108,10 @@ answer_commit(struct spooler *s, struct answers *a, struct parcel *p)
 		posts_push(&a->to_core, &p->post);
 		return;
 	}
+	if (p->has_key)
+		keybook_settle(s->d->keybook, &p->key, &p->id,
+		    p->commit.err == 0);
+	p->has_key = false;
 	if (p->commit.err) {
 		mem_free(sub);
 	} else {
@@ -231,6 +255,8 @@ tidy(struct spooler *s, int64_t *until)
 
 	pthread_mutex_lock(&s->lock);
 	s->ninline = 0;
+	if (keybook_is_full(s->d->keybook))
+		keybook_save(s->d->keybook);
 	more = spool_tidy(s->spool, clock_mono_us());
 	take_answers(s, &a);
 	*until = spool_deadline(s->spool);
@@ -326,7 +352,23 @@ spooler_open(struct spooler *s, struct daemon *d)
 	if (err)
 		log_event(LOG_ERROR, "spool", "what", why, "error",
 		    err_name(err), NULL);
+	if (!err)
+		d->keybook = keybook_open(c->spool.p, c->keys_max);
 	return err;
+}
+
+/* A message's key is known again. */
+static void
+restore_key(struct spooler *s, struct slice envelope)
+{
+	struct envelope e;
+	struct cursor rcpts;
+
+	if (!env_has_key(envelope) || env_decode(envelope, &e, &rcpts) != 0)
+		return;
+	keybook_restore(s->d->keybook, &e.key, &e.id);
+	if (keybook_is_full(s->d->keybook))
+		keybook_save(s->d->keybook);
 }
 
 /* What arrived before that is in the index; one that says to be of the future
@@ -357,6 +399,7 @@ spooler_restore(struct spooler *s, struct worker *w)
 		if (got == 1) {
 			core_receive_again(w->core, &f, &tail);
 			core_restore(w->core, &f);
+			restore_key(s, f.envelope);
 			n++;
 		} else
 			core_damage(w->core, &d);
@@ -395,6 +438,7 @@ spooler_stop(struct spooler *s)
 		take_answers(s, &a);
 	take_answers(s, &a);
 	post_answers(s, &a);
+	keybook_close(s->d->keybook);
 	spool_close(s->spool);
 	close(s->wake_fd);
 }

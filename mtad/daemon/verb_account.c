@@ -18,9 +18,11 @@
 
 #define PASSWORD_MAX ACCOUNT_PASSWORD_MAX
 #define SALT_BYTES 16
+#define TOKEN_BYTES 32
 
 static const char usage[] =
     "usage: mtad account [--iterations N] NAME\n"
+    "       mtad account --token NAME\n"
     "       mtad account add|list|remove ... (see mtad account add --help)\n"
     "\n"
     "Reads a password from standard input (from a terminal: twice, without\n"
@@ -29,6 +31,9 @@ static const char usage[] =
     "told from it.\n"
     "\n"
     "  --iterations N   rounds that make guessing dear (4096 to 1000000)\n"
+    "  --token          make a token for the HTTP door (injection.md): prints\n"
+    "                   an entry for `token`, and the token itself once, as a\n"
+    "                   comment\n"
     "\n"
     "exit status: 0 done, 1 no password or no randomness, 2 wrong usage\n";
 
@@ -119,6 +124,35 @@ make_secret(struct slice password, uint32_t iterations,
 	return VERB_OK;
 }
 
+/* 256 bits, in digits that need no quotes anywhere. */
+static int
+print_token(const char *name)
+{
+	uint8_t random[TOKEN_BYTES], digest[CRYPT_SHA256_BYTES];
+	char token[BASE64_BYTES(TOKEN_BYTES)];
+	char digits[BASE64_BYTES(CRYPT_SHA256_BYTES)];
+	size_t n;
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+		fputs("mtad account: no randomness\n", stderr);
+		return VERB_FAILED;
+	}
+	n = base64_encode(token, random, sizeof(random));
+	while (n > 0 && token[n - 1] == '=')
+		n--;
+	for (size_t i = 0; i < n; i++)
+		token[i] = token[i] == '+' ? '-' :
+		    token[i] == '/'        ? '_' :
+					     token[i];
+	crypt_digest(slice_of(token, n), digest);
+	printf("  # %.*s\n  \"%s\": { hash: \"SHA-256$", (int)n, token, name);
+	n = base64_encode(digits, digest, sizeof(digest));
+	printf("%.*s\" }\n", (int)n, digits);
+	explicit_bzero(random, sizeof(random));
+	explicit_bzero(token, sizeof(token));
+	return VERB_OK;
+}
+
 int
 account_read_secret(uint32_t iterations, char dst[ACCOUNT_SECRET_MAX])
 {
@@ -165,10 +199,12 @@ verb_account(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "iterations", required_argument, NULL, 'i' },
+		{ "token", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
 	};
 	char secret[ACCOUNT_SECRET_MAX];
 	uint32_t iterations = ACCOUNT_ITERATIONS;
+	bool is_token = false;
 	int o, status;
 
 	if (argc > 1 && is_about_a_file(argv[1]))
@@ -178,6 +214,10 @@ verb_account(int argc, char **argv)
 		if (o == 'h') {
 			fputs(usage, stdout);
 			return VERB_OK;
+		}
+		if (o == 't') {
+			is_token = true;
+			continue;
 		}
 		if (o != 'i')
 			return verb_wrong_option("account", argv);
@@ -189,6 +229,8 @@ verb_account(int argc, char **argv)
 	    !account_name_is_fine(slice_str(argv[optind])))
 		return verb_usage("account", "one name, in ASCII, is needed",
 		    "");
+	if (is_token)
+		return print_token(argv[optind]);
 	status = account_read_secret(iterations, secret);
 	if (status == VERB_OK)
 		printf("  \"%s\": { secret: \"%s\" }\n", argv[optind], secret);

@@ -139,6 +139,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 	plan_workers(d, c);
 	guests_init(&d->guests);
 	allowances_init(&d->allowances);
+	rates_init(&d->rates);
 	if (boot_limits(c) || boot_directories(c) || boot_sources(c) ||
 	    bind_doors(d, c) || drain_bind(d, c) || clerk_open(&d->clerk, d) ||
 	    pickup_boot(c) || boot_become_user(c) || boot_tls(c) ||
@@ -262,6 +263,7 @@ finish(struct daemon *d)
 		worker_free(&d->worker[i]);
 	guests_free(&d->guests);
 	allowances_free(&d->allowances);
+	rates_free(&d->rates);
 	d->disk->ops->close(d->disk);
 	reload_free(d);
 }

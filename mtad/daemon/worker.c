@@ -41,6 +41,7 @@ worker_start(struct worker *w, struct daemon *d, uint32_t number,
 		return E_NOMEM;
 	loop_set_idle_check(w->loop, has_work, w);
 	list_init(&w->in_list);
+	list_init(&w->lanes);
 	list_init(&w->touched);
 	list_init(&w->unread);
 	list_init(&w->openings);

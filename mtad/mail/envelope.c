@@ -2,7 +2,7 @@
  * mail/envelope.c - the envelope's form on disk. All integers little-endian.
  *
  *	offset	bytes
- *	0	2	version, 1 to 3
+ *	0	2	version, 1 to 4
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -16,7 +16,9 @@
  *	76		sender, tenant, campaign, pool, listener, envid: each a
  *			length (2 bytes) and that many bytes; with version 2
  *			zone, too, which is not empty then; with version 3
- *			zone and signer, which is not empty
+ *			zone and signer, which is not empty; with version 4
+ *			zone and signer, and behind them an idempotency key:
+ *			16 bytes, and 4 that are not 0
  *	then, nrcpt times: notify (1 byte), address, orcpt (each as above)
  *
  * Nothing follows. Each text has a ceiling; a reader checks them all, so that
@@ -29,6 +31,8 @@
 #define ENV_VERSION 1
 #define ENV_VERSION_ZONE 2 /* who knows only 1 reads all others */
 #define ENV_VERSION_SIGNER 3
+#define ENV_VERSION_KEY 4
+#define ENV_KEY_BYTES 20
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -43,6 +47,16 @@
 	X(envid, ENVID_MAX)
 
 /* ---- writing --------------------------------------------------------------- */
+
+static uint16_t
+version_of(const struct envelope *e)
+{
+	if (e->key.digest != 0)
+		return ENV_VERSION_KEY;
+	if (e->signer.n > 0)
+		return ENV_VERSION_SIGNER;
+	return e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION;
+}
 
 size_t
 env_length(const struct envelope *e, const struct env_rcpt *rcpts)
@@ -59,9 +73,9 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 #undef X
 	if (e->zone.n > NAME_MAX_BYTES || e->signer.n > DOMAIN_MAX)
 		return 0;
-	if (e->zone.n > 0 || e->signer.n > 0)
-		n += 2 + e->zone.n;
-	n += e->signer.n > 0 ? 2 + e->signer.n : 0;
+	n += version_of(e) >= ENV_VERSION_ZONE ? 2 + e->zone.n : 0;
+	n += version_of(e) >= ENV_VERSION_SIGNER ? 2 + e->signer.n : 0;
+	n += version_of(e) >= ENV_VERSION_KEY ? ENV_KEY_BYTES : 0;
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		const struct env_rcpt *r = &rcpts[i];
 
@@ -88,14 +102,6 @@ put_text(char *p, struct slice s)
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
 	return p + s.n;
-}
-
-static uint16_t
-version_of(const struct envelope *e)
-{
-	if (e->signer.n > 0)
-		return ENV_VERSION_SIGNER;
-	return e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION;
 }
 
 static char *
@@ -132,10 +138,14 @@ env_encode(struct buf *out, const struct envelope *e,
 #define X(field, max) p = put_text(p, e->field);
 	ENV_TEXTS(X)
 #undef X
-	if (e->zone.n > 0 || e->signer.n > 0)
+	if (version_of(e) >= ENV_VERSION_ZONE)
 		p = put_text(p, e->zone);
-	if (e->signer.n > 0)
+	if (version_of(e) >= ENV_VERSION_SIGNER)
 		p = put_text(p, e->signer);
+	if (version_of(e) >= ENV_VERSION_KEY) {
+		memcpy(p, e->key.b, sizeof(e->key.b));
+		p = put_le(p + sizeof(e->key.b), e->key.digest, 4);
+	}
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		p = put_le(p, rcpts[i].notify, 1);
 		p = put_text(p, rcpts[i].address);
@@ -208,7 +218,7 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
-	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_SIGNER))
+	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_KEY))
 		return E_VERSION;
 	take_fixed(&c, e);
 #define X(field, max) e->field = take_text(&c, max);
@@ -220,7 +230,12 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 	}
 	if (version >= ENV_VERSION_SIGNER) {
 		e->signer = take_text(&c, DOMAIN_MAX);
-		c.bad |= e->signer.n == 0;
+		c.bad |= e->signer.n == 0 && version == ENV_VERSION_SIGNER;
+	}
+	if (version >= ENV_VERSION_KEY) {
+		take_bytes(&c, e->key.b, sizeof(e->key.b));
+		e->key.digest = cursor_u32(&c);
+		c.bad |= e->key.digest == 0;
 	}
 	if (c.bad)
 		return E_CORRUPT;
@@ -241,4 +256,12 @@ mailbox_domain(struct slice address)
 	if (at == NULL)
 		return slice_of("", 0);
 	return slice_skip(address, (size_t)(at - address.p) + 1);
+}
+
+bool
+env_has_key(struct slice blob)
+{
+	struct cursor c = cursor_of(blob);
+
+	return cursor_u16(&c) >= ENV_VERSION_KEY;
 }

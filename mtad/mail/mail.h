@@ -122,6 +122,13 @@ struct env_rcpt {
 	uint8_t notify;       /* enum notify_flags */
 };
 
+/* An idempotency key, and what came with it. */
+struct env_key {
+	uint8_t b[16]; /* digest of the key and whose it is */
+	uint32_t
+	    digest; /* 31 bits of what was asked for; 0 = there is no key */
+};
+
 struct envelope {
 	struct msgid id;
 	int64_t arrival_us;    /* wall clock, when the last byte came */
@@ -136,6 +143,7 @@ struct envelope {
 	struct slice signer; /* domain of the first key that signed it */
 	struct slice listener;
 	struct slice envid;
+	struct env_key key; /* digest 0: none */
 	uint64_t body_bytes;
 	uint32_t nrcpt;
 };
@@ -154,6 +162,8 @@ int env_encode(struct buf *out, const struct envelope *e,
     const struct env_rcpt *rcpts) MUST_CHECK;
 int env_decode(struct slice blob, struct envelope *e,
     struct cursor *rcpts) MUST_CHECK;
+/* Has it a key? Looks at its front alone. */
+bool env_has_key(struct slice blob);
 /* Next recipient; false at the end. env_decode has walked all nrcpt of them
  * once, so it cannot fail in between. */
 bool env_rcpt_next(struct cursor *rcpts, struct env_rcpt *r);

@@ -42,7 +42,4 @@ struct dns_rrs {
 /* 0 or E_CORRUPT. out->records is the caller's. */
 int dns_packet_read(struct slice pkt, uint16_t type, struct dns_rrs *out);
 
-/* A domain as DNS has it: UTF-8 becomes A-labels. false: it is no domain. */
-bool domain_to_ascii(struct slice domain, char dst[DOMAIN_TEXT_MAX]);
-
 #endif

@@ -333,6 +333,8 @@ struct dns_conf {
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NULL_MX, DNS_NO_ADDRESS, DNS_TEMP };
 
 #define DOMAIN_TEXT_MAX 256
+/* A domain as DNS has it: UTF-8 becomes A-labels. false: it is no domain. */
+bool domain_to_ascii(struct slice domain, char dst[DOMAIN_TEXT_MAX]);
 #define DNS_HOSTS_MAX 16
 #define DNS_ADDRS_MAX 32
 struct dns_answer {

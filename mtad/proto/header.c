@@ -147,6 +147,11 @@ add_for(struct buf *out, struct slice address)
 static void
 add_with(struct buf *out, const struct trace_field *t)
 {
+	if (t->is_http) {
+		buf_adds(out,
+		    t->tls.n > 0 ? SL(" with HTTPS") : SL(" with HTTP"));
+		return;
+	}
 	buf_adds(out,
 	    t->is_utf8      ? SL(" with UTF8SMTP") :
 		t->is_esmtp ? SL(" with ESMTP") :

@@ -31,7 +31,7 @@ struct trace_field {
 	struct ip client;
 	struct msgid id;
 	struct slice for_rcpt;
-	bool is_esmtp, is_utf8, is_auth;
+	bool is_esmtp, is_utf8, is_auth, is_http;
 	bool is_local; /* from a user of this host, not from a client */
 	uint32_t uid;  /* who that is */
 	int64_t unix_us;

@@ -14,6 +14,7 @@
 #include "proto/header.h"
 #include "proto/smtp_srv.h"
 #include "proto/smtp_cli.h"
+#include "proto/http_srv.h"
 #include "proto/dsn.h"
 #include "proto/drain.h"
 #include "proto/proxy.h"

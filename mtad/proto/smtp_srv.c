@@ -45,6 +45,16 @@ smtp_srv_init(struct smtp_srv *s, const struct smtp_srv_conf *conf,
 }
 
 void
+smtp_srv_greeted(struct smtp_srv *s)
+{
+	buf_reset(&s->out);
+	s->has_begun = s->is_esmtp = true;
+	s->helo_n =
+	    (uint16_t)slice_copy(SL("localhost"), s->helo, sizeof(s->helo));
+	s->state = SRV_ST_READY;
+}
+
+void
 srv_banner(struct smtp_srv *s)
 {
 	buf_adds(&s->out, SL("220 "));

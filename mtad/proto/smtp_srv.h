@@ -182,6 +182,8 @@ struct smtp_srv {
 void smtp_srv_init(struct smtp_srv *s, const struct smtp_srv_conf *conf,
     int64_t now_us);
 void smtp_srv_free(struct smtp_srv *s);
+/* The peer is a part of this program: it needs no greeting, and has given its. */
+void smtp_srv_greeted(struct smtp_srv *s);
 enum smtp_srv_act smtp_srv_step(struct smtp_srv *s, struct slice *in,
     int64_t now_us);
 

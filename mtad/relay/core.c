@@ -545,7 +545,9 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 {
 	struct slice domain = mailbox_domain(address);
 	struct eng_event ev;
-	struct steer s = { env->tenant, env->campaign, env->pool };
+	struct steer s = { .tenant = env->tenant,
+		.campaign = env->campaign,
+		.pool = env->pool };
 
 	core_find_rcpt(c, env, msg, rcpt, address);
 	ev.kind = EV_RECIPIENT;

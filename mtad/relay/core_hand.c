@@ -287,7 +287,9 @@ core_book_moving(struct core *c, enum book_kind kind,
 		e.peer = *peer;
 	e.text = slice_str(id);
 	for (e.rcpt = 0; env_rcpt_next(&rcpts, &r); e.rcpt++) {
-		struct steer s = { env->tenant, env->campaign, env->pool };
+		struct steer s = { .tenant = env->tenant,
+			.campaign = env->campaign,
+			.pool = env->pool };
 
 		if (states[e.rcpt].is_final)
 			continue;

@@ -388,7 +388,9 @@ core_receive_again(struct core *c, const struct spool_found *f,
 		return;
 	fill_reception(c, &e, &env, text);
 	for (e.rcpt = 0; env_rcpt_next(&cur, &r); e.rcpt++) {
-		struct steer s = { env.tenant, env.campaign, env.pool };
+		struct steer s = { .tenant = env.tenant,
+			.campaign = env.campaign,
+			.pool = env.pool };
 
 		if (tail_has(t, book_event_id(&e)))
 			continue;

@@ -53,12 +53,65 @@ intake_init(struct intake *in, const struct conf *conf,
 	in->gate = gate;
 	in->self = self;
 	in->peer = *peer;
-	in->given = (struct steer){ door->tenant, door->campaign, door->pool };
+	in->given = (struct steer){ .tenant = door->tenant,
+		.campaign = door->campaign,
+		.pool = door->pool };
+	steer_by_given(&in->given, &door->given);
 	intake_trust(in);
 	buf_init(&in->rcpts, (size_t)RCPTS_MAX * (MAILBOX_MAX + ORCPT_MAX + 3));
 	smtp_srv_init(&in->srv, &door->smtp, now_us);
 	in->srv.trusts =
 	    cidrs_have(door->xclient_from, door->nxclient_from, &peer->ip);
+}
+
+/* What s says, said in place of what stood there. */
+static void
+steer_over(struct steer *to, const struct steer *s)
+{
+	if (s->tenant.n > 0)
+		to->tenant = s->tenant;
+	if (s->campaign.n > 0)
+		to->campaign = s->campaign;
+	if (s->pool.n > 0)
+		to->pool = s->pool;
+	if (s->klass != 0)
+		to->klass = s->klass;
+	if (s->expire_us != 0)
+		to->expire_us = s->expire_us;
+	if (s->schedule_us != 0)
+		to->schedule_us = s->schedule_us;
+}
+
+void
+steer_by_given(struct steer *s, const struct conf_given *g)
+{
+	s->klass = s->klass ? s->klass : g->klass;
+	s->expire_us = s->expire_us ? s->expire_us : g->expire_us;
+	s->schedule_us = s->schedule_us ? s->schedule_us : g->schedule_us;
+}
+
+void
+steer_by_account(struct steer *s, const struct conf_account *a)
+{
+	struct steer of = { .tenant = a->tenant,
+		.campaign = a->campaign,
+		.pool = a->pool };
+
+	steer_by_given(&of, &a->given);
+	steer_over(s, &of);
+}
+
+void
+intake_vouch(struct intake *in, const struct conf_account *a,
+    const struct steer *s, struct slice token)
+{
+	if (a != NULL)
+		intake_account_begin(in, a);
+	in->token = token;
+	steer_over(&in->given, s);
+	in->may_relay = in->is_posted = true;
+	in->srv.is_authenticated = true;
+	smtp_srv_greeted(&in->srv);
 }
 
 /* Gives back what the open transaction holds. */
@@ -161,6 +214,10 @@ on_mail(struct intake *in)
 	struct slice from = in->srv.path.address;
 
 	drop_transaction(in);
+	in->key_n = 0;
+	in->key_said = IDEM_TAKEN;
+	in->asked = 0;
+	intake_asked(in, from, 0);
 	in->mail_us = in->now_us;
 	in->sender_n =
 	    (uint16_t)slice_copy(from, in->sender, sizeof(in->sender));
@@ -240,6 +297,7 @@ on_rcpt(struct intake *in)
 	const struct smtp_path *p = &in->srv.path;
 	struct slice to = p->address;
 
+	intake_asked(in, to, 1);
 	if (is_our_postmaster(in, p))
 		to = in->conf->postmaster;
 	else if (!in->may_relay) {
@@ -267,7 +325,9 @@ static void
 put_trace(struct intake *in, struct parcel *p)
 {
 	struct trace_field t = {
-		.helo = slice_of(in->srv.helo, in->srv.helo_n),
+		.helo = in->is_posted ? SL("") :
+					slice_of(in->srv.helo, in->srv.helo_n),
+		.is_http = in->is_posted,
 		.by = our_name(in),
 		.tls = slice_str(in->tls),
 		.client = in->peer.ip,
@@ -449,8 +509,9 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 	struct envelope e = {
 		.id = p->id,
 		.arrival_us = in->wall_us,
-		.expires_us =
-		    MAX(in->wall_us, in->not_before_us) + in->conf->expire_us,
+		.expires_us = MAX(in->wall_us, in->not_before_us) +
+		    (in->given.expire_us ? in->given.expire_us :
+					   in->conf->expire_us),
 		.not_before_us = in->not_before_us,
 		.client = in->peer.ip,
 		.sender = slice_of(in->sender, in->sender_n),
@@ -463,6 +524,7 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		.envid = slice_of(in->envid, in->envid_n),
 		.body_bytes = bytes,
 		.nrcpt = in->nrcpt,
+		.key = p->key,
 	};
 	const struct conf_tenant *t = conf_tenant_find(in->conf, e.tenant);
 	struct env_rcpt one, *v = &one;
@@ -471,8 +533,9 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 
 	if (in->expires_us != 0)
 		e.expires_us = in->expires_us;
-	e.klass =
-	    in->klass == CLASS_UNSAID ? t->is_hurry : in->klass == CLASS_HURRY;
+	e.klass = in->klass != CLASS_UNSAID ? in->klass == CLASS_HURRY :
+	    in->given.klass != CLASS_UNSAID ? in->given.klass == CLASS_HURRY :
+					      t->is_hurry;
 	if (in->srv.saw_8bit || in->srv.wishes.is_8bit)
 		e.flags |= ENV_8BIT;
 	if (in->srv.wishes.is_utf8)
@@ -520,11 +583,20 @@ commit(struct intake *in)
 		return;
 	}
 	intake_steer(in);
+	if (in->not_before_us == 0 && in->given.schedule_us > 0)
+		in->not_before_us = in->wall_us + in->given.schedule_us;
+	p->has_key = in->key_n > 0;
+	if (p->has_key)
+		intake_key_digest(in, &p->key);
 	if (!intake_gather(in, p) ||
 	    !in->ops->has_room(in->ctx, parcel_bytes(p)) ||
 	    seal_envelope(in, p, parcel_bytes(p))) {
 		intake_refuse(in, slice_of("", 0), STAGE_EOM, 452, "4.3.1",
 		    SL("Insufficient system storage"));
+		drop_transaction(in);
+		return;
+	}
+	if (!intake_key_claim(in, p)) {
 		drop_transaction(in);
 		return;
 	}

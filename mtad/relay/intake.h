@@ -11,6 +11,7 @@
 #include "proto/proto.h"
 #include "relay/books.h"
 #include "relay/login.h"
+#include "relay/idem.h"
 #include "spool/spool.h"
 
 /* Bytes of one message that are staged in memory; beyond, they spill. */
@@ -33,7 +34,9 @@ struct parcel {
 	 * commit: who takes it calls signing_seal before the spool has it. */
 	struct signing *signing;
 	struct slice pieces[3];
-	uint64_t staged;       /* bytes accounted in the gate */
+	uint64_t staged; /* bytes accounted in the gate */
+	bool has_key;    /* claimed; settled behind the commit */
+	struct env_key key;
 	struct handle session; /* of the intake; none for a notice */
 	void *origin;          /* the driver's: who waits for the answer */
 	uint16_t *pays;        /* notices: recipients paid, owned */
@@ -98,6 +101,9 @@ struct intake_ops {
 	bool (*login)(void *ctx, struct login *l);
 	/* One more message of an account that has a rate; false: not now. */
 	bool (*may_send)(void *ctx, const struct conf_account *a);
+	/* As idem_claim; NULL: keys mean nothing. */
+	enum idem_answer (*key_claim)(void *ctx, const struct env_key *key,
+	    const struct msgid *id, int64_t wall_us, struct msgid *first);
 	/* The keys that sign, good until the next call; or NULL. Where the
 	 * function is NULL nothing is signed. */
 	const struct keyring *(*keys)(void *ctx);
@@ -110,9 +116,20 @@ struct intake_ops {
 /* How mail is steered; empty = not said. */
 struct steer {
 	struct slice tenant, campaign, pool;
+	uint8_t klass;                  /* as struct conf_given has it */
+	int64_t expire_us, schedule_us; /* the same; 0 = not said */
 };
+/* What s does not say of mail's treatment; then what an account says. */
+void steer_by_given(struct steer *s, const struct conf_given *g);
+void steer_by_account(struct steer *s, const struct conf_account *a);
 /* Fills what *s does not say from the route of a recipient's domain. */
 void steer_by_route(const struct conf *c, struct slice domain, struct steer *s);
+
+struct intake_refusal {
+	int code; /* 0: none */
+	const char *enh;
+	struct slice text;
+};
 
 struct intake {
 	struct smtp_srv srv;
@@ -125,6 +142,8 @@ struct intake {
 	struct endpoint peer;
 	uint32_t uid; /* of a local door: who left the message */
 	bool may_relay;
+	bool is_posted;     /* intake_vouch */
+	struct slice token; /* by which it is, into conf */
 	/* What its mail is where it says nothing else: the account's, or the
 	 * listener's. Into conf, as door is. */
 	struct steer given;
@@ -154,8 +173,17 @@ struct intake {
 	/* What its header says; the times by the wall clock, 0 = nothing. */
 	uint8_t klass;
 	bool is_engaged;
+	uint8_t bad_field; /* enum conf_steer: what could not be read */
+	struct intake_refusal refusal;
+	char refusal_text[NAME_MAX_BYTES + 96];
 	int64_t expires_us, not_before_us;
-	int64_t wall_us;         /* of the present call */
+	/* Its idempotency key; what of the request it stands for. */
+	char key[IDEM_TEXT_MAX + 1];
+	uint16_t key_n; /* 0: none */
+	uint32_t digest;
+	uint64_t asked;
+	enum idem_answer key_said; /* of the last message; IDEM_TAKEN */
+	int64_t wall_us;           /* of the present call */
 	int64_t now_us, mail_us; /* of it, and of the open transaction's MAIL */
 };
 
@@ -163,6 +191,15 @@ void intake_init(struct intake *in, const struct conf *conf,
     const struct conf_listen *door, const struct intake_ops *ops, void *ctx,
     struct gate *gate, struct handle self, const struct endpoint *peer,
     int64_t now_us);
+/* The client is known by a token, and what it wants comes as SMTP from a part of
+ * this program (relay/inject.h). a: the account whose mail it is, or NULL. What s
+ * says, the mail is where it says nothing else. */
+void intake_vouch(struct intake *in, const struct conf_account *a,
+    const struct steer *s, struct slice token);
+/* The idempotency key of the next message, behind its MAIL; false: it is none. */
+bool intake_key_set(struct intake *in, struct slice text);
+/* The same as it will stand in the message's record. */
+void intake_key_digest(const struct intake *in, struct env_key *k);
 /* A new configuration, from the next message on; the limits of the door stay
  * what they were when the client came. */
 void intake_reload(struct intake *in, const struct conf *conf);

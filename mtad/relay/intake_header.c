@@ -7,11 +7,13 @@
  * that cannot be understood refuses the message: mail that would leave by the
  * wrong pool is worse than mail that its sender hears of.
  */
+#include <stdio.h>
+
 #include "relay/intake_i.h"
 #include "relay/relay.h"
 
 /* Of the value of a field that steers. */
-#define TAG_MAX_BYTES NAME_MAX_BYTES
+#define TAG_MAX_BYTES IDEM_TEXT_MAX
 #define TIME_MAX_US (366 * INT64_C(86400) * US_PER_S)
 
 /* Takes a tag's value over, an unfolded text; false when it is none. */
@@ -67,6 +69,14 @@ take_time(struct intake *in, size_t at, struct slice value)
 	return *us - in->wall_us <= TIME_MAX_US;
 }
 
+/* One that came with the request already counts. */
+static bool
+take_key(struct intake *in, size_t at, struct slice value)
+{
+	(void)at;
+	return in->key_n > 0 || intake_key_set(in, value);
+}
+
 enum header_fault {
 	HEADER_FINE,
 	HEADER_LOOPS,
@@ -76,42 +86,42 @@ enum header_fault {
 	HEADER_BAD_SCHEDULE,
 	HEADER_NEVER,
 	HEADER_BAD_ENGAGED,
+	HEADER_BAD_KEY,
 	HEADER_NO_POOL,
 	HEADER_NO_ZONE
 };
 
-struct tag {
-	struct slice name;
+/* What the header fields that steer are read by; their names are configured. */
+static const struct tag {
 	size_t at; /* offset in struct intake */
 	take_fn *take;
 	enum header_fault fault; /* when it is none */
-};
-
-/* The header fields that steer, read and taken out. */
-static const struct tag tags[] = {
-	{ { "X-MTA-Tenant", 12 }, offsetof(struct intake, tenant), take_name,
+} tags[STEER_N] = {
+	[STEER_TENANT] = { offsetof(struct intake, tenant), take_name,
 	    HEADER_BAD_TAG },
-	{ { "X-MTA-Campaign", 14 }, offsetof(struct intake, campaign),
-	    take_name, HEADER_BAD_TAG },
-	{ { "X-MTA-Pool", 10 }, offsetof(struct intake, pool), take_name,
+	[STEER_CAMPAIGN] = { offsetof(struct intake, campaign), take_name,
 	    HEADER_BAD_TAG },
-	{ { "X-MTA-Zone", 10 }, offsetof(struct intake, zone), take_name,
+	[STEER_POOL] = { offsetof(struct intake, pool), take_name,
 	    HEADER_BAD_TAG },
-	{ { "X-MTA-Engaged", 13 }, offsetof(struct intake, is_engaged),
-	    take_yes, HEADER_BAD_ENGAGED },
-	{ { "X-MTA-Class", 11 }, offsetof(struct intake, klass), take_class,
+	[STEER_ZONE] = { offsetof(struct intake, zone), take_name,
+	    HEADER_BAD_TAG },
+	[STEER_ENGAGED] = { offsetof(struct intake, is_engaged), take_yes,
+	    HEADER_BAD_ENGAGED },
+	[STEER_CLASS] = { offsetof(struct intake, klass), take_class,
 	    HEADER_BAD_CLASS },
-	{ { "X-MTA-Expires", 13 }, offsetof(struct intake, expires_us),
-	    take_time, HEADER_BAD_EXPIRES },
-	{ { "X-MTA-Schedule", 14 }, offsetof(struct intake, not_before_us),
-	    take_time, HEADER_BAD_SCHEDULE },
+	[STEER_EXPIRES] = { offsetof(struct intake, expires_us), take_time,
+	    HEADER_BAD_EXPIRES },
+	[STEER_SCHEDULE] = { offsetof(struct intake, not_before_us), take_time,
+	    HEADER_BAD_SCHEDULE },
+	[STEER_KEY] = { offsetof(struct intake, key), take_key,
+	    HEADER_BAD_KEY },
 };
 
 static const struct tag *
-tag_of(struct slice name)
+tag_of(const struct conf *c, struct slice name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
-		if (slice_ieq(name, tags[i].name))
+	for (size_t i = 0; i < STEER_N; i++)
+		if (slice_ieq(name, c->steering[i]))
 			return &tags[i];
 	return NULL;
 }
@@ -128,28 +138,33 @@ take_tag(struct intake *in, const struct tag *t, struct slice value)
 	return n <= TAG_MAX_BYTES && t->take(in, t->at, slice_of(text, n));
 }
 
-static const struct intake_refusal header_refusal[] = {
-	[HEADER_LOOPS] = { 554, "5.4.6", SL("Too many hops") },
-	[HEADER_BAD_TAG] = { 550, "5.6.0",
-	    SL("An X-MTA- field is no name of up to 64 characters") },
-	[HEADER_BAD_CLASS] = { 550, "5.6.0",
-	    SL("X-MTA-Class is neither bulk nor transactional") },
-	[HEADER_BAD_EXPIRES] = { 550, "5.6.0",
-	    SL("X-MTA-Expires is no time (RFC 3339) or duration within a "
-	       "year") },
-	[HEADER_BAD_SCHEDULE] = { 550, "5.6.0",
-	    SL("X-MTA-Schedule is no time (RFC 3339) or duration within a "
-	       "year") },
-	[HEADER_BAD_ENGAGED] = { 550, "5.6.0",
-	    SL("X-MTA-Engaged is neither yes nor no") },
-	[HEADER_NEVER] = { 550, "5.6.0",
-	    SL("X-MTA-Expires is over before the message may be sent") },
+/* What is wrong with a field; its name, as configured, stands before it. */
+static const struct {
+	int code;
+	const char *enh;
+	int field; /* enum conf_steer; STEER_N: the one that was met */
+	const char *text;
+} header_faults[] = {
+	[HEADER_BAD_TAG] = { 550, "5.6.0", STEER_N,
+	    "is no name of up to 64 characters" },
+	[HEADER_BAD_CLASS] = { 550, "5.6.0", STEER_CLASS,
+	    "is neither bulk nor transactional" },
+	[HEADER_BAD_EXPIRES] = { 550, "5.6.0", STEER_EXPIRES,
+	    "is no time (RFC 3339) or duration within a year" },
+	[HEADER_BAD_SCHEDULE] = { 550, "5.6.0", STEER_SCHEDULE,
+	    "is no time (RFC 3339) or duration within a year" },
+	[HEADER_BAD_ENGAGED] = { 550, "5.6.0", STEER_ENGAGED,
+	    "is neither yes nor no" },
+	[HEADER_BAD_KEY] = { 550, "5.6.0", STEER_KEY,
+	    "is no text of 1 to 255 characters" },
+	[HEADER_NEVER] = { 550, "5.6.0", STEER_EXPIRES,
+	    "is over before the message may be sent" },
 	/* RFC 3463 3.4: as it is configured, this host cannot take it. Were
 	 * it taken, it would wait for a pool that may never be. */
-	[HEADER_NO_POOL] = { 554, "5.3.5",
-	    SL("X-MTA-Pool names no pool of this host") },
-	[HEADER_NO_ZONE] = { 554, "5.3.5",
-	    SL("X-MTA-Zone names no time zone that this host knows") },
+	[HEADER_NO_POOL] = { 554, "5.3.5", STEER_POOL,
+	    "names no pool of this host" },
+	[HEADER_NO_ZONE] = { 554, "5.3.5", STEER_ZONE,
+	    "names no time zone that this host knows" },
 };
 
 /*
@@ -168,12 +183,15 @@ read_header(struct intake *in, struct buf *b)
 
 	in->header_done = true;
 	while (hdr_next(&rest, &h)) {
-		const struct tag *t = in->may_relay ? tag_of(h.name) : NULL;
+		const struct tag *t =
+		    in->may_relay ? tag_of(in->conf, h.name) : NULL;
 
 		if (slice_ieq(h.name, SL("Received")))
 			hops++;
-		if (t && !take_tag(in, t, h.value))
+		if (t && !take_tag(in, t, h.value)) {
 			fault = t->fault;
+			in->bad_field = (uint8_t)(t - tags);
+		}
 		if (t)
 			continue;
 		if (to != h.whole.p)
@@ -202,7 +220,22 @@ read_header(struct intake *in, struct buf *b)
 const struct intake_refusal *
 intake_read_header(struct intake *in, struct buf *b)
 {
-	return &header_refusal[read_header(in, b)];
+	static const struct intake_refusal fine,
+	    loops = { 554, "5.4.6", SL("Too many hops") };
+	enum header_fault fault = read_header(in, b);
+	int field;
+
+	if (fault == HEADER_FINE)
+		return &fine;
+	if (fault == HEADER_LOOPS)
+		return &loops;
+	field = header_faults[fault].field;
+	field = field == STEER_N ? in->bad_field : field;
+	snprintf(in->refusal_text, sizeof(in->refusal_text), "%.*s %s",
+	    SLF(in->conf->steering[field]), header_faults[fault].text);
+	in->refusal = (struct intake_refusal){ header_faults[fault].code,
+		header_faults[fault].enh, slice_str(in->refusal_text) };
+	return &in->refusal;
 }
 
 /* The route that all recipients have in common, or NULL. */

@@ -3,8 +3,8 @@
  *
  * intake.c has the transaction: credits, staging, commit. intake_header.c has
  * the header section of the message, intake_client.c who the client is,
- * intake_sign.c what is signed of the message, intake_veto.c recipients that
- * must not be written to.
+ * intake_sign.c what is signed of the message, intake_key.c its idempotency key,
+ * intake_veto.c recipients that must not be written to.
  */
 #ifndef RELAY_INTAKE_I_H
 #define RELAY_INTAKE_I_H
@@ -13,12 +13,6 @@
 
 /* What X-MTA-Class says. */
 enum { CLASS_UNSAID, CLASS_BULK, CLASS_HURRY };
-
-struct intake_refusal {
-	int code; /* 0: none */
-	const char *enh;
-	struct slice text;
-};
 
 /*
  * The header section stands whole at body[trace_n ..): counts hops, reads the
@@ -35,6 +29,12 @@ void intake_steer(struct intake *in);
 /* Answers the act that waits, and writes the books. */
 void intake_refuse(struct intake *in, struct slice recipient, enum stage stage,
     int code, const char *enh, struct slice text);
+
+/* intake_key.c */
+/* A recipient was asked for, or (role 0) a sender said. */
+void intake_asked(struct intake *in, struct slice address, uint64_t role);
+/* False: the message's key is not free, and the end of data is answered. */
+bool intake_key_claim(struct intake *in, struct parcel *p);
 
 /* intake_veto.c */
 /* A recipient that must not be written to: true, it is answered and in the

@@ -20,12 +20,7 @@ intake_account_begin(struct intake *in, const struct conf_account *a)
 {
 	in->may_relay = true;
 	in->who = a;
-	if (a->tenant.n > 0)
-		in->given.tenant = a->tenant;
-	if (a->campaign.n > 0)
-		in->given.campaign = a->campaign;
-	if (a->pool.n > 0)
-		in->given.pool = a->pool;
+	steer_by_account(&in->given, a);
 	in->limits = in->door->smtp;
 	if (a->size_max > 0)
 		in->limits.size_max = in->limits.size_max == 0 ?

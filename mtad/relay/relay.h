@@ -37,6 +37,7 @@ outcome_stage(const struct outcome *o)
 #include "relay/core.h"
 #include "relay/courier.h"
 #include "relay/drain.h"
+#include "relay/inject.h"
 #include "relay/intake.h"
 #include "relay/sign.h"
 #include "relay/tail.h"

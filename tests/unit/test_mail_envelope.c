@@ -131,6 +131,38 @@ a_signer_has_another_version_again(void **state)
 }
 
 static void
+a_key_has_another_version_again(void **state)
+{
+	struct envelope e = { .nrcpt = 1 }, back;
+	struct env_rcpt r = { .address = SL("a@b.example") };
+	struct cursor c;
+	struct buf b;
+
+	(void)state;
+	for (uint8_t i = 0; i < sizeof(e.key.b); i++)
+		e.key.b[i] = i;
+	for (int i = 0; i < 4; i++) {
+		e.key.digest = 0x12345678;
+		e.zone = i & 1 ? SL("Asia/Tokyo") : SL("");
+		e.signer = i & 2 ? SL("a.example") : SL("");
+		buf_init(&b, 4096);
+		assert_int_equal(env_encode(&b, &e, &r), 0);
+		assert_int_equal(b.n, env_length(&e, &r));
+		assert_true(env_has_key(buf_slice(&b)));
+		assert_int_equal(env_decode(buf_slice(&b), &back, &c), 0);
+		assert_memory_equal(&back.key, &e.key, sizeof(e.key));
+		assert_true(slice_eq(back.zone, e.zone));
+		assert_true(slice_eq(back.signer, e.signer));
+		buf_free(&b);
+		e.key.digest = 0; /* and there is none */
+		buf_init(&b, 4096);
+		assert_int_equal(env_encode(&b, &e, &r), 0);
+		assert_false(env_has_key(buf_slice(&b)));
+		buf_free(&b);
+	}
+}
+
+static void
 with_a_zone_it_has_another_version(void **state)
 {
 	struct envelope e = { .zone = SL("Asia/Tokyo"), .nrcpt = 1 }, back;
@@ -148,7 +180,7 @@ with_a_zone_it_has_another_version(void **state)
 	/* An empty one has but one form, which is the older. */
 	out.p[out.off + 88] = out.p[out.off + 89] = 0;
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
-	out.p[out.off] = 4;
+	out.p[out.off] = 5;
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_VERSION);
 	buf_free(&out);
 	buf_init(&out, 4096);
@@ -239,7 +271,7 @@ static void
 damage_is_found(void **state)
 {
 	(void)state;
-	assert_int_equal(decode_with(0, 4), E_VERSION);
+	assert_int_equal(decode_with(0, 5), E_VERSION);
 	assert_int_equal(decode_with(0, 0), E_VERSION);
 	assert_int_equal(decode_with(3, 5), E_CORRUPT);  /* family */
 	assert_int_equal(decode_with(72, 2), E_CORRUPT); /* nrcpt */
@@ -407,6 +439,7 @@ main(void)
 		cmocka_unit_test(null_sender_and_empty_names),
 		cmocka_unit_test(with_a_zone_it_has_another_version),
 		cmocka_unit_test(a_signer_has_another_version_again),
+		cmocka_unit_test(a_key_has_another_version_again),
 		cmocka_unit_test(layout_does_not_change),
 		cmocka_unit_test(every_truncation_is_corrupt),
 		cmocka_unit_test(damage_is_found),
