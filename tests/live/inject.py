@@ -556,6 +556,13 @@ def given():
     m = seen(post(letter(to="acc@to.example", expires="8h"), who=ACCOUNT))
     tap.ok(9 * 3600 - 3660 <= m["expires_s"] <= 8 * 3600,
            "a message says more", m)
+    code, said = post(letter(to="acc@to.example", **{"from": "x@y.example"}),
+                      who=ACCOUNT)
+    tap.ok(code == 422 and "5.7.1" in said["error"]["message"],
+           "an account's senders", said)
+    codes = [post(letter(to="acc@to.example"), who=ACCOUNT)[0]
+             for _ in range(2)]
+    tap.same(codes, [202, 429], "an account's rate")
 
 
 GOOD, good_hash = token()
@@ -577,7 +584,7 @@ daemon = Mtad(write_config(
     account={"acc": {"secret": "SCRAM-SHA-256$4096:%s$%s:%s" % (
         base64.b64encode(b"s" * 16).decode(),
         *[base64.b64encode(b"k" * 32).decode()] * 2),
-        "tenant": "of-account", "expire": "5h", "schedule": "1h"}},
+        "tenant": "of-account", "from": ["b.example"], "rate": "3/1h", "expire": "5h", "schedule": "1h"}},
     steering={"pool": "X-Pool", "idempotency_key": "X-Once"},
     listen={"in": {"bind": "127.0.0.1:%d" % free_port(),
                    "relay_from": ["127.0.0.0/8"]},
