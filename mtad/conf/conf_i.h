@@ -199,6 +199,8 @@ extern const struct opt_group conf_proxy_options;
 void conf_proxy_begin(const struct conf *c, void *entry);
 /* options_egress.c */
 extern const struct opt_group egress_options;
+/* options_inbound.c */
+extern const struct opt_group conf_inbound_options;
 /* options_dkim.c */
 extern const struct opt_group conf_dkim_options;
 

@@ -432,7 +432,8 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		return;
 	case EV_FEEDBACK:
 		eng_warm_feedback(e, ev->feedback.source,
-		    ev->feedback.provider);
+		    ev->feedback.provider,
+		    (enum eng_feedback)ev->feedback.kind);
 		return;
 	case EV_END:
 		eng_standing_end(e, ev->end);

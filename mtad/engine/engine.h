@@ -420,7 +420,8 @@ struct ev_admin {
 };
 
 /* What receivers report afterwards. */
-enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_N };
+/* Of mail that was delivered: somebody complains; or it came back after all. */
+enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_BOUNCE, FEEDBACK_N };
 
 struct eng_event {
 	enum eng_event_kind kind;

@@ -98,9 +98,9 @@ schema_is_closed(void **state)
 	 * where, provider.*, its
 	 * source.*; proxy.* and its tls; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
-	 * tls; dkim and its key.*; account.*; suppression and its bounces,
+	 * tls; dkim and its key.*; account.*; inbound.*; suppression and its bounces,
 	 * complaints; sendmail. */
-	assert_int_equal(count_closed(j), 33);
+	assert_int_equal(count_closed(j), 34);
 	json_decref(j);
 }
 
