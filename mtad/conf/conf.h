@@ -113,8 +113,8 @@ struct conf_suppression {
 struct conf_inbound {
 	struct slice domain;
 	uint32_t nkeys, nbounces, ncomplaints;
-	struct slice keys[CONF_RETURN_KEYS_MAX]; /* files; the first signs */
-	struct slice prefix;                     /* of signed local parts */
+	struct slice keys[CONF_RETURN_KEYS_MAX];  /* files; the first signs */
+	struct slice prefix;                      /* of signed local parts */
 	struct slice bounces[CONF_INBOUND_NAMES]; /* local parts */
 	struct slice complaints[CONF_INBOUND_NAMES];
 	int64_t valid_us;

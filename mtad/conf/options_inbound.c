@@ -10,9 +10,10 @@ static const struct opt inbound[] = {
 	{ "keys", OPT_PATH, INBOUND_AT(keys),
 	    COUNT(struct conf_inbound, nkeys, CONF_RETURN_KEYS_MAX),
 	    .absent = "no signed return paths",
-	    .help = "Files with secrets of 16 to 64 bytes each, by which return "
-		    "paths are signed: the first signs, all are good. White "
-		    "space at their end does not count." },
+	    .help =
+		"Files with secrets of 16 to 64 bytes each, by which return "
+		"paths are signed: the first signs, all are good. White "
+		"space at their end does not count." },
 	{ "prefix", OPT_TEXT, INBOUND_AT(prefix), "b+",
 	    .help = "What signed local parts begin with: up to 8 letters, "
 		    "digits, `+`, `-`, `_`, `=`." },

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/daemon_i.h"
+#include "daemon/returned.h"
 
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
@@ -173,7 +173,8 @@ cut_line(struct clerk *c, uint64_t torn)
 		c->log_bytes -= torn;
 }
 
-static void
+/* False: not all of it. */
+static bool
 write_lines(struct clerk *c, struct buf *b)
 {
 	struct slice all = buf_slice(b), left = write_some(c, all);
@@ -188,6 +189,7 @@ write_lines(struct clerk *c, struct buf *b)
 	}
 	if (c->log_fd >= 0 && c->log_bytes >= c->conf->log_rotate_bytes)
 		rotate(c);
+	return left.n == 0;
 }
 
 void
@@ -212,7 +214,7 @@ static void
 take_book(struct clerk *c, struct post_book *b)
 {
 	atomic_fetch_sub(&c->queued_bytes, b->lines.n + b->finds.n);
-	write_lines(c, &b->lines);
+	(void)write_lines(c, &b->lines);
 	atomic_store(&b->from->books_written, b->number);
 	clerk_find(c, &b->finds);
 	buf_free(&b->lines);
@@ -230,6 +232,9 @@ take_posts(struct clerk *c)
 	while ((p = posts_shift(&in))) {
 		if (p->kind == POST_BOOK)
 			take_book(c, container_of(p, struct post_book, post));
+		else if (p->kind == POST_BACK_TELL)
+			returned_tell(c,
+			    container_of(p, struct returned, post));
 		else
 			counter_answer(c->d, container_of(p, struct ask, post));
 	}
@@ -315,12 +320,13 @@ clerk_begin(struct clerk *c, struct book_tail *t)
 	return log_open(c) ? 0 : E_IO;
 }
 
-void
+bool
 clerk_write(struct clerk *c, struct buf *lines)
 {
-	if (lines->n)
-		write_lines(c, lines);
+	bool ok = lines->n == 0 || write_lines(c, lines);
+
 	buf_reset(lines);
+	return ok;
 }
 
 int

@@ -226,6 +226,19 @@ op_veto(void *ctx, struct slice tenant, struct slice to, char *dst, size_t cap)
 	return suppressor_veto(w, tenant, to, dst, cap);
 }
 
+static void
+op_returned(void *ctx, enum return_check what)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	if (what == RETURN_GOOD)
+		COUNT(w, return_paths_good, 1);
+	else if (what == RETURN_EXPIRED)
+		COUNT(w, return_paths_expired, 1);
+	else
+		COUNT(w, return_paths_forged, 1);
+}
+
 static const struct intake_ops intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -241,6 +254,7 @@ static const struct intake_ops intake_ops = {
 	.veto = op_veto,
 	.login = op_login,
 	.may_send = op_may_send,
+	.returned = op_returned,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */

@@ -99,6 +99,22 @@ pickup_metrics(const struct pickup *k, struct buf *out)
 #undef X
 }
 
+static void
+returner_metrics(const struct daemon *d, struct buf *out)
+{
+	const struct returner *t = &d->returner;
+	int64_t room = atomic_load(&d->gate.backs_free);
+
+#define X(name, metric_name, help)                                             \
+	metric_u64(out, "returned_" metric_name, help ".",                     \
+	    atomic_load(&t->name));
+	RETURNER_COUNTERS(X)
+#undef X
+	metric_u64(out, "returned_waiting",
+	    "Messages that came back and are not read yet, or are coming in.",
+	    (uint64_t)MAX(BACKS_MAX - room, 0));
+}
+
 void
 daemon_metrics(struct worker *w, struct buf *out)
 {
@@ -113,6 +129,8 @@ daemon_metrics(struct worker *w, struct buf *out)
 	worker_metrics(d, out);
 	suppress_metrics(&d->suppressor, out);
 	pickup_metrics(&d->pickup, out);
+	if (d->conf->ninbound > 0)
+		returner_metrics(d, out);
 	dns_stats_get(w->dns, &dn);
 	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
 	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);

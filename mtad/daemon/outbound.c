@@ -176,8 +176,8 @@ op_return_path(void *ctx, const struct job *j, char dst[MAILBOX_MAX + 1])
 		t.rcpt = j->rcpt[0].number;
 		t.hash = return_hash(j->to[0].address);
 	}
-	t.day =
-	    (uint16_t)((loop_wall(w->loop) + in->valid_us) / (86400 * US_PER_S));
+	t.day = (uint16_t)((loop_wall(w->loop) + in->valid_us) /
+	    (86400 * US_PER_S));
 	n = return_write(dst, in, keyring_returns(w->keys, in), &t);
 	if (n == 0)
 		return 0;

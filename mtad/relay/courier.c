@@ -302,8 +302,8 @@ static void
 begin(struct courier *c, struct job *j, int64_t now_us)
 {
 	struct smtp_cli_txn txn = {
-		.sender = j->return_path ? slice_str(j->return_path) :
-					   j->env.sender,
+		.sender =
+		    j->return_path ? slice_str(j->return_path) : j->env.sender,
 		.rcpts = j->to,
 		.nrcpt = j->n,
 		.size = j->env.body_bytes,
