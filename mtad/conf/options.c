@@ -582,6 +582,7 @@ static const struct opt top[] = {
 	{ "inbound", OPT_MAP, .group = &conf_inbound_options,
 	    .key_type = OPT_DOMAIN,
 	    ENTRIES(struct conf_inbound, inbound, ninbound, CONF_INBOUND_MAX),
+	    .begin = conf_inbound_begin,
 	    .help = "Domains whose mail is for mtad itself: bounces and "
 		    "complaints that come back (see returns.md). Anybody may "
 		    "write to the addresses that an entry has." },

@@ -45,3 +45,12 @@ static const struct opt inbound[] = {
 	    .help = "The largest message; 552 5.3.4 to one that is larger." },
 };
 const struct opt_group conf_inbound_options = ROWS(inbound);
+
+void
+conf_inbound_begin(const struct conf *c, void *entry)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inbound); i++)
+		if (inbound[i].dflt != NULL)
+			ASSERT(opt_read((struct conf *)(uintptr_t)c,
+			    &inbound[i], slice_str(inbound[i].dflt), entry, 0));
+}

@@ -18,6 +18,7 @@
 #define HITS_MAX 8u   /* of an address */
 #define EARLY_US (60 * US_PER_S) /* lines of a young message may come yet */
 #define EARLY_TRIES 25u
+#define QUICK_US (2 * US_PER_S) /* a bounce may overtake its Delivery */
 
 struct look {
 	struct clerk *c;
@@ -168,6 +169,9 @@ fill(struct look *l, struct told *t, const json_t *line)
 	struct book_entry *e = &t->e;
 
 	t->is_found = true;
+	if (!is_type(line, "Delivery") &&
+	    clock_wall_us() - l->r->back->env.arrival_us < QUICK_US)
+		l->is_early = true;
 	e->id = l->id;
 	e->has_id = true;
 	e->rcpt = (int32_t)number_of(line);
