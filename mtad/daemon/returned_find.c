@@ -137,11 +137,20 @@ best_line(const struct look *l, const struct whom *w)
 	return best;
 }
 
-/* Has another report said the same of that recipient? */
+static bool
+is_sure(struct slice known_by)
+{
+	return slice_eq(known_by, SL("token")) ||
+	    slice_eq(known_by, SL("trace"));
+}
+
+/* Has another report said the same of that recipient? One that anybody could have
+ * written takes nothing from one that is sure. */
 static bool
 is_repeat(const struct look *l, const struct told *t)
 {
 	const char *kind = book_kind_name(t->e.kind);
+	struct slice action = slice_str(t->e.action ? t->e.action : "");
 	char report[MSGID_TEXT_MAX];
 	size_t i, n = msgid_format(report, &t->e.report);
 	json_t *line;
@@ -149,6 +158,10 @@ is_repeat(const struct look *l, const struct told *t)
 	json_array_foreach(l->lines, i, line)
 		if (is_type(line, kind) && is_about(l, line) &&
 		    number_of(line) == t->e.rcpt &&
+		    slice_eq(member(line, "action"), action) &&
+		    slice_ieq(member(line, "feedback"), t->e.feedback) &&
+		    (is_sure(member(line, "known_by")) ||
+			!is_sure(slice_str(t->e.known_by))) &&
 		    !slice_eq(member(line, "report"), slice_of(report, n)))
 			return true;
 	return false;
@@ -164,11 +177,12 @@ keep(struct look *l, struct slice s)
 }
 
 static void
-fill(struct look *l, struct told *t, const json_t *line)
+fill(struct look *l, struct told *t, const json_t *line, const char *known_by)
 {
 	struct book_entry *e = &t->e;
 
 	t->is_found = true;
+	e->known_by = known_by;
 	if (!is_type(line, "Delivery") &&
 	    clock_wall_us() - l->r->back->env.arrival_us < QUICK_US)
 		l->is_early = true;
@@ -189,10 +203,16 @@ fill(struct look *l, struct told *t, const json_t *line)
 
 /* ---- whose it is --------------------------------------------------------------------- */
 
-/* The log is behind, or has forgotten. */
+/* The log is behind, or has forgotten; unless it has others of the message. */
 static void
 not_found(struct look *l, const struct msgid *id)
 {
+	json_t *line;
+	size_t i;
+
+	json_array_foreach(l->lines, i, line)
+		if (is_about(l, line))
+			return;
 	if (l->c->finder != NULL && l->r->tries < EARLY_TRIES &&
 	    clock_wall_us() - msgid_time_us(id) < EARLY_US)
 		l->is_early = true;
@@ -223,7 +243,7 @@ by_token(struct look *l, struct told *t, const struct return_token *k)
 	t->e.has_id = true;
 	t->acts = t->counts;
 	if (line != NULL) {
-		fill(l, t, line);
+		fill(l, t, line, "token");
 		return;
 	}
 	not_found(l, &k->id);
@@ -251,8 +271,7 @@ by_trace(struct look *l, struct told *t)
 				not_found(l, &a->id[i]);
 			continue;
 		}
-		fill(l, t, line);
-		t->e.known_by = "trace";
+		fill(l, t, line, "trace");
 		t->acts = t->counts;
 		return true;
 	}
@@ -280,8 +299,7 @@ by_address(struct look *l, struct told *t, struct slice address,
 		line = best_line(l, &w);
 		if (line == NULL || !is_type(line, "Delivery"))
 			continue;
-		fill(l, t, line);
-		t->e.known_by = known_by;
+		fill(l, t, line, known_by);
 		t->acts =
 		    t->counts && l->r->in != NULL && l->r->in->trusts_unsigned;
 		return true;

@@ -80,6 +80,25 @@ tell(struct returned *r, enum book_kind kind)
 	return v;
 }
 
+/* The words without the codes that stand beside them. */
+static struct slice
+words_of(const struct bounce_rcpt *x)
+{
+	struct slice s = x->diagnostic, rest = s, word = slice_cut(&rest, ' ');
+	struct enh enh;
+	uint64_t code;
+
+	if (slice_u64(word, 999, &code) == 0 && code == x->code) {
+		s = rest;
+		word = slice_cut(&rest, ' ');
+	}
+	if (enh_parse(&word, &enh) == 0 && word.n == 0 &&
+	    enh.klass == x->enh.klass && enh.subject == x->enh.subject &&
+	    enh.detail == x->enh.detail)
+		s = rest;
+	return s.n > 0 ? s : x->diagnostic;
+}
+
 static void
 tell_delivery(struct returner *t, struct returned *r,
     const struct bounce_rcpt *x)
@@ -93,7 +112,7 @@ tell_delivery(struct returner *t, struct returned *r,
 	v->e.reported = x->address;
 	v->original = x->original;
 	v->e.action = bounce_action_name((enum bounce_action)x->action);
-	v->e.text = x->diagnostic;
+	v->e.text = words_of(x);
 	v->e.remote_mta = x->remote_mta;
 	v->counts = is_failed;
 	o->code = x->code;

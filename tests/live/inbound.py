@@ -10,8 +10,10 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import signal
 import smtplib
+import socket
 import struct
 import sys
 import time
@@ -139,6 +141,15 @@ def arf(m, rcpt=None, kind="abuse", mail_from=None):
 def row(provider="p"):
     return [r for r in d.json("warmup")["warmup"]
             if (r["provider"] or "") == provider][0]
+
+
+def metric(name):
+    """Of the control socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(conf["control"])
+        s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+    return int(re.search("^mtad_%s (\\d+)$" % name, text, re.M).group(1))
 
 
 def suppressed(rcpt):
@@ -318,6 +329,15 @@ d.signal(signal.SIGHUP)
 tap.ok(wait_for(lambda: "inbound.bounce.example.keys" in d.said()),
        "a key that others can read is refused")
 os.chmod(path("new.key"), 0o600)
+
+tap.ok(wait_for(lambda: metric("spool_messages") == 0), "all is let go")
+tap.same({n: metric(n) for n in ("return_paths_forged_total",
+                                 "returned_complaints_total",
+                                 "returned_repeated_total",
+                                 "returned_waiting")},
+         {"return_paths_forged_total": len(bad),
+          "returned_complaints_total": 3, "returned_repeated_total": 3,
+          "returned_waiting": 0}, "metrics count it")
 
 # ---- kill -9 -----------------------------------------------------------------------------
 
