@@ -291,7 +291,7 @@ struct ask {
 	X(commits_failed, "Messages refused because they could not be stored") \
 	X(recipients_suppressed,                                               \
 	    "Recipients refused or discarded because they are suppressed")     \
-	X(return_paths_good, "Mail for signed return paths let in")            \
+	X(return_paths_good, "Recipients that were signed return paths")       \
 	X(return_paths_expired, "Signed return paths refused as expired")      \
 	X(return_paths_forged, "Return paths refused as not signed by us")     \
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
@@ -740,6 +740,8 @@ int returner_start(struct returner *t) MUST_CHECK;
 void returner_post(struct returner *t, struct post *p);
 /* Behind the workers, and then behind the clerk. */
 void returner_stop(struct returner *t);
+/* Adds its numbers to an answer, an object that has members. */
+void returner_view(const struct daemon *d, struct buf *out);
 void returner_close(struct returner *t);
 
 /* guests.c */

@@ -156,6 +156,16 @@ def suppressed(rcpt):
     return d.verb("suppress", "show", rcpt, "--tenant", "ann")[0] == 0
 
 
+def signed(age_s, serial, key="0123456789abcdefghij"):
+    """A return path of a message of that age that nobody has sent: its lines
+    are waited for while it is young."""
+    data = struct.pack(">QHHIHHI", int((time.time() - age_s) * 1e6), 0, 0,
+                       serial, 0, int(time.time() / 86400) + 1, 77)
+    mac = hmac.new(key.encode(), b"bounce.example\0" + data, hashlib.sha256)
+    text = base64.b32hexencode(data + mac.digest()[:11]).decode().lower()
+    return "b+%s@bounce.example" % text
+
+
 # ---- what leaves ----------------------------------------------------------------
 
 send("u1@p.example")
@@ -339,17 +349,16 @@ tap.same({n: metric(n) for n in ("return_paths_forged_total",
           "returned_complaints_total": 3, "returned_repeated_total": 3,
           "returned_waiting": 0}, "metrics count it")
 
+tap.ok("failed" in d.verb("status")[1].partition("came back")[2],
+       "status tells", d.verb("status")[1])
+# A message that waits to be read: its lines may come yet.
+ask = ident(back(signed(0, 99), postfix("u6@p.example", m6)))
+tap.same([d.verb(*args)[0] for args in (
+    ("explain", "message", ask), ("show", ask), ("delete", "--all"))]
+         + [d.greets()], [0, 0, 0, True],
+         "one that waits to be read can be asked for")
+
 # ---- kill -9 -----------------------------------------------------------------------------
-
-
-def signed(age_s, serial, key="0123456789abcdefghij"):
-    """A return path of a message of that age that nobody has sent: its lines
-    are waited for while it is young."""
-    data = struct.pack(">QHHIHHI", int((time.time() - age_s) * 1e6), 0, 0,
-                       serial, 0, int(time.time() / 86400) + 1, 77)
-    mac = hmac.new(key.encode(), b"bounce.example\0" + data, hashlib.sha256)
-    text = base64.b32hexencode(data + mac.digest()[:11]).decode().lower()
-    return "b+%s@bounce.example" % text
 
 
 mk = m6
