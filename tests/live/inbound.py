@@ -36,9 +36,9 @@ mx, remote_port = free_port(), free_port()
 here = {"hostname": "mta1.example", "workers": 2}
 
 
-def config(keys):
+def config(keys, limits=None):
     return write_config(
-        **here,
+        **here, limits=limits,
         route={"dead.example": {"hosts": ["127.0.0.1:%d" % remote_port]},
                "*": {"hosts": ["127.0.0.1:%d" % sink.port]}},
         listen={"in": {"bind": "127.0.0.1:%d" % in_port,
@@ -319,7 +319,7 @@ tap.same(back(m.sender, "Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 70000)[0],
 
 # ---- keys change; and forwarding --------------------------------------------------------
 
-config(["new", "old"])
+config(["new", "old"], {"default": {"recipients_per_transaction": 1}})
 reloads = d.said().count("configuration taken over")
 d.signal(signal.SIGHUP)
 wait_for(lambda: d.said().count("configuration taken over") > reloads)
@@ -328,6 +328,13 @@ m6 = left("u6@p.example")
 tap.ok(told(back(m6.sender, postfix("u6@p.example", m6))) and
        told(back(m.sender, postfix("u1@p.example", m))),
        "with a new key, paths of both are good")
+send("v1@p.example", "v2@p.example")
+paths = {left(a).sender for a in ("v1@p.example", "v2@p.example")}
+tap.same(len(paths), 2, "a recipient a transaction: each has its own path")
+got = told(back(left("v2@p.example").sender, "Subject: failure notice\r\nFrom:"
+                " MAILER-DAEMON@x.example\r\n\r\nHi. This is the qmail-send "
+                "program at x.example.\r\n550 5.1.1 user unknown\r\n"))
+tap.same([e.get("recipient") for e in got], ["v2@p.example"], "... by itself")
 text = postfix("x@y.example", fake).replace("\r\n\r\n", "\r\nX-A: b\r\n\r\n", 1)
 got = told(back("b@fwd.example", text))
 tap.same([e["type"] for e in got], ["RemoteBounce"], "what is forwarded is told")
