@@ -156,11 +156,11 @@ def suppressed(rcpt):
     return d.verb("suppress", "show", rcpt, "--tenant", "ann")[0] == 0
 
 
-def signed(age_s, serial, key="0123456789abcdefghij"):
+def signed(age_s, serial, days=1, key="0123456789abcdefghij"):
     """A return path of a message of that age that nobody has sent: its lines
     are waited for while it is young."""
     data = struct.pack(">QHHIHHI", int((time.time() - age_s) * 1e6), 0, 0,
-                       serial, 0, int(time.time() / 86400) + 1, 77)
+                       serial, 0, int(time.time() / 86400) + days, 77)
     mac = hmac.new(key.encode(), b"bounce.example\0" + data, hashlib.sha256)
     text = base64.b32hexencode(data + mac.digest()[:11]).decode().lower()
     return "b+%s@bounce.example" % text
@@ -317,6 +317,9 @@ with smtplib.SMTP("127.0.0.1", in_port, timeout=10) as c:
 tap.same(back(m.sender, "Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 70000)[0],
          552, "a message that is too large is refused")
 
+tap.same(back(signed(0, 1, -1, "an older secret of ours"), ""),
+         (550, "5.7.1 Return path has expired"), "an expired one is refused")
+
 # ---- keys change; and forwarding --------------------------------------------------------
 
 config(["new", "old"], {"default": {"recipients_per_transaction": 1}})
@@ -349,10 +352,12 @@ os.chmod(path("new.key"), 0o600)
 
 tap.ok(wait_for(lambda: metric("spool_messages") == 0), "all is let go")
 tap.same({n: metric(n) for n in ("return_paths_forged_total",
+                                 "return_paths_expired_total",
                                  "returned_complaints_total",
                                  "returned_repeated_total",
                                  "returned_waiting")},
          {"return_paths_forged_total": len(bad),
+          "return_paths_expired_total": 1,
           "returned_complaints_total": 3, "returned_repeated_total": 3,
           "returned_waiting": 0}, "metrics count it")
 
@@ -369,8 +374,11 @@ tap.same([d.verb(*args)[0] for args in (
 
 
 mk = m6
-answers = [back(signed(58.5, i), postfix("k%d@p.example" % i, mk))
+answers = [back(signed(57.5, i), postfix("k%d@p.example" % i, mk))
            for i in range(5)]
+# Tried twice each: what the spool was told meanwhile, it has.
+tried = metric("returned_retried_total")
+wait_for(lambda: metric("returned_retried_total") >= tried + 10)
 d.kill9()
 ids = [ident(a) for a in answers if a[0] == 250]
 had = [e for e in d.events("RemoteBounce") if e["report"] in ids]
