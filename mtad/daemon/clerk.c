@@ -199,15 +199,17 @@ clerk_find(struct clerk *c, struct buf *finds)
 
 	if (c->finder == NULL || finds->n == 0)
 		return;
+	pthread_mutex_lock(&c->find_lock);
 	if (finder_add(c->finder, buf_slice(finds)))
 		complain_of(c, "cannot write the index",
 		    "addresses are not found, mail goes on");
 	buf_reset(finds);
-	if (now < c->prune_us)
-		return;
-	c->prune_us = now + 60 * US_PER_S;
-	finder_prune(c->finder, c->conf->find_size,
-	    (clock_wall_us() - c->conf->find_keep_us) / US_PER_S);
+	if (now >= c->prune_us) {
+		c->prune_us = now + 60 * US_PER_S;
+		finder_prune(c->finder, c->conf->find_size,
+		    (clock_wall_us() - c->conf->find_keep_us) / US_PER_S);
+	}
+	pthread_mutex_unlock(&c->find_lock);
 }
 
 static void
@@ -233,7 +235,7 @@ take_posts(struct clerk *c)
 		if (p->kind == POST_BOOK)
 			take_book(c, container_of(p, struct post_book, post));
 		else if (p->kind == POST_BACK_TELL)
-			returned_tell(c,
+			returned_write(c,
 			    container_of(p, struct returned, post));
 		else
 			counter_answer(c->d, container_of(p, struct ask, post));
@@ -291,6 +293,7 @@ clerk_open(struct clerk *c, struct daemon *d)
 	c->d = d;
 	c->conf = d->conf;
 	c->log_fd = -1;
+	pthread_mutex_init(&c->find_lock, NULL);
 	c->loop = loop_new();
 	if (!c->loop)
 		return E_NOMEM;

@@ -553,6 +553,14 @@ struct clerk {
 	struct control *control;
 	const struct conf *conf;
 	int log_fd;
+	/*
+	 * The clerk alone changes the index; the returner looks into it, too, for
+	 * what it has to read in the log behind that must keep no line waiting.
+	 * So the clerk holds the lock while it changes something, and the
+	 * returner for one question, some reads of a page. Nothing else is
+	 * locked meanwhile.
+	 */
+	pthread_mutex_t find_lock;
 	struct finder *finder; /* or NULL */
 	int64_t prune_us;      /* the index is pruned then */
 	uint64_t log_bytes;

@@ -1,6 +1,6 @@
 /*
  * daemon/returned.h - a message that came back, on its way from the core to the
- * returner (what does it say?), the clerk (of which message of ours? and the lines
+ * returner (what does it say, and of which message of ours?), the clerk (the lines
  * of the event log), and to the core again (what follows from it).
  *
  * One thread has it at a time.
@@ -30,8 +30,7 @@ struct report {
 /* What became of it with the clerk. */
 enum told_end {
 	TOLD_DONE,
-	TOLD_EARLY, /* the log may have more of the message in a moment */
-	TOLD_LOST   /* the log could not be written */
+	TOLD_LOST /* the log could not be written */
 };
 
 struct returned {
@@ -54,7 +53,10 @@ void returner_take(struct worker *w, struct core_back *b);
 /* ... and what follows from it; r is freed. */
 void returner_done(struct worker *w, struct returned *r);
 void returned_forget(struct returned *r);
-/* On the clerk's thread (returned_find.c): whose they are, and writes the lines. */
-void returned_tell(struct clerk *c, struct returned *r);
+/* returned_find.c: whose they are. 0, E_NOMEM; E_AGAIN: the log may have more of the
+ * message in a moment. */
+int returned_find(struct returner *t, struct returned *r) MUST_CHECK;
+/* On the clerk's thread: the lines. */
+void returned_write(struct clerk *c, struct returned *r);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * daemon/returned_find.c - which message of ours a report is about, from the index
- * on disk and the event log, and the lines that tell of it. On the clerk's thread.
+ * on disk and the event log. On the returner's thread; the lines that tell of it are
+ * written on the clerk's.
  *
  * In this order: a signed return path, in the report's own address or in what it
  * says of the message's; an id of ours in the trace of the message that it has
@@ -21,10 +22,11 @@
 #define QUICK_US (2 * US_PER_S) /* a bounce may overtake its Delivery */
 
 struct look {
-	struct clerk *c;
+	struct returner *t;
 	struct returned *r;
 	struct find_rec *v;
 	struct msgid id; /* whose lines these are */
+	int64_t rcpt;
 	bool has_id;
 	json_t *lines; /* NULL: none */
 	uint32_t left;
@@ -49,23 +51,45 @@ is_type(const json_t *line, const char *type)
 	return slice_eq(member(line, "type"), slice_str(type));
 }
 
+/* Of a key's records those of a recipient, -1: all. */
+static uint32_t
+ask(struct look *l, uint64_t key, uint32_t most, int64_t rcpt)
+{
+	struct clerk *c = &l->t->d->clerk;
+	uint32_t n, kept = 0;
+
+	if (c->finder == NULL)
+		return 0;
+	pthread_mutex_lock(&c->find_lock);
+	n = finder_get(c->finder, key, 0, l->v, most);
+	pthread_mutex_unlock(&c->find_lock);
+	for (uint32_t i = 0; i < n; i++)
+		if (rcpt < 0 || l->v[i].rcpt == rcpt)
+			l->v[kept++] = l->v[i];
+	return kept;
+}
+
+/* Of a message with many recipients those of one are looked for, if it is known. */
 static void
-load(struct look *l, const struct msgid *id)
+load(struct look *l, const struct msgid *id, int64_t rcpt)
 {
 	struct buf out;
+	uint32_t n;
 
-	if (l->has_id && msgid_eq(&l->id, id))
+	if (l->has_id && msgid_eq(&l->id, id) && l->rcpt == rcpt)
 		return;
 	json_decref(l->lines);
 	l->lines = NULL;
 	l->id = *id;
+	l->rcpt = rcpt;
 	l->has_id = true;
-	if (l->left == 0 || l->c->finder == NULL)
+	if (l->left == 0 || l->t->d->clerk.finder == NULL)
 		return;
 	l->left--;
+	n = ask(l, find_key_id(id), FIND_RECORDS_MAX, rcpt);
 	buf_init(&out, LINES_BYTES);
 	(void)buf_addc(&out, '[');
-	(void)counter_lines(l->c, id, l->v, LINES_MAX, &out);
+	(void)finder_lines(l->r->conf->log.p, id, l->v, n, LINES_MAX, &out);
 	(void)buf_addc(&out, ']');
 	if (!out.failed)
 		l->lines =
@@ -213,7 +237,7 @@ not_found(struct look *l, const struct msgid *id)
 	json_array_foreach(l->lines, i, line)
 		if (is_about(l, line))
 			return;
-	if (l->c->finder != NULL && l->r->tries < EARLY_TRIES &&
+	if (l->t->d->clerk.finder != NULL && l->r->tries < EARLY_TRIES &&
 	    clock_wall_us() - msgid_time_us(id) < EARLY_US)
 		l->is_early = true;
 }
@@ -236,7 +260,7 @@ by_token(struct look *l, struct told *t, const struct return_token *k)
 		{ t->e.reported, t->original }, true };
 	const json_t *line;
 
-	load(l, &k->id);
+	load(l, &k->id, w.rcpt);
 	line = best_line(l, &w);
 	t->e.known_by = "token";
 	t->e.id = k->id;
@@ -263,11 +287,11 @@ by_trace(struct look *l, struct told *t)
 	for (uint32_t i = 0; i < a->nids; i++) {
 		const json_t *line;
 
-		load(l, &a->id[i]);
+		load(l, &a->id[i], -1);
 		line = best_line(l, &w);
 		if (line == NULL) {
-			if (a->id[i].b[8] == l->c->conf->node >> 8 &&
-			    a->id[i].b[9] == (l->c->conf->node & 255))
+			if (a->id[i].b[8] == l->r->conf->node >> 8 &&
+			    a->id[i].b[9] == (l->r->conf->node & 255))
 				not_found(l, &a->id[i]);
 			continue;
 		}
@@ -287,15 +311,14 @@ by_address(struct look *l, struct told *t, struct slice address,
 	struct msgid id[HITS_MAX];
 	uint32_t n = 0;
 
-	if (l->c->finder != NULL && address.n > 0)
-		n = finder_get(l->c->finder, find_key_address(address), 0, l->v,
-		    HITS_MAX);
+	if (address.n > 0)
+		n = ask(l, find_key_address(address), HITS_MAX, -1);
 	for (uint32_t i = 0; i < n; i++)
 		id[i] = l->v[i].id;
 	for (uint32_t i = 0; i < n; i++) {
 		const json_t *line;
 
-		load(l, &id[i]);
+		load(l, &id[i], -1);
 		line = best_line(l, &w);
 		if (line == NULL || !is_type(line, "Delivery"))
 			continue;
@@ -412,21 +435,27 @@ put_all(struct clerk *c, struct returned *r)
 }
 
 void
-returned_tell(struct clerk *c, struct returned *r)
+returned_write(struct clerk *c, struct returned *r)
 {
-	struct look l = { .c = c, .r = r, .left = LOOKS_MAX };
+	r->told = (uint8_t)put_all(c, r);
+	r->post.kind = POST_BACK_TOLD;
+	returner_post(&c->d->returner, &r->post);
+}
+
+int
+returned_find(struct returner *t, struct returned *r)
+{
+	struct look l = { .t = t, .r = r, .left = LOOKS_MAX };
 	struct report *p = r->report;
 
-	r->told = TOLD_LOST;
 	l.v = mem_try(FIND_RECORDS_MAX * sizeof(*l.v));
-	for (uint32_t i = 0; l.v != NULL && i < p->n; i++) {
+	if (l.v == NULL)
+		return E_NOMEM;
+	for (uint32_t i = 0; i < p->n; i++) {
 		find(&l, &p->v[i]);
 		judge(p, &p->v[i]);
 	}
 	json_decref(l.lines);
-	if (l.v != NULL)
-		r->told = (uint8_t)(l.is_early ? TOLD_EARLY : put_all(c, r));
 	mem_free(l.v);
-	r->post.kind = POST_BACK_TOLD;
-	returner_post(&c->d->returner, &r->post);
+	return l.is_early ? E_AGAIN : 0;
 }

@@ -191,7 +191,7 @@ understand(struct returner *t, struct returned *r)
 	mem_free(all);
 	if (!err) {
 		tell_all(t, r);
-		return 0;
+		return returned_find(t, r);
 	}
 	mem_free(r->report);
 	r->report = NULL;
@@ -241,7 +241,12 @@ begin(struct returner *t, struct returned *r)
 {
 	int err = understand(t, r);
 
-	if (err == E_CORRUPT || (err && ++r->tries >= READS_MAX)) {
+	if (err == E_AGAIN) {
+		r->tries++;
+		again(t, r, EARLY_US);
+		return;
+	}
+	if (err == E_CORRUPT || (err == E_IO && ++r->tries >= READS_MAX)) {
 		give_back(t, r, CORE_BACK_DAMAGED);
 		return;
 	}
@@ -289,8 +294,7 @@ told(struct returner *t, struct returned *r)
 		count(t, r);
 		give_back(t, r, CORE_BACK_READ);
 	} else {
-		r->tries += r->told == TOLD_EARLY;
-		again(t, r, r->told == TOLD_EARLY ? EARLY_US : AGAIN_US);
+		again(t, r, AGAIN_US);
 	}
 }
 
