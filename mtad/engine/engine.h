@@ -419,8 +419,8 @@ struct ev_admin {
 	struct eng_selector sel;
 };
 
-/* What receivers report afterwards. */
-/* Of mail that was delivered: somebody complains; or it came back after all. */
+/* What receivers report afterwards: somebody complains; or what they had taken came
+ * back after all. */
 enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_BOUNCE, FEEDBACK_N };
 
 struct eng_event {
