@@ -848,6 +848,74 @@ check_source_tls(const struct check *k)
 	}
 }
 
+/* ---- what comes back ------------------------------------------------------ */
+
+static bool
+is_prefix(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) &&
+		    memchr("+-_=", s.p[i], 4) == NULL)
+			return false;
+	return s.n > 0 && s.n <= CONF_RETURN_PREFIX_MAX;
+}
+
+static void
+check_inbound(const struct check *k)
+{
+	struct slice in = SL("inbound");
+
+	for (uint32_t i = 0; i < k->conf->ninbound; i++) {
+		const struct conf_inbound *b = &k->conf->inbound[i];
+		struct slice to = mailbox_domain(b->forward);
+
+		if (b->prefix.n > 0 && !is_prefix(b->prefix))
+			wrong(k, SPOT(k, in, b->domain, SL("prefix")),
+			    "1 to 8 letters, digits, +, -, _ or =", b->prefix);
+		for (uint32_t j = 0; j < b->nkeys; j++)
+			check_file(k, SPOT(k, in, b->domain, SL("keys")),
+			    b->keys[j]);
+		if (to.n > 0 && conf_inbound_find(k->conf, to) != NULL)
+			wrong(k, SPOT(k, in, b->domain, SL("forward")),
+			    "an address elsewhere: this domain is one of "
+			    "`inbound`",
+			    b->forward);
+	}
+}
+
+static void
+check_return_path(const struct check *k, struct spot s, struct slice domain)
+{
+	const struct conf_inbound *b;
+
+	if (domain.n == 0)
+		return;
+	k->conf->has_return_paths = true;
+	b = conf_inbound_find(k->conf, domain);
+	if (b == NULL || b->nkeys == 0)
+		wrong(k, s, "a domain of `inbound` that has `keys`", domain);
+}
+
+static void
+check_return_paths(const struct check *k)
+{
+	const struct conf *c = k->conf;
+	struct slice what = SL("return_path");
+
+	for (uint32_t i = 0; i < c->nlisten; i++)
+		check_return_path(k,
+		    SPOT(k, SL("listen"), c->listen[i].name, what),
+		    c->listen[i].return_path);
+	for (uint32_t i = 0; i < c->npools; i++)
+		check_return_path(k,
+		    SPOT(k, SL("pool"), c->pools[i].name, what),
+		    c->pools[i].return_path);
+	for (uint32_t i = 0; i < c->ntenants; i++)
+		check_return_path(k,
+		    SPOT(k, SL("tenant"), c->tenants[i].name, what),
+		    c->tenants[i].return_path);
+}
+
 void
 conf_check(struct conf *conf, const struct yaml_node *root,
     struct complaints *c)
@@ -867,6 +935,8 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_caps(&k);
 	check_books(&k);
 	check_suppression(&k);
+	check_inbound(&k);
+	check_return_paths(&k);
 	check_spool_max(&k);
 	check_drain(&k);
 	conf->client.wants_tls = conf->tls_out;

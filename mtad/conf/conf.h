@@ -31,6 +31,10 @@
 #define CONF_AUTOMATION_LIST 16
 #define CONF_SUFFIXES_MAX 32
 #define CONF_POOL_SOURCES_MAX ENG_POOL_SOURCES_MAX
+#define CONF_INBOUND_MAX 256
+#define CONF_INBOUND_NAMES 16
+#define CONF_RETURN_KEYS_MAX 8
+#define CONF_RETURN_PREFIX_MAX 8
 #define CONF_DKIM_KEYS_MAX 20000
 #define CONF_DKIM_LIST 8
 #define CONF_DKIM_HEADERS 48
@@ -119,6 +123,7 @@ struct conf_listen {
 	struct cidr proxy_from[CONF_CIDRS_MAX], xclient_from[CONF_CIDRS_MAX];
 	struct slice tenant, campaign, pool; /* empty = none given */
 	struct conf_given given;
+	struct slice return_path; /* one of inbound; empty: senders stay */
 	struct conf_tls tls;
 	bool has_auth, needs_auth;
 	bool is_submission; /* mail is its author's: repaired (RFC 6409) */
@@ -148,6 +153,20 @@ struct conf_suppression {
 	int64_t bounce_us;   /* how long it holds, 0 = for ever */
 	bool takes_complaints, complaint_for_all;
 	int64_t complaint_us;
+};
+
+/* A domain whose mail is for us: what comes back; share/doc/returns.md. */
+struct conf_inbound {
+	struct slice domain;
+	uint32_t nkeys, nbounces, ncomplaints;
+	struct slice keys[CONF_RETURN_KEYS_MAX];  /* files; the first signs */
+	struct slice prefix;                      /* of signed local parts */
+	struct slice bounces[CONF_INBOUND_NAMES]; /* local parts */
+	struct slice complaints[CONF_INBOUND_NAMES];
+	int64_t valid_us;
+	bool takes_verp, trusts_unsigned;
+	struct slice forward; /* empty: nowhere */
+	uint64_t size_max;
 };
 
 /* Where other nodes may hand their mail over; and, of all of these, how nodes
@@ -220,6 +239,7 @@ struct conf_pool {
 	uint16_t sources[CONF_POOL_SOURCES_MAX]; /* indices: conf.sources */
 	uint16_t weights[CONF_POOL_SOURCES_MAX];
 	struct slice overflow; /* name of a pool; empty: none */
+	struct slice return_path;
 	bool is_sticky;
 };
 
@@ -235,6 +255,7 @@ struct conf_tenant {
 	uint32_t nquiet;
 	struct eng_quiet quiet[ENG_QUIET_MAX];
 	bool is_hurry; /* its mail that says nothing else */
+	struct slice return_path;
 	uint32_t ncampaigns;
 	struct conf_campaign *campaigns;
 };
@@ -494,6 +515,9 @@ struct conf {
 
 	struct conf_suppression suppression;
 	struct conf_sendmail sendmail;
+	uint32_t ninbound;
+	struct conf_inbound *inbound;
+	bool has_return_paths; /* somebody has one */
 	struct conf_drain drain;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;
@@ -587,6 +611,13 @@ void conf_dkim_complain(const struct conf *c, const struct conf_dkim_key *k,
     const char *expected, const char *got, struct conf_errors *errs);
 void conf_dkim_warn(const struct conf *c, const struct conf_dkim_key *k,
     const char *expected, const char *got, struct conf_errors *errs);
+/* What is said of a domain in `inbound`, or NULL. */
+const struct conf_inbound *conf_inbound_find(const struct conf *c,
+    struct slice domain);
+/* Whose signed return paths mail has, or NULL; empty names are those that mail
+ * without one is given. */
+const struct conf_inbound *conf_return_path(const struct conf *c,
+    struct slice tenant, struct slice pool, struct slice listener);
 /* Does a pool have that name? */
 bool conf_has_pool(const struct conf *c, struct slice name);
 /* Where a file of rules that comes with the programs lies: above a program that

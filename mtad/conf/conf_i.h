@@ -201,6 +201,9 @@ void conf_proxy_begin(const struct conf *c, void *entry);
 extern const struct opt_group egress_options;
 /* options_token.c */
 extern const struct opt_group conf_token_options, conf_steering_options;
+/* options_inbound.c */
+extern const struct opt_group conf_inbound_options;
+void conf_inbound_begin(const struct conf *c, void *entry);
 /* options_dkim.c */
 extern const struct opt_group conf_dkim_options;
 

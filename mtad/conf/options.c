@@ -227,6 +227,11 @@ static const struct opt listen[] = {
 		    "field names no pool is refused with 554 5.3.5." },
 	GIVEN(struct conf_listen, "the tenant's", "the top level's",
 	    "it is sent at once"),
+	{ "return_path", OPT_DOMAIN, LISTEN_AT(return_path),
+	    .absent = "senders stay as they are",
+	    .help = "Mail from here leaves with a signed return path at this "
+		    "domain, one of `inbound` with `keys`, in place of its "
+		    "sender; unless its tenant or pool says another." },
 	{ "tls", OPT_GROUP, .group = &tls_group, .absent = "no STARTTLS",
 	    .help = "Certificate; with one, STARTTLS is offered, or TLS is "
 		    "spoken at once." },
@@ -396,6 +401,11 @@ static const struct opt pool[] = {
 		    "that is added or removed moves its own domains alone. "
 		    "Mail waits for that source while others have room; so "
 		    "there is no `overflow`." },
+	{ "return_path", OPT_DOMAIN,
+	    .at = offsetof(struct conf_pool, return_path),
+	    .absent = "the listener's",
+	    .help = "Signed return paths for mail of this pool, as in "
+		    "`listen`." },
 };
 static const struct opt_group pool_group = ROWS(pool);
 
@@ -433,6 +443,9 @@ static const struct opt tenant[] = {
 		    "days on which they begin: it waits, and what is not "
 		    "delivered by the end of its lifetime is returned still. "
 		    "Up to four." },
+	{ "return_path", OPT_DOMAIN, TENANT_AT(return_path),
+	    .absent = "the pool's",
+	    .help = "Signed return paths for its mail, as in `listen`." },
 	{ "campaign", OPT_MAP, TENANT_AT(campaigns), .group = &campaign_group,
 	    .key_type = OPT_NAME, .entry_bytes = sizeof(struct conf_campaign),
 	    COUNT(struct conf_tenant, ncampaigns, CONF_TENANT_CAMPAIGNS_MAX),
@@ -596,6 +609,13 @@ static const struct opt top[] = {
 	    .absent = "nobody is",
 	    .help = "Addresses and domains that are not written to (see "
 		    "suppression.md). `suppression: {}` is enough to begin." },
+	{ "inbound", OPT_MAP, .group = &conf_inbound_options,
+	    .key_type = OPT_DOMAIN,
+	    ENTRIES(struct conf_inbound, inbound, ninbound, CONF_INBOUND_MAX),
+	    .begin = conf_inbound_begin,
+	    .help = "Domains whose mail is for mtad itself: bounces and "
+		    "complaints that come back (see returns.md). Anybody may "
+		    "write to the addresses that an entry has." },
 	{ "drain", OPT_GROUP, .group = &drain_group,
 	    .help = "Handing all mail over to another node, and taking it "
 		    "over (see drain.md)." },

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/daemon_i.h"
+#include "daemon/returned.h"
 
 #define TICK_US (100 * US_PER_MS)
 #define COMPLAIN_US (60 * US_PER_S)
@@ -173,7 +173,8 @@ cut_line(struct clerk *c, uint64_t torn)
 		c->log_bytes -= torn;
 }
 
-static void
+/* False: not all of it. */
+static bool
 write_lines(struct clerk *c, struct buf *b)
 {
 	struct slice all = buf_slice(b), left = write_some(c, all);
@@ -188,6 +189,7 @@ write_lines(struct clerk *c, struct buf *b)
 	}
 	if (c->log_fd >= 0 && c->log_bytes >= c->conf->log_rotate_bytes)
 		rotate(c);
+	return left.n == 0;
 }
 
 void
@@ -197,22 +199,24 @@ clerk_find(struct clerk *c, struct buf *finds)
 
 	if (c->finder == NULL || finds->n == 0)
 		return;
+	pthread_mutex_lock(&c->find_lock);
 	if (finder_add(c->finder, buf_slice(finds)))
 		complain_of(c, "cannot write the index",
 		    "addresses are not found, mail goes on");
 	buf_reset(finds);
-	if (now < c->prune_us)
-		return;
-	c->prune_us = now + 60 * US_PER_S;
-	finder_prune(c->finder, c->conf->find_size,
-	    (clock_wall_us() - c->conf->find_keep_us) / US_PER_S);
+	if (now >= c->prune_us) {
+		c->prune_us = now + 60 * US_PER_S;
+		finder_prune(c->finder, c->conf->find_size,
+		    (clock_wall_us() - c->conf->find_keep_us) / US_PER_S);
+	}
+	pthread_mutex_unlock(&c->find_lock);
 }
 
 static void
 take_book(struct clerk *c, struct post_book *b)
 {
 	atomic_fetch_sub(&c->queued_bytes, b->lines.n + b->finds.n);
-	write_lines(c, &b->lines);
+	(void)write_lines(c, &b->lines);
 	atomic_store(&b->from->books_written, b->number);
 	clerk_find(c, &b->finds);
 	buf_free(&b->lines);
@@ -230,6 +234,9 @@ take_posts(struct clerk *c)
 	while ((p = posts_shift(&in))) {
 		if (p->kind == POST_BOOK)
 			take_book(c, container_of(p, struct post_book, post));
+		else if (p->kind == POST_BACK_TELL)
+			returned_write(c,
+			    container_of(p, struct returned, post));
 		else
 			counter_answer(c->d, container_of(p, struct ask, post));
 	}
@@ -286,6 +293,7 @@ clerk_open(struct clerk *c, struct daemon *d)
 	c->d = d;
 	c->conf = d->conf;
 	c->log_fd = -1;
+	pthread_mutex_init(&c->find_lock, NULL);
 	c->loop = loop_new();
 	if (!c->loop)
 		return E_NOMEM;
@@ -315,12 +323,13 @@ clerk_begin(struct clerk *c, struct book_tail *t)
 	return log_open(c) ? 0 : E_IO;
 }
 
-void
+bool
 clerk_write(struct clerk *c, struct buf *lines)
 {
-	if (lines->n)
-		write_lines(c, lines);
+	bool ok = lines->n == 0 || write_lines(c, lines);
+
 	buf_reset(lines);
+	return ok;
 }
 
 int

@@ -9,7 +9,7 @@
  * within OUTCOME_WAKE_US, well inside the 200 ms in which an outcome may be
  * unsynced.
  */
-#include "daemon/daemon_i.h"
+#include "daemon/returned.h"
 #include "daemon/rules.h"
 #include "daemon/sts.h"
 
@@ -368,6 +368,12 @@ op_bounced(void *ctx, const struct book_entry *e)
 	suppressor_bounced(ctx, e);
 }
 
+static void
+op_back(void *ctx, struct core_back *b)
+{
+	returner_take(ctx, b);
+}
+
 static const struct core_ops core_ops = {
 	.resolve = op_resolve,
 	.open = op_open,
@@ -388,6 +394,7 @@ static const struct core_ops core_ops = {
 	.rule = op_rule,
 	.bounced = op_bounced,
 	.check_proxy = op_check_proxy,
+	.back = op_back,
 };
 
 /* ---- the core's turn --------------------------------------------------------------------- */
@@ -512,6 +519,9 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_STS_DONE:
 		sts_done(w->sts, container_of(p, struct post_sts, post));
+		return;
+	case POST_BACK_DONE:
+		returner_done(w, container_of(p, struct returned, post));
 		return;
 	case POST_ASK:
 		counter_ask(w, container_of(p, struct ask, post));

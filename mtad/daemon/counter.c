@@ -374,9 +374,10 @@ counter_ask(struct worker *w, struct ask *a)
 		ask_explain(w, a);
 		return;
 	}
-	if (slice_eq(path, SL("/v1/status")))
+	if (slice_eq(path, SL("/v1/status"))) {
 		core_view_status(w->core, &a->out);
-	else if (slice_eq(path, SL("/v1/queues")))
+		returner_view(w->d, &a->out);
+	} else if (slice_eq(path, SL("/v1/queues")))
 		err = core_view_queues(w->core, slice_str(a->sort),
 		    (uint32_t)a->n, &a->out);
 	else if (slice_eq(path, SL("/v1/sources")))

@@ -91,28 +91,13 @@ counter_find(struct daemon *d, struct ask *a)
 
 /* ---- behind its answer ----------------------------------------------------------- */
 
-static int
-by_time(const void *a, const void *b)
-{
-	const int64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 uint32_t
 counter_lines(struct clerk *c, const struct msgid *id, struct find_rec *v,
     uint32_t max, struct buf *out)
 {
 	uint32_t n = finder_get(c->finder, find_key_id(id), 0, v, RECORDS_MAX);
-	int64_t when[EVENTS_MAX + 1];
-	uint32_t have = 1;
 
-	when[0] = msgid_time_us(id) / US_PER_S;
-	for (uint32_t i = 0; i < n && have < ARRAY_LEN(when); i++)
-		if (v[i].kind >= FIND_EVENT && msgid_eq(&v[i].id, id))
-			when[have++] = v[i].slot;
-	qsort(when, have, sizeof(*when), by_time);
-	return finder_events(c->conf->log.p, id, when, have, max, out);
+	return finder_lines(c->conf->log.p, id, v, n, max, out);
 }
 
 /* The core knows nothing of it: perhaps it is over. */

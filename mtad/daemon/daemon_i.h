@@ -12,6 +12,7 @@
  *	suppressor  who is not written to, in SQLite, if that is configured
  *	porter	 accounts and passwords of who logs in; none without `auth`
  *	pickup	 messages of local programs, if that is configured
+ *	returner reads bounces and complaints that came by mail
  *	main	 signals, reload, the watch
  *
  * A thread owns its data. What is shared: the mailboxes, the gate (atomics),
@@ -66,6 +67,7 @@ enum post_kind {
 	POST_KEPT,        /* struct post_keep, done */
 	POST_STS_DONE,    /* struct post_sts */
 	POST_SEEN,        /* struct post_proxy */
+	POST_BACK_DONE,   /* struct returned */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -77,9 +79,13 @@ enum post_kind {
 	POST_STS,  /* struct post_sts: a policy to be fetched */
 	/* to the suppressor; POST_ASK, too */
 	POST_OFFENCE, /* struct post_offence */
+	/* to the returner */
+	POST_BACK,      /* struct returned, from the core */
+	POST_BACK_TOLD, /* the same, from the clerk */
 	/* to the clerk */
-	POST_BOOK,   /* struct post_book */
-	POST_ANSWER, /* struct ask */
+	POST_BACK_TELL, /* struct returned */
+	POST_BOOK,      /* struct post_book */
+	POST_ANSWER,    /* struct ask */
 };
 
 struct worker;
@@ -287,6 +293,9 @@ struct ask {
 	X(commits_failed, "Messages refused because they could not be stored") \
 	X(recipients_suppressed,                                               \
 	    "Recipients refused or discarded because they are suppressed")     \
+	X(return_paths_good, "Recipients that were signed return paths")       \
+	X(return_paths_expired, "Signed return paths refused as expired")      \
+	X(return_paths_forged, "Return paths refused as not signed by us")     \
 	X(inline_syncs, "Lone messages that the worker synced itself")         \
 	X(connections_out, "Outbound connections started")                     \
 	X(messages_out, "Transactions finished outbound")                      \
@@ -510,6 +519,35 @@ struct suppressor {
 	_Atomic bool is_stopping;
 };
 
+/* Numbers of the returner that others may read. */
+#define RETURNER_COUNTERS(X)                                                   \
+	X(messages, "messages_total", "Messages that came back and were read") \
+	X(bounces, "bounces_total", "Recipients that they say have failed")    \
+	X(statuses, "statuses_total",                                          \
+	    "Recipients of whom they say something else")                      \
+	X(complaints, "complaints_total", "Complaints, or other feedback")     \
+	X(replies, "replies_total", "Automatic replies and what is no report") \
+	X(unknown, "unknown_total",                                            \
+	    "Bounces and complaints about no message that is known")           \
+	X(repeated, "repeated_total", "Those that told nothing new")           \
+	X(retried, "retried_total", "Readings that had to be tried again")
+
+struct returner_desk;
+
+struct returner {
+	struct daemon *d;
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox box;
+	struct posts queue, late; /* to be read; not yet */
+	struct returner_desk *desk;
+	bool is_telling; /* one is with the clerk */
+#define X(name, metric, help) _Atomic uint64_t name;
+	RETURNER_COUNTERS(X)
+#undef X
+	_Atomic bool is_stopping;
+};
+
 struct clerk {
 	struct daemon *d;
 	pthread_t thread;
@@ -518,6 +556,14 @@ struct clerk {
 	struct control *control;
 	const struct conf *conf;
 	int log_fd;
+	/*
+	 * The clerk alone changes the index; the returner looks into it, too, for
+	 * what it has to read in the log behind that must keep no line waiting.
+	 * So the clerk holds the lock while it changes something, and the
+	 * returner for one question, some reads of a page. Nothing else is
+	 * locked meanwhile.
+	 */
+	pthread_mutex_t find_lock;
 	struct finder *finder; /* or NULL */
 	int64_t prune_us;      /* the index is pruned then */
 	uint64_t log_bytes;
@@ -579,6 +625,7 @@ struct daemon {
 	struct pickup pickup;
 	struct keeper keeper;
 	struct suppressor suppressor;
+	struct returner returner;
 	struct clerk clerk;
 	struct recorder *recorder; /* or NULL */
 	int64_t started_us;
@@ -710,6 +757,16 @@ void counter_suppress(struct daemon *d, struct control_req *req, bool is_post,
 /* On the core's: what was ordered is done and durable. */
 void counter_suppressed(struct worker *w, struct ask *a);
 
+/* returner.c */
+int returner_open(struct returner *t, struct daemon *d) MUST_CHECK;
+int returner_start(struct returner *t) MUST_CHECK;
+void returner_post(struct returner *t, struct post *p);
+/* Behind the workers, and then behind the clerk. */
+void returner_stop(struct returner *t);
+/* Adds its numbers to an answer, an object that has members. */
+void returner_view(const struct daemon *d, struct buf *out);
+void returner_close(struct returner *t);
+
 /* guests.c */
 void guests_init(struct guests *g);
 void guests_free(struct guests *g);
@@ -838,7 +895,8 @@ int clerk_open(struct clerk *c, struct daemon *d) MUST_CHECK;
 /* Reads the end of the log back, and begins to write it: before the clerk is
  * started lines are given to clerk_write, afterwards as posts. */
 int clerk_begin(struct clerk *c, struct book_tail *t) MUST_CHECK;
-void clerk_write(struct clerk *c, struct buf *lines);
+/* False: some are lost, and counted. */
+bool clerk_write(struct clerk *c, struct buf *lines);
 void clerk_find(struct clerk *c, struct buf *finds);
 int clerk_start(struct clerk *c) MUST_CHECK;
 void clerk_stop(struct clerk *c);

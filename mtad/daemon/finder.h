@@ -2,7 +2,7 @@
  * daemon/finder.h - the index of messages on disk: from a message id or an
  * address to messages, and to the times at which something happened to them.
  *
- * Owned by the clerk's thread. What is new stands in memory and in a file in the
+ * Owned by the clerk's thread; the returner may look, by the clerk's lock. What is new stands in memory and in a file in the
  * order it came; each FINDER_RUN records are sorted into a file of their own,
  * which does not change any more. The oldest of these go when they are too many
  * or too old. Nothing is synced: a crash loses what the page cache had, and a
@@ -38,5 +38,8 @@ uint32_t finder_get(struct finder *f, uint64_t key, uint32_t skip,
  * up to max JSON objects with commas between them; how many. finder_log.c */
 uint32_t finder_events(const char *dir, const struct msgid *id,
     const int64_t *when_s, uint32_t n, uint32_t max, struct buf *out);
+/* The same by records of its id: near its arrival and up to 100 of its events. */
+uint32_t finder_lines(const char *dir, const struct msgid *id,
+    const struct find_rec *v, uint32_t n, uint32_t max, struct buf *out);
 
 #endif

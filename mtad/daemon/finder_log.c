@@ -15,6 +15,7 @@
 
 #define EARLY_S 2 /* a line may stand so long before or behind its time */
 #define LATE_S 3
+#define TIMES_MAX 100u /* of one message */
 #define BLOCK (64u << 10)
 #define READ_MAX (64u << 20) /* bytes that one question may have read */
 
@@ -177,4 +178,27 @@ finder_events(const char *dir, const struct msgid *id, const int64_t *when_s,
 	}
 	mem_free(h.block);
 	return h.n;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+uint32_t
+finder_lines(const char *dir, const struct msgid *id, const struct find_rec *v,
+    uint32_t n, uint32_t max, struct buf *out)
+{
+	int64_t when[TIMES_MAX + 1];
+	uint32_t have = 1;
+
+	when[0] = msgid_time_us(id) / US_PER_S;
+	for (uint32_t i = 0; i < n && have < ARRAY_LEN(when); i++)
+		if (v[i].kind >= FIND_EVENT && msgid_eq(&v[i].id, id))
+			when[have++] = v[i].slot;
+	qsort(when, have, sizeof(*when), by_time);
+	return finder_events(dir, id, when, have, max, out);
 }

@@ -213,6 +213,19 @@ op_key_claim(void *ctx, const struct env_key *key, const struct msgid *id,
 	return a;
 }
 
+static void
+op_returned(void *ctx, enum return_check what)
+{
+	struct worker *w = ((struct in_session *)ctx)->w;
+
+	if (what == RETURN_GOOD)
+		COUNT(w, return_paths_good, 1);
+	else if (what == RETURN_EXPIRED)
+		COUNT(w, return_paths_expired, 1);
+	else
+		COUNT(w, return_paths_forged, 1);
+}
+
 const struct intake_ops inbound_intake_ops = {
 	.commit = op_commit,
 	.spill_add = op_spill_add,
@@ -229,6 +242,7 @@ const struct intake_ops inbound_intake_ops = {
 	.veto = op_veto,
 	.login = op_login,
 	.may_send = op_may_send,
+	.returned = op_returned,
 };
 
 /* ---- sessions --------------------------------------------------------------------- */

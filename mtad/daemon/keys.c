@@ -1,5 +1,5 @@
 /*
- * daemon/keys.c - the keys that sign mail, from their files.
+ * daemon/keys.c - the keys that sign mail, and return paths, from their files.
  *
  * All of a configuration's are read at once and then never change; a reload makes
  * new ones, and each worker lets go of the old when it meets the new. A message on
@@ -56,29 +56,68 @@ read_all(int fd, struct buf *out)
 	return to != NULL && n == 0;
 }
 
-struct crypt_key *
-key_load(const char *path, char *why, size_t cap)
+/* The bytes of a secret file into *pem, which is the caller's to wipe; NULL, or
+ * what it is instead. */
+static const char *
+load(const char *path, struct buf *pem, char *why, size_t cap)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const char *what =
 	    fd < 0 ? strerrordesc_np(errno) : why_not(fd, why, cap);
-	struct crypt_key *key = NULL;
-	struct buf pem;
 
-	buf_init(&pem, CRYPT_KEY_BYTES_MAX + 8192);
-	if (what == NULL) {
+	buf_init(pem, CRYPT_KEY_BYTES_MAX + 8192);
+	if (what == NULL && !read_all(fd, pem))
 		what = "a file that cannot be read, or too long";
-		if (read_all(fd, &pem))
-			key = crypt_key_read(buf_slice(&pem), &what);
-	}
 	if (fd >= 0)
 		close(fd);
-	if (pem.p != NULL)
-		explicit_bzero(pem.p, pem.cap);
-	buf_free(&pem);
+	return what;
+}
+
+static void
+wipe(struct buf *pem)
+{
+	if (pem->p != NULL)
+		explicit_bzero(pem->p, pem->cap);
+	buf_free(pem);
+}
+
+struct crypt_key *
+key_load(const char *path, char *why, size_t cap)
+{
+	struct crypt_key *key = NULL;
+	struct buf pem;
+	const char *what = load(path, &pem, why, cap);
+
+	if (what == NULL)
+		key = crypt_key_read(buf_slice(&pem), &what);
+	wipe(&pem);
 	if (key == NULL && what != why)
 		snprintf(why, cap, "%s", what);
 	return key;
+}
+
+/* A secret of return paths. False, and why: what the file is instead. */
+static bool
+return_key_load(const char *path, struct return_key *key, char *why, size_t cap)
+{
+	struct buf text;
+	const char *what = load(path, &text, why, cap);
+	struct slice s = buf_slice(&text);
+
+	while (s.n > 0 && (uint8_t)s.p[s.n - 1] <= ' ')
+		s.n--;
+	if (what == NULL && s.n < RETURN_KEY_MIN)
+		what = "fewer than 16 bytes";
+	else if (what == NULL && s.n > RETURN_KEY_MAX)
+		what = "more than 64 bytes";
+	if (what == NULL) {
+		key->n = (uint32_t)s.n;
+		memcpy(key->b, s.p, s.n);
+	}
+	wipe(&text);
+	if (what != NULL && what != why)
+		snprintf(why, cap, "%s", what);
+	return what == NULL;
 }
 
 /* RFC 8301 3.2 asks for more than it demands. */
@@ -94,6 +133,38 @@ judge(const struct conf *c, const struct conf_dkim_key *k,
 	snprintf(got, sizeof(got), "%u", crypt_key_bits(key));
 	conf_dkim_warn(c, k, "2048 bits or more, as RFC 8301 asks for", got,
 	    errs);
+}
+
+static void
+complain_of(const struct conf *c, const struct conf_inbound *in,
+    struct slice file, const char *why, struct conf_errors *errs)
+{
+	char line[4096 + 512];
+
+	errs->n++;
+	snprintf(line, sizeof(line),
+	    "%s: inbound.%s.keys: %s: expected a secret of 16 to 64 bytes that "
+	    "only its owner can change and others cannot read, got %s",
+	    c->file.p, in->domain.p, file.p, why);
+	if (errs->report != NULL)
+		errs->report(errs->ctx, line);
+}
+
+static void
+load_returns(const struct conf *c, struct keyring *r, struct conf_errors *errs)
+{
+	char why[128];
+
+	for (uint32_t i = 0; i < c->ninbound; i++) {
+		const struct conf_inbound *in = &c->inbound[i];
+		struct return_keys *keys = &r->returns[i];
+
+		for (uint32_t j = 0; j < in->nkeys; j++)
+			if (!return_key_load(in->keys[j].p, &keys->v[j], why,
+				sizeof(why)))
+				complain_of(c, in, in->keys[j], why, errs);
+		keys->n = in->nkeys;
+	}
 }
 
 struct keyring *
@@ -113,6 +184,7 @@ keys_load(const struct conf *c, struct conf_errors *errs)
 		else
 			judge(c, k, r->key[i], errs);
 	}
+	load_returns(c, r, errs);
 	if (errs->n == before)
 		return r;
 	keyring_give(r);
@@ -125,7 +197,7 @@ static void
 report(void *ctx, const char *line)
 {
 	(void)ctx;
-	log_event(LOG_ERROR, "dkim", "what", line, NULL);
+	log_event(LOG_ERROR, "keys", "what", line, NULL);
 }
 
 static void

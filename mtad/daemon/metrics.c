@@ -89,6 +89,15 @@ suppress_metrics(const struct suppressor *s, struct buf *out)
 #undef X
 }
 
+/* Those that came in and are not read, or are still coming. */
+static uint64_t
+returned_waiting(const struct daemon *d)
+{
+	int64_t room = atomic_load(&d->gate.backs_free);
+
+	return (uint64_t)MAX(BACKS_MAX - room, 0);
+}
+
 static void
 pickup_metrics(const struct pickup *k, struct buf *out)
 {
@@ -112,6 +121,42 @@ key_metrics(struct keybook *b, struct buf *out)
 	    bytes);
 }
 
+static void
+returner_metrics(const struct daemon *d, struct buf *out)
+{
+	const struct returner *t = &d->returner;
+
+#define X(name, metric_name, help)                                             \
+	metric_u64(out, "returned_" metric_name, help ".",                     \
+	    atomic_load(&t->name));
+	RETURNER_COUNTERS(X)
+#undef X
+	metric_u64(out, "returned_waiting",
+	    "Messages that came back and are not read yet.",
+	    returned_waiting(d));
+}
+
+void
+returner_view(const struct daemon *d, struct buf *out)
+{
+	const struct returner *t = &d->returner;
+	struct jsonw w;
+
+	if (d->conf->ninbound == 0 || out->n == 0)
+		return;
+	buf_cut(out, out->n - 1); /* the brace */
+	(void)buf_addz(out, ",\"returned\":");
+	jw_init(&w, out);
+	jw_open(&w, '{');
+#define X(name, metric_name, help)                                             \
+	jw_ku64(&w, metric_name, atomic_load(&t->name));
+	RETURNER_COUNTERS(X)
+#undef X
+	jw_ku64(&w, "waiting", returned_waiting(d));
+	jw_close(&w, '}');
+	(void)buf_addc(out, '}');
+}
+
 void
 daemon_metrics(struct worker *w, struct buf *out)
 {
@@ -127,6 +172,8 @@ daemon_metrics(struct worker *w, struct buf *out)
 	suppress_metrics(&d->suppressor, out);
 	pickup_metrics(&d->pickup, out);
 	key_metrics(d->keybook, out);
+	if (d->conf->ninbound > 0)
+		returner_metrics(d, out);
 	dns_stats_get(w->dns, &dn);
 	metric_u64(out, "dns_lookups_total", "Look-ups begun.", dn.lookups);
 	metric_u64(out, "dns_inflight", "Look-ups under way.", dn.inflight);

@@ -155,7 +155,40 @@ op_down(void *ctx, const struct outcome *o, struct slice text)
 	go_down(s, &end, text);
 }
 
+/* Of several recipients of one message each is one of all: a token that named one
+ * of them would blame him for the others. */
+static size_t
+op_return_path(void *ctx, const struct job *j, char dst[MAILBOX_MAX + 1])
+{
+	struct worker *w = ((struct out_session *)ctx)->w;
+	struct steer s = { .tenant = j->env.tenant,
+		.campaign = j->env.campaign,
+		.pool = j->env.pool };
+	struct return_token t = { .id = j->id, .rcpt = RETURN_ALL };
+	const struct conf_inbound *in;
+	size_t n;
+
+	if (!w->conf->has_return_paths)
+		return 0;
+	steer_by_route(w->conf, mailbox_domain(j->to[0].address), &s);
+	in = conf_return_path(w->conf, s.tenant, s.pool, j->env.listener);
+	if (in == NULL)
+		return 0;
+	if (j->n == 1) {
+		t.rcpt = j->rcpt[0].number;
+		t.hash = return_hash(j->to[0].address);
+	}
+	t.day = (uint16_t)((loop_wall(w->loop) + in->valid_us) /
+	    (86400 * US_PER_S));
+	n = return_write(dst, in, keyring_returns(w->keys, in), &t);
+	if (n == 0)
+		return 0;
+	dst[n++] = '@';
+	return n + slice_copy(in->domain, dst + n, MAILBOX_MAX + 1 - n);
+}
+
 static const struct courier_ops courier_ops = {
+	.return_path = op_return_path,
 	.result = op_result,
 	.up = op_up,
 	.down = op_down,

@@ -189,7 +189,7 @@ read_others(struct daemon *d, const struct conf *c, const char *path,
 		return true;
 	log_event(LOG_ERROR, "reload", "what",
 	    !*keys ?
-		"a key of dkim cannot be used, nothing changed" :
+		"a key cannot be used, nothing changed" :
 		*r ?
 		"no thread that could sign or know accounts, nothing changed" :
 		"bounce_rules have errors, nothing changed",

@@ -77,6 +77,12 @@ rules_give(struct rules *r)
 	mem_free(r);
 }
 
+const struct classifier *
+rules_classifier(const struct rules *r)
+{
+	return r->k;
+}
+
 /* ---- a worker's use ------------------------------------------------------ */
 
 void

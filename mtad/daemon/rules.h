@@ -10,12 +10,15 @@
 
 struct rules;
 struct worker;
+struct classifier;
 
 /* Those of a configuration and then the shipped ones, or NULL after words in
  * the log about the mistakes in them. Give them back with rules_give. */
 struct rules *rules_load(const struct conf *c);
 struct rules *rules_take(struct rules *r);
 void rules_give(struct rules *r); /* may be NULL */
+/* For those who are no worker. */
+const struct classifier *rules_classifier(const struct rules *r);
 
 /* A worker judges by r from now on, which is given to it; NULL: by none. */
 void rules_adopt(struct worker *w, struct rules *r);

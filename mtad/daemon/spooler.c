@@ -404,11 +404,11 @@ spooler_restore(struct spooler *s, struct worker *w)
 		} else
 			core_damage(w->core, &d);
 		if (w->book.n > BOOK_BYTES)
-			clerk_write(clerk, &w->book);
+			(void)clerk_write(clerk, &w->book);
 		if (w->finds.n > BOOK_BYTES)
 			clerk_find(clerk, &w->finds);
 	}
-	clerk_write(clerk, &w->book);
+	(void)clerk_write(clerk, &w->book);
 	clerk_find(clerk, &w->finds);
 	tail_free(&tail);
 	if (got == 0 && n)

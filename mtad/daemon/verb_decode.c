@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "daemon/bounce_judge.h"
 #include "daemon/verb_rules.h"
 #include "daemon/verbs.h"
 #include "proto/proto.h"
@@ -48,66 +49,12 @@ put(struct jsonw *w, const char *key, struct slice text)
 		jw_null(w);
 }
 
-/* What the server said, where a notice of Gmail quotes it behind words that are the
- * same in all its notices. */
-static struct slice
-quoted(struct slice text)
-{
-	static const struct slice leads[] = { SL("server returned was:"),
-		SL("The response from the remote server was:"),
-		SL("The response was:") };
-
-	for (size_t i = 0; i < text.n; i++)
-		for (size_t k = 0; k < ARRAY_LEN(leads); k++)
-			if (slice_has_prefix(slice_skip(text, i), leads[k]))
-				return slice_skip(text, i + leads[k].n);
-	return text;
-}
-
-/* What the words mean. Without a code its class is that of the status. */
 static void
-judge(struct run *r, const struct bounce_rcpt *x, struct judgement *out)
+put_status(struct jsonw *w, const struct bounce_rcpt *x)
 {
-	struct class_query q = { .code = x->code,
-		.text = quoted(x->diagnostic) };
-	struct class_answer a;
-
-	if (x->has_status)
-		q.enh = x->enh;
-	if (q.code == 0 && x->enh.klass >= 4)
-		q.code = (uint16_t)(x->enh.klass * 100 + 50);
-	else if (q.code == 0)
-		q.code = x->action == BOUNCE_DELAYED ? 450 : 550;
-	classify(r->rules.k, r->rules.desk, &q, &a);
-	*out = a.judgement;
-}
-
-/* A recipient that is not to be written to again: its mailbox or domain is not
- * there. What is refused for other reasons may be let in tomorrow, with another
- * text or from another address. */
-static bool
-is_hard(const struct judgement *j)
-{
-	return j->is_hard && j->scope == SCOPE_RECIPIENT &&
-	    j->kind != KIND_MAILBOX_FULL;
-}
-
-static void
-put_status(struct jsonw *w, const struct bounce_rcpt *x, bool hard)
-{
-	struct enh e = x->enh;
 	char text[16];
 
-	if (e.klass == 0 && x->code >= 200)
-		e.klass = (uint8_t)(x->code / 100);
-	if (e.klass == 0)
-		e.klass = x->action == BOUNCE_FAILED ? (hard ? 5 : 5) :
-		    x->action == BOUNCE_DELAYED      ? 4 :
-						       2;
-	if (e.klass != 0 && x->enh.klass == 0)
-		snprintf(text, sizeof(text), "%u.0.0", e.klass);
-	else
-		enh_format(text, e);
+	enh_format(text, bounce_status(x));
 	jw_kstr(w, "status", slice_str(text));
 }
 
@@ -122,8 +69,8 @@ print_rcpt(struct run *r, struct jsonw *w, const struct bounce_rcpt *x)
 		jw_kstr(w, "original_recipient", x->original);
 	jw_kstr(w, "action",
 	    slice_str(bounce_action_name((enum bounce_action)x->action)));
-	judge(r, x, &j);
-	put_status(w, x, is_hard(&j));
+	bounce_judge(r->rules.k, r->rules.desk, x, &j);
+	put_status(w, x);
 	jw_key(w, "code");
 	if (x->code != 0)
 		jw_u64(w, x->code);
@@ -135,7 +82,7 @@ print_rcpt(struct run *r, struct jsonw *w, const struct bounce_rcpt *x)
 	jw_kstr(w, "category",
 	    slice_str(category_name((enum category)j.category)));
 	jw_kstr(w, "kind", slice_str(kind_name((enum kind)j.kind)));
-	jw_kbool(w, "hard", x->action == BOUNCE_FAILED && is_hard(&j));
+	jw_kbool(w, "hard", bounce_is_hard(x, &j));
 }
 
 static void

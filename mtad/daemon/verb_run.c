@@ -147,6 +147,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 		return E_IO;
 	prctl(PR_SET_DUMPABLE, 1);
 	atomic_store(&d->gate.rcpts_free, (int64_t)c->rcpts_max);
+	atomic_store(&d->gate.backs_free, BACKS_MAX);
 	atomic_store(&d->gate.staging_free, (int64_t)c->staging_bytes);
 	if ((err = spooler_open(&d->spooler, d)))
 		return err;
@@ -154,6 +155,8 @@ start(struct daemon *d, const struct recorder_conf *record)
 		if ((err = worker_start(&d->worker[i], d, i,
 			 d->worker[i].roles)))
 			return err;
+	if ((err = returner_open(&d->returner, d)))
+		return err;
 	if (record->dir) {
 		d->recorder = mem_get(sizeof(*d->recorder));
 		if ((err = recorder_open(d->recorder, record)))
@@ -170,7 +173,7 @@ start(struct daemon *d, const struct recorder_conf *record)
 	if (spooler_start(&d->spooler) ||
 	    spiller_start(&d->spiller, c->spool.p) ||
 	    keeper_start(&d->keeper) || suppressor_start(&d->suppressor) ||
-	    clerk_start(&d->clerk) ||
+	    returner_start(&d->returner) || clerk_start(&d->clerk) ||
 	    (c->dkim.nkeys > 0 && signers_start(&d->signers)))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < d->nworkers; i++)
@@ -253,7 +256,9 @@ finish(struct daemon *d)
 	spooler_stop(&d->spooler);
 	keeper_stop(&d->keeper, d->core_worker);
 	suppressor_stop(&d->suppressor);
+	returner_stop(&d->returner);
 	clerk_stop(&d->clerk);
+	returner_close(&d->returner);
 	if (d->recorder) {
 		recorder_close(d->recorder);
 		mem_free(d->recorder);

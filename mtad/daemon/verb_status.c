@@ -103,6 +103,21 @@ print_totals(const json_t *t)
 #undef N
 }
 
+/* Where nothing comes back there is no such member. */
+static void
+print_returned(const json_t *r)
+{
+	if (r != NULL)
+		printf("came back   %llu messages: %llu failed, %llu other "
+		       "reports, %llu complaints, %llu replies; %llu wait\n",
+		    (unsigned long long)verb_u64(r, "messages_total"),
+		    (unsigned long long)verb_u64(r, "bounces_total"),
+		    (unsigned long long)verb_u64(r, "statuses_total"),
+		    (unsigned long long)verb_u64(r, "complaints_total"),
+		    (unsigned long long)verb_u64(r, "replies_total"),
+		    (unsigned long long)verb_u64(r, "waiting"));
+}
+
 static void
 show_status(const json_t *root)
 {
@@ -131,6 +146,7 @@ show_status(const json_t *root)
 	printf("notices     %llu made, %llu waiting\n",
 	    (unsigned long long)verb_u64(root, "notices_total"),
 	    (unsigned long long)verb_u64(root, "notices_waiting"));
+	print_returned(json_object_get(root, "returned"));
 	printf("memory      %s in the engine, room for %llu recipients\n",
 	    fmt_bytes(text, verb_u64(root, "engine_bytes")),
 	    (unsigned long long)verb_u64(root, "recipients_free"));

@@ -431,8 +431,8 @@ dispatch(struct eng *e, const struct eng_event *ev)
 		eng_on_recall(e, &ev->recall);
 		return;
 	case EV_FEEDBACK:
-		eng_warm_feedback(e, ev->feedback.source,
-		    ev->feedback.provider);
+		eng_warm_feedback(e, ev->feedback.source, ev->feedback.provider,
+		    (enum eng_feedback)ev->feedback.kind);
 		return;
 	case EV_END:
 		eng_standing_end(e, ev->end);

@@ -419,8 +419,9 @@ struct ev_admin {
 	struct eng_selector sel;
 };
 
-/* What receivers report afterwards. */
-enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_N };
+/* What receivers report afterwards: somebody complains; or what they had taken came
+ * back after all. */
+enum eng_feedback { FEEDBACK_COMPLAINT, FEEDBACK_BOUNCE, FEEDBACK_N };
 
 struct eng_event {
 	enum eng_event_kind kind;

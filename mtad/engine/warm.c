@@ -665,7 +665,8 @@ eng_warm_count(struct eng *e, const struct path *p, const struct outcome *o)
 }
 
 void
-eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider)
+eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider,
+    enum eng_feedback kind)
 {
 	uint32_t i = map_get(&e->warm_map, pair_key(source, provider));
 	struct warm *w = i ? pool_at(&e->warms, i) : NULL;
@@ -673,7 +674,8 @@ eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider)
 	if (w == NULL || is_warm(e, w))
 		return;
 	turn(e, i);
-	w->complained++;
+	w->complained += kind == FEEDBACK_COMPLAINT;
+	w->bounced += kind == FEEDBACK_BOUNCE;
 	keep(e, i);
 }
 

@@ -89,7 +89,8 @@ void eng_warm_unspend(struct eng *e, const struct path *p, uint32_t n,
 void eng_warm_opening(struct eng *e, const struct path *p, int by);
 void eng_warm_count(struct eng *e, const struct path *p,
     const struct outcome *o);
-void eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider);
+void eng_warm_feedback(struct eng *e, uint32_t source, uint32_t provider,
+    enum eng_feedback kind);
 void eng_warm_recall(struct eng *e, const struct eng_entry *en);
 void eng_warm_kept(struct eng *e);
 void eng_warm_timer(struct eng *e, uint32_t i);

@@ -107,6 +107,7 @@ enum env_flags {
 	ENV_RET_HDRS = 1 << 5, /* RET=HDRS */
 	ENV_RET_FULL = 1 << 6, /* RET=FULL */
 	ENV_ENGAGED = 1 << 7,  /* its recipients are, says who sent it */
+	ENV_BACK = 1 << 12,    /* its first recipient is an address of ours */
 };
 
 enum notify_flags { /* RFC 3461 4.1; 0 = not given */

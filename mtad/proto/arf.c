@@ -138,7 +138,7 @@ arf_read_fields(struct slice text, struct arf *a)
 
 /* Behind each word "id" of a trace field. */
 static void
-read_trace(struct arf *a, struct slice value)
+read_ids(struct arf *a, struct slice value)
 {
 	while (value.n > 0 && a->nids < ARF_IDS_MAX) {
 		struct slice word = take_word(&value);
@@ -151,15 +151,15 @@ read_trace(struct arf *a, struct slice value)
 	}
 }
 
-static void
-read_message(struct arf *a, struct slice text)
+void
+arf_read_trace(struct slice text, struct arf *a)
 {
 	uint32_t left = FIELDS_MAX;
 	struct hdr h;
 
 	while (left-- > 0 && hdr_next(&text, &h))
 		if (slice_ieq(h.name, SL("Received")))
-			read_trace(a, h.value);
+			read_ids(a, h.value);
 }
 
 bool
@@ -178,7 +178,7 @@ arf_read(struct slice message, struct arf *a)
 			is_report = a->type.n > 0;
 		} else if (mime_is(p, SL("message/rfc822")) ||
 		    mime_is(p, SL("text/rfc822-headers")))
-			read_message(a, p->body);
+			arf_read_trace(p->body, a);
 	}
 	return is_report;
 }

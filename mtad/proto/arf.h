@@ -38,6 +38,8 @@ bool arf_read(struct slice message, struct arf *a) MUST_CHECK;
 /* The fields alone, of a part that was decoded; slices of *a point into it. What
  * is there already stays, where it comes but once. */
 void arf_read_fields(struct slice text, struct arf *a);
+/* Adds the ids in Received fields of a header section. */
+void arf_read_trace(struct slice header, struct arf *a);
 /* Does it complain? Other reports say that a message was no spam, that an address
  * wants no more, or what authentication made of it. */
 bool arf_complains(const struct arf *a);

@@ -372,6 +372,36 @@ has_inner(struct reading *r)
 	    bounce_is_report(r);
 }
 
+/* What a report says that names nobody: who has its return path may know. */
+static void
+say_of_nobody(struct reading *r)
+{
+	struct bounce_rcpt *x = &r->out->rcpt[0];
+
+	*x = (struct bounce_rcpt){
+		.action = bounce_is_delay(r) ? BOUNCE_DELAYED : BOUNCE_FAILED
+	};
+	bounce_words(r, x, NULL);
+}
+
+/* By what we may know the message that it is about. */
+static void
+take_traces(struct reading *r)
+{
+	struct slice original = buf_slice(&r->original), v, address;
+	struct bounce *b = r->out;
+
+	arf_read_trace(original, &b->arf);
+	v = bounce_field(original, SL("Return-Path"));
+	if (bounce_address(&v, &address))
+		b->return_path = bounce_keep(r, address, MAILBOX_MAX);
+	b->envelope_id = b->type == BOUNCE_COMPLAINT ?
+	    b->arf.envelope_id :
+	    bounce_keep(r,
+		bounce_field(buf_slice(&r->dsn), SL("Original-Envelope-Id")),
+		ENVID_MAX);
+}
+
 static void
 decide(struct reading *r)
 {
@@ -405,6 +435,8 @@ decide(struct reading *r)
 		bounce_read_text(r);
 		b->type = b->nrcpts > 0 ? BOUNCE_DELIVERY : BOUNCE_OTHER;
 		b->reason = BOUNCE_NO_RECIPIENT;
+		if (b->nrcpts == 0)
+			say_of_nobody(r);
 		return;
 	}
 	b->reason = (uint8_t)bounce_other(r);
@@ -465,6 +497,8 @@ bounce_read(struct slice message, struct bounce *b)
 	else
 		decide(r);
 	take_id(r);
+	if (b->type != BOUNCE_OTHER || b->reason == BOUNCE_NO_RECIPIENT)
+		take_traces(r);
 	for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
 		buf_free(bufs[i]);
 	mem_free(r);

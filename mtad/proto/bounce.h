@@ -56,14 +56,18 @@ struct bounce_rcpt {
 struct bounce {
 	uint8_t type;   /* enum bounce_type */
 	uint8_t reason; /* enum bounce_reason, of BOUNCE_OTHER */
-	/* BOUNCE_DELIVERY */
+	/* BOUNCE_DELIVERY. Of BOUNCE_NO_RECIPIENT rcpt[0] has what is said of
+	 * whoever it is, without an address. */
 	uint32_t nrcpts;
 	struct bounce_rcpt rcpt[BOUNCE_RCPTS_MAX];
-	/* BOUNCE_COMPLAINT */
+	/* BOUNCE_COMPLAINT; and the ids in it of both: those in Received fields
+	 * of the message that it is about. */
 	struct arf arf;
 	/* Both: the Message-ID of the message it is about, without its angle
 	 * brackets; empty = not said. */
 	struct slice message_id;
+	struct slice envelope_id; /* ENVID of RFC 3461, as xtext */
+	struct slice return_path; /* that the message it is about says */
 	struct arena memory;
 };
 

@@ -7,7 +7,8 @@
  * repeats its event_id too. Events that these do not name (a refusal at the
  * door, an operator's action, a failure that stands for a whole path) happen
  * once and carry a serial number instead, or equal ids would hide them from
- * who drops doubles; damage in the spool is named by the place it is at.
+ * who drops doubles; damage in the spool is named by the place it is at, and what a
+ * report says by the report.
  */
 #include "relay/relay.h"
 
@@ -47,7 +48,10 @@ book_event_id(const struct book_entry *e)
 	key.rcpt = e->rcpt;
 	key.attempt = e->attempt;
 	key.kind = (uint8_t)e->kind;
-	if (e->serial) {
+	if (e->has_report) {
+		key.id = e->report;
+		key.rcpt = (int32_t)e->nth;
+	} else if (e->serial) {
 		key.wall_us = e->wall_us;
 		key.serial = e->serial;
 	} else if (!e->has_id)
@@ -138,6 +142,29 @@ put_outcome(struct jsonw *w, const struct book_entry *e)
 }
 
 static void
+put_report(struct jsonw *w, const struct book_entry *e)
+{
+	char id[MSGID_TEXT_MAX];
+
+	if (!e->has_report)
+		return;
+	jw_kstr(w, "report", slice_of(id, msgid_format(id, &e->report)));
+	if (e->known_by)
+		jw_kstr(w, "known_by", slice_str(e->known_by));
+	if (e->is_repeat)
+		jw_kbool(w, "repeat", true);
+	if (e->action)
+		jw_kstr(w, "action", slice_str(e->action));
+	if (e->has_hard)
+		jw_kbool(w, "hard", e->is_hard);
+	put_text(w, "reported", e->reported);
+	put_text(w, "remote_mta", e->remote_mta);
+	put_text(w, "feedback", e->feedback);
+	put_text(w, "message_id", e->message_id);
+	put_text(w, "envid", e->envid);
+}
+
+static void
 put_times(struct jsonw *w, const struct book_entry *e)
 {
 	char text[32];
@@ -171,6 +198,7 @@ book_write(struct buf *out, const struct book_entry *e)
 	put_message(&w, e);
 	put_peer(&w, e);
 	put_outcome(&w, e);
+	put_report(&w, e);
 	put_times(&w, e);
 	put_text(&w, "user", e->user);
 	put_text(&w, "reason", e->reason);

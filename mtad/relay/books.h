@@ -25,7 +25,11 @@
 	X(BOOK_ADMIN, "AdminAction")                                           \
 	X(BOOK_HANDED_OVER, "HandedOver")                                      \
 	X(BOOK_TAKEN_OVER, "TakenOver")                                        \
-	X(BOOK_SUPPRESSION, "Suppression")
+	X(BOOK_SUPPRESSION, "Suppression")                                     \
+	X(BOOK_REMOTE_BOUNCE, "RemoteBounce")                                  \
+	X(BOOK_REMOTE_STATUS, "RemoteStatus")                                  \
+	X(BOOK_FEEDBACK, "Feedback")                                           \
+	X(BOOK_REPLY, "Reply")
 #define X(name, text) name,
 enum book_kind { BOOK_KINDS(X) BOOK_N };
 #undef X
@@ -56,6 +60,19 @@ struct book_entry {
 	int64_t session_us;        /* of this transaction, -1 = none */
 	int64_t next_us;           /* wall clock of the next attempt */
 	struct slice user, reason; /* of an operator's action */
+	/* Of what came back: the message that told, and which of its lines this
+	 * is; these two tell its events apart. */
+	struct msgid report;
+	bool has_report;
+	uint32_t nth;
+	/* By what the message is known that it is about; whether it is known
+	 * from another report already. */
+	const char *known_by;
+	bool is_repeat;
+	const char *action; /* RFC 3464 2.3.3 */
+	bool has_hard, is_hard;
+	struct slice reported; /* the report's recipient, where it differs */
+	struct slice remote_mta, message_id, envid, feedback;
 	bool is_dsn;
 	bool at_start; /* before the daemon took mail */
 	/* Tells apart events that message, recipient, kind and attempt do not:

@@ -598,6 +598,9 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 		ASSERT(!"an envelope that we encoded");
 		return;
 	}
+	if ((env.flags & ENV_BACK) != 0 &&
+	    core_back(c, slot, ref, envelope, &env))
+		return;
 	if (!submit(c, slot, ref, &env))
 		return;
 	while (env_rcpt_next(&rcpts, &r))
@@ -616,6 +619,20 @@ core_submit_known(struct core *c, struct handle slot,
 }
 
 void
+core_submit_rest(struct core *c, struct handle slot,
+    const struct spool_ref *ref, const struct envelope *env,
+    struct cursor rcpts)
+{
+	struct env_rcpt r;
+
+	if (!msg_add(c, slot, ref, env, env->nrcpt - 1))
+		return; /* as in submit */
+	for (uint16_t i = 0; env_rcpt_next(&rcpts, &r); i++)
+		if (i > 0)
+			rcpt_add(c, slot.index, i, env, r.address, NULL);
+}
+
+void
 core_restore(struct core *c, const struct spool_found *f)
 {
 	struct envelope env;
@@ -631,6 +648,12 @@ core_restore(struct core *c, const struct spool_found *f)
 	}
 	if (core_restore_moving(c, f))
 		return;
+	if ((env.flags & ENV_BACK) != 0 && !f->rcpts[0].is_final &&
+	    core_back(c, f->slot, &f->ref, f->envelope, &env)) {
+		atomic_fetch_sub(&c->gate->rcpts_free, (int64_t)env.nrcpt);
+		atomic_fetch_sub(&c->gate->backs_free, 1);
+		return;
+	}
 	for (uint32_t k = 0; k < f->nrcpt; k++)
 		open += !f->rcpts[k].is_final || f->rcpts[k].is_owed;
 	if (open == 0) {

@@ -52,6 +52,23 @@ struct core_open {
 	uint32_t place; /* the engine's number of the site, while it is there */
 };
 
+/*
+ * A message for ourselves, which the engine does not see: the driver reads it,
+ * writes its events, and gives it back with core_back_done. Until then it lies
+ * where ref says, and after a crash it is given again.
+ */
+struct core_back {
+	struct post post; /* the driver's */
+	struct handle slot;
+	struct spool_ref ref;
+	struct envelope env; /* its texts in blob */
+	struct slice to;     /* the address of ours */
+	uint32_t blob_n;
+	char blob[]; /* the envelope as encoded */
+};
+/* What became of one. */
+enum core_back_end { CORE_BACK_READ, CORE_BACK_DAMAGED };
+
 struct core_ops {
 	/* Look-up of a name; an empty name: nothing to ask, call core_resolved
 	 * (its answer is ignored) from the next turn. */
@@ -90,6 +107,9 @@ struct core_ops {
 	/* Looks whether a proxy of the configuration is well, and says so with
 	 * core_proxy_seen. NULL: nobody looks. */
 	void (*check_proxy)(void *ctx, uint32_t proxy);
+	/* A message for ourselves, which is the driver's from now on. NULL:
+	 * nobody reads them, and they go to where their address says. */
+	void (*back)(void *ctx, struct core_back *b);
 	/* A sending day of a young source at a provider (empty: all without)
 	 * is over; NULL: it is logged. */
 	void (*warm_day)(void *ctx, struct slice source, struct slice provider,
@@ -272,6 +292,14 @@ struct core_complaint {
 };
 int core_complain(struct core *c, const struct core_complaint *x,
     struct slice user, struct slice reason, struct buf *out) MUST_CHECK;
+/* The same from a report that came by mail, of a complaint or of a bounce: it
+ * has its line in the books already. */
+int core_feedback(struct core *c, const struct core_complaint *x,
+    enum eng_feedback kind) MUST_CHECK;
+/* Its events are durable, or its record is damaged: it is over, or goes on to
+ * where it is forwarded. b is freed. */
+void core_back_done(struct core *c, struct core_back *b,
+    enum core_back_end end);
 /* Ends one by its id; E_NOTFOUND: there is none. */
 int core_end(struct core *c, uint64_t id, struct slice user,
     struct slice reason) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * relay/core_feedback.c - a complaint: whose it is, and that the engine hears of
- * it.
+ * relay/core_feedback.c - a complaint, or a bounce that came by mail: whose it
+ * is, and that the engine hears of it.
  */
 #include <stdio.h>
 
@@ -60,26 +60,49 @@ provider_of(const struct core *c, const struct core_complaint *x, uint32_t *out)
 	return *out != 0;
 }
 
+/* Tells the engine; *provider is empty for none. */
+static int
+tell(struct core *c, const struct core_complaint *x, enum eng_feedback kind,
+    struct slice *source, struct slice *provider)
+{
+	struct eng_event ev = { .kind = EV_FEEDBACK };
+	uint32_t at;
+
+	*source = source_of(c, x->source);
+	if (source->n == 0)
+		return E_NOTFOUND;
+	if (!provider_of(c, x, &at))
+		return E_RANGE;
+	*provider = at != 0 ? c->conf->providers[at].name : SL("");
+	ev.feedback.source = names_find(&c->names, *source);
+	ev.feedback.provider =
+	    provider->n ? names_find(&c->names, *provider) : 0;
+	ev.feedback.kind = (uint8_t)kind;
+	core_step(c, &ev);
+	c->complaints += kind == FEEDBACK_COMPLAINT;
+	return 0;
+}
+
+int
+core_feedback(struct core *c, const struct core_complaint *x,
+    enum eng_feedback kind)
+{
+	struct slice source, provider;
+
+	return tell(c, x, kind, &source, &provider);
+}
+
 int
 core_complain(struct core *c, const struct core_complaint *x, struct slice user,
     struct slice reason, struct buf *out)
 {
-	struct eng_event ev = { .kind = EV_FEEDBACK };
-	struct slice source = source_of(c, x->source), provider;
-	uint32_t at;
+	struct slice source, provider;
 	struct jsonw w;
 	char text[200];
+	int err = tell(c, x, FEEDBACK_COMPLAINT, &source, &provider);
 
-	if (source.n == 0)
-		return E_NOTFOUND;
-	if (!provider_of(c, x, &at))
-		return E_RANGE;
-	provider = at != 0 ? c->conf->providers[at].name : SL("");
-	ev.feedback.source = names_find(&c->names, source);
-	ev.feedback.provider = provider.n ? names_find(&c->names, provider) : 0;
-	ev.feedback.kind = FEEDBACK_COMPLAINT;
-	core_step(c, &ev);
-	c->complaints++;
+	if (err)
+		return err;
 	snprintf(text, sizeof(text), "complaint source=%.*s provider=%.*s",
 	    SLF(source), SLF(provider.n ? provider : SL("-")));
 	core_book_order(c, slice_str(text), user, reason);

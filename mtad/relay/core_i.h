@@ -377,6 +377,15 @@ void core_trust_settled(struct core *c, struct core_trusted *t);
  * open. */
 uint16_t core_trust_place(const struct core_trusted *t);
 
+/* core_back.c: of a message for ourselves that is not read yet: true, it is
+ * with the driver. */
+bool core_back(struct core *c, struct handle slot, const struct spool_ref *ref,
+    struct slice envelope, const struct envelope *env);
+/* core.c: the engine gets its second recipient. */
+void core_submit_rest(struct core *c, struct handle slot,
+    const struct spool_ref *ref, const struct envelope *env,
+    struct cursor rcpts);
+
 /* core_policy.c */
 struct eng_policy *core_policy_compile(struct core *c, const struct conf *conf);
 

@@ -70,6 +70,7 @@ job_free(struct job *j)
 {
 	mem_free(j->record);
 	mem_free(j->whole);
+	mem_free(j->return_path);
 	mem_free(j->texts);
 	mem_free(j);
 }
@@ -275,11 +276,34 @@ give_body(struct courier *c, int64_t now_us)
 
 /* ---- the conversation ------------------------------------------------------------ */
 
+/* False: there is no memory for it. A notice, or other mail with the null sender,
+ * has none: its return must not be ours to read. */
+static bool
+find_return_path(struct courier *c, struct job *j)
+{
+	char path[MAILBOX_MAX + 1];
+	size_t n;
+
+	mem_free(j->return_path); /* of another attempt */
+	j->return_path = NULL;
+	if (c->ops->return_path == NULL || j->env.sender.n == 0)
+		return true;
+	n = c->ops->return_path(c->ctx, j, path);
+	if (n == 0)
+		return true;
+	j->return_path = mem_try(n + 1);
+	if (j->return_path == NULL)
+		return false;
+	memcpy(j->return_path, path, n);
+	return true;
+}
+
 static void
 begin(struct courier *c, struct job *j, int64_t now_us)
 {
 	struct smtp_cli_txn txn = {
-		.sender = j->env.sender,
+		.sender =
+		    j->return_path ? slice_str(j->return_path) : j->env.sender,
 		.rcpts = j->to,
 		.nrcpt = j->n,
 		.size = j->env.body_bytes,
@@ -303,6 +327,8 @@ begin_more(struct courier *c, int64_t now_us)
 		j = shift(&c->waiting);
 		j->is_damaged = false;
 		err = is_large(j) ? read_large(c, j) : read_small(c, j);
+		if (!err && !find_return_path(c, j))
+			err = E_NOMEM;
 		if (err) {
 			j->is_damaged = is_damage(err);
 			give_back(c, j, OUTCOME_UNSENT, STAGE_LOCAL, false);

@@ -38,6 +38,7 @@ struct job {
 	/* The result. */
 	bool is_sent, in_doubt;
 	uint64_t heard_key; /* struct conf_heard; 0 = no hits */
+	char *return_path;  /* in place of the sender; owned, or NULL */
 	char *texts;        /* owned, or NULL */
 	size_t texts_cap;
 	int64_t began_us, ended_us;
@@ -58,6 +59,10 @@ struct courier_ops {
 	void (*up)(void *ctx, uint32_t caps, bool is_tls);
 	/* The session is over; last call. class DELIVERED: orderly. */
 	void (*down)(void *ctx, const struct outcome *o, struct slice text);
+	/* The return path of a job whose addresses are known, in place of its
+	 * sender: into dst, its length; 0: the sender stays. NULL: always. */
+	size_t (*return_path)(void *ctx, const struct job *j,
+	    char dst[MAILBOX_MAX + 1]);
 };
 
 struct courier *courier_new(const struct smtp_cli_conf *conf, struct disk *disk,

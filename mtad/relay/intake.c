@@ -128,6 +128,7 @@ drop_transaction(struct intake *in)
 		gate_give(&in->gate->rcpts_free, in->nrcpt);
 	in->nrcpt = 0;
 	in->is_ending = false;
+	intake_back_end(in, false);
 	buf_reset(&in->rcpts);
 	if (!p)
 		return;
@@ -260,16 +261,17 @@ is_our_postmaster(const struct intake *in, const struct smtp_path *p)
 	    !(in->door->is_local && slice_ieq(p->local, SL("root"))))
 		return false;
 	return p->domain.n == 0 || slice_ieq(p->domain, in->conf->hostname) ||
-	    slice_ieq(p->domain, our_name(in));
+	    slice_ieq(p->domain, our_name(in)) ||
+	    conf_inbound_find(in->conf, p->domain) != NULL;
 }
 
 /* A recipient's record: how to notify, address, ORCPT; each text ends in NUL. */
-static int
-rcpt_add(struct intake *in, struct slice to)
+int
+intake_rcpt_add(struct intake *in, struct slice to, uint8_t notify)
 {
 	struct buf *b = &in->rcpts;
 	size_t n = b->n;
-	int err = buf_addc(b, (char)in->srv.notify);
+	int err = buf_addc(b, (char)notify);
 
 	err = err ? err : buf_adds(b, to);
 	err = err ? err : buf_addc(b, '\0');
@@ -298,8 +300,12 @@ on_rcpt(struct intake *in)
 	struct slice to = p->address;
 
 	intake_asked(in, to, 1);
+	if (!intake_back_beside(in))
+		return;
 	if (is_our_postmaster(in, p))
 		to = in->conf->postmaster;
+	else if (intake_back_rcpt(in))
+		return;
 	else if (!in->may_relay) {
 		intake_refuse(in, to, STAGE_RCPT, 550, "5.7.1",
 		    SL("Relaying denied"));
@@ -311,7 +317,7 @@ on_rcpt(struct intake *in)
 		    SL("Queue is full, try again later"));
 		return;
 	}
-	if (rcpt_add(in, to)) {
+	if (intake_rcpt_add(in, to, in->srv.notify)) {
 		gate_give(&in->gate->rcpts_free, 1);
 		smtp_srv_reply(&in->srv, 452, "4.5.3",
 		    SL("Too many recipients"));
@@ -473,6 +479,10 @@ on_body(struct intake *in, struct slice piece)
 	bool had_header = in->header_done;
 	struct slice whole = piece;
 
+	if (in->back != NULL && !intake_back_has_room(in, piece.n)) {
+		refuse_body(in, 552, "5.3.4", SL("Message too big"));
+		return;
+	}
 	piece = slice_skip(piece, stage(in, piece));
 	if (!in->header_done &&
 	    (header_is_whole(in, &p->body) ||
@@ -546,6 +556,10 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		e.flags |= ENV_TLS_IN;
 	if (in->is_engaged)
 		e.flags |= ENV_ENGAGED;
+	if (in->back != NULL) { /* never an answer to it */
+		e.flags |= ENV_BACK;
+		e.sender = slice_of("", 0);
+	}
 	e.flags |= in->srv.wishes.ret;
 	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
 		return E_NOMEM;
@@ -778,6 +792,7 @@ intake_committed(struct intake *in, const struct parcel *p, int64_t now_us,
 		smtp_srv_reply(&in->srv, 250, "2.0.0", slice_str(text));
 		book_reception(in, p, text);
 		in->nrcpt = 0; /* their slots are the core's now */
+		intake_back_end(in, true);
 	}
 	drop_transaction(in);
 }

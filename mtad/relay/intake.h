@@ -10,8 +10,9 @@
 #include "conf/conf.h"
 #include "proto/proto.h"
 #include "relay/books.h"
-#include "relay/login.h"
 #include "relay/idem.h"
+#include "relay/login.h"
+#include "relay/returns.h"
 #include "spool/spool.h"
 
 /* Bytes of one message that are staged in memory; beyond, they spill. */
@@ -65,12 +66,15 @@ parcel_bytes(const struct parcel *p)
 struct gate {
 	_Atomic int64_t rcpts_free;
 	_Atomic int64_t staging_free; /* bytes */
+	_Atomic int64_t backs_free;   /* messages for us, not yet read */
 	_Atomic bool is_stopping;
 	_Atomic bool is_draining; /* another node takes the mail */
 };
 /* Takes n from a counter unless that would make it negative. */
 bool gate_take(_Atomic int64_t *counter, int64_t n);
 void gate_give(_Atomic int64_t *counter, int64_t n);
+
+#define BACKS_MAX 10000 /* messages for us that wait to be read */
 
 /* May a recipient be written to? VETO_LATER: nobody knows just now. */
 enum veto { VETO_NONE, VETO_REJECT, VETO_DISCARD, VETO_LATER };
@@ -104,13 +108,15 @@ struct intake_ops {
 	/* As idem_claim; NULL: keys mean nothing. */
 	enum idem_answer (*key_claim)(void *ctx, const struct env_key *key,
 	    const struct msgid *id, int64_t wall_us, struct msgid *first);
-	/* The keys that sign, good until the next call; or NULL. Where the
-	 * function is NULL nothing is signed. */
+	/* The keys that sign, and those of return paths, good until the next
+	 * call; or NULL. Where the function is NULL nothing is signed. */
 	const struct keyring *(*keys)(void *ctx);
 	/* Mail of that tenant (empty: of none) to an address; a veto's reason
 	 * is put into dst, with a NUL. NULL: nobody objects. */
 	enum veto (*veto)(void *ctx, struct slice tenant, struct slice to,
 	    char *dst, size_t cap);
+	/* What a signed return path turned out to be, for a count; or NULL. */
+	void (*returned)(void *ctx, enum return_check what);
 };
 
 /* How mail is steered; empty = not said. */
@@ -168,6 +174,10 @@ struct intake {
 	bool header_done;
 	bool is_ending;     /* all has come, and is not yet spilled */
 	bool is_committing; /* the spool has the parcel */
+	/* The recipient is an address of ours (intake_back.c): where; else
+	 * NULL. Bytes of the message so far. */
+	const struct conf_inbound *back;
+	uint64_t back_n;
 	char tenant[NAME_MAX_BYTES + 1], campaign[NAME_MAX_BYTES + 1],
 	    pool[NAME_MAX_BYTES + 1], zone[NAME_MAX_BYTES + 1];
 	/* What its header says; the times by the wall clock, 0 = nothing. */

@@ -4,7 +4,8 @@
  * intake.c has the transaction: credits, staging, commit. intake_header.c has
  * the header section of the message, intake_client.c who the client is,
  * intake_sign.c what is signed of the message, intake_key.c its idempotency key,
- * intake_veto.c recipients that must not be written to.
+ * intake_veto.c recipients that must not be written to, intake_back.c those that
+ * are ours.
  */
 #ifndef RELAY_INTAKE_I_H
 #define RELAY_INTAKE_I_H
@@ -55,6 +56,19 @@ void intake_account_begin(struct intake *in, const struct conf_account *a);
  * and its From looked at. */
 const struct intake_refusal *intake_submit(struct intake *in, struct buf *b);
 
+/* intake_back.c */
+/* A recipient at a domain of ours: true, it is answered. */
+bool intake_back_rcpt(struct intake *in);
+/* May a recipient elsewhere stand beside the present one? False: it is
+ * answered. */
+bool intake_back_beside(struct intake *in);
+/* May the message have n more bytes? */
+bool intake_back_has_room(struct intake *in, size_t n);
+/* The message is over, or the core's. */
+void intake_back_end(struct intake *in, bool is_given);
+
+/* A recipient who is let in, with how to notify him. */
+int intake_rcpt_add(struct intake *in, struct slice to, uint8_t notify);
 /* What the client may do, by its address. */
 void intake_trust(struct intake *in);
 /* One line of a SASL exchange (intake_auth.c). */

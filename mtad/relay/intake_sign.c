@@ -35,9 +35,10 @@ intake_take_header(struct intake *in, struct buf *b)
 		SL("Busy, try again later") };
 	const struct intake_refusal *r = intake_read_header(in, b);
 
-	if (!r->code)
+	if (!r->code && in->back == NULL)
 		r = intake_submit(in, b);
-	if (r->code || in->conf->dkim.nkeys == 0 || !in->ops->keys)
+	if (r->code || in->conf->dkim.nkeys == 0 || !in->ops->keys ||
+	    in->back != NULL) /* what strangers wrote */
 		return r;
 	return begin(in, b) ? r : &busy;
 }

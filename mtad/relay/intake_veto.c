@@ -153,7 +153,8 @@ intake_veto_message(struct intake *in)
 	char reason[REASON_MAX] = "";
 	enum veto v = VETO_NONE;
 
-	if (!in->conf->suppression.is_on || in->ops->veto == NULL)
+	if (!in->conf->suppression.is_on || in->ops->veto == NULL ||
+	    in->back != NULL)
 		return false;
 	if (in->nrcpt == 0) {
 		answer(in, VETO_DISCARD, "");

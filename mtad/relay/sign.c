@@ -23,7 +23,25 @@ keyring_new(const struct conf *c)
 	r->conf = c;
 	r->n = (uint32_t)n;
 	r->key = (struct crypt_key **)(void *)(r + 1);
-	return r;
+	if (c->ninbound == 0)
+		return r;
+	r->returns = mem_try(c->ninbound * sizeof(*r->returns));
+	if (r->returns != NULL)
+		return r;
+	mem_free(r);
+	return NULL;
+}
+
+const struct return_keys *
+keyring_returns(const struct keyring *r, const struct conf_inbound *in)
+{
+	static const struct return_keys none;
+
+	/* A session may look at another configuration than its worker's. */
+	if (r == NULL || in < r->conf->inbound ||
+	    in >= r->conf->inbound + r->conf->ninbound)
+		return &none;
+	return &r->returns[in - r->conf->inbound];
 }
 
 struct keyring *
@@ -41,6 +59,10 @@ keyring_give(struct keyring *r)
 		return;
 	for (uint32_t i = 0; i < r->n; i++)
 		crypt_key_give(r->key[i]);
+	if (r->returns != NULL)
+		explicit_bzero(r->returns,
+		    r->conf->ninbound * sizeof(*r->returns));
+	mem_free(r->returns);
 	mem_free(r);
 }
 

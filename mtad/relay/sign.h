@@ -14,20 +14,26 @@
 
 #include "conf/conf.h"
 #include "crypt/crypt.h"
+#include "relay/returns.h"
 
 #define SIGNATURES_MAX 8u /* of one message */
 
-/* The keys of a configuration, in its order. Counted; immutable once made. */
+/* The keys of a configuration, in its order, and those of return paths by domain
+ * of `inbound`. Counted; immutable once made. */
 struct keyring {
 	_Atomic uint32_t refs;
 	const struct conf *conf;
 	uint32_t n;
 	struct crypt_key **key;
+	struct return_keys *returns;
 };
 /* Room for its keys, all NULL. NULL: no memory. */
 struct keyring *keyring_new(const struct conf *c);
 struct keyring *keyring_take(struct keyring *r); /* may be NULL */
 void keyring_give(struct keyring *r);            /* may be NULL */
+/* Those of a domain of its configuration's `inbound`; never NULL. */
+const struct return_keys *keyring_returns(const struct keyring *r,
+    const struct conf_inbound *in);
 
 /* Which of its keys sign mail of an author's domain and a tenant now, in the order
  * of the configuration; how many. */

@@ -237,6 +237,17 @@ static const struct mistake wholes[] = {
 	    "\"a\"\n"
 	    "f.yml:4:29: pool.default.sources, expected each source once, got "
 	    "\"a\"\n" },
+	{ "inbound: { b.example: { prefix: long-prefix } }\n",
+	    "f.yml:3:33: inbound.\"b.example\".prefix, expected 1 to 8 "
+	    "letters, digits, +, -, _ or =, got \"long-prefix\"\n" },
+	{ "inbound: { b.example: { bounces: b, forward: a@B.example } }\n",
+	    "f.yml:3:46: inbound.\"b.example\".forward, expected an address "
+	    "elsewhere: this domain is one of `inbound`, got "
+	    "\"a@B.example\"\n" },
+	{ "tenant: { t: { return_path: c.example } }\n"
+	  "inbound: { c.example: { bounces: b } }\n",
+	    "f.yml:3:29: tenant.t.return_path, expected a domain of `inbound` "
+	    "that has `keys`, got \"c.example\"\n" },
 	{ "source: { a: { address: 10.0.0.1 } }\n"
 	  "pool: { p: { sources: a }, q: { sources: a } }\n",
 	    "f.yml:4:7: default_pool, expected the name of a pool, as none is "

@@ -98,9 +98,9 @@ schema_is_closed(void **state)
 	 * where, provider.*, its
 	 * source.*; proxy.* and its tls; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
-	 * tls; dkim and its key.*; account.*; token.*; steering; suppression and
-	 * its bounces, complaints; sendmail. */
-	assert_int_equal(count_closed(j), 35);
+	 * tls; dkim and its key.*; account.*; token.*; steering; inbound.*;
+	 * suppression and its bounces, complaints; sendmail. */
+	assert_int_equal(count_closed(j), 36);
 	json_decref(j);
 }
 
