@@ -604,6 +604,37 @@ check_limits(const struct check *k)
 	conf->shapes[0].pattern = SL("*");
 }
 
+static bool
+is_local(const struct ip *ip)
+{
+	static const struct ip six = { .b = { [15] = 1 }, .family = 6 };
+
+	return ip->family == 4 ? ip->b[0] == 127 : ip_eq(ip, &six);
+}
+
+/* What a route says of its hosts needs hosts. */
+static void
+check_smart_hosts(const struct check *k, const struct conf_route *r)
+{
+	const struct conf_auth *a = &r->auth;
+
+	if (a->user.n > 0 && r->nhosts == 0)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("auth")),
+		    "hosts beside it, to log in at", a->user);
+	for (uint32_t i = 0; i < r->nhosts; i++)
+		if (a->in_clear && !is_local(&r->addr[i].ip))
+			wrong(k,
+			    SPOT(k, SL("route"), r->pattern, SL("auth"),
+				SL("clear")),
+			    "false, for a host is not of this machine itself",
+			    r->host[i]);
+	if (a->user.n > 0 && !a->in_clear &&
+	    r->says.sets & (1u << CONF_TLS_BIT) &&
+	    r->says.tls.mode == CONF_TLS_NONE)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("tls")),
+		    "TLS, for a password goes there", SL("none"));
+}
+
 static void
 check_routes(const struct check *k)
 {
@@ -615,6 +646,7 @@ check_routes(const struct check *k)
 		struct slice key = r->pattern;
 
 		conf->routes_steer |= r->tenant.n || r->campaign.n || r->pool.n;
+		check_smart_hosts(k, r);
 		if (is_all)
 			odd(k, SPOT(k, SL("route"), key),
 			    "nothing behind \"*\", which matches first", key);

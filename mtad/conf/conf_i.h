@@ -184,6 +184,7 @@ extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
 /* options_shaping.c */
 extern const struct opt_group conf_limits_options, conf_provider_options;
+extern const struct opt_group conf_route_options;
 void conf_limits_begin(const struct conf *c, void *entry);
 /* options_client.c */
 extern const struct opt_group conf_retry_options, conf_client_options;

@@ -95,7 +95,7 @@ struct post_submit {
 #define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */
 #define SESSION_POLICY_MAX 192 /* the same of what asked for it */
 
-/* What a connection is asked for beyond opportunistic TLS. */
+/* What a connection is asked for beyond what is done for everybody. */
 struct out_policy {
 	bool wants_tls, needs_tls;
 	bool is_unlisted; /* MTA-STS, testing: the host is not in the policy */
@@ -106,8 +106,11 @@ struct out_policy {
 	char name[64];     /* how it is called: "DANE", "TLS policy verify" */
 	char refused[320]; /* not empty: why no connection is made */
 	char told[SESSION_POLICY_MAX]; /* what came of it */
-	size_t words_n;
-	char words[3 * (DOMAIN_MAX + 1) + 1024];
+	/* How mail is handed over; as in struct conf_tls_policy. */
+	bool starts_tls, is_lmtp, chunks, bounces_8bit, auth_in_clear;
+	struct slice cert, user, password; /* in words */
+	size_t words_n, words_cap;
+	char words[];
 };
 
 struct post_open {
@@ -355,8 +358,10 @@ struct worker {
 	struct posts to_core; /* of this turn */
 	struct tls_ctx *tls_client;
 	/* Of sources that have a certificate. */
-	struct {
-		const char *source;
+	/* Contexts with a certificate: of a source, or of a file that places of
+	 * the configuration name. */
+	struct tls_of {
+		const char *source, *cert; /* one of them */
 		struct tls_ctx *ctx;
 	} * tls_of;
 	uint32_t ntls_of;

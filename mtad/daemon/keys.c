@@ -1,5 +1,6 @@
 /*
- * daemon/keys.c - the keys that sign mail, from their files.
+ * daemon/keys.c - the keys that sign mail, from their files; and the passwords
+ * of smart hosts.
  *
  * All of a configuration's are read at once and then never change; a reload makes
  * new ones, and each worker lets go of the old when it meets the new. A message on
@@ -14,6 +15,7 @@
 #include "daemon/daemon_i.h"
 #include "daemon/keys.h"
 
+#define PASSWORD_MAX 512
 #define EXPECTED                                                               \
 	"a private key that only its owner can change and others "             \
 	"cannot read"
@@ -56,29 +58,95 @@ read_all(int fd, struct buf *out)
 	return to != NULL && n == 0;
 }
 
-struct crypt_key *
-key_load(const char *path, char *why, size_t cap)
+/* NULL, or what the file is instead. */
+static const char *
+secret_read(const char *path, struct buf *out, char *why, size_t cap)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const char *what =
 	    fd < 0 ? strerrordesc_np(errno) : why_not(fd, why, cap);
+
+	if (what == NULL && !read_all(fd, out))
+		what = "a file that cannot be read, or too long";
+	if (fd >= 0)
+		close(fd);
+	return what;
+}
+
+static void
+secret_wipe(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_free(b);
+}
+
+struct crypt_key *
+key_load(const char *path, char *why, size_t cap)
+{
 	struct crypt_key *key = NULL;
+	const char *what;
 	struct buf pem;
 
 	buf_init(&pem, CRYPT_KEY_BYTES_MAX + 8192);
-	if (what == NULL) {
-		what = "a file that cannot be read, or too long";
-		if (read_all(fd, &pem))
-			key = crypt_key_read(buf_slice(&pem), &what);
-	}
-	if (fd >= 0)
-		close(fd);
-	if (pem.p != NULL)
-		explicit_bzero(pem.p, pem.cap);
-	buf_free(&pem);
+	what = secret_read(path, &pem, why, cap);
+	if (what == NULL)
+		key = crypt_key_read(buf_slice(&pem), &what);
+	secret_wipe(&pem);
 	if (key == NULL && what != why)
 		snprintf(why, cap, "%s", what);
 	return key;
+}
+
+/* ---- passwords of smart hosts ------------------------------------------------------- */
+
+static bool
+password_load(struct conf *c, struct conf_auth *a, char *why, size_t cap)
+{
+	const char *what;
+	struct slice s;
+	struct buf text;
+
+	buf_init(&text, CRYPT_KEY_BYTES_MAX + 8192);
+	what = secret_read(a->password_file.p, &text, why, cap);
+	s = buf_slice(&text);
+	if (what == NULL) {
+		s = slice_cut(&s, '\n');
+		if (s.n > 0 && s.p[s.n - 1] == '\r')
+			s.n--;
+		what = s.n == 0 ? "no password on its first line" :
+		    s.n > PASSWORD_MAX || memchr(s.p, '\0', s.n) != NULL ?
+				  "no password that can be sent" :
+				  NULL;
+	}
+	if (what == NULL) {
+		a->password = slice_of(arena_str(&c->arena, s.p, s.n), s.n);
+		ASSERT(a->password.p != NULL);
+	} else if (what != why)
+		snprintf(why, cap, "%s", what);
+	secret_wipe(&text);
+	return what == NULL;
+}
+
+void
+passwords_load(struct conf *c, struct conf_errors *errs)
+{
+	char why[128], line[1024];
+
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		struct conf_route *r = &c->routes[i];
+
+		if (r->auth.user.n == 0 ||
+		    password_load(c, &r->auth, why, sizeof(why)))
+			continue;
+		errs->n++;
+		snprintf(line, sizeof(line),
+		    "%s: route.%s.auth.password_file %s: expected a file that "
+		    "only its owner can change and others cannot read, got %s",
+		    c->file.p, r->pattern.p, r->auth.password_file.p, why);
+		if (errs->report != NULL)
+			errs->report(errs->ctx, line);
+	}
 }
 
 /* RFC 8301 3.2 asks for more than it demands. */

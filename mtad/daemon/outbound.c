@@ -8,6 +8,7 @@
  * freed only when the core says that it has heard of it.
  */
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "daemon/daemon_i.h"
 #include "daemon/rules.h"
@@ -128,10 +129,11 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
-	/* What our own policy forbids is no word of the peer's. */
+	/* What our own policy forbids is no word of the peer's, and that it
+	 * does not let us in is none about this mail. */
 	if (o->stage == STAGE_TLS && o->code != 0)
 		COUNT(s->w, tls_refused_out, 1);
-	else if (o->klass != OUTCOME_UNSENT) {
+	else if (o->klass != OUTCOME_UNSENT && o->stage != STAGE_AUTH) {
 		rules_judge(s->w, &p->outcome, s->provider, text);
 		rules_hear(s->w, &p->outcome, text, &p->heard);
 	}
@@ -155,7 +157,15 @@ op_down(void *ctx, const struct outcome *o, struct slice text)
 	go_down(s, &end, text);
 }
 
+static bool
+op_random(void *ctx, void *p, size_t n)
+{
+	(void)ctx;
+	return getrandom(p, n, 0) == (ssize_t)n;
+}
+
 static const struct courier_ops courier_ops = {
+	.random = op_random,
 	.result = op_result,
 	.up = op_up,
 	.down = op_down,
@@ -245,6 +255,8 @@ start(struct out_session *s)
 	while ((p = posts_shift(&s->early)))
 		courier_assign(s->courier, container_of(p, struct job, post),
 		    now);
+	if (s->conf.starts_tls)
+		courier_pump(s->courier, now);
 	session_flush(s);
 }
 
@@ -509,6 +521,8 @@ session_conf(struct out_session *s, const struct post_open *o)
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = ehlo;
 	s->policy = o->policy;
+	s->conf.chunks = s->w->conf->shapes[0].tls.chunks;
+	s->conf.bounces_8bit = s->w->conf->shapes[0].tls.bounces_8bit;
 	s->conf.wants_tls = (s->policy || s->w->conf->tls_out) &&
 	    s->w->tls_client && !o->is_clear;
 	if (o->is_clear)
@@ -517,6 +531,13 @@ session_conf(struct out_session *s, const struct post_open *o)
 	if (!s->policy)
 		return;
 	s->conf.needs_tls = s->policy->needs_tls;
+	s->conf.starts_tls = s->policy->starts_tls;
+	s->conf.is_lmtp = s->policy->is_lmtp;
+	s->conf.chunks = s->policy->chunks;
+	s->conf.bounces_8bit = s->policy->bounces_8bit;
+	s->conf.user = s->policy->user;
+	s->conf.password = s->policy->password;
+	s->conf.auth_in_clear = s->policy->auth_in_clear;
 	s->conf.wants_tls =
 	    s->policy->wants_tls && (s->conf.needs_tls || s->conf.wants_tls);
 	s->conf.tls_policy = slice_str(s->policy->name);

@@ -31,8 +31,11 @@ struct opening {
 void
 out_policy_free(struct out_policy *p)
 {
-	if (p != NULL)
-		mem_free(p->tlsa);
+	if (p == NULL)
+		return;
+	mem_free(p->tlsa);
+	if (p->password.n > 0)
+		explicit_bzero((char *)(uintptr_t)p->password.p, p->password.n);
 	mem_free(p);
 }
 
@@ -42,7 +45,7 @@ own(struct out_policy *p, struct slice s)
 {
 	char *to = p->words + p->words_n;
 
-	s.n = MIN(s.n, sizeof(p->words) - p->words_n - 1);
+	s.n = MIN(s.n, p->words_cap - p->words_n - 1);
 	slice_copy(s, to, s.n + 1);
 	p->words_n += s.n + 1;
 	return slice_of(to, s.n);
@@ -65,16 +68,30 @@ refuse(struct out_policy *p, const char *fmt, ...)
 }
 
 static struct out_policy *
-policy_new(const struct core_tls *t, struct slice host)
+policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 {
-	struct out_policy *p = mem_get(sizeof(*p));
 	const struct conf_tls_policy *w = &t->want;
+	struct slice password = conf_password(c, w->user, w->password_file);
+	/* DANE may bring two names more. */
+	size_t room = 4 * (DOMAIN_MAX + 1) + w->ciphers.n + w->cert.n +
+	    w->user.n + password.n + 8;
+	struct out_policy *p = mem_get(sizeof(*p) + room);
 	char name[48];
+
+	p->words_cap = room;
 
 	p->wants_tls = w->mode != CONF_TLS_NONE;
 	p->needs_tls = w->mode >= CONF_TLS_REQUIRED;
 	p->min = w->min;
 	p->ciphers = own(p, w->ciphers);
+	p->cert = own(p, w->cert);
+	p->starts_tls = w->is_implicit;
+	p->is_lmtp = w->is_lmtp;
+	p->chunks = w->chunks;
+	p->bounces_8bit = w->bounces_8bit;
+	p->auth_in_clear = w->auth_in_clear;
+	p->user = own(p, w->user);
+	p->password = own(p, password);
 	if (w->mode == CONF_TLS_VERIFY) {
 		p->check = TLS_CHECK_PKIX;
 		p->names[p->nnames++] = own(p, w->name.n ? w->name : host);
@@ -211,7 +228,7 @@ secure_open(struct worker *w, struct worker *to, struct post_open *o,
 		send_open(to, w, o);
 		return;
 	}
-	o->policy = policy_new(t, host);
+	o->policy = policy_new(w->conf, t, host);
 	is_open = t->want.mode == CONF_TLS_OPPORTUNISTIC;
 	may_dane = t->want.mode == CONF_TLS_DANE || is_open;
 	x = mem_get(sizeof(*x));
@@ -280,14 +297,30 @@ session_key(const struct tls_want *want, const struct endpoint *to)
 	return h | 1; /* 0 means that none is kept */
 }
 
-/* The context of a source: its own where it has a certificate. */
 static struct tls_ctx *
-context_of(const struct worker *w, const char *source)
+context_of(const struct worker *w, const char *source, const char *cert)
 {
 	for (uint32_t i = 0; i < w->ntls_of; i++)
-		if (strcmp(w->tls_of[i].source, source) == 0)
+		if (source ? w->tls_of[i].source &&
+			    strcmp(w->tls_of[i].source, source) == 0 :
+			     !w->tls_of[i].source &&
+			    strcmp(w->tls_of[i].cert, cert) == 0)
 			return w->tls_of[i].ctx;
-	return w->tls_client;
+	return NULL;
+}
+
+/* The context with the certificate of the destination, or of the source. */
+static struct tls_ctx *
+context_for(const struct worker *w, const struct out_policy *p,
+    const struct session_facts *f)
+{
+	struct tls_ctx *t = NULL;
+
+	if (p != NULL && p->cert.n > 0)
+		t = context_of(w, NULL, p->cert.p);
+	if (t == NULL)
+		t = context_of(w, f->source, NULL);
+	return t != NULL ? t : w->tls_client;
 }
 
 void
@@ -308,7 +341,7 @@ out_policy_connect(struct worker *w, struct conn *c, const struct out_policy *p,
 	}
 	if (w->conf->tls_session_us > 0)
 		want.key = session_key(&want, &f->peer);
-	conn_tls_connect_as(c, context_of(w, f->source), &want);
+	conn_tls_connect_as(c, context_for(w, p, f), &want);
 }
 
 void
@@ -362,6 +395,28 @@ context_new(const struct worker *w, const struct conf_tls *t)
 	return ctx;
 }
 
+/* The certificates that places of the configuration name, each once. */
+static void
+contexts_of_places(struct worker *w)
+{
+	const struct conf_shape *s;
+
+	for (uint32_t i = 0; (s = conf_tls_place(w->conf, i, NULL)) != NULL;
+	     i++) {
+		const struct conf_tls t = { s->tls.cert, s->tls.key, false };
+		struct tls_of *of;
+
+		if (t.cert.n == 0 || t.key.n == 0 ||
+		    context_of(w, NULL, t.cert.p) != NULL)
+			continue;
+		of = mem_grow(w->tls_of, (w->ntls_of + 1) * sizeof(*of));
+		ASSERT(of != NULL);
+		w->tls_of = of;
+		of[w->ntls_of++] = (struct tls_of){ .cert = t.cert.p,
+			.ctx = context_new(w, &t) };
+	}
+}
+
 void
 outbound_tls_open(struct worker *w)
 {
@@ -373,8 +428,11 @@ outbound_tls_open(struct worker *w)
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		if (c->sources[i].tls.cert.n == 0)
 			continue;
-		w->tls_of[w->ntls_of].source = c->sources[i].name.p;
-		w->tls_of[w->ntls_of++].ctx =
-		    context_new(w, &c->sources[i].tls);
+		w->tls_of[w->ntls_of++] = (struct tls_of){
+			.source = c->sources[i].name.p,
+			.ctx = context_new(w, &c->sources[i].tls),
+		};
 	}
+	if (c->has_tls)
+		contexts_of_places(w);
 }

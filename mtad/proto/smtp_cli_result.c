@@ -143,6 +143,18 @@ cli_answer_all(struct smtp_cli *c, struct outcome outcome, struct slice text)
 }
 
 void
+cli_answer_next(struct smtp_cli *c, struct outcome outcome, struct slice text)
+{
+	struct smtp_cli_result *res = result_open(c);
+
+	for (uint32_t i = 0; i < res->n; i++)
+		if (res->rcpt[i].outcome.klass == OUTCOME_NONE) {
+			answer_set(res, i, outcome, text);
+			return;
+		}
+}
+
+void
 cli_answer_one(struct smtp_cli *c, uint32_t i, struct outcome outcome,
     struct slice text)
 {
@@ -161,6 +173,14 @@ answer_local(struct smtp_cli *c, const struct cli_txn *t)
 	case TXN_NEEDS_UTF8:
 		cli_answer_all(c, outcome_local(550, 6, 7),
 		    SL("the peer does not offer SMTPUTF8"));
+		break;
+	case TXN_NEEDS_8BIT:
+		cli_answer_all(c, outcome_local(554, 6, 3),
+		    SL("the peer does not offer 8BITMIME"));
+		break;
+	case TXN_NEEDS_REQUIRETLS:
+		cli_answer_all(c, outcome_local(550, 7, 30),
+		    SL("REQUIRETLS support required"));
 		break;
 	case TXN_BAD_SENDER:
 		cli_answer_all(c, outcome_local(501, 1, 7),

@@ -172,7 +172,7 @@ struct conf_place;
 void core_tls_make(const struct conf *c, const struct conf_place *p,
     const struct core_answer *a, bool is_route, struct core_tls *out);
 /* What tells its site from others, as far as TLS goes; empty: nothing. */
-#define CORE_TLS_TEXT 128
+#define CORE_TLS_TEXT 192
 struct slice core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT]);
 /* What tells a domain's site from others with the same hosts, of which the first
  * of the best is host: what is said about the domain itself must not meet them.

@@ -58,6 +58,8 @@ struct courier_ops {
 	void (*up)(void *ctx, uint32_t caps, bool is_tls);
 	/* The session is over; last call. class DELIVERED: orderly. */
 	void (*down)(void *ctx, const struct outcome *o, struct slice text);
+	/* Random bytes, for SCRAM; may be NULL where nobody logs in. */
+	bool (*random)(void *ctx, void *p, size_t n);
 };
 
 struct courier *courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
@@ -80,6 +82,8 @@ void courier_quit(struct courier *c, bool at_once, int64_t now_us);
 void courier_take_back(struct courier *c, int64_t now_us);
 int64_t courier_deadline(const struct courier *c);
 void courier_timeout(struct courier *c, int64_t now_us);
+/* The peer has answered BDAT as an unknown command. */
+bool courier_refuses_bdat(const struct courier *c);
 /* EHLO is done; jobs may be under way. */
 bool courier_is_up(const struct courier *c);
 bool courier_is_down(const struct courier *c);

@@ -100,7 +100,7 @@ schema_is_closed(void **state)
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
 	 * tls; dkim and its key.*; account.*; suppression and its bounces,
 	 * complaints; sendmail. */
-	assert_int_equal(count_closed(j), 33);
+	assert_int_equal(count_closed(j), 34);
 	json_decref(j);
 }
 
