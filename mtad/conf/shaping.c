@@ -449,7 +449,8 @@ static void
 put_domains(struct parts *p, const struct entries *l)
 {
 	struct conf *conf = p->conf;
-	struct conf_shape builtin = { .rollup = true }, all;
+	struct conf_shape builtin = { .rollup = true, .tls.chunks = true };
+	struct conf_shape all;
 
 	all = (struct conf_shape){ .pattern = SL("*") };
 	for (uint32_t i = 0; i < p->n; i++)

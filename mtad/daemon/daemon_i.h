@@ -366,6 +366,11 @@ struct worker {
 	} * tls_of;
 	uint32_t ntls_of;
 	struct egress *egress; /* proxies */
+	/* Hosts that offer CHUNKING and do not know BDAT; see outbound.c. */
+	struct no_bdat {
+		struct endpoint to;
+		int64_t until_us;
+	} no_bdat[64];
 
 	/* CORE */
 	struct core *core;

@@ -63,6 +63,27 @@ news(struct out_session *s, enum post_kind kind)
 	return p;
 }
 
+/* ---- hosts that lie about BDAT ------------------------------------------------------- */
+
+#define NO_BDAT_US (24 * 3600 * US_PER_S)
+
+static struct no_bdat *
+no_bdat(struct worker *w, const struct endpoint *to)
+{
+	uint64_t h = ip_hash(&to->ip) + to->port;
+
+	return &w->no_bdat[h % ARRAY_LEN(w->no_bdat)];
+}
+
+static bool
+knows_bdat(struct worker *w, const struct endpoint *to)
+{
+	const struct no_bdat *x = no_bdat(w, to);
+
+	return x->until_us <= loop_now(w->loop) || x->to.port != to->port ||
+	    !ip_eq(&x->to.ip, &to->ip);
+}
+
 /* ---- what the courier tells us ---------------------------------------------------- */
 
 /* No answer came because a proxy failed: the host has refused nothing. */
@@ -152,6 +173,10 @@ op_down(void *ctx, const struct outcome *o, struct slice text)
 	else if (s->is_lost)
 		end = (struct outcome){ .klass = OUTCOME_UNSENT,
 			.stage = STAGE_LOCAL };
+	if (courier_refuses_bdat(s->courier))
+		*no_bdat(s->w, &s->facts.peer) =
+		    (struct no_bdat){ s->facts.peer,
+			    loop_now(s->w->loop) + NO_BDAT_US };
 	if (s->conn && courier_out(s->courier)->n)
 		conn_send(s->conn, courier_out(s->courier)); /* QUIT */
 	go_down(s, &end, text);
@@ -517,11 +542,12 @@ static void
 session_conf(struct out_session *s, const struct post_open *o)
 {
 	struct slice ehlo = s->conf.ehlo_name;
+	bool knows = knows_bdat(s->w, &o->to);
 
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = ehlo;
 	s->policy = o->policy;
-	s->conf.chunks = s->w->conf->shapes[0].tls.chunks;
+	s->conf.chunks = s->w->conf->shapes[0].tls.chunks && knows;
 	s->conf.bounces_8bit = s->w->conf->shapes[0].tls.bounces_8bit;
 	s->conf.wants_tls = (s->policy || s->w->conf->tls_out) &&
 	    s->w->tls_client && !o->is_clear;
@@ -533,7 +559,7 @@ session_conf(struct out_session *s, const struct post_open *o)
 	s->conf.needs_tls = s->policy->needs_tls;
 	s->conf.starts_tls = s->policy->starts_tls;
 	s->conf.is_lmtp = s->policy->is_lmtp;
-	s->conf.chunks = s->policy->chunks;
+	s->conf.chunks = s->policy->chunks && knows;
 	s->conf.bounces_8bit = s->policy->bounces_8bit;
 	s->conf.user = s->policy->user;
 	s->conf.password = s->policy->password;
