@@ -98,7 +98,8 @@ struct post_submit {
 /* What a connection is asked for beyond what is done for everybody. */
 struct out_policy {
 	bool wants_tls, needs_tls;
-	bool is_unlisted; /* MTA-STS, testing: the host is not in the policy */
+	bool requires_tls; /* its mail does, RFC 8689 */
+	bool is_unlisted;  /* MTA-STS, testing: the host is not in the policy */
 	uint8_t check, min; /* enum tls_check; as in struct tls_want */
 	uint8_t nnames;
 	struct slice names[TLS_NAMES_MAX], ciphers; /* in words */

@@ -557,6 +557,7 @@ session_conf(struct out_session *s, const struct post_open *o)
 	if (!s->policy)
 		return;
 	s->conf.needs_tls = s->policy->needs_tls;
+	s->conf.requires_tls = s->policy->requires_tls;
 	s->conf.starts_tls = s->policy->starts_tls;
 	s->conf.is_lmtp = s->policy->is_lmtp;
 	s->conf.chunks = s->policy->chunks && knows;

@@ -23,6 +23,7 @@ struct opening {
 	struct post_open *open;
 	bool is_closed; /* the engine wants it no more */
 	uint8_t sts;
+	bool must_dane;
 	bool is_listed; /* its host is one of the MTA-STS policy's */
 };
 
@@ -82,6 +83,7 @@ policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 
 	p->wants_tls = w->mode != CONF_TLS_NONE;
 	p->needs_tls = w->mode >= CONF_TLS_REQUIRED;
+	p->requires_tls = t->wish == WISH_TLS;
 	p->min = w->min;
 	p->ciphers = own(p, w->ciphers);
 	p->cert = own(p, w->cert);
@@ -100,8 +102,11 @@ policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 	 * more. */
 	if (w->mode == CONF_TLS_OPPORTUNISTIC)
 		return p;
-	snprintf(name, sizeof(name), "TLS policy %.30s",
-	    conf_tls_mode_name(w->mode));
+	if (t->wish == WISH_TLS)
+		snprintf(name, sizeof(name), "REQUIRETLS");
+	else
+		snprintf(name, sizeof(name), "TLS policy %.30s",
+		    conf_tls_mode_name(w->mode));
 	policy_name(p, name);
 	return p;
 }
@@ -112,11 +117,12 @@ static void
 apply_sts(struct opening *x)
 {
 	struct out_policy *p = x->open->policy;
-	bool enforces = x->sts == CORE_STS_ENFORCE;
+	bool enforces = x->sts == CORE_STS_ENFORCE || p->requires_tls;
 
 	if (x->sts == CORE_STS_NONE)
 		return;
-	policy_name(p, enforces ? "MTA-STS" : "MTA-STS testing");
+	if (!p->requires_tls)
+		policy_name(p, enforces ? "MTA-STS" : "MTA-STS testing");
 	p->min = MAX(p->min, (uint8_t)(1 + 2));
 	p->needs_tls = enforces;
 	p->check = enforces ? TLS_CHECK_PKIX : TLS_CHECK_LOOK;
@@ -132,7 +138,7 @@ static void
 apply_dane(struct opening *x, const struct dane_answer *a)
 {
 	struct out_policy *p = x->open->policy;
-	bool must = p->needs_tls; /* mode dane */
+	bool must = x->must_dane;
 
 	switch (a->status) {
 	case DANE_NONE:
@@ -148,6 +154,8 @@ apply_dane(struct opening *x, const struct dane_answer *a)
 		    a->why);
 		return;
 	case DANE_UNUSABLE:
+		if (p->requires_tls && !must) /* by a CA, then */
+			return;
 		policy_name(p, "DANE");
 		p->needs_tls = true;
 		if (must)
@@ -230,12 +238,14 @@ secure_open(struct worker *w, struct worker *to, struct post_open *o,
 	}
 	o->policy = policy_new(w->conf, t, host);
 	is_open = t->want.mode == CONF_TLS_OPPORTUNISTIC;
-	may_dane = t->want.mode == CONF_TLS_DANE || is_open;
+	may_dane =
+	    t->want.mode == CONF_TLS_DANE || is_open || o->policy->requires_tls;
 	x = mem_get(sizeof(*x));
 	x->w = w;
 	x->to = to;
 	x->open = o;
-	x->sts = is_open ? t->sts : CORE_STS_NONE;
+	x->must_dane = t->want.mode == CONF_TLS_DANE;
+	x->sts = is_open || o->policy->requires_tls ? t->sts : CORE_STS_NONE;
 	x->is_listed = sts_hosts_match(t->sts_hosts, host);
 	list_push_tail(&w->openings, &x->link);
 	if (may_dane && t->is_secure && ip_parse(host, &ip) != 0) {

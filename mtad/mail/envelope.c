@@ -2,7 +2,8 @@
  * mail/envelope.c - the envelope's form on disk. All integers little-endian.
  *
  *	offset	bytes
- *	0	2	version, 1 to 3
+ *	0	2	version, 1 to 3; 256 more where the flags have
+ *			REQUIRETLS, which who does not know it must not send
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -29,6 +30,7 @@
 #define ENV_VERSION 1
 #define ENV_VERSION_ZONE 2 /* who knows only 1 reads all others */
 #define ENV_VERSION_SIGNER 3
+#define ENV_VERSION_REQUIRETLS 0x100 /* beside one of these */
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -93,9 +95,11 @@ put_text(char *p, struct slice s)
 static uint16_t
 version_of(const struct envelope *e)
 {
+	uint16_t mark = e->flags & ENV_REQUIRETLS ? ENV_VERSION_REQUIRETLS : 0;
+
 	if (e->signer.n > 0)
-		return ENV_VERSION_SIGNER;
-	return e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION;
+		return ENV_VERSION_SIGNER | mark;
+	return (e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION) | mark;
 }
 
 static char *
@@ -204,13 +208,15 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 {
 	struct cursor c = cursor_of(blob), walk;
 	struct env_rcpt r;
-	uint16_t version = cursor_u16(&c);
+	uint16_t marked = cursor_u16(&c);
+	uint16_t version = marked & ~ENV_VERSION_REQUIRETLS;
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
 	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_SIGNER))
 		return E_VERSION;
 	take_fixed(&c, e);
+	c.bad |= (marked != version) != ((e->flags & ENV_REQUIRETLS) != 0);
 #define X(field, max) e->field = take_text(&c, max);
 	ENV_TEXTS(X)
 #undef X

@@ -356,12 +356,19 @@ go_up(struct smtp_cli *c, int64_t now_us)
 	cli_pump(c, now_us);
 }
 
+/* Is it the end of the session that the peer does not offer STARTTLS? */
+static bool
+needs_offer(const struct smtp_cli *c)
+{
+	return c->conf->needs_tls && !c->is_tls && !c->conf->requires_tls;
+}
+
 static void
 ehlo_done(struct smtp_cli *c, int64_t now_us)
 {
 	c->caps = c->caps_seen | CAP_ESMTP;
 	c->size_max = c->size_seen;
-	if (c->conf->needs_tls && !c->is_tls && !(c->caps & CAP_STARTTLS)) {
+	if (needs_offer(c) && !(c->caps & CAP_STARTTLS)) {
 		fall_not_offered(c, SL("the host does not offer STARTTLS"));
 		return;
 	}
@@ -388,8 +395,7 @@ greeting_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 	else if (c->state == CLI_ST_EHLO && klass == 5 && !c->conf->is_lmtp)
 		/* RFC 5321 3.2: the older greeting is worth a try. */
 		say_hello(c, CLI_ST_HELO, now_us);
-	else if (c->state == CLI_ST_HELO && r->code == 250 &&
-	    c->conf->needs_tls && !c->is_tls)
+	else if (c->state == CLI_ST_HELO && r->code == 250 && needs_offer(c))
 		fall_not_offered(c, SL("the host does not know EHLO"));
 	else if (c->state == CLI_ST_HELO && r->code == 250)
 		go_up_or_in(c, now_us);

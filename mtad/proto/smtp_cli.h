@@ -44,6 +44,9 @@ struct smtp_cli_conf {
 	 * as STAGE_TLS with code 454 and a text that begins with tls_policy. */
 	bool needs_tls;
 	struct slice tls_policy;
+	/* All its mail asks for REQUIRETLS: a peer without STARTTLS ends no
+	 * session, for what needs TLS is bounced without having been sent. */
+	bool requires_tls;
 	bool starts_tls; /* from the first byte on, RFC 8314 3.3 */
 	bool is_lmtp;
 	bool chunks;       /* BDAT, for messages of up to SMTP_CLI_CHUNK_MAX */

@@ -82,6 +82,8 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 	char word[8];
 	size_t n = 0;
 
+	if (t->wish == WISH_TLS)
+		add(text, &n, "", "requiretls");
 	if (!t->is_usual)
 		add(text, &n, "tls-", conf_tls_mode_name(p->mode));
 	if (p->min != 0) {
@@ -105,9 +107,9 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 	if (!t->is_usual && p->bounces_8bit)
 		add(text, &n, "", "7bit");
 	if (t->is_secure && !t->is_route &&
-	    (is_open(p) || p->mode == CONF_TLS_DANE))
+	    (is_open(p) || p->mode == CONF_TLS_DANE || t->wish == WISH_TLS))
 		add(text, &n, "", "dnssec");
-	if (t->sts != CORE_STS_NONE && is_open(p))
+	if (t->sts != CORE_STS_NONE && (is_open(p) || t->wish == WISH_TLS))
 		add_hash(text, &n, sts[t->sts], t->sts_hosts);
 	return slice_of(text, n);
 }
@@ -115,29 +117,54 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 static bool
 is_plain(const struct core_tls *t)
 {
-	return t->is_usual && !t->is_secure && t->sts == CORE_STS_NONE;
+	return t->is_usual && !t->is_secure && t->sts == CORE_STS_NONE &&
+	    t->wish != WISH_TLS;
+}
+
+/* What look-ups told. Mail that wants none of it is as if they had not. */
+static void
+found(const struct conf *c, const struct core_answer *a, bool is_dane,
+    struct core_tls *out)
+{
+	if (out->wish == WISH_NO_POLICY && out->want.mode != CONF_TLS_DANE)
+		return;
+	/* Hosts that the configuration names need no MX record to be true. */
+	out->is_secure = is_dane && c->dns.trust_anchor.n > 0 &&
+	    (out->is_route || a->is_secure);
+	if (!out->is_route && c->uses_sts &&
+	    (is_open(&out->want) || out->wish == WISH_TLS)) {
+		out->sts = a->sts;
+		out->sts_hosts = a->sts_hosts;
+	}
 }
 
 void
 core_tls_make(const struct conf *c, const struct conf_place *p,
-    const struct core_answer *a, bool is_route, struct core_tls *out)
+    const struct core_answer *a, bool is_route, enum core_wish wish,
+    struct core_tls *out)
 {
 	bool is_dane;
 
-	*out = (struct core_tls){ .is_route = is_route };
+	*out = (struct core_tls){ .is_route = is_route, .wish = wish };
 	conf_tls_of(c, p, &out->want);
 	out->is_usual = conf_tls_is_plain(c, &out->want);
 	is_dane = out->want.mode == CONF_TLS_DANE ||
-	    (c->uses_dane && is_open(&out->want));
-	if (a == NULL)
-		return;
-	/* Hosts that the configuration names need no MX record to be true. */
-	out->is_secure =
-	    is_dane && c->dns.trust_anchor.n > 0 && (is_route || a->is_secure);
-	if (!is_route && c->uses_sts && is_open(&out->want)) {
-		out->sts = a->sts;
-		out->sts_hosts = a->sts_hosts;
+	    (c->uses_dane && (is_open(&out->want) || wish == WISH_TLS));
+	if (a != NULL)
+		found(c, a, is_dane, out);
+	/* RFC 8689 4.2.1: with a certificate for the host's name, or by DANE. */
+	if (wish == WISH_TLS && out->want.mode < CONF_TLS_VERIFY) {
+		out->want.mode = CONF_TLS_VERIFY;
+		out->is_usual = false;
 	}
+}
+
+bool
+core_tls_is_vouched(const struct conf *c, const struct core_answer *a,
+    const struct core_tls *t)
+{
+	return t->wish != WISH_TLS || t->is_route || t->sts != CORE_STS_NONE ||
+	    (a->is_secure && c->dns.trust_anchor.n > 0);
 }
 
 /* ---- where it is kept ------------------------------------------------------------ */
@@ -216,10 +243,11 @@ same(const struct core_tls *a, const struct core_tls *b)
 {
 	const struct conf_tls_policy *x = &a->want, *y = &b->want;
 
-	return a->is_usual == b->is_usual && x->mode == y->mode &&
-	    x->min == y->min && x->is_implicit == y->is_implicit &&
-	    x->chunks == y->chunks && x->bounces_8bit == y->bounces_8bit &&
-	    x->is_lmtp == y->is_lmtp && x->auth_in_clear == y->auth_in_clear &&
+	return a->is_usual == b->is_usual && a->wish == b->wish &&
+	    x->mode == y->mode && x->min == y->min &&
+	    x->is_implicit == y->is_implicit && x->chunks == y->chunks &&
+	    x->bounces_8bit == y->bounces_8bit && x->is_lmtp == y->is_lmtp &&
+	    x->auth_in_clear == y->auth_in_clear &&
 	    slice_eq(x->ciphers, y->ciphers) && slice_eq(x->name, y->name) &&
 	    slice_eq(x->cert, y->cert) && slice_eq(x->key, y->key) &&
 	    slice_eq(x->user, y->user) &&

@@ -154,6 +154,7 @@ struct intake {
 	/* What its header says; the times by the wall clock, 0 = nothing. */
 	uint8_t klass;
 	bool is_engaged;
+	bool is_tls_optional; /* "TLS-Required: No", RFC 8689 5 */
 	int64_t expires_us, not_before_us;
 	int64_t wall_us;         /* of the present call */
 	int64_t now_us, mail_us; /* of it, and of the open transaction's MAIL */

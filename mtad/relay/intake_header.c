@@ -152,6 +152,17 @@ static const struct intake_refusal header_refusal[] = {
 	    SL("X-MTA-Zone names no time zone that this host knows") },
 };
 
+/* RFC 8689 5: "No" is the one value there is. */
+static bool
+says_no(struct slice value)
+{
+	char text[8];
+
+	return slice_ieq(slice_trim(slice_of(text,
+			     hdr_unfold(value, text, sizeof(text)))),
+	    SL("No"));
+}
+
 /*
  * The header section stands whole at body[trace_n ..): counts hops, and reads
  * and removes the tags of a client that we trust. One pass: what stays is moved
@@ -172,6 +183,8 @@ read_header(struct intake *in, struct buf *b)
 
 		if (slice_ieq(h.name, SL("Received")))
 			hops++;
+		if (slice_ieq(h.name, SL("TLS-Required")))
+			in->is_tls_optional = says_no(h.value);
 		if (t && !take_tag(in, t, h.value))
 			fault = t->fault;
 		if (t)
