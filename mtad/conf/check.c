@@ -612,12 +612,33 @@ is_local(const struct ip *ip)
 	return ip->family == 4 ? ip->b[0] == 127 : ip_eq(ip, &six);
 }
 
+/* A socket is had from any source; with an address that suits them. */
+static void
+place_sockets(const struct conf *c, struct conf_route *r)
+{
+	static const struct ip six = { .b = { [15] = 1 }, .family = 6 };
+	bool has_v4 = false;
+
+	for (uint32_t i = 0; i < c->nsources; i++)
+		has_v4 |= c->sources[i].address.family != 6;
+	for (uint32_t i = 0; i < r->nhosts && !has_v4; i++)
+		if (slice_has_prefix(r->host[i], SL(CONF_UNIX)))
+			r->addr[i].ip = six;
+}
+
 /* What a route says of its hosts needs hosts. */
 static void
 check_smart_hosts(const struct check *k, const struct conf_route *r)
 {
 	const struct conf_auth *a = &r->auth;
 
+	if (r->is_lmtp && r->nhosts == 0)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("protocol")),
+		    "hosts beside it, for no MX is an LMTP server", SL("lmtp"));
+	for (uint32_t i = 0; i < r->nhosts && !r->is_lmtp; i++)
+		if (slice_has_prefix(r->host[i], SL(CONF_UNIX)))
+			wrong(k, SPOT(k, SL("route"), r->pattern, SL("hosts")),
+			    "protocol: lmtp beside a socket", r->host[i]);
 	if (a->user.n > 0 && r->nhosts == 0)
 		wrong(k, SPOT(k, SL("route"), r->pattern, SL("auth")),
 		    "hosts beside it, to log in at", a->user);
@@ -647,6 +668,7 @@ check_routes(const struct check *k)
 
 		conf->routes_steer |= r->tenant.n || r->campaign.n || r->pool.n;
 		check_smart_hosts(k, r);
+		place_sockets(conf, &conf->routes[i]);
 		if (is_all)
 			odd(k, SPOT(k, SL("route"), key),
 			    "nothing behind \"*\", which matches first", key);

@@ -340,6 +340,10 @@ struct conf_shape {
 	struct conf_origin at[CONF_SHAPE_BITS];
 };
 
+/* A host that is a socket of the file system; for the engine it has an address
+ * of its own on loopback. */
+#define CONF_UNIX "unix:"
+#define CONF_UNIX_MAX 107
 /* Who we are to a smart host. */
 struct conf_auth {
 	struct slice user, password_file;

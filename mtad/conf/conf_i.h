@@ -112,7 +112,7 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_CIDR, struct cidr, cidr,                                         \
 	    "a network such as 10.0.0.0/8, host bits zero")                    \
 	X(OPT_HOST, struct slice, host,                                        \
-	    "a host name or address, with a port or without")                  \
+	    "a host name or address, with a port or without, or unix:/PATH")   \
 	X(OPT_DOMAIN, struct slice, domain, "a host name such as mx.example")  \
 	X(OPT_GLOB, struct slice, glob,                                        \
 	    "a domain or pattern such as *.example, in ASCII")                 \

@@ -168,7 +168,12 @@ static const struct opt route[] = {
 	    COUNT(struct conf_route, nhosts, CONF_HOSTS_MAX),
 	    .absent = "the domain's MX",
 	    .help = "Smart hosts to use instead of the domain's MX, tried in "
-		    "this order. Without a port: `smtp_port`." },
+		    "this order. Without a port: `smtp_port`. With `protocol: "
+		    "lmtp` also `unix:/PATH`, a socket of the file system." },
+	{ "protocol", OPT_CHOICE, .at = offsetof(struct conf_route, is_lmtp),
+	    "smtp", .words = { "smtp", "lmtp" },
+	    .help = "What `hosts` speak: LMTP (RFC 2033) is for a mail store, "
+		    "and answers for each recipient." },
 	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
 	    .help =
 		"Tenant of mail to these domains that has none yet, neither "

@@ -92,6 +92,9 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops,
 struct conn *conn_connect(struct loop *l, const struct ip *from,
     const struct endpoint *to, const struct conn_ops *ops, void *user,
     int *err_no);
+/* The same to a socket of the file system; a path too long for one is cut. */
+struct conn *conn_connect_path(struct loop *l, const char *path,
+    const struct conn_ops *ops, void *user, int *err_no);
 /* Closes now; unsent bytes are dropped. c must not be used again. */
 void conn_close(struct conn *c);
 /* The same for the caller, and no callback comes; but what was sent leaves,

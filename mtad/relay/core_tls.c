@@ -126,6 +126,8 @@ static void
 found(const struct conf *c, const struct core_answer *a, bool is_dane,
     struct core_tls *out)
 {
+	if (out->want.is_lmtp)
+		return; /* these are of SMTP */
 	if (out->wish == WISH_NO_POLICY && out->want.mode != CONF_TLS_DANE)
 		return;
 	/* Hosts that the configuration names need no MX record to be true. */

@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 
-from mtasession import Message, Session
+from mtasession import DROP, Message, Session  # noqa: F401
 from mtasink import Sink
 
 
