@@ -657,6 +657,17 @@ check_smart_hosts(const struct check *k, const struct conf_route *r)
 }
 
 static void
+check_reports(struct conf *c)
+{
+	struct conf_tls_report *r = &c->tls_report;
+
+	if (r->from.n > 0 && r->org.n == 0)
+		r->org = mailbox_domain(r->from);
+	if (r->contact.n == 0)
+		r->contact = r->from;
+}
+
+static void
 check_routes(const struct check *k)
 {
 	struct conf *conf = k->conf;
@@ -813,6 +824,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_retry(&k);
 	check_limits(&k);
 	check_routes(&k);
+	check_reports(conf);
 	check_caps(&k);
 	check_books(&k);
 	check_suppression(&k);

@@ -104,6 +104,12 @@ struct conf_suppression {
 	int64_t complaint_us;
 };
 
+/* Reports about TLS (RFC 8460). */
+struct conf_tls_report {
+	struct slice from; /* address; empty: there are none */
+	struct slice org, contact;
+};
+
 /* Where other nodes may hand their mail over; and, of all of these, how nodes
  * know each other. */
 struct conf_drain {
@@ -477,6 +483,7 @@ struct conf {
 	struct conf_suppression suppression;
 	struct conf_sendmail sendmail;
 	struct conf_drain drain;
+	struct conf_tls_report tls_report;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;
 	bool is_ipv4, is_ipv6; /* which families delivery uses */

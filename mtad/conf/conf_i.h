@@ -189,6 +189,7 @@ void conf_limits_begin(const struct conf *c, void *entry);
 /* options_client.c */
 extern const struct opt_group conf_retry_options, conf_client_options;
 extern const struct opt_group conf_dns_options;
+extern const struct opt_group conf_tls_report_options;
 /* options_automation.c */
 extern const struct opt_group automation_options, automation_file_options;
 /* options_suppression.c */

@@ -561,6 +561,10 @@ static const struct opt top[] = {
 	    .help = "Domains that are treated apart, each under a pattern: "
 		    "`*.x.example` is every domain below x.example, `*` every "
 		    "domain. The first that matches counts." },
+	{ "tls_report", OPT_GROUP, .group = &conf_tls_report_options,
+	    .absent = "none",
+	    .help = "Daily reports about TLS to domains that ask for them "
+		    "(RFC 8460; see tls.md)." },
 	{ "account", OPT_MAP, .group = &account_group, .key_type = OPT_TEXT,
 	    ENTRIES(struct conf_account, accounts, naccounts,
 		CONF_ACCOUNTS_MAX),

@@ -66,6 +66,7 @@ enum post_kind {
 	POST_KEPT,        /* struct post_keep, done */
 	POST_STS_DONE,    /* struct post_sts */
 	POST_SEEN,        /* struct post_proxy */
+	POST_REPORT_DONE, /* struct post_report */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -73,8 +74,9 @@ enum post_kind {
 	POST_SPILL,      /* a piece of a spill */
 	POST_SPILL_FREE, /* struct spill */
 	/* to the keeper */
-	POST_KEEP, /* struct post_keep */
-	POST_STS,  /* struct post_sts: a policy to be fetched */
+	POST_KEEP,   /* struct post_keep */
+	POST_STS,    /* struct post_sts: a policy to be fetched */
+	POST_REPORT, /* struct post_report: to be posted */
 	/* to the suppressor; POST_ASK, too */
 	POST_OFFENCE, /* struct post_offence */
 	/* to the clerk */
@@ -110,6 +112,9 @@ struct out_policy {
 	/* How mail is handed over; as in struct conf_tls_policy. */
 	bool starts_tls, is_lmtp, chunks, bounces_8bit, auth_in_clear;
 	struct slice cert, user, password; /* in words */
+	/* For reports (RFC 8460): a literal, and lines. */
+	const char *type;
+	char strings[KEPT_NAME_MAX + 1];
 	size_t words_n, words_cap;
 	char words[];
 };
@@ -124,6 +129,7 @@ struct post_open {
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
 	char provider[NAME_MAX_BYTES + 1];
+	char domain[DOMAIN_MAX + 1]; /* whose session it is, to be reported */
 	bool is_clear;
 	/* Empty: the source is behind none; and the same of struct core_open. */
 	char proxy[NAME_MAX_BYTES + 1];
@@ -339,7 +345,7 @@ struct worker {
 	struct list in_list; /* of in_session.link */
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
-	struct door *local_door; /* of sessions of the pickup's */
+	struct door *local_door; /* of sessions of parts of the daemon */
 	struct posts commits;    /* of this turn */
 	struct posts to_sign;    /* the same, to be signed first */
 	uint32_t ncommits;       /* in them */
@@ -376,8 +382,9 @@ struct worker {
 	/* CORE */
 	struct core *core;
 	struct dns *dns;
-	struct sts *sts;      /* MTA-STS; NULL: not wanted */
-	struct list openings; /* connections that wait for DNS */
+	struct sts *sts;       /* MTA-STS; NULL: not wanted */
+	struct tlsrpt *tlsrpt; /* reports; NULL: not wanted */
+	struct list openings;  /* connections that wait for DNS */
 	struct drain_host *drain;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
@@ -772,6 +779,9 @@ void out_policy_connect(struct worker *w, struct conn *c,
 void out_policy_tell(struct out_policy *p, const struct conn *c);
 
 /* corehost.c */
+/* An entry that is not the engine's, to be kept with the others. */
+void corehost_keep(struct worker *w, const struct kept *k);
+uint64_t corehost_sequence(struct worker *w);
 /* The resolver that the configuration asks for; NULL after a word in the log. */
 struct dns *corehost_dns(const struct conf *c, struct loop *l);
 int corehost_open(struct worker *w) MUST_CHECK;

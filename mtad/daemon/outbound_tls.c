@@ -23,6 +23,8 @@ struct opening {
 	struct post_open *open;
 	bool is_closed; /* the engine wants it no more */
 	uint8_t sts;
+	struct slice sts_hosts; /* in hosts, as far as they fit */
+	char hosts[KEPT_NAME_MAX + 1];
 	bool must_dane;
 	bool is_listed; /* its host is one of the MTA-STS policy's */
 };
@@ -80,6 +82,7 @@ policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 	char name[48];
 
 	p->words_cap = room;
+	p->type = w->mode == CONF_TLS_DANE ? "tlsa" : "no-policy-found";
 
 	p->wants_tls = w->mode != CONF_TLS_NONE;
 	p->needs_tls = w->mode >= CONF_TLS_REQUIRED;
@@ -111,6 +114,48 @@ policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 	return p;
 }
 
+/* A line of what reports say of the policy, if it has room whole. */
+static void
+say_line(struct out_policy *p, const char *what, struct slice text)
+{
+	size_t n = strlen(p->strings);
+
+	if (n + strlen(what) + text.n + 2 > sizeof(p->strings))
+		return;
+	snprintf(p->strings + n, sizeof(p->strings) - n, "%s%s%.*s",
+	    n > 0 ? "\n" : "", what, SLF(text));
+}
+
+static void
+say_sts(const struct opening *x)
+{
+	struct out_policy *p = x->open->policy;
+	struct slice hosts = x->sts_hosts;
+
+	say_line(p, "version: STSv1", SL(""));
+	say_line(p, "mode: ",
+	    x->sts == CORE_STS_ENFORCE ? SL("enforce") : SL("testing"));
+	while (hosts.n > 0)
+		say_line(p, "mx: ", slice_cut(&hosts, '\n'));
+}
+
+static void
+say_tlsa(struct out_policy *p, const struct tlsa_set *set)
+{
+	char text[200];
+
+	for (uint32_t i = 0; i < set->n; i++) {
+		int n =
+		    snprintf(text, sizeof(text), "%u %u %u ", set->rec[i].usage,
+			set->rec[i].selector, set->rec[i].matching);
+
+		for (uint32_t k = 0; k < MIN(set->rec[i].bytes, 64u); k++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+			    "%02x", set->data[set->rec[i].at + k]);
+		say_line(p, "", slice_of(text, (size_t)n));
+	}
+}
+
 /* RFC 8461 4: the host is one of the policy's, and its certificate is good for
  * that name. */
 static void
@@ -121,6 +166,8 @@ apply_sts(struct opening *x)
 
 	if (x->sts == CORE_STS_NONE)
 		return;
+	p->type = "sts";
+	say_sts(x);
 	if (!p->requires_tls)
 		policy_name(p, enforces ? "MTA-STS" : "MTA-STS testing");
 	p->min = MAX(p->min, (uint8_t)(1 + 2));
@@ -140,6 +187,8 @@ apply_dane(struct opening *x, const struct dane_answer *a)
 	struct out_policy *p = x->open->policy;
 	bool must = x->must_dane;
 
+	if (a->status != DANE_NONE || must)
+		p->type = "tlsa";
 	switch (a->status) {
 	case DANE_NONE:
 		if (must)
@@ -173,6 +222,7 @@ apply_dane(struct opening *x, const struct dane_answer *a)
 			    own(p, slice_str(x->open->host));
 		p->tlsa = mem_get(sizeof(*p->tlsa));
 		*p->tlsa = a->set;
+		say_tlsa(p, &a->set);
 		return;
 	}
 }
@@ -246,6 +296,8 @@ secure_open(struct worker *w, struct worker *to, struct post_open *o,
 	x->open = o;
 	x->must_dane = t->want.mode == CONF_TLS_DANE;
 	x->sts = is_open || o->policy->requires_tls ? t->sts : CORE_STS_NONE;
+	x->sts_hosts = slice_of(x->hosts,
+	    slice_copy(t->sts_hosts, x->hosts, sizeof(x->hosts)));
 	x->is_listed = sts_hosts_match(t->sts_hosts, host);
 	list_push_tail(&w->openings, &x->link);
 	if (may_dane && t->is_secure && ip_parse(host, &ip) != 0) {

@@ -310,8 +310,14 @@ struct https_ask {
 	struct ip ip;
 	int64_t timeout_us;
 	size_t body_max;
+	/* Of https_post: a copy is made. */
+	const char *post_type;
+	struct slice post;
 };
 void https_get(struct https *h, const struct https_ask *ask,
+    void (*on_reply)(void *user, const struct https_reply *r), void *user);
+/* The same by POST. */
+void https_post(struct https *h, const struct https_ask *ask,
     void (*on_reply)(void *user, const struct https_reply *r), void *user);
 
 /* ---- DNS (libunbound inside) -------------------------------------------------------------- */

@@ -113,6 +113,10 @@ struct session_facts {
 	const char *tls_policy;
 	const char *provider; /* of the site; "" = none */
 	struct endpoint peer;
+	/* For reports about TLS; may be NULL. Whose session it was, the policy
+	 * that held (tlsa, sts, no-policy-found) and its lines. */
+	const char *domain, *policy_type, *policy_strings;
+	struct ip from;
 };
 
 struct core *core_new(const struct conf *conf, struct disk *disk,

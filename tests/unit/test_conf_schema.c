@@ -99,8 +99,8 @@ schema_is_closed(void **state)
 	 * source.*; proxy.* and its tls; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
 	 * tls; dkim and its key.*; account.*; suppression and its bounces,
-	 * complaints; sendmail. */
-	assert_int_equal(count_closed(j), 34);
+	 * complaints; sendmail; tls_report. */
+	assert_int_equal(count_closed(j), 35);
 	json_decref(j);
 }
 
