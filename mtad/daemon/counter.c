@@ -366,6 +366,25 @@ ask_tlsreport(struct worker *w, struct ask *a)
 	answer(w, a, 200, "application/json");
 }
 
+/* Those that are about one part of the daemon; false: it is none of them. */
+static bool
+ask_of_parts(struct worker *w, struct ask *a, struct slice path)
+{
+	static const struct {
+		const char *path;
+		void (*ask)(struct worker *w, struct ask *a);
+	} parts[] = { { "/v1/drain", ask_drain }, { "/v1/end", ask_end },
+		{ "/v1/feedback", counter_feedback },
+		{ "/v1/tlsreport", ask_tlsreport } };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (slice_eq(path, slice_str(parts[i].path))) {
+			parts[i].ask(w, a);
+			return true;
+		}
+	return false;
+}
+
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -377,22 +396,8 @@ counter_ask(struct worker *w, struct ask *a)
 		counter_suppressed(w, a);
 		return;
 	}
-	if (slice_eq(path, SL("/v1/drain"))) {
-		ask_drain(w, a);
+	if (ask_of_parts(w, a, path))
 		return;
-	}
-	if (slice_eq(path, SL("/v1/end"))) {
-		ask_end(w, a);
-		return;
-	}
-	if (slice_eq(path, SL("/v1/feedback"))) {
-		counter_feedback(w, a);
-		return;
-	}
-	if (slice_eq(path, SL("/v1/tlsreport"))) {
-		ask_tlsreport(w, a);
-		return;
-	}
 	if (a->is_post) {
 		ask_admin(w, a);
 		return;
