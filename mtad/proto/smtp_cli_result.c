@@ -196,7 +196,9 @@ static void
 answer_fallen(struct smtp_cli *c, const struct cli_txn *t)
 {
 	struct outcome why = c->down;
-	bool is_silent = t->answered == t->first, had_some;
+	/* A whole chunk may have been taken, though nothing was answered. */
+	bool is_silent = t->answered == t->first && t->sent <= cli_step_eom(t);
+	bool had_some;
 
 	if (t->sent == t->first || c->oldest_was_hurt ||
 	    (c->is_lost && is_silent && c->txns_done > 0))
