@@ -39,6 +39,7 @@ static const struct verb {
 	{ "suppress", verb_suppress, "who is not written to" },
 	{ "explain", verb_explain, "why mail waits, gate by gate" },
 	{ "resolve", verb_resolve, "hosts, TLSA and MTA-STS of a domain" },
+	{ "tlsreport", verb_tlsreport, "reports about TLS to domains" },
 	{ "list", verb_messages, "messages that wait" },
 	{ "show", verb_messages, "one message, and why it waits" },
 	{ "hold", verb_messages, "hold messages back" },

@@ -223,6 +223,7 @@ sess_act(struct load_sess *s, enum smtp_cli_act act, bool *is_gone)
 		*is_gone = true;
 		sess_down(s);
 		return false;
+	case CLI_AUTH: /* it never logs in */
 	case CLI_NEED_INPUT:
 		break;
 	}

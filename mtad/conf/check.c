@@ -17,7 +17,7 @@
 /* What every listener offers: what is kept to behind it, too. */
 #define DOOR_EXTS                                                              \
 	(EXT_CHUNKING | EXT_SMTPUTF8 | EXT_FUTURERELEASE | EXT_MT_PRIORITY |   \
-	    EXT_LIMITS)
+	    EXT_LIMITS | EXT_REQUIRETLS)
 #define SEGMENTS_MIN 4 /* two in reserve, one to fill, one to compact */
 /* What a message brings to the spool beside its own bytes: the record's head
  * and the fields of the envelope; and per recipient the address (320), ORCPT
@@ -707,6 +707,69 @@ check_limits(const struct check *k)
 	conf->shapes[0].pattern = SL("*");
 }
 
+static bool
+is_local(const struct ip *ip)
+{
+	static const struct ip six = { .b = { [15] = 1 }, .family = 6 };
+
+	return ip->family == 4 ? ip->b[0] == 127 : ip_eq(ip, &six);
+}
+
+/* A socket is had from any source; with an address that suits them. */
+static void
+place_sockets(const struct conf *c, struct conf_route *r)
+{
+	static const struct ip six = { .b = { [15] = 1 }, .family = 6 };
+	bool has_v4 = false;
+
+	for (uint32_t i = 0; i < c->nsources; i++)
+		has_v4 |= c->sources[i].address.family != 6;
+	for (uint32_t i = 0; i < r->nhosts && !has_v4; i++)
+		if (slice_has_prefix(r->host[i], SL(CONF_UNIX)))
+			r->addr[i].ip = six;
+}
+
+/* What a route says of its hosts needs hosts. */
+static void
+check_smart_hosts(const struct check *k, const struct conf_route *r)
+{
+	const struct conf_auth *a = &r->auth;
+
+	if (r->is_lmtp && r->nhosts == 0)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("protocol")),
+		    "hosts beside it, for no MX is an LMTP server", SL("lmtp"));
+	for (uint32_t i = 0; i < r->nhosts && !r->is_lmtp; i++)
+		if (slice_has_prefix(r->host[i], SL(CONF_UNIX)))
+			wrong(k, SPOT(k, SL("route"), r->pattern, SL("hosts")),
+			    "protocol: lmtp beside a socket", r->host[i]);
+	if (a->user.n > 0 && r->nhosts == 0)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("auth")),
+		    "hosts beside it, to log in at", a->user);
+	for (uint32_t i = 0; i < r->nhosts; i++)
+		if (a->in_clear && !is_local(&r->addr[i].ip))
+			wrong(k,
+			    SPOT(k, SL("route"), r->pattern, SL("auth"),
+				SL("clear")),
+			    "false, for a host is not of this machine itself",
+			    r->host[i]);
+	if (a->user.n > 0 && !a->in_clear &&
+	    r->says.sets & (1u << CONF_TLS_BIT) &&
+	    r->says.tls.mode == CONF_TLS_NONE)
+		wrong(k, SPOT(k, SL("route"), r->pattern, SL("tls")),
+		    "TLS, for a password goes there", SL("none"));
+}
+
+static void
+check_reports(struct conf *c)
+{
+	struct conf_tls_report *r = &c->tls_report;
+
+	if (r->from.n > 0 && r->org.n == 0)
+		r->org = mailbox_domain(r->from);
+	if (r->contact.n == 0)
+		r->contact = r->from;
+}
+
 static void
 check_routes(const struct check *k)
 {
@@ -718,6 +781,8 @@ check_routes(const struct check *k)
 		struct slice key = r->pattern;
 
 		conf->routes_steer |= r->tenant.n || r->campaign.n || r->pool.n;
+		check_smart_hosts(k, r);
+		place_sockets(conf, &conf->routes[i]);
 		if (is_all)
 			odd(k, SPOT(k, SL("route"), key),
 			    "nothing behind \"*\", which matches first", key);
@@ -932,6 +997,7 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_retry(&k);
 	check_limits(&k);
 	check_routes(&k);
+	check_reports(conf);
 	check_caps(&k);
 	check_books(&k);
 	check_suppression(&k);

@@ -169,6 +169,12 @@ struct conf_inbound {
 	uint64_t size_max;
 };
 
+/* Reports about TLS (RFC 8460). */
+struct conf_tls_report {
+	struct slice from; /* address; empty: there are none */
+	struct slice org, contact;
+};
+
 /* Where other nodes may hand their mail over; and, of all of these, how nodes
  * know each other. */
 struct conf_drain {
@@ -260,14 +266,6 @@ struct conf_tenant {
 	struct conf_campaign *campaigns;
 };
 
-struct conf_route {
-	struct slice pattern; /* glob over the recipient's domain */
-	uint32_t nhosts;
-	struct slice host[CONF_HOSTS_MAX];    /* name or address text */
-	struct endpoint addr[CONF_HOSTS_MAX]; /* ip.family 0: resolve name */
-	struct slice tenant, campaign, pool;
-};
-
 /* A limit on a tuple: struct eng_limit_conf as it is written. */
 struct conf_limit {
 	struct slice name;
@@ -337,13 +335,23 @@ enum conf_tls_mode { CONF_TLS_TABLE(X) CONF_TLS_MODES };
 #undef X
 const char *conf_tls_mode_name(enum conf_tls_mode m);
 
-/* The policy of a recipient domain, as far as files tell. */
+/* The policy of a recipient domain, as far as files tell: what protects its mail,
+ * and how it is handed over. Domains that differ in any of it share no session. */
 struct conf_tls_policy {
 	uint8_t mode;         /* enum conf_tls_mode */
 	uint8_t min;          /* 1 + n: TLS 1.n at least; 0: as OpenSSL says */
+	bool is_implicit;     /* from the first byte on (RFC 8314) */
+	bool chunks;          /* BDAT where it pays (RFC 3030) */
+	bool bounces_8bit;    /* to a host without 8BITMIME; else as it is */
 	struct slice ciphers; /* OpenSSL's list for TLS 1.2; empty: its own */
 	struct slice name;    /* that the certificate shall have; empty: the
 			       * host's */
+	struct slice cert, key; /* files, shown to a host that asks; empty:
+				 * the source's */
+	/* Of a route alone. */
+	bool is_lmtp;
+	bool auth_in_clear;
+	struct slice user, password_file; /* empty: nobody logs in */
 };
 /* Is nothing asked for beyond what is done for everybody? */
 struct conf;
@@ -387,6 +395,11 @@ enum conf_shape_bit {
 	CONF_TLS_MIN_BIT,
 	CONF_TLS_CIPHERS_BIT,
 	CONF_TLS_NAME_BIT,
+	CONF_TLS_IMPLICIT_BIT,
+	CONF_TLS_CERT_BIT,
+	CONF_TLS_KEY_BIT,
+	CONF_CHUNKING_BIT,
+	CONF_8BIT_BIT,
 	CONF_SHAPE_BITS
 };
 struct conf_shape {
@@ -398,6 +411,29 @@ struct conf_shape {
 	struct conf_tls_policy tls; /* never of a source */
 	uint32_t sets, unsets;      /* said; set back to the default, by ~ */
 	struct conf_origin at[CONF_SHAPE_BITS];
+};
+
+/* A host that is a socket of the file system; for the engine it has an address
+ * of its own on loopback. */
+#define CONF_UNIX "unix:"
+#define CONF_UNIX_MAX 107
+/* Who we are to a smart host. */
+struct conf_auth {
+	struct slice user, password_file;
+	bool in_clear; /* may be said without TLS: loopback alone */
+	/* What the file has, once it was read (the daemon does that); it is
+	 * written nowhere. */
+	struct slice password;
+};
+struct conf_route {
+	struct slice pattern; /* glob over the recipient's domain */
+	uint32_t nhosts;
+	struct slice host[CONF_HOSTS_MAX];    /* name or address text */
+	struct endpoint addr[CONF_HOSTS_MAX]; /* ip.family 0: resolve name */
+	struct slice tenant, campaign, pool;
+	bool is_lmtp; /* RFC 2033 */
+	struct conf_auth auth;
+	struct conf_shape says; /* of TLS, above all layers */
 };
 
 /* All that goes to a provider together, or from one source. 0 = no limit. */
@@ -462,6 +498,7 @@ struct conf {
 	uint32_t nroutes;
 	struct conf_route *routes; /* first match wins, in file order */
 	bool routes_steer;         /* one gives a tenant, campaign or pool */
+	bool routes_speak;         /* one says how mail is handed over */
 	uint32_t nshapes;
 	/* [0] is the default ("*"), for domains that match no other; of the
 	 * others the first match wins. At least 1. What an entry does not say
@@ -519,6 +556,7 @@ struct conf {
 	struct conf_inbound *inbound;
 	bool has_return_paths; /* somebody has one */
 	struct conf_drain drain;
+	struct conf_tls_report tls_report;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;
 	bool is_ipv4, is_ipv6; /* which families delivery uses */
@@ -592,6 +630,13 @@ void conf_free(struct conf *c);
 /* The route of a domain: the first whose pattern matches, or NULL. */
 const struct conf_route *conf_route_find(const struct conf *c,
     struct slice domain);
+/* What all places say that speak of TLS, one by one: from 0 on, NULL at the end;
+ * *where (may be NULL) is its pattern or name. */
+const struct conf_shape *conf_tls_place(const struct conf *c, uint32_t i,
+    const char **where);
+/* The password of those words, or empty. */
+struct slice conf_password(const struct conf *c, struct slice user,
+    struct slice file);
 /* The index of a zone that is named in it, or c->nzones. */
 uint32_t conf_zone_find(const struct conf *c, struct slice name);
 /* What is said about a tenant; never NULL. */

@@ -112,7 +112,7 @@ bool file_read(const char *path, struct buf *out, struct complaints *c);
 	X(OPT_CIDR, struct cidr, cidr,                                         \
 	    "a network such as 10.0.0.0/8, host bits zero")                    \
 	X(OPT_HOST, struct slice, host,                                        \
-	    "a host name or address, with a port or without")                  \
+	    "a host name or address, with a port or without, or unix:/PATH")   \
 	X(OPT_DOMAIN, struct slice, domain, "a host name such as mx.example")  \
 	X(OPT_GLOB, struct slice, glob,                                        \
 	    "a domain or pattern such as *.example, in ASCII")                 \
@@ -184,10 +184,12 @@ extern const struct opt_group warmup_file_options;
 extern const struct opt_group conf_options, shaping_options, layer_options;
 /* options_shaping.c */
 extern const struct opt_group conf_limits_options, conf_provider_options;
+extern const struct opt_group conf_route_options;
 void conf_limits_begin(const struct conf *c, void *entry);
 /* options_client.c */
 extern const struct opt_group conf_retry_options, conf_client_options;
 extern const struct opt_group conf_dns_options;
+extern const struct opt_group conf_tls_report_options;
 /* options_automation.c */
 extern const struct opt_group automation_options, automation_file_options;
 /* options_suppression.c */

@@ -460,26 +460,6 @@ tenant_begin(const struct conf *c, void *entry)
 	*(struct conf_tenant *)entry = c->tenants[0];
 }
 
-static const struct opt route[] = {
-	{ "hosts", OPT_HOST, .at = offsetof(struct conf_route, host),
-	    .also = offsetof(struct conf_route, addr),
-	    COUNT(struct conf_route, nhosts, CONF_HOSTS_MAX),
-	    .absent = "the domain's MX",
-	    .help = "Smart hosts to use instead of the domain's MX, tried in "
-		    "this order. Without a port: `smtp_port`." },
-	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
-	    .help =
-		"Tenant of mail to these domains that has none yet, neither "
-		"by a header field nor by the listener. Each recipient of a "
-		"message is steered by the route of its own domain; where "
-		"their routes differ, by that of the last start." },
-	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
-	    .help = "The same for the campaign." },
-	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),
-	    .help = "The same for the pool." },
-};
-static const struct opt_group route_group = ROWS(route);
-
 static void
 limit_begin(const struct conf *c, void *entry)
 {
@@ -626,11 +606,15 @@ static const struct opt top[] = {
 	    .help = "Port where other hosts are contacted." },
 	{ "ipv4", OPT_BOOL, AT(is_ipv4), "true", .help = "Deliver over IPv4." },
 	{ "ipv6", OPT_BOOL, AT(is_ipv6), "true", .help = "Deliver over IPv6." },
-	{ "route", OPT_MAP, .group = &route_group, .key_type = OPT_GLOB,
+	{ "route", OPT_MAP, .group = &conf_route_options, .key_type = OPT_GLOB,
 	    ENTRIES(struct conf_route, routes, nroutes, CONF_ROUTES_MAX),
 	    .help = "Domains that are treated apart, each under a pattern: "
 		    "`*.x.example` is every domain below x.example, `*` every "
 		    "domain. The first that matches counts." },
+	{ "tls_report", OPT_GROUP, .group = &conf_tls_report_options,
+	    .absent = "none",
+	    .help = "Daily reports about TLS to domains that ask for them "
+		    "(RFC 8460; see tls.md)." },
 	{ "account", OPT_MAP, .group = &account_group, .key_type = OPT_TEXT,
 	    ENTRIES(struct conf_account, accounts, naccounts,
 		CONF_ACCOUNTS_MAX),

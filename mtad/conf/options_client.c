@@ -134,3 +134,14 @@ static const struct opt dns[] = {
 	    RANGE(S / 100, 7 * DAY_US), .help = "Ceiling of that." },
 };
 const struct opt_group conf_dns_options = ROWS(dns);
+
+static const struct opt tls_report[] = {
+	{ "from", OPT_MAILBOX, AT(tls_report.from), .is_required = true,
+	    .help = "Address that they come from; its domain is who reports, "
+		    "and should have a key of `dkim`." },
+	{ "org", OPT_TEXT, AT(tls_report.org), .absent = "the domain of `from`",
+	    .help = "Name of the organisation." },
+	{ "contact", OPT_TEXT, AT(tls_report.contact), .absent = "`from`",
+	    .help = "How to reach somebody." },
+};
+const struct opt_group conf_tls_report_options = ROWS(tls_report);

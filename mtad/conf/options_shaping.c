@@ -97,11 +97,32 @@
 		    .absent = A,                                               \
 		    .help = "Ciphers for TLS up to 1.2, as OpenSSL's "         \
 			    "ciphers(1) has them." },                          \
-	{                                                                      \
-		"tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name),               \
-		    .absent = A,                                               \
+	    { "tls_name", OPT_DOMAIN, TLS_AT(T, prefix, name), .absent = A,    \
 		    .help = "With `verify`: the name that the certificate "    \
-			    "must have, instead of the mail host's."           \
+			    "must have, instead of the mail host's." },        \
+	    { "tls_implicit", OPT_BOOL, TLS_AT(T, prefix, is_implicit),        \
+		    .absent = A,                                               \
+		    .help = "TLS from the first byte on, as on port 465 (RFC " \
+			    "8314), instead of STARTTLS. `tls` is at least "   \
+			    "`required` then." },                              \
+	    { "tls_cert", OPT_PATH, TLS_AT(T, prefix, cert), .absent = A,      \
+		    .help = "File with a certificate and its chain, PEM, to "  \
+			    "show to a host that asks for one, instead of "    \
+			    "the source's." },                                 \
+	    { "tls_key", OPT_PATH, TLS_AT(T, prefix, key), .absent = A,        \
+		    .help = "File with its private key, PEM." },               \
+	    { "chunking", OPT_BOOL, TLS_AT(T, prefix, chunks),                 \
+		    .dflt = D("true"), .absent = A,                            \
+		    .help = "A message of up to 64K goes together with its "   \
+			    "envelope, in one write, by BDAT (RFC 3030), to "  \
+			    "a host that offers CHUNKING and PIPELINING." },   \
+	{                                                                      \
+		"eight_bit", OPT_CHOICE, TLS_AT(T, prefix, bounces_8bit),      \
+		    .dflt = D("send"), .words = { "send", "bounce" },          \
+		    .absent = A,                                               \
+		    .help = "What becomes of a message with 8-bit text for a " \
+			    "host that does not offer 8BITMIME: it goes as "   \
+			    "it is, or is bounced with 5.6.3."                 \
 	}
 
 #define SHAPE_GROUP(v, shape)                                                  \
@@ -124,6 +145,55 @@ static const struct opt source_layer[] = { LIMITS(struct conf_shape, , INHERITS,
     BELOW) };
 static const struct opt_group source_layer_options =
     SHAPE_GROUP(source_layer, 0);
+
+/* Of a route; what a route does not say comes from the layers. */
+#define AUTH_AT(field) .at = offsetof(struct conf_route, auth.field)
+static const struct opt auth[] = {
+	{ "user", OPT_TEXT, AUTH_AT(user), .is_required = true,
+	    .help = "The name to log in with." },
+	{ "password_file", OPT_PATH, AUTH_AT(password_file),
+	    .is_required = true,
+	    .help = "File with the password on its first line, which only its "
+		    "owner can change and others cannot read. It is read at a "
+		    "start and at a reload." },
+	{ "clear", OPT_BOOL, AUTH_AT(in_clear), "false",
+	    .help = "Without TLS too; only where all `hosts` are addresses of "
+		    "this machine itself (loopback)." },
+};
+static const struct opt_group auth_group = ROWS(auth);
+
+static const struct opt route[] = {
+	{ "hosts", OPT_HOST, .at = offsetof(struct conf_route, host),
+	    .also = offsetof(struct conf_route, addr),
+	    COUNT(struct conf_route, nhosts, CONF_HOSTS_MAX),
+	    .absent = "the domain's MX",
+	    .help = "Smart hosts to use instead of the domain's MX, tried in "
+		    "this order. Without a port: `smtp_port`. With `protocol: "
+		    "lmtp` also `unix:/PATH`, a socket of the file system." },
+	{ "protocol", OPT_CHOICE, .at = offsetof(struct conf_route, is_lmtp),
+	    "smtp", .words = { "smtp", "lmtp" },
+	    .help = "What `hosts` speak: LMTP (RFC 2033) is for a mail store, "
+		    "and answers for each recipient." },
+	{ "tenant", OPT_NAME, .at = offsetof(struct conf_route, tenant),
+	    .help =
+		"Tenant of mail to these domains that has none yet, neither "
+		"by a header field nor by the listener. Each recipient of a "
+		"message is steered by the route of its own domain; where "
+		"their routes differ, by that of the last start." },
+	{ "campaign", OPT_NAME, .at = offsetof(struct conf_route, campaign),
+	    .help = "The same for the campaign." },
+	{ "pool", OPT_POOL, .at = offsetof(struct conf_route, pool),
+	    .help = "The same for the pool." },
+	{ "auth", OPT_GROUP, .group = &auth_group, .absent = "nobody logs in",
+	    .help =
+		"Log in at `hosts` (RFC 4954), under TLS: by SCRAM-SHA-256, "
+		"PLAIN or LOGIN, the first of them that the host offers. "
+		"Without `hosts` it is an error. Mail waits while that "
+		"fails." },
+	TLS_POLICY(struct conf_route, says., INHERITS, BELOW),
+};
+const struct opt_group conf_route_options =
+    SHAPE_GROUP(route, offsetof(struct conf_route, says));
 
 void
 conf_limits_begin(const struct conf *c, void *entry)

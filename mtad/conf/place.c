@@ -36,7 +36,11 @@ conf_tls_is_plain(const struct conf *c, const struct conf_tls_policy *t)
 {
 	return t->mode ==
 	    (c->tls_out ? CONF_TLS_OPPORTUNISTIC : CONF_TLS_NONE) &&
-	    t->min == 0 && t->ciphers.n == 0 && t->name.n == 0;
+	    t->min == 0 && t->ciphers.n == 0 && t->name.n == 0 &&
+	    !t->is_implicit && t->cert.n == 0 &&
+	    t->chunks == c->shapes[0].tls.chunks &&
+	    t->bounces_8bit == c->shapes[0].tls.bounces_8bit && !t->is_lmtp &&
+	    t->user.n == 0;
 }
 
 void
@@ -51,6 +55,16 @@ conf_tls_copy(struct conf_tls_policy *to, const struct conf_tls_policy *from,
 		to->ciphers = from->ciphers;
 	else if (bit == CONF_TLS_NAME_BIT)
 		to->name = from->name;
+	else if (bit == CONF_TLS_IMPLICIT_BIT)
+		to->is_implicit = from->is_implicit;
+	else if (bit == CONF_TLS_CERT_BIT)
+		to->cert = from->cert;
+	else if (bit == CONF_TLS_KEY_BIT)
+		to->key = from->key;
+	else if (bit == CONF_CHUNKING_BIT)
+		to->chunks = from->chunks;
+	else if (bit == CONF_8BIT_BIT)
+		to->bounces_8bit = from->bounces_8bit;
 }
 
 void
@@ -107,6 +121,8 @@ conf_place(const struct conf *c, struct slice domain, const struct slice *hosts,
 	}
 	out->site = site;
 	out->domain = index_first(&c->by_domain, domain);
+	if (c->routes_speak)
+		out->route = conf_route_find(c, domain);
 	out->rollup = rollup_of(c, out);
 }
 
@@ -156,18 +172,46 @@ conf_tls_of(const struct conf *c, const struct conf_place *p,
     struct conf_tls_policy *out)
 {
 	const struct conf_shape *layers[] = { &c->providers[p->provider].limits,
-		&c->sites[p->site], &c->shapes[p->domain] };
+		&c->sites[p->site], NULL, NULL };
+	const struct conf_route *r = p->route;
 
 	*out = c->shapes[0].tls;
 	if (!c->has_tls)
 		return;
-	/* shapes[0] is the default, which is no later layer. */
-	for (uint32_t k = 0; k < (p->domain != 0 ? 3 : 2); k++)
-		for (uint32_t b = CONF_TLS_BIT; b < CONF_SHAPE_BITS; b++)
+	if (p->domain != 0) /* [0] is the default, which is no later layer */
+		layers[2] = &c->shapes[p->domain];
+	if (r != NULL)
+		layers[3] = &r->says;
+	for (uint32_t k = 0; k < ARRAY_LEN(layers); k++)
+		for (uint32_t b = CONF_TLS_BIT;
+		     layers[k] != NULL && b < CONF_SHAPE_BITS; b++)
 			if (layers[k]->unsets & (1u << b))
 				conf_tls_copy(out, &c->shapes[0].tls, b);
 			else if (layers[k]->sets & (1u << b))
 				conf_tls_copy(out, &layers[k]->tls, b);
+	if (r != NULL) {
+		out->is_lmtp = r->is_lmtp;
+		out->user = r->auth.user;
+		out->password_file = r->auth.password_file;
+		out->auth_in_clear = r->auth.in_clear;
+	}
+	/* A password goes to nobody in clear text by itself. */
+	if ((out->is_implicit || (out->user.n > 0 && !out->auth_in_clear)) &&
+	    out->mode < CONF_TLS_REQUIRED)
+		out->mode = CONF_TLS_REQUIRED;
+}
+
+struct slice
+conf_password(const struct conf *c, struct slice user, struct slice file)
+{
+	for (uint32_t i = 0; user.n > 0 && i < c->nroutes; i++) {
+		const struct conf_auth *a = &c->routes[i].auth;
+
+		if (a->user.n > 0 && slice_eq(a->user, user) &&
+		    slice_eq(a->password_file, file))
+			return a->password;
+	}
+	return slice_of(NULL, 0);
 }
 
 void
@@ -191,6 +235,8 @@ conf_limits(const struct conf *c, const struct conf_place *p, uint32_t source,
 		lay(c, out, &c->shapes[p->domain], LAYER_DOMAIN);
 	if (source < c->nsources)
 		lay(c, out, &c->source_shapes[source], LAYER_SOURCE);
+	if (p->route != NULL)
+		lay(c, out, &p->route->says, LAYER_ROUTE);
 }
 
 uint32_t
@@ -246,7 +292,10 @@ rate_text(uint32_t count, int64_t period_us, char *dst)
 static void
 tls_text(const struct conf_tls_policy *t, uint32_t bit, char *dst)
 {
-	struct slice s = bit == CONF_TLS_CIPHERS_BIT ? t->ciphers : t->name;
+	struct slice s = bit == CONF_TLS_CIPHERS_BIT ? t->ciphers :
+	    bit == CONF_TLS_CERT_BIT                 ? t->cert :
+	    bit == CONF_TLS_KEY_BIT                  ? t->key :
+						       t->name;
 
 	if (bit == CONF_TLS_BIT)
 		snprintf(dst, 64, "%s", conf_tls_mode_name(t->mode));
@@ -254,7 +303,10 @@ tls_text(const struct conf_tls_policy *t, uint32_t bit, char *dst)
 		snprintf(dst, 64, "1.%u", t->min - 1u);
 	else if (bit == CONF_TLS_MIN_BIT || s.n == 0)
 		snprintf(dst, 64, "%s",
-		    bit == CONF_TLS_NAME_BIT ? "the host's" : "the system's");
+		    bit == CONF_TLS_NAME_BIT ? "the host's" :
+			bit == CONF_TLS_CERT_BIT || bit == CONF_TLS_KEY_BIT ?
+					       "the source's" :
+					       "the system's");
 	else
 		snprintf(dst, 64, "%.*s", SLF(s));
 }
@@ -277,8 +329,11 @@ conf_limit_text(const struct conf_limits *l, uint32_t bit, char *dst)
 	else if (o->type == OPT_BOOL)
 		snprintf(dst, 64, "%s",
 		    *(const bool *)(base + o->at) ? "true" : "false");
+	else if (o->type == OPT_CHOICE)
+		snprintf(dst, 64, "%s",
+		    o->words[*(const bool *)(base + o->at)]);
 	else if (o->type == OPT_TLS || o->type == OPT_TLS_MIN ||
-	    o->type == OPT_TEXT || o->type == OPT_DOMAIN)
+	    o->type == OPT_TEXT || o->type == OPT_DOMAIN || o->type == OPT_PATH)
 		tls_text(&l->tls, bit, dst);
 	else
 		snprintf(dst, 64, "%u", *(const uint32_t *)(base + o->at));

@@ -32,6 +32,11 @@ static const struct {
 	{ offsetof(struct conf_shape, tls.min), CONF_TLS_MIN_BIT },
 	{ offsetof(struct conf_shape, tls.ciphers), CONF_TLS_CIPHERS_BIT },
 	{ offsetof(struct conf_shape, tls.name), CONF_TLS_NAME_BIT },
+	{ offsetof(struct conf_shape, tls.is_implicit), CONF_TLS_IMPLICIT_BIT },
+	{ offsetof(struct conf_shape, tls.cert), CONF_TLS_CERT_BIT },
+	{ offsetof(struct conf_shape, tls.key), CONF_TLS_KEY_BIT },
+	{ offsetof(struct conf_shape, tls.chunks), CONF_CHUNKING_BIT },
+	{ offsetof(struct conf_shape, tls.bounces_8bit), CONF_8BIT_BIT },
 };
 
 static uint32_t
@@ -444,7 +449,8 @@ static void
 put_domains(struct parts *p, const struct entries *l)
 {
 	struct conf *conf = p->conf;
-	struct conf_shape builtin = { .rollup = true }, all;
+	struct conf_shape builtin = { .rollup = true, .tls.chunks = true };
+	struct conf_shape all;
 
 	all = (struct conf_shape){ .pattern = SL("*") };
 	for (uint32_t i = 0; i < p->n; i++)
@@ -529,23 +535,42 @@ put_sources(struct conf *conf, const struct entries *l)
 	}
 }
 
+const struct conf_shape *
+conf_tls_place(const struct conf *c, uint32_t i, const char **where)
+{
+	const struct conf_shape *s = NULL;
+	const char *name = NULL;
+
+	if (i < c->nshapes) {
+		s = &c->shapes[i];
+		name = s->pattern.p;
+	} else if ((i -= c->nshapes) < c->nsites) {
+		s = &c->sites[i];
+		name = s->pattern.p;
+	} else if ((i -= c->nsites) < c->nproviders) {
+		s = &c->providers[i].limits;
+		name = c->providers[i].name.p;
+	} else if ((i -= c->nproviders) < c->nroutes) {
+		s = &c->routes[i].says;
+		name = c->routes[i].pattern.p;
+	}
+	if (where != NULL)
+		*where = name;
+	return s;
+}
+
 /* Does any place ask for more than what is done for everybody? */
 static bool
 has_tls(const struct conf *c)
 {
 	const uint32_t bits =
 	    ((1u << CONF_SHAPE_BITS) - 1) & ~((1u << CONF_TLS_BIT) - 1);
+	const struct conf_shape *s;
 
-	for (uint32_t i = 0; i < c->nshapes; i++)
-		if (c->shapes[i].sets & bits)
+	for (uint32_t i = 0; (s = conf_tls_place(c, i, NULL)) != NULL; i++)
+		if (s->sets & bits)
 			return true;
-	for (uint32_t i = 0; i < c->nsites; i++)
-		if (c->sites[i].sets & bits)
-			return true;
-	for (uint32_t i = 0; i < c->nproviders; i++)
-		if (c->providers[i].limits.sets & bits)
-			return true;
-	return false;
+	return c->routes_speak;
 }
 
 static void
@@ -572,6 +597,10 @@ merge(struct parts *p)
 	put_providers(p, &providers);
 	put_sites(p, &sites);
 	put_sources(conf, &sources);
+	for (uint32_t i = 0; i < conf->nroutes; i++)
+		conf->routes_speak |= conf->routes[i].is_lmtp ||
+		    conf->routes[i].auth.user.n > 0 ||
+		    conf->routes[i].says.sets != 0;
 	conf->has_tls = has_tls(conf);
 }
 

@@ -19,7 +19,8 @@
 	X(LAYER_PROVIDER_SOURCE, "provider for this source")                   \
 	X(LAYER_SITE, "site")                                                  \
 	X(LAYER_DOMAIN, "domain")                                              \
-	X(LAYER_SOURCE, "source")
+	X(LAYER_SOURCE, "source")                                              \
+	X(LAYER_ROUTE, "route")
 #define X(name, text) name,
 enum conf_layer { CONF_LAYER_TABLE(X) LAYER_N };
 #undef X
@@ -33,6 +34,8 @@ struct conf_place {
 	enum conf_by by;   /* the provider is known by */
 	struct slice what; /* this name: a host or the domain */
 	bool rollup;       /* false: the domain is a site of its own */
+	const struct conf_route
+	    *route; /* that says something of TLS; or NULL */
 };
 /* hosts: names of the hosts of the best preference, n of them. */
 void conf_place(const struct conf *c, struct slice domain,

@@ -384,6 +384,15 @@ read_host(const struct value *v)
 	struct value host = *v;
 
 	e += v->i;
+	if (slice_has_prefix(v->text, SL(CONF_UNIX "/"))) {
+		/* Addresses tell hosts apart, too. */
+		*e = (struct endpoint){ .ip = { .b = { 127, 0, 0, 1 },
+					    .family = 4 },
+			.port = (uint16_t)(1 +
+			    hash_bytes(0, v->text.p, v->text.n) % 65535) };
+		return v->text.n <= sizeof(CONF_UNIX) - 1 + CONF_UNIX_MAX &&
+		    keep(v);
+	}
 	if (endpoint_parse(v->text, v->conf->smtp_port, e) == 0)
 		return e->port != 0 && !ip_is_unspecified(&e->ip) && keep(v);
 	e->port = v->conf->smtp_port;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/daemon_i.h"
+#include "daemon/keys.h"
 
 #define FDS_SPARE 256
 
@@ -201,28 +202,35 @@ boot_sources(const struct conf *c)
 	return c->nsources && !good ? E_NOTFOUND : 0;
 }
 
-/* A source's certificate, and the ciphers of policies. */
+/* Can it be shown to others? None can. */
+static bool
+cert_is_good(struct slice cert, struct slice key, const char *what,
+    const char *name)
+{
+	struct tls_client_conf tc = { .cert = cert.p, .key = key.p };
+	char why[256];
+	struct tls_ctx *t;
+
+	if (cert.n == 0)
+		return true;
+	t = tls_client_new(&tc, why, sizeof(why));
+	if (t == NULL)
+		log_event(LOG_ERROR, "tls", what, name, "what", why, NULL);
+	tls_ctx_free(t);
+	return t != NULL;
+}
+
+/* Sources' certificates. */
 static int
 boot_tls_out(const struct conf *c)
 {
-	char why[256];
 	int err = 0;
 
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		const struct conf_source *s = &c->sources[i];
-		struct tls_client_conf tc = { .cert = s->tls.cert.p,
-			.key = s->tls.key.p };
-		struct tls_ctx *t;
 
-		if (s->tls.cert.n == 0)
-			continue;
-		t = tls_client_new(&tc, why, sizeof(why));
-		if (t == NULL) {
-			log_event(LOG_ERROR, "tls", "source", s->name.p, "what",
-			    why, NULL);
+		if (!cert_is_good(s->tls.cert, s->tls.key, "source", s->name.p))
 			err = E_IO;
-		}
-		tls_ctx_free(t);
 	}
 	return err;
 }
@@ -236,6 +244,13 @@ is_possible(const struct conf *c, const struct conf_shape *s, const char *where)
 		log_event(LOG_WARN, "tls", "where", where, "what",
 		    "tls: dane, but nothing is validated", "effect",
 		    "such mail waits", "do", "set dns: trust_anchor", NULL);
+	if ((s->tls.cert.n == 0) != (s->tls.key.n == 0)) {
+		log_event(LOG_ERROR, "tls", "where", where, "what",
+		    "tls_cert and tls_key go together", NULL);
+		return false;
+	}
+	if (!cert_is_good(s->tls.cert, s->tls.key, "where", where))
+		return false;
 	if (s->tls.ciphers.n == 0 || tls_ciphers_known(s->tls.ciphers.p))
 		return true;
 	log_event(LOG_ERROR, "tls", "where", where, "what",
@@ -247,24 +262,41 @@ is_possible(const struct conf *c, const struct conf_shape *s, const char *where)
 static int
 boot_policies(const struct conf *c)
 {
+	const struct conf_shape *s;
+	const char *where;
 	bool ok = true;
 
-	for (uint32_t i = 0; i < c->nshapes; i++)
-		ok &= is_possible(c, &c->shapes[i], c->shapes[i].pattern.p);
-	for (uint32_t i = 1; i < c->nsites; i++)
-		ok &= is_possible(c, &c->sites[i], c->sites[i].pattern.p);
-	for (uint32_t i = 1; i < c->nproviders; i++)
-		ok &= is_possible(c, &c->providers[i].limits,
-		    c->providers[i].name.p);
+	for (uint32_t i = 0; (s = conf_tls_place(c, i, &where)) != NULL; i++)
+		ok &= is_possible(c, s, where);
 	return ok ? 0 : E_RANGE;
 }
 
-/* Can every listener's certificate and key be used? */
+static void
+report_tls(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_event(LOG_ERROR, "auth", "what", line, NULL);
+}
+
+/* Nobody else has the configuration yet. */
+static int
+boot_passwords(const struct conf *c)
+{
+	struct conf_errors errs = { .report = report_tls };
+
+	passwords_load((struct conf *)(uintptr_t)c, &errs);
+	return errs.n > 0 ? E_DENIED : 0;
+}
+
+/* Can every listener's certificate and key be used, and every password? */
 int
 boot_tls(const struct conf *c)
 {
 	char why[256];
 	int err = boot_tls_out(c);
+
+	if (boot_passwords(c))
+		err = E_DENIED;
 
 	if (c->has_tls && boot_policies(c))
 		err = E_RANGE;

@@ -12,6 +12,7 @@
 #include "daemon/returned.h"
 #include "daemon/rules.h"
 #include "daemon/sts.h"
+#include "daemon/tlsrpt.h"
 
 #define OUTCOME_WAKE_US (80 * US_PER_MS)
 #define KEEP_WAIT_US (20 * US_PER_MS) /* for more of its kind */
@@ -157,6 +158,15 @@ op_resolve(void *ctx, uint32_t domain, struct slice name, bool is_host)
 	corehost_post(w, &p->post);
 }
 
+/* To hosts that the domain has named itself. */
+static bool
+is_reported(const struct conf *c, struct slice domain)
+{
+	const struct conf_route *r = conf_route_find(c, domain);
+
+	return c->tls_report.from.n > 0 && (r == NULL || r->nhosts == 0);
+}
+
 static void
 op_open(void *ctx, const struct core_open *o)
 {
@@ -180,6 +190,8 @@ op_open(void *ctx, const struct core_open *o)
 	if (o->proxy >= 0)
 		slice_copy(w->conf->proxies[o->proxy].name, p->proxy,
 		    sizeof(p->proxy));
+	if (w->tlsrpt != NULL && is_reported(w->conf, o->domain))
+		slice_copy(o->domain, p->domain, sizeof(p->domain));
 	secure_open(w, worker_of(w, o->session), p, o->tls);
 }
 
@@ -344,6 +356,18 @@ op_keep(void *ctx, const struct kept *k, uint64_t serial)
 	w->keeping->serial = serial;
 }
 
+void
+corehost_keep(struct worker *w, const struct kept *k)
+{
+	op_keep(w, k, w->keeping ? w->keeping->serial : 0);
+}
+
+uint64_t
+corehost_sequence(struct worker *w)
+{
+	return op_sequence(w);
+}
+
 static size_t
 op_rule(void *ctx, const struct outcome *o, struct slice provider,
     struct slice text, char *dst, size_t cap)
@@ -420,6 +444,11 @@ session_down(struct worker *w, struct post_session *p)
 	struct post_session copy = *p;
 	char words[SESSION_WORDS_MAX], *at = words;
 
+	if (w->tlsrpt != NULL && p->outcome.klass == OUTCOME_TRANSIENT &&
+	    (p->outcome.stage == STAGE_TLS ||
+		p->outcome.stage == STAGE_STARTTLS))
+		tlsrpt_session(w->tlsrpt, &facts, false, slice_str(p->text));
+	facts.domain = facts.policy_type = facts.policy_strings = NULL;
 	facts.host = word_copy(&at, facts.host);
 	facts.source = word_copy(&at, facts.source);
 	facts.site = word_copy(&at, facts.site);
@@ -456,7 +485,8 @@ kept(struct worker *w, struct post_keep *p)
 	w->is_keeping = false;
 	shelf_free(&p->shelf);
 	mem_free(p);
-	core_kept(w->core, serial);
+	if (serial != 0) /* none of it was the engine's */
+		core_kept(w->core, serial);
 }
 
 static void
@@ -490,6 +520,9 @@ handle(struct worker *w, struct post *p)
 		core_result(w->core, job, job->session_facts);
 		return;
 	case POST_UP:
+		if (w->tlsrpt != NULL)
+			tlsrpt_session(w->tlsrpt, ps->facts, ps->is_tls,
+			    SL(""));
 		core_session_up(w->core, ps->session, ps->caps, ps->is_tls);
 		mem_free(ps);
 		return;
@@ -516,6 +549,11 @@ handle(struct worker *w, struct post *p)
 		return;
 	case POST_SEEN:
 		seen(w, container_of(p, struct post_proxy, post));
+		return;
+	case POST_REPORT_DONE:
+		if (w->tlsrpt != NULL)
+			tlsrpt_posted(w->tlsrpt,
+			    container_of(p, struct post_report, post));
 		return;
 	case POST_STS_DONE:
 		sts_done(w->sts, container_of(p, struct post_sts, post));
@@ -549,6 +587,8 @@ corehost_turn(struct worker *w)
 		core_tick(w->core);
 	if (w->sts)
 		sts_turn(w->sts);
+	if (w->tlsrpt && !w->is_stopping)
+		tlsrpt_turn(w->tlsrpt);
 	drain_turn(w);
 	if (w->d->recorder)
 		recorder_turn(w->d->recorder, w->core, loop_now(w->loop));
@@ -567,6 +607,8 @@ corehost_deadline(const struct worker *w)
 		at = MIN(at, w->keep_since_us + KEEP_WAIT_US);
 	if (w->sts)
 		at = MIN(at, sts_deadline(w->sts));
+	if (w->tlsrpt && !w->is_stopping)
+		at = MIN(at, tlsrpt_deadline(w->tlsrpt));
 	if (w->d->recorder)
 		at = MIN(at, recorder_deadline(w->d->recorder));
 	return at;
@@ -729,6 +771,8 @@ corehost_open(struct worker *w)
 		return E_IO;
 	if (w->conf->uses_sts)
 		w->sts = sts_new(w);
+	if (w->conf->tls_report.from.n > 0)
+		w->tlsrpt = tlsrpt_new(w);
 	w->core = core_new(w->conf, w->d->disk, &w->d->gate, (uint64_t)wall,
 	    &core_ops, w, now, wall);
 	if (!w->core)
@@ -773,6 +817,8 @@ corehost_reload(struct worker *w, const struct conf *old)
 
 	if (w->conf->uses_sts && !w->sts)
 		w->sts = sts_new(w);
+	if (w->conf->tls_report.from.n > 0 && !w->tlsrpt)
+		w->tlsrpt = tlsrpt_new(w);
 
 	if (fresh) {
 		w->dns = fresh; /* answers lead to new questions */
@@ -792,6 +838,9 @@ corehost_close(struct worker *w)
 	if (w->sts)
 		sts_free(w->sts);
 	w->sts = NULL;
+	if (w->tlsrpt)
+		tlsrpt_free(w->tlsrpt);
+	w->tlsrpt = NULL;
 	drain_close(w);
 	if (w->core)
 		core_free(w->core);

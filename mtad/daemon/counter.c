@@ -9,6 +9,7 @@
  * What begins with /v1/suppression goes to the suppressor; counter_suppress.c.
  */
 #include "daemon/daemon_i.h"
+#include "daemon/tlsrpt.h"
 
 #define ASK_OUT_MAX (8u << 20)
 #define ROWS_MAX 1000u
@@ -110,12 +111,13 @@ is_known(struct slice path, bool is_post)
 	static const char *const gets[] = { "/v1/status", "/v1/queues",
 		"/v1/sources", "/v1/messages", "/v1/message", "/v1/explain",
 		"/v1/path", "/v1/drain", "/v1/warmup", "/v1/reactions",
-		"/v1/limits", "/metrics" };
+		"/v1/limits", "/v1/tlsreport", "/metrics" };
 
 	if (is_post)
 		return slice_eq(path, SL("/v1/admin")) ||
 		    slice_eq(path, SL("/v1/drain")) ||
 		    slice_eq(path, SL("/v1/end")) ||
+		    slice_eq(path, SL("/v1/tlsreport")) ||
 		    slice_eq(path, SL("/v1/feedback"));
 	for (size_t i = 0; i < ARRAY_LEN(gets); i++)
 		if (slice_eq(path, slice_str(gets[i])))
@@ -337,6 +339,52 @@ ask_end(struct worker *w, struct ask *a)
 	answer(w, a, 200, "application/json");
 }
 
+/* What the report of a domain is so far, or all of them away. */
+static void
+ask_tlsreport(struct worker *w, struct ask *a)
+{
+	struct jsonw j;
+
+	if (w->tlsrpt == NULL || w->conf->tls_report.from.n == 0) {
+		counter_refuse(w, a, 400, "tls_report is not configured");
+		return;
+	}
+	if (a->is_post && !slice_eq(slice_str(a->verb), SL("send"))) {
+		counter_refuse(w, a, 400, "verb: expected send");
+		return;
+	}
+	if (a->is_post) {
+		jw_init(&j, &a->out);
+		jw_open(&j, '{');
+		jw_ku64(&j, "domains", tlsrpt_send_all(w->tlsrpt));
+		jw_close(&j, '}');
+	} else if (!tlsrpt_show(w->tlsrpt, a->sel.domain, &a->out)) {
+		counter_refuse(w, a, 404,
+		    "no session of that domain is counted today");
+		return;
+	}
+	answer(w, a, 200, "application/json");
+}
+
+/* Those that are about one part of the daemon; false: it is none of them. */
+static bool
+ask_of_parts(struct worker *w, struct ask *a, struct slice path)
+{
+	static const struct {
+		const char *path;
+		void (*ask)(struct worker *w, struct ask *a);
+	} parts[] = { { "/v1/drain", ask_drain }, { "/v1/end", ask_end },
+		{ "/v1/feedback", counter_feedback },
+		{ "/v1/tlsreport", ask_tlsreport } };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (slice_eq(path, slice_str(parts[i].path))) {
+			parts[i].ask(w, a);
+			return true;
+		}
+	return false;
+}
+
 void
 counter_ask(struct worker *w, struct ask *a)
 {
@@ -348,18 +396,8 @@ counter_ask(struct worker *w, struct ask *a)
 		counter_suppressed(w, a);
 		return;
 	}
-	if (slice_eq(path, SL("/v1/drain"))) {
-		ask_drain(w, a);
+	if (ask_of_parts(w, a, path))
 		return;
-	}
-	if (slice_eq(path, SL("/v1/end"))) {
-		ask_end(w, a);
-		return;
-	}
-	if (slice_eq(path, SL("/v1/feedback"))) {
-		counter_feedback(w, a);
-		return;
-	}
 	if (a->is_post) {
 		ask_admin(w, a);
 		return;

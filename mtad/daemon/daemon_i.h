@@ -68,6 +68,7 @@ enum post_kind {
 	POST_STS_DONE,    /* struct post_sts */
 	POST_SEEN,        /* struct post_proxy */
 	POST_BACK_DONE,   /* struct returned */
+	POST_REPORT_DONE, /* struct post_report */
 	/* to the spooler */
 	POST_COMMIT,   /* struct parcel */
 	POST_OUTCOMES, /* struct post_outcomes */
@@ -75,8 +76,9 @@ enum post_kind {
 	POST_SPILL,      /* a piece of a spill */
 	POST_SPILL_FREE, /* struct spill */
 	/* to the keeper */
-	POST_KEEP, /* struct post_keep */
-	POST_STS,  /* struct post_sts: a policy to be fetched */
+	POST_KEEP,   /* struct post_keep */
+	POST_STS,    /* struct post_sts: a policy to be fetched */
+	POST_REPORT, /* struct post_report: to be posted */
 	/* to the suppressor; POST_ASK, too */
 	POST_OFFENCE, /* struct post_offence */
 	/* to the returner */
@@ -101,10 +103,11 @@ struct post_submit {
 #define SESSION_TLS_MAX 96 /* what is said of a session's TLS, with its NUL */
 #define SESSION_POLICY_MAX 192 /* the same of what asked for it */
 
-/* What a connection is asked for beyond opportunistic TLS. */
+/* What a connection is asked for beyond what is done for everybody. */
 struct out_policy {
 	bool wants_tls, needs_tls;
-	bool is_unlisted; /* MTA-STS, testing: the host is not in the policy */
+	bool requires_tls; /* its mail does, RFC 8689 */
+	bool is_unlisted;  /* MTA-STS, testing: the host is not in the policy */
 	uint8_t check, min; /* enum tls_check; as in struct tls_want */
 	uint8_t nnames;
 	struct slice names[TLS_NAMES_MAX], ciphers; /* in words */
@@ -112,8 +115,14 @@ struct out_policy {
 	char name[64];     /* how it is called: "DANE", "TLS policy verify" */
 	char refused[320]; /* not empty: why no connection is made */
 	char told[SESSION_POLICY_MAX]; /* what came of it */
-	size_t words_n;
-	char words[3 * (DOMAIN_MAX + 1) + 1024];
+	/* How mail is handed over; as in struct conf_tls_policy. */
+	bool starts_tls, is_lmtp, chunks, bounces_8bit, auth_in_clear;
+	struct slice cert, user, password; /* in words */
+	/* For reports (RFC 8460): a literal, and lines. */
+	const char *type;
+	char strings[KEPT_NAME_MAX + 1];
+	size_t words_n, words_cap;
+	char words[];
 };
 
 struct post_open {
@@ -126,6 +135,7 @@ struct post_open {
 	char source[NAME_MAX_BYTES + 1];
 	char site[DOMAIN_MAX + 1];
 	char provider[NAME_MAX_BYTES + 1];
+	char domain[DOMAIN_MAX + 1]; /* whose session it is, to be reported */
 	bool is_clear;
 	/* Empty: the source is behind none; and the same of struct core_open. */
 	char proxy[NAME_MAX_BYTES + 1];
@@ -347,7 +357,7 @@ struct worker {
 	struct list lanes;   /* the same, of those that are lanes */
 	uint32_t ndoors;
 	struct door *doors[CONF_LISTEN_MAX];
-	struct door *local_door; /* of sessions of the pickup's */
+	struct door *local_door; /* of sessions of parts of the daemon */
 	struct posts commits;    /* of this turn */
 	struct posts to_sign;    /* the same, to be signed first */
 	uint32_t ncommits;       /* in them */
@@ -367,18 +377,26 @@ struct worker {
 	struct posts to_core; /* of this turn */
 	struct tls_ctx *tls_client;
 	/* Of sources that have a certificate. */
-	struct {
-		const char *source;
+	/* Contexts with a certificate: of a source, or of a file that places of
+	 * the configuration name. */
+	struct tls_of {
+		const char *source, *cert; /* one of them */
 		struct tls_ctx *ctx;
 	} * tls_of;
 	uint32_t ntls_of;
 	struct egress *egress; /* proxies */
+	/* Hosts that offer CHUNKING and do not know BDAT; see outbound.c. */
+	struct no_bdat {
+		struct endpoint to;
+		int64_t until_us;
+	} no_bdat[64];
 
 	/* CORE */
 	struct core *core;
 	struct dns *dns;
-	struct sts *sts;      /* MTA-STS; NULL: not wanted */
-	struct list openings; /* connections that wait for DNS */
+	struct sts *sts;       /* MTA-STS; NULL: not wanted */
+	struct tlsrpt *tlsrpt; /* reports; NULL: not wanted */
+	struct list openings;  /* connections that wait for DNS */
 	struct drain_host *drain;
 	struct posts core_inbox;
 	struct post_outcomes *outcomes; /* being filled */
@@ -840,6 +858,9 @@ void out_policy_connect(struct worker *w, struct conn *c,
 void out_policy_tell(struct out_policy *p, const struct conn *c);
 
 /* corehost.c */
+/* An entry that is not the engine's, to be kept with the others. */
+void corehost_keep(struct worker *w, const struct kept *k);
+uint64_t corehost_sequence(struct worker *w);
 /* The resolver that the configuration asks for; NULL after a word in the log. */
 struct dns *corehost_dns(const struct conf *c, struct loop *l);
 int corehost_open(struct worker *w) MUST_CHECK;

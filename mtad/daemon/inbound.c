@@ -781,7 +781,7 @@ door_open(struct worker *w, uint32_t at)
 void
 inbound_open(struct worker *w)
 {
-	uint32_t max = w->conf->sendmail.drop.n > 0;
+	uint32_t max = 1; /* at the local door */
 
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
 		max += w->conf->listen[i].connections_max *
@@ -789,11 +789,9 @@ inbound_open(struct worker *w)
 	pool_free(&w->in_sessions);
 	pool_init(&w->in_sessions, sizeof(struct in_session),
 	    MIN(max, 1u << 20) + 1);
-	if (w->conf->sendmail.drop.n > 0) {
-		w->local_door = mem_get(sizeof(*w->local_door));
-		w->local_door->w = w;
-		w->local_door->number = DOOR_LOCAL;
-	}
+	w->local_door = mem_get(sizeof(*w->local_door));
+	w->local_door->w = w;
+	w->local_door->number = DOOR_LOCAL;
 	for (uint32_t i = 0; i < w->conf->nlisten; i++)
 		if (!door_open(w, i))
 			log_event(LOG_ERROR, "net", "what", "cannot listen",

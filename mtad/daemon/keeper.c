@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/sts.h"
+#include "daemon/tlsrpt.h"
 
 #define AGAIN_US US_PER_S
 #define COMPLAIN_US (60 * US_PER_S)
@@ -61,6 +62,11 @@ take_posts(struct keeper *k)
 			sts_fetch(k, container_of(post, struct post_sts, post));
 			continue;
 		}
+		if (post->kind == POST_REPORT) {
+			rpt_post(k,
+			    container_of(post, struct post_report, post));
+			continue;
+		}
 		if (!write_shelf(k, &p->shelf)) {
 			shelf_free(&p->shelf);
 			mem_free(p);
@@ -110,7 +116,12 @@ keeper_open(struct keeper *k, struct daemon *d)
 static void
 recall(void *ctx, const struct kept *k)
 {
-	core_recall(((struct worker *)ctx)->core, k);
+	struct worker *w = ctx;
+
+	if (k->book != BOOK_TLS_REPORT)
+		core_recall(w->core, k);
+	else if (w->tlsrpt)
+		tlsrpt_recall(w->tlsrpt, k);
 }
 
 static void
@@ -159,6 +170,8 @@ keeper_stop(struct keeper *k, struct worker *core)
 	atomic_store(&k->is_stopping, true);
 	loop_wake(k->loop);
 	pthread_join(k->thread, NULL);
+	if (core->tlsrpt)
+		tlsrpt_flush(core->tlsrpt);
 	if (core->keeping) {
 		write_shelf(k, &core->keeping->shelf);
 		shelf_free(&core->keeping->shelf);

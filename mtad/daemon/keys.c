@@ -1,5 +1,6 @@
 /*
- * daemon/keys.c - the keys that sign mail, and return paths, from their files.
+ * daemon/keys.c - the keys that sign mail, and return paths, from their files; and
+ * the passwords of smart hosts.
  *
  * All of a configuration's are read at once and then never change; a reload makes
  * new ones, and each worker lets go of the old when it meets the new. A message on
@@ -14,6 +15,7 @@
 #include "daemon/daemon_i.h"
 #include "daemon/keys.h"
 
+#define PASSWORD_MAX 512
 #define EXPECTED                                                               \
 	"a private key that only its owner can change and others "             \
 	"cannot read"
@@ -118,6 +120,56 @@ return_key_load(const char *path, struct return_key *key, char *why, size_t cap)
 	if (what != NULL && what != why)
 		snprintf(why, cap, "%s", what);
 	return what == NULL;
+}
+
+/* ---- passwords of smart hosts ------------------------------------------------------- */
+
+static bool
+password_load(struct conf *c, struct conf_auth *a, char *why, size_t cap)
+{
+	const char *what;
+	struct slice s;
+	struct buf text;
+
+	what = load(a->password_file.p, &text, why, cap);
+	s = buf_slice(&text);
+	if (what == NULL) {
+		s = slice_cut(&s, '\n');
+		if (s.n > 0 && s.p[s.n - 1] == '\r')
+			s.n--;
+		what = s.n == 0 ? "no password on its first line" :
+		    s.n > PASSWORD_MAX || memchr(s.p, '\0', s.n) != NULL ?
+				  "no password that can be sent" :
+				  NULL;
+	}
+	if (what == NULL) {
+		a->password = slice_of(arena_str(&c->arena, s.p, s.n), s.n);
+		ASSERT(a->password.p != NULL);
+	} else if (what != why)
+		snprintf(why, cap, "%s", what);
+	wipe(&text);
+	return what == NULL;
+}
+
+void
+passwords_load(struct conf *c, struct conf_errors *errs)
+{
+	char why[128], line[1024];
+
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		struct conf_route *r = &c->routes[i];
+
+		if (r->auth.user.n == 0 ||
+		    password_load(c, &r->auth, why, sizeof(why)))
+			continue;
+		errs->n++;
+		snprintf(line, sizeof(line),
+		    "%s: route.%s.auth.password_file %s: expected a file that "
+		    "only its owner can change and others cannot read, got %s",
+		    c->file.p, r->pattern.p, r->auth.password_file.p, why);
+		if (errs->report != NULL)
+			errs->report(errs->ctx, line);
+	}
 }
 
 /* RFC 8301 3.2 asks for more than it demands. */

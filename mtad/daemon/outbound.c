@@ -8,6 +8,7 @@
  * freed only when the core says that it has heard of it.
  */
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "daemon/daemon_i.h"
 #include "daemon/rules.h"
@@ -60,6 +61,27 @@ news(struct out_session *s, enum post_kind kind)
 	p->from = s->w;
 	p->facts = &s->facts;
 	return p;
+}
+
+/* ---- hosts that lie about BDAT ------------------------------------------------------- */
+
+#define NO_BDAT_US (24 * 3600 * US_PER_S)
+
+static struct no_bdat *
+no_bdat(struct worker *w, const struct endpoint *to)
+{
+	uint64_t h = ip_hash(&to->ip) + to->port;
+
+	return &w->no_bdat[h % ARRAY_LEN(w->no_bdat)];
+}
+
+static bool
+knows_bdat(struct worker *w, const struct endpoint *to)
+{
+	const struct no_bdat *x = no_bdat(w, to);
+
+	return x->until_us <= loop_now(w->loop) || x->to.port != to->port ||
+	    !ip_eq(&x->to.ip, &to->ip);
 }
 
 /* ---- what the courier tells us ---------------------------------------------------- */
@@ -128,10 +150,11 @@ go_down(struct out_session *s, const struct outcome *o, struct slice text)
 	}
 	p = news(s, POST_DOWN);
 	p->outcome = *o;
-	/* What our own policy forbids is no word of the peer's. */
+	/* What our own policy forbids is no word of the peer's, and that it
+	 * does not let us in is none about this mail. */
 	if (o->stage == STAGE_TLS && o->code != 0)
 		COUNT(s->w, tls_refused_out, 1);
-	else if (o->klass != OUTCOME_UNSENT) {
+	else if (o->klass != OUTCOME_UNSENT && o->stage != STAGE_AUTH) {
 		rules_judge(s->w, &p->outcome, s->provider, text);
 		rules_hear(s->w, &p->outcome, text, &p->heard);
 	}
@@ -150,6 +173,10 @@ op_down(void *ctx, const struct outcome *o, struct slice text)
 	else if (s->is_lost)
 		end = (struct outcome){ .klass = OUTCOME_UNSENT,
 			.stage = STAGE_LOCAL };
+	if (courier_refuses_bdat(s->courier))
+		*no_bdat(s->w, &s->facts.peer) =
+		    (struct no_bdat){ s->facts.peer,
+			    loop_now(s->w->loop) + NO_BDAT_US };
 	if (s->conn && courier_out(s->courier)->n)
 		conn_send(s->conn, courier_out(s->courier)); /* QUIT */
 	go_down(s, &end, text);
@@ -187,8 +214,16 @@ op_return_path(void *ctx, const struct job *j, char dst[MAILBOX_MAX + 1])
 	return n + slice_copy(in->domain, dst + n, MAILBOX_MAX + 1 - n);
 }
 
+static bool
+op_random(void *ctx, void *p, size_t n)
+{
+	(void)ctx;
+	return getrandom(p, n, 0) == (ssize_t)n;
+}
+
 static const struct courier_ops courier_ops = {
 	.return_path = op_return_path,
+	.random = op_random,
 	.result = op_result,
 	.up = op_up,
 	.down = op_down,
@@ -278,6 +313,8 @@ start(struct out_session *s)
 	while ((p = posts_shift(&s->early)))
 		courier_assign(s->courier, container_of(p, struct job, post),
 		    now);
+	if (s->conf.starts_tls)
+		courier_pump(s->courier, now);
 	session_flush(s);
 }
 
@@ -508,7 +545,7 @@ static struct out_session *
 session_new(const struct post_open *o)
 {
 	const char *of[] = { o->host, o->source, o->site, o->ehlo, o->provider,
-		o->proxy };
+		o->proxy, o->domain };
 	size_t n[ARRAY_LEN(of)], sum = 0;
 	struct out_session *s;
 	char *at;
@@ -527,6 +564,10 @@ session_new(const struct post_open *o)
 	s->facts.site = of[2];
 	s->facts.tls = s->facts.tls_policy = "";
 	s->facts.provider = of[4];
+	s->facts.domain = of[6];
+	s->facts.policy_type = "no-policy-found";
+	s->facts.policy_strings = "";
+	s->facts.from = o->from;
 	s->facts.peer = o->to;
 	s->conf.ehlo_name = slice_str(of[3]);
 	s->provider = slice_str(of[4]);
@@ -538,10 +579,13 @@ static void
 session_conf(struct out_session *s, const struct post_open *o)
 {
 	struct slice ehlo = s->conf.ehlo_name;
+	bool knows = knows_bdat(s->w, &o->to);
 
 	s->conf = s->w->conf->client;
 	s->conf.ehlo_name = ehlo;
 	s->policy = o->policy;
+	s->conf.chunks = s->w->conf->shapes[0].tls.chunks && knows;
+	s->conf.bounces_8bit = s->w->conf->shapes[0].tls.bounces_8bit;
 	s->conf.wants_tls = (s->policy || s->w->conf->tls_out) &&
 	    s->w->tls_client && !o->is_clear;
 	if (o->is_clear)
@@ -549,7 +593,17 @@ session_conf(struct out_session *s, const struct post_open *o)
 				      "with this host has failed";
 	if (!s->policy)
 		return;
+	s->facts.policy_type = s->policy->type;
+	s->facts.policy_strings = s->policy->strings;
 	s->conf.needs_tls = s->policy->needs_tls;
+	s->conf.requires_tls = s->policy->requires_tls;
+	s->conf.starts_tls = s->policy->starts_tls;
+	s->conf.is_lmtp = s->policy->is_lmtp;
+	s->conf.chunks = s->policy->chunks && knows;
+	s->conf.bounces_8bit = s->policy->bounces_8bit;
+	s->conf.user = s->policy->user;
+	s->conf.password = s->policy->password;
+	s->conf.auth_in_clear = s->policy->auth_in_clear;
 	s->conf.wants_tls =
 	    s->policy->wants_tls && (s->conf.needs_tls || s->conf.wants_tls);
 	s->conf.tls_policy = slice_str(s->policy->name);
@@ -606,12 +660,16 @@ outbound_open(struct worker *w, struct post_open *o)
 		mem_free(o);
 		return;
 	}
-	if (o->proxy[0] != '\0' || o->is_proxy_away) {
+	if (slice_has_prefix(slice_str(s->facts.host), SL(CONF_UNIX)))
+		s->conn = conn_connect_path(w->loop,
+		    s->facts.host + sizeof(CONF_UNIX) - 1, &conn_ops, s, &err);
+	else if (o->proxy[0] != '\0' || o->is_proxy_away) {
 		open_by_proxy(s, o);
 		mem_free(o);
 		return;
-	}
-	s->conn = conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
+	} else
+		s->conn =
+		    conn_connect(w->loop, &o->from, &o->to, &conn_ops, s, &err);
 	mem_free(o);
 	if (s->conn) {
 		conn_set_deadline(s->conn,

@@ -23,6 +23,9 @@ struct opening {
 	struct post_open *open;
 	bool is_closed; /* the engine wants it no more */
 	uint8_t sts;
+	struct slice sts_hosts; /* in hosts, as far as they fit */
+	char hosts[KEPT_NAME_MAX + 1];
+	bool must_dane;
 	bool is_listed; /* its host is one of the MTA-STS policy's */
 };
 
@@ -31,8 +34,11 @@ struct opening {
 void
 out_policy_free(struct out_policy *p)
 {
-	if (p != NULL)
-		mem_free(p->tlsa);
+	if (p == NULL)
+		return;
+	mem_free(p->tlsa);
+	if (p->password.n > 0)
+		explicit_bzero((char *)(uintptr_t)p->password.p, p->password.n);
 	mem_free(p);
 }
 
@@ -42,7 +48,7 @@ own(struct out_policy *p, struct slice s)
 {
 	char *to = p->words + p->words_n;
 
-	s.n = MIN(s.n, sizeof(p->words) - p->words_n - 1);
+	s.n = MIN(s.n, p->words_cap - p->words_n - 1);
 	slice_copy(s, to, s.n + 1);
 	p->words_n += s.n + 1;
 	return slice_of(to, s.n);
@@ -65,16 +71,32 @@ refuse(struct out_policy *p, const char *fmt, ...)
 }
 
 static struct out_policy *
-policy_new(const struct core_tls *t, struct slice host)
+policy_new(const struct conf *c, const struct core_tls *t, struct slice host)
 {
-	struct out_policy *p = mem_get(sizeof(*p));
 	const struct conf_tls_policy *w = &t->want;
+	struct slice password = conf_password(c, w->user, w->password_file);
+	/* DANE may bring two names more. */
+	size_t room = 4 * (DOMAIN_MAX + 1) + w->ciphers.n + w->cert.n +
+	    w->user.n + password.n + 8;
+	struct out_policy *p = mem_get(sizeof(*p) + room);
 	char name[48];
+
+	p->words_cap = room;
+	p->type = w->mode == CONF_TLS_DANE ? "tlsa" : "no-policy-found";
 
 	p->wants_tls = w->mode != CONF_TLS_NONE;
 	p->needs_tls = w->mode >= CONF_TLS_REQUIRED;
+	p->requires_tls = t->wish == WISH_TLS;
 	p->min = w->min;
 	p->ciphers = own(p, w->ciphers);
+	p->cert = own(p, w->cert);
+	p->starts_tls = w->is_implicit;
+	p->is_lmtp = w->is_lmtp;
+	p->chunks = w->chunks;
+	p->bounces_8bit = w->bounces_8bit;
+	p->auth_in_clear = w->auth_in_clear;
+	p->user = own(p, w->user);
+	p->password = own(p, password);
 	if (w->mode == CONF_TLS_VERIFY) {
 		p->check = TLS_CHECK_PKIX;
 		p->names[p->nnames++] = own(p, w->name.n ? w->name : host);
@@ -83,10 +105,55 @@ policy_new(const struct core_tls *t, struct slice host)
 	 * more. */
 	if (w->mode == CONF_TLS_OPPORTUNISTIC)
 		return p;
-	snprintf(name, sizeof(name), "TLS policy %.30s",
-	    conf_tls_mode_name(w->mode));
+	if (t->wish == WISH_TLS)
+		snprintf(name, sizeof(name), "REQUIRETLS");
+	else
+		snprintf(name, sizeof(name), "TLS policy %.30s",
+		    conf_tls_mode_name(w->mode));
 	policy_name(p, name);
 	return p;
+}
+
+/* A line of what reports say of the policy, if it has room whole. */
+static void
+say_line(struct out_policy *p, const char *what, struct slice text)
+{
+	size_t n = strlen(p->strings);
+
+	if (n + strlen(what) + text.n + 2 > sizeof(p->strings))
+		return;
+	snprintf(p->strings + n, sizeof(p->strings) - n, "%s%s%.*s",
+	    n > 0 ? "\n" : "", what, SLF(text));
+}
+
+static void
+say_sts(const struct opening *x)
+{
+	struct out_policy *p = x->open->policy;
+	struct slice hosts = x->sts_hosts;
+
+	say_line(p, "version: STSv1", SL(""));
+	say_line(p, "mode: ",
+	    x->sts == CORE_STS_ENFORCE ? SL("enforce") : SL("testing"));
+	while (hosts.n > 0)
+		say_line(p, "mx: ", slice_cut(&hosts, '\n'));
+}
+
+static void
+say_tlsa(struct out_policy *p, const struct tlsa_set *set)
+{
+	char text[200];
+
+	for (uint32_t i = 0; i < set->n; i++) {
+		int n =
+		    snprintf(text, sizeof(text), "%u %u %u ", set->rec[i].usage,
+			set->rec[i].selector, set->rec[i].matching);
+
+		for (uint32_t k = 0; k < MIN(set->rec[i].bytes, 64u); k++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+			    "%02x", set->data[set->rec[i].at + k]);
+		say_line(p, "", slice_of(text, (size_t)n));
+	}
 }
 
 /* RFC 8461 4: the host is one of the policy's, and its certificate is good for
@@ -95,11 +162,14 @@ static void
 apply_sts(struct opening *x)
 {
 	struct out_policy *p = x->open->policy;
-	bool enforces = x->sts == CORE_STS_ENFORCE;
+	bool enforces = x->sts == CORE_STS_ENFORCE || p->requires_tls;
 
 	if (x->sts == CORE_STS_NONE)
 		return;
-	policy_name(p, enforces ? "MTA-STS" : "MTA-STS testing");
+	p->type = "sts";
+	say_sts(x);
+	if (!p->requires_tls)
+		policy_name(p, enforces ? "MTA-STS" : "MTA-STS testing");
 	p->min = MAX(p->min, (uint8_t)(1 + 2));
 	p->needs_tls = enforces;
 	p->check = enforces ? TLS_CHECK_PKIX : TLS_CHECK_LOOK;
@@ -115,8 +185,10 @@ static void
 apply_dane(struct opening *x, const struct dane_answer *a)
 {
 	struct out_policy *p = x->open->policy;
-	bool must = p->needs_tls; /* mode dane */
+	bool must = x->must_dane;
 
+	if (a->status != DANE_NONE || must)
+		p->type = "tlsa";
 	switch (a->status) {
 	case DANE_NONE:
 		if (must)
@@ -131,6 +203,8 @@ apply_dane(struct opening *x, const struct dane_answer *a)
 		    a->why);
 		return;
 	case DANE_UNUSABLE:
+		if (p->requires_tls && !must) /* by a CA, then */
+			return;
 		policy_name(p, "DANE");
 		p->needs_tls = true;
 		if (must)
@@ -148,6 +222,7 @@ apply_dane(struct opening *x, const struct dane_answer *a)
 			    own(p, slice_str(x->open->host));
 		p->tlsa = mem_get(sizeof(*p->tlsa));
 		*p->tlsa = a->set;
+		say_tlsa(p, &a->set);
 		return;
 	}
 }
@@ -211,14 +286,18 @@ secure_open(struct worker *w, struct worker *to, struct post_open *o,
 		send_open(to, w, o);
 		return;
 	}
-	o->policy = policy_new(t, host);
+	o->policy = policy_new(w->conf, t, host);
 	is_open = t->want.mode == CONF_TLS_OPPORTUNISTIC;
-	may_dane = t->want.mode == CONF_TLS_DANE || is_open;
+	may_dane =
+	    t->want.mode == CONF_TLS_DANE || is_open || o->policy->requires_tls;
 	x = mem_get(sizeof(*x));
 	x->w = w;
 	x->to = to;
 	x->open = o;
-	x->sts = is_open ? t->sts : CORE_STS_NONE;
+	x->must_dane = t->want.mode == CONF_TLS_DANE;
+	x->sts = is_open || o->policy->requires_tls ? t->sts : CORE_STS_NONE;
+	x->sts_hosts = slice_of(x->hosts,
+	    slice_copy(t->sts_hosts, x->hosts, sizeof(x->hosts)));
 	x->is_listed = sts_hosts_match(t->sts_hosts, host);
 	list_push_tail(&w->openings, &x->link);
 	if (may_dane && t->is_secure && ip_parse(host, &ip) != 0) {
@@ -280,14 +359,30 @@ session_key(const struct tls_want *want, const struct endpoint *to)
 	return h | 1; /* 0 means that none is kept */
 }
 
-/* The context of a source: its own where it has a certificate. */
 static struct tls_ctx *
-context_of(const struct worker *w, const char *source)
+context_of(const struct worker *w, const char *source, const char *cert)
 {
 	for (uint32_t i = 0; i < w->ntls_of; i++)
-		if (strcmp(w->tls_of[i].source, source) == 0)
+		if (source ? w->tls_of[i].source &&
+			    strcmp(w->tls_of[i].source, source) == 0 :
+			     !w->tls_of[i].source &&
+			    strcmp(w->tls_of[i].cert, cert) == 0)
 			return w->tls_of[i].ctx;
-	return w->tls_client;
+	return NULL;
+}
+
+/* The context with the certificate of the destination, or of the source. */
+static struct tls_ctx *
+context_for(const struct worker *w, const struct out_policy *p,
+    const struct session_facts *f)
+{
+	struct tls_ctx *t = NULL;
+
+	if (p != NULL && p->cert.n > 0)
+		t = context_of(w, NULL, p->cert.p);
+	if (t == NULL)
+		t = context_of(w, f->source, NULL);
+	return t != NULL ? t : w->tls_client;
 }
 
 void
@@ -308,7 +403,7 @@ out_policy_connect(struct worker *w, struct conn *c, const struct out_policy *p,
 	}
 	if (w->conf->tls_session_us > 0)
 		want.key = session_key(&want, &f->peer);
-	conn_tls_connect_as(c, context_of(w, f->source), &want);
+	conn_tls_connect_as(c, context_for(w, p, f), &want);
 }
 
 void
@@ -362,6 +457,28 @@ context_new(const struct worker *w, const struct conf_tls *t)
 	return ctx;
 }
 
+/* The certificates that places of the configuration name, each once. */
+static void
+contexts_of_places(struct worker *w)
+{
+	const struct conf_shape *s;
+
+	for (uint32_t i = 0; (s = conf_tls_place(w->conf, i, NULL)) != NULL;
+	     i++) {
+		const struct conf_tls t = { s->tls.cert, s->tls.key, false };
+		struct tls_of *of;
+
+		if (t.cert.n == 0 || t.key.n == 0 ||
+		    context_of(w, NULL, t.cert.p) != NULL)
+			continue;
+		of = mem_grow(w->tls_of, (w->ntls_of + 1) * sizeof(*of));
+		ASSERT(of != NULL);
+		w->tls_of = of;
+		of[w->ntls_of++] = (struct tls_of){ .cert = t.cert.p,
+			.ctx = context_new(w, &t) };
+	}
+}
+
 void
 outbound_tls_open(struct worker *w)
 {
@@ -373,8 +490,11 @@ outbound_tls_open(struct worker *w)
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		if (c->sources[i].tls.cert.n == 0)
 			continue;
-		w->tls_of[w->ntls_of].source = c->sources[i].name.p;
-		w->tls_of[w->ntls_of++].ctx =
-		    context_new(w, &c->sources[i].tls);
+		w->tls_of[w->ntls_of++] = (struct tls_of){
+			.source = c->sources[i].name.p,
+			.ctx = context_new(w, &c->sources[i].tls),
+		};
 	}
+	if (c->has_tls)
+		contexts_of_places(w);
 }

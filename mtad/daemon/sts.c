@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "daemon/sts.h"
+#include "daemon/tlsrpt.h"
 
 #define ENTRIES_MAX 65536u
 #define FETCHES_MAX 16u /* at a time */
@@ -291,6 +292,9 @@ sts_done(struct sts *s, struct post_sts *p)
 {
 	struct entry *e = entry_find(s, p->domain);
 
+	if (p->why[0] && s->w->tlsrpt)
+		tlsrpt_no_policy(s->w->tlsrpt, p->domain,
+		    p->result ? p->result : "sts-policy-fetch-error", p->why);
 	if (e && e->is_fetching && p->why[0]) {
 		fetch_failed(s, e, p->why);
 	} else if (e && e->is_fetching) {

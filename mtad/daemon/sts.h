@@ -17,7 +17,8 @@ struct post_sts {
 	struct ip ip;
 	uint16_t port;
 	/* What came. */
-	char why[256]; /* not empty: nothing that can be used */
+	char why[256];      /* not empty: nothing that can be used */
+	const char *result; /* the same for a report (RFC 8460 4.3.2.2) */
 	int64_t fetched_us, expires_us; /* wall clock */
 	struct sts_policy policy;
 };

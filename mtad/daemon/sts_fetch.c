@@ -59,6 +59,18 @@ give(struct post_sts *p)
 	worker_post(p->from, &p->post);
 }
 
+/* What curl says of a certificate has one of these words. */
+static const char *
+result_of(const struct https_reply *r)
+{
+	if (r->why == NULL)
+		return r->status == 200 ? "sts-policy-invalid" :
+					  "sts-policy-fetch-error";
+	return strstr(r->why, "SSL") || strstr(r->why, "certificate") ?
+	    "sts-webpki-invalid" :
+	    "sts-policy-fetch-error";
+}
+
 static void
 on_reply(void *user, const struct https_reply *r)
 {
@@ -66,6 +78,7 @@ on_reply(void *user, const struct https_reply *r)
 	struct post_sts *p = x->p;
 
 	sts_reply_read(r, &p->policy, p->why, sizeof(p->why));
+	p->result = result_of(r);
 	p->fetched_us = clock_wall_us();
 	p->expires_us = p->fetched_us + p->policy.max_age_s * US_PER_S;
 	if (p->why[0] == '\0')

@@ -123,6 +123,7 @@ verb_check(int argc, char **argv)
 	if (c) {
 		check_rules(c, &errs);
 		keyring_give(keys_load(c, &errs));
+		passwords_load(c, &errs);
 	}
 	if (errs.n > 0) {
 		conf_free(c);

@@ -187,7 +187,8 @@ conclude(struct resolve *r)
 		    slice_of(r->sts.policy.hosts, r->sts.policy.hosts_n);
 	}
 	conf_place(r->conf, slice_str(r->domain), hosts, n, &r->place);
-	core_tls_make(r->conf, &r->place, &a, r->route != NULL, &r->tls);
+	core_tls_make(r->conf, &r->place, &a, r->route != NULL, WISH_NONE,
+	    &r->tls);
 	core_site_text(r->conf, slice_str(r->domain), &r->place,
 	    n > 0 ? hosts[0] : slice_str(r->domain), &r->tls, r->site);
 }

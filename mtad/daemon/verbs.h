@@ -35,6 +35,7 @@ int verb_limits(int argc, char **argv);
 /* What rules have made of refusals; the end of one. */
 int verb_reactions(int argc, char **argv);
 int verb_feedback(int argc, char **argv);
+int verb_tlsreport(int argc, char **argv);
 /* Who is not written to. */
 int verb_suppress(int argc, char **argv);
 int verb_end(int argc, char **argv);

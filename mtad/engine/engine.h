@@ -298,7 +298,9 @@ enum eng_dns {
 	ENG_DNS_NXDOMAIN,
 	ENG_DNS_NULL_MX,
 	ENG_DNS_NO_ADDRESS,
-	ENG_DNS_TEMP
+	ENG_DNS_TEMP,
+	ENG_DNS_UNSAFE, /* nothing vouches for the hosts, and that is asked for */
+	ENG_DNS_N
 };
 
 struct eng_target {

@@ -53,6 +53,7 @@ eng_on_recall(struct eng *e, const struct eng_entry *en)
 	case BOOK_ADAPT:
 		eng_adapt_recall(e, en);
 		return;
+	case BOOK_TLS_REPORT:
 	case KEPT_BOOKS_END:
 		return; /* a book whose owner this program has not */
 	case BOOK_WARMUP:

@@ -97,6 +97,11 @@ eng_dns_outcome(enum eng_dns status)
 		o.code = 550;
 		o.enh = (struct enh){ 5, 4, 4 };
 		break;
+	case ENG_DNS_UNSAFE: /* RFC 8689 4.2.1, 4.3 */
+		o.code = 550;
+		o.enh = (struct enh){ 5, 7, 30 };
+		break;
+	case ENG_DNS_N:
 	case ENG_DNS_OK:
 	case ENG_DNS_TEMP:
 		o.klass = OUTCOME_TRANSIENT;

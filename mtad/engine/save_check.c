@@ -459,7 +459,7 @@ mail_is_good(const struct eng *e)
 	    ((const struct queue *)pool_at(&e->queues, k->queue))->lane == 0)
 		return false;
 	EACH(e->doms, dom, d, i)
-	if (d->state > DOM_NEGATIVE || d->status > ENG_DNS_TEMP ||
+	if (d->state > DOM_NEGATIVE || d->status >= ENG_DNS_N ||
 	    (d->state == DOM_OK && d->site == 0))
 		return false;
 	EACH(e->txns, txn, t, i)

@@ -362,7 +362,8 @@ never_up(struct eng *e, struct sess *x, const struct outcome *o)
 	struct path *p = pool_at(&e->paths, x->path);
 	struct host *h = pool_at(&e->hosts, x->host);
 	bool refused = o->code != 0 &&
-	    (o->stage == STAGE_BANNER || o->stage == STAGE_EHLO);
+	    (o->stage == STAGE_BANNER || o->stage == STAGE_EHLO ||
+		o->stage == STAGE_AUTH);
 
 	e->totals.sessions_failed_total++;
 	if (o->klass == OUTCOME_UNSENT) {

@@ -578,7 +578,7 @@ WIRE
 wire_resolved(struct wire *w, enum wire_mode mode, struct ev_resolved *x)
 {
 	NUM(domain);
-	BELOW(status, ENG_DNS_TEMP + 1);
+	BELOW(status, ENG_DNS_N);
 	SPAN(ttl_us);
 	WHERE(where);
 	NUM(rollup);

@@ -2,7 +2,8 @@
  * mail/envelope.c - the envelope's form on disk. All integers little-endian.
  *
  *	offset	bytes
- *	0	2	version, 1 to 4
+ *	0	2	version, 1 to 4; 256 more where the flags have
+ *			REQUIRETLS, which who does not know it must not send
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -33,6 +34,7 @@
 #define ENV_VERSION_SIGNER 3
 #define ENV_VERSION_KEY 4
 #define ENV_KEY_BYTES 20
+#define ENV_VERSION_REQUIRETLS 0x100 /* beside one of these */
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -49,7 +51,7 @@
 /* ---- writing --------------------------------------------------------------- */
 
 static uint16_t
-version_of(const struct envelope *e)
+level_of(const struct envelope *e)
 {
 	if (e->key.digest != 0)
 		return ENV_VERSION_KEY;
@@ -73,9 +75,9 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 #undef X
 	if (e->zone.n > NAME_MAX_BYTES || e->signer.n > DOMAIN_MAX)
 		return 0;
-	n += version_of(e) >= ENV_VERSION_ZONE ? 2 + e->zone.n : 0;
-	n += version_of(e) >= ENV_VERSION_SIGNER ? 2 + e->signer.n : 0;
-	n += version_of(e) >= ENV_VERSION_KEY ? ENV_KEY_BYTES : 0;
+	n += level_of(e) >= ENV_VERSION_ZONE ? 2 + e->zone.n : 0;
+	n += level_of(e) >= ENV_VERSION_SIGNER ? 2 + e->signer.n : 0;
+	n += level_of(e) >= ENV_VERSION_KEY ? ENV_KEY_BYTES : 0;
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		const struct env_rcpt *r = &rcpts[i];
 
@@ -104,10 +106,17 @@ put_text(char *p, struct slice s)
 	return p + s.n;
 }
 
+/* What who does not know it must not take for another. */
+static uint16_t
+mark_of(const struct envelope *e)
+{
+	return e->flags & ENV_REQUIRETLS ? ENV_VERSION_REQUIRETLS : 0;
+}
+
 static char *
 put_fixed(char *p, const struct envelope *e)
 {
-	p = put_le(p, version_of(e), 2);
+	p = put_le(p, level_of(e) | mark_of(e), 2);
 	p = put_le(p, e->klass, 1);
 	p = put_le(p, e->client.family, 1);
 	p = put_le(p, e->flags, 4);
@@ -138,11 +147,11 @@ env_encode(struct buf *out, const struct envelope *e,
 #define X(field, max) p = put_text(p, e->field);
 	ENV_TEXTS(X)
 #undef X
-	if (version_of(e) >= ENV_VERSION_ZONE)
+	if (level_of(e) >= ENV_VERSION_ZONE)
 		p = put_text(p, e->zone);
-	if (version_of(e) >= ENV_VERSION_SIGNER)
+	if (level_of(e) >= ENV_VERSION_SIGNER)
 		p = put_text(p, e->signer);
-	if (version_of(e) >= ENV_VERSION_KEY) {
+	if (level_of(e) >= ENV_VERSION_KEY) {
 		memcpy(p, e->key.b, sizeof(e->key.b));
 		p = put_le(p + sizeof(e->key.b), e->key.digest, 4);
 	}
@@ -214,13 +223,15 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 {
 	struct cursor c = cursor_of(blob), walk;
 	struct env_rcpt r;
-	uint16_t version = cursor_u16(&c);
+	uint16_t marked = cursor_u16(&c);
+	uint16_t version = marked & ~ENV_VERSION_REQUIRETLS;
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
 	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_KEY))
 		return E_VERSION;
 	take_fixed(&c, e);
+	c.bad |= (marked != version) != ((e->flags & ENV_REQUIRETLS) != 0);
 #define X(field, max) e->field = take_text(&c, max);
 	ENV_TEXTS(X)
 #undef X

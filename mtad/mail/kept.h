@@ -23,7 +23,8 @@
 	X(BOOK_STANDING, 2, "standing") /* reactions that hold */              \
 	X(BOOK_ADAPT, 3, "adapt")       /* rates that were learnt */           \
 	X(BOOK_WARMUP, 4, "warmup")     /* stages and counters of sources */   \
-	X(BOOK_TALLY, 5, "tally")       /* replies that rules count */
+	X(BOOK_TALLY, 5, "tally")       /* replies that rules count */         \
+	X(BOOK_TLS_REPORT, 6, "tls_report") /* sessions; of no engine */
 #define X(name, number, text) name = number,
 enum kept_book { KEPT_BOOK_TABLE(X) KEPT_BOOKS_END };
 #undef X

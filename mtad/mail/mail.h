@@ -108,6 +108,8 @@ enum env_flags {
 	ENV_RET_FULL = 1 << 6, /* RET=FULL */
 	ENV_ENGAGED = 1 << 7,  /* its recipients are, says who sent it */
 	ENV_BACK = 1 << 12,    /* its first recipient is an address of ours */
+	ENV_REQUIRETLS = 1 << 8,   /* RFC 8689 4: never without */
+	ENV_TLS_OPTIONAL = 1 << 9, /* 5: "TLS-Required: No" */
 };
 
 enum notify_flags { /* RFC 3461 4.1; 0 = not given */

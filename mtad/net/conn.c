@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "net/net_i.h"
@@ -144,12 +145,9 @@ conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *user)
 
 /* Starts connecting. What is known at once is told from the loop. */
 static int
-conn_start(struct conn *c, const struct endpoint *to)
+conn_start(struct conn *c, const void *sa, socklen_t n)
 {
-	struct sockaddr_storage sa;
-	socklen_t n = sockaddr_of(&sa, &to->ip, to->port);
-
-	if (connect(c->fd, (struct sockaddr *)&sa, n) == 0) {
+	if (connect(c->fd, sa, n) == 0) {
 		c->can_write = true;
 		loop_later(c->loop, &c->later);
 	} else if (errno != EINPROGRESS) {
@@ -160,23 +158,49 @@ conn_start(struct conn *c, const struct endpoint *to)
 	return event_add(&c->ev, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+static struct conn *conn_to(struct loop *l, int fd, int err, const void *sa,
+    socklen_t n, const struct conn_ops *ops, void *user, int *err_no);
+
 struct conn *
 conn_connect(struct loop *l, const struct ip *from, const struct endpoint *to,
     const struct conn_ops *ops, void *user, int *err_no)
 {
-	struct conn *c;
-	int fd, err = 0;
+	struct sockaddr_storage sa;
+	socklen_t n = sockaddr_of(&sa, &to->ip, to->port);
+	int fd = tcp_socket(&to->ip), err = 0;
 
-	fd = tcp_socket(&to->ip);
+	if (fd >= 0 && from != NULL && from->family != 0)
+		err = tcp_bind_source(fd, from);
+	return conn_to(l, fd, err, &sa, n, ops, user, err_no);
+}
+
+struct conn *
+conn_connect_path(struct loop *l, const char *path, const struct conn_ops *ops,
+    void *user, int *err_no)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		fd = -errno;
+	slice_copy(slice_str(path), sa.sun_path, sizeof(sa.sun_path));
+	return conn_to(l, fd, 0, &sa, sizeof(sa), ops, user, err_no);
+}
+
+/* On a socket, which is an error when negative, and what befell it. */
+static struct conn *
+conn_to(struct loop *l, int fd, int err, const void *sa, socklen_t n,
+    const struct conn_ops *ops, void *user, int *err_no)
+{
+	struct conn *c;
+
 	if (fd < 0) {
 		*err_no = -fd;
 		return NULL;
 	}
-	if (from != NULL && from->family != 0)
-		err = tcp_bind_source(fd, from);
 	c = err == 0 ? conn_make(l, fd, CONN_CONNECTING, ops, user) : NULL;
 	if (c != NULL) {
-		err = conn_start(c, to);
+		err = conn_start(c, sa, n);
 		if (err == 0)
 			return c;
 		list_remove(&c->later.node);

@@ -24,7 +24,7 @@ struct fetch {
 	struct list link;
 	struct https *h;
 	CURL *easy;
-	struct curl_slist *to;
+	struct curl_slist *to, *head;
 	void (*on_reply)(void *, const struct https_reply *);
 	void *user;
 	struct buf body;
@@ -42,6 +42,7 @@ fetch_free(struct fetch *f)
 		curl_easy_cleanup(f->easy);
 	}
 	curl_slist_free_all(f->to);
+	curl_slist_free_all(f->head);
 	buf_free(&f->body);
 	mem_free(f);
 }
@@ -219,6 +220,29 @@ is_set_up(struct fetch *f, const struct https_ask *a)
 	return ok;
 }
 
+static bool
+posts(struct fetch *f, const struct https_ask *a)
+{
+	char line[128];
+	CURL *e = f->easy;
+
+	snprintf(line, sizeof(line), "Content-Type: %s", a->post_type);
+	f->head = curl_slist_append(NULL, line);
+	return f->head != NULL &&
+	    curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->head) == CURLE_OK &&
+	    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)a->post.n) ==
+	    CURLE_OK &&
+	    curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, a->post.p) == CURLE_OK;
+}
+
+void
+https_post(struct https *h, const struct https_ask *a,
+    void (*on_reply)(void *user, const struct https_reply *r), void *user)
+{
+	ASSERT(a->post_type != NULL);
+	https_get(h, a, on_reply, user);
+}
+
 void
 https_get(struct https *h, const struct https_ask *a,
     void (*on_reply)(void *user, const struct https_reply *r), void *user)
@@ -230,7 +254,7 @@ https_get(struct https *h, const struct https_ask *a,
 	f->user = user;
 	buf_init(&f->body, a->body_max);
 	list_push_tail(&h->fetches, &f->link);
-	if (is_set_up(f, a) &&
+	if (is_set_up(f, a) && (a->post_type == NULL || posts(f, a)) &&
 	    curl_multi_add_handle(h->multi, f->easy) == CURLM_OK)
 		return;
 	f->is_broken = true;

@@ -92,6 +92,9 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops,
 struct conn *conn_connect(struct loop *l, const struct ip *from,
     const struct endpoint *to, const struct conn_ops *ops, void *user,
     int *err_no);
+/* The same to a socket of the file system; a path too long for one is cut. */
+struct conn *conn_connect_path(struct loop *l, const char *path,
+    const struct conn_ops *ops, void *user, int *err_no);
 /* Closes now; unsent bytes are dropped. c must not be used again. */
 void conn_close(struct conn *c);
 /* The same for the caller, and no callback comes; but what was sent leaves,
@@ -307,8 +310,14 @@ struct https_ask {
 	struct ip ip;
 	int64_t timeout_us;
 	size_t body_max;
+	/* Of https_post: a copy is made. */
+	const char *post_type;
+	struct slice post;
 };
 void https_get(struct https *h, const struct https_ask *ask,
+    void (*on_reply)(void *user, const struct https_reply *r), void *user);
+/* The same by POST. */
+void https_post(struct https *h, const struct https_ask *ask,
     void (*on_reply)(void *user, const struct https_reply *r), void *user);
 
 /* ---- DNS (libunbound inside) -------------------------------------------------------------- */

@@ -33,6 +33,10 @@ smtp_cli_new(const struct smtp_cli_conf *conf, int64_t now_us)
 		return NULL;
 	c->conf = conf;
 	c->since_us = now_us;
+	if (conf->starts_tls) {
+		c->state = CLI_ST_TLS;
+		c->tells_tls = true;
+	}
 	buf_init(&c->out, SMTP_CLI_OUT_MAX);
 	reply_parser_init(&c->parser);
 	return c;
@@ -62,6 +66,12 @@ uint32_t
 smtp_cli_caps(const struct smtp_cli *c)
 {
 	return c->caps;
+}
+
+bool
+smtp_cli_refuses_bdat(const struct smtp_cli *c)
+{
+	return c->refuses_bdat;
 }
 
 uint64_t
@@ -108,7 +118,7 @@ cli_fall(struct smtp_cli *c, struct outcome why, struct slice text)
 		return;
 	c->down = why;
 	reply_say(&c->parser.now, text);
-	c->tells_up = false;
+	c->tells_up = c->tells_auth = c->tells_tls = false;
 	c->state = CLI_ST_DOWN;
 }
 
@@ -161,7 +171,8 @@ fall_silent(struct smtp_cli *c, struct slice text)
 	if (c->state == CLI_ST_QUIT || (c->state == CLI_ST_UP && c->ntxns == 0))
 		why.klass = OUTCOME_NONE;
 	/* A peer may refuse a handshake after our side of it is over. */
-	if (c->state == CLI_ST_EHLO && c->is_tls)
+	if (c->is_tls &&
+	    c->state == (c->conf->starts_tls ? CLI_ST_BANNER : CLI_ST_EHLO))
 		why.stage = STAGE_TLS;
 	if (c->conf->needs_tls &&
 	    (why.stage == STAGE_TLS || why.stage == STAGE_STARTTLS))
@@ -186,13 +197,19 @@ fall_refused(struct smtp_cli *c, const struct reply *r)
 
 /* ---- greetings ------------------------------------------------------------ */
 
+static void go_up(struct smtp_cli *c, int64_t now_us);
+
 static void
 say_hello(struct smtp_cli *c, enum cli_state state, int64_t now_us)
 {
 	c->caps_seen = 0;
 	c->size_seen = 0;
 	c->lines_seen = 0;
-	buf_adds(&c->out, state == CLI_ST_EHLO ? SL("EHLO ") : SL("HELO "));
+	c->mechanisms[0] = '\0';
+	buf_adds(&c->out,
+	    state == CLI_ST_HELO ? SL("HELO ") :
+		c->conf->is_lmtp ? SL("LHLO ") :
+				   SL("EHLO "));
 	buf_adds(&c->out, c->conf->ehlo_name);
 	buf_adds(&c->out, SL("\r\n"));
 	enter(c, state, now_us);
@@ -214,6 +231,8 @@ on_ehlo_line(void *ctx, struct slice text)
 		{ { "SMTPUTF8", 8 }, CAP_SMTPUTF8 },
 		{ { "CHUNKING", 8 }, CAP_CHUNKING },
 		{ { "DSN", 3 }, CAP_DSN },
+		{ { "AUTH", 4 }, CAP_AUTH },
+		{ { "REQUIRETLS", 10 }, CAP_REQUIRETLS },
 	};
 	struct smtp_cli *c = ctx;
 	struct slice word = slice_of(text.p, slice_index(text, ' '));
@@ -228,6 +247,105 @@ on_ehlo_line(void *ctx, struct slice text)
 	    slice_u64(slice_trim(slice_skip(text, word.n)), UINT64_MAX,
 		&c->size_seen) != 0)
 		c->size_seen = 0;
+	if (slice_ieq(word, SL("AUTH")))
+		slice_copy(slice_trim(slice_skip(text, word.n)), c->mechanisms,
+		    sizeof(c->mechanisms));
+}
+
+/* ---- logging in (RFC 4954) -------------------------------------------------- */
+
+/* Nobody is bounced because our password is wrong: mail waits. */
+static void
+fall_auth(struct smtp_cli *c, uint16_t code, struct enh enh, struct slice text)
+{
+	struct outcome why = { .klass = OUTCOME_TRANSIENT,
+		.stage = STAGE_AUTH,
+		.code = code,
+		.enh = enh };
+	struct buf b;
+
+	buf_adds(&c->out, SL("QUIT\r\n"));
+	buf_init(&b, REPLY_TEXT_MAX);
+	buf_adds(&b, SL("logging in: "));
+	buf_adds(&b, slice_of(text.p, MIN(text.n, 400u)));
+	cli_fall(c, why, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void
+auth_begin(struct smtp_cli *c, int64_t now_us)
+{
+	struct enh enh = { 4, 7, 0 };
+
+	if (!c->is_tls && !c->conf->auth_in_clear) {
+		fall_auth(c, 454, enh,
+		    SL("there is no TLS, and the password is not for all to "
+		       "read"));
+		return;
+	}
+	if (!(c->caps & CAP_AUTH)) {
+		fall_auth(c, 454, enh, SL("the host does not offer AUTH"));
+		return;
+	}
+	enter(c, CLI_ST_AUTH, now_us);
+	c->auth_code = 0;
+	c->tells_auth = true;
+}
+
+uint16_t
+smtp_cli_auth_asks(const struct smtp_cli *c, struct slice *text)
+{
+	*text = c->auth_code == 0 ? slice_str(c->mechanisms) :
+				    reply_text(&c->parser.now);
+	return c->auth_code;
+}
+
+void
+smtp_cli_auth_say(struct smtp_cli *c, struct slice line, int64_t now_us)
+{
+	if (c->state != CLI_ST_AUTH)
+		return;
+	ASSERT(c->auth_code != 235);
+	buf_adds(&c->out, line);
+	buf_adds(&c->out, SL("\r\n"));
+	c->since_us = now_us;
+}
+
+void
+smtp_cli_auth_end(struct smtp_cli *c, struct slice why, int64_t now_us)
+{
+	if (c->state != CLI_ST_AUTH)
+		return;
+	if (why.n > 0)
+		fall_auth(c, 454, (struct enh){ 4, 7, 0 }, why);
+	else
+		go_up(c, now_us);
+}
+
+static void
+auth_reply(struct smtp_cli *c, const struct reply *r)
+{
+	int klass = r->code / 100;
+
+	if (r->code == 334 || r->code == 235) {
+		c->auth_code = r->code;
+		c->tells_auth = true;
+	} else if (klass == 4 || klass == 5) {
+		fall_auth(c, r->code, r->enh, reply_text(r));
+	} else {
+		fall_silent(c, SL("unexpected reply"));
+	}
+}
+
+/* ---- up --------------------------------------------------------------------- */
+
+static void
+go_up_or_in(struct smtp_cli *c, int64_t now_us)
+{
+	if (c->conf->user.n > 0)
+		auth_begin(c, now_us);
+	else
+		go_up(c, now_us);
 }
 
 static void
@@ -238,17 +356,24 @@ go_up(struct smtp_cli *c, int64_t now_us)
 	cli_pump(c, now_us);
 }
 
+/* Is it the end of the session that the peer does not offer STARTTLS? */
+static bool
+needs_offer(const struct smtp_cli *c)
+{
+	return c->conf->needs_tls && !c->is_tls && !c->conf->requires_tls;
+}
+
 static void
 ehlo_done(struct smtp_cli *c, int64_t now_us)
 {
 	c->caps = c->caps_seen | CAP_ESMTP;
 	c->size_max = c->size_seen;
-	if (c->conf->needs_tls && !c->is_tls && !(c->caps & CAP_STARTTLS)) {
+	if (needs_offer(c) && !(c->caps & CAP_STARTTLS)) {
 		fall_not_offered(c, SL("the host does not offer STARTTLS"));
 		return;
 	}
 	if (!c->conf->wants_tls || c->is_tls || !(c->caps & CAP_STARTTLS)) {
-		go_up(c, now_us);
+		go_up_or_in(c, now_us);
 		return;
 	}
 	buf_adds(&c->out, SL("STARTTLS\r\n"));
@@ -267,21 +392,20 @@ greeting_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 		say_hello(c, CLI_ST_EHLO, now_us);
 	else if (c->state == CLI_ST_EHLO && r->code == 250)
 		ehlo_done(c, now_us);
-	else if (c->state == CLI_ST_EHLO && klass == 5)
+	else if (c->state == CLI_ST_EHLO && klass == 5 && !c->conf->is_lmtp)
 		/* RFC 5321 3.2: the older greeting is worth a try. */
 		say_hello(c, CLI_ST_HELO, now_us);
-	else if (c->state == CLI_ST_HELO && r->code == 250 &&
-	    c->conf->needs_tls && !c->is_tls)
+	else if (c->state == CLI_ST_HELO && r->code == 250 && needs_offer(c))
 		fall_not_offered(c, SL("the host does not know EHLO"));
 	else if (c->state == CLI_ST_HELO && r->code == 250)
-		go_up(c, now_us);
+		go_up_or_in(c, now_us);
 	else if (c->state == CLI_ST_STARTTLS && r->code == 220)
 		enter(c, CLI_ST_TLS, now_us);
 	else if (c->state == CLI_ST_STARTTLS && is_refusal &&
 	    c->conf->needs_tls)
 		fall_not_offered(c, reply_text(r));
 	else if (c->state == CLI_ST_STARTTLS && is_refusal && r->code != 421)
-		go_up(c, now_us); /* opportunistic: in clear text, then */
+		go_up_or_in(c, now_us); /* opportunistic: in clear text */
 	else if (is_refusal)
 		fall_refused(c, r);
 	else
@@ -302,7 +426,10 @@ smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why, int64_t now_us)
 	c->is_tls = true;
 	c->caps = 0;
 	c->size_max = 0;
-	say_hello(c, CLI_ST_EHLO, now_us);
+	if (c->conf->starts_tls)
+		enter(c, CLI_ST_BANNER, now_us);
+	else
+		say_hello(c, CLI_ST_EHLO, now_us);
 }
 
 /* ---- time and transport ---------------------------------------------------- */
@@ -371,6 +498,8 @@ take_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 		cli_txn_reply(c, r, now_us);
 	else if (c->state == CLI_ST_QUIT)
 		fall_silent(c, reply_text(r));
+	else if (c->state == CLI_ST_AUTH)
+		auth_reply(c, r);
 	else
 		greeting_reply(c, r, now_us);
 }
@@ -396,6 +525,14 @@ step_due(struct smtp_cli *c, int64_t now_us)
 
 	if (c->out.failed)
 		smtp_cli_body_broken(c);
+	if (c->tells_tls) {
+		c->tells_tls = false;
+		return CLI_STARTTLS;
+	}
+	if (c->tells_auth) {
+		c->tells_auth = false;
+		return CLI_AUTH;
+	}
 	if (c->tells_up) {
 		c->tells_up = false;
 		return CLI_UP;

@@ -1,6 +1,7 @@
 /*
  * proto/smtp_cli.h - the sender's half of an SMTP conversation (RFC 5321,
- * 1652, 1870, 2034, 2920, 3207), sans I/O.
+ * 1652, 1870, 2034, 2920, 3030, 3207, 4954, 8314, 8689) or LMTP (2033), sans
+ * I/O.
  *
  * The sender runs ahead of the receiver's replies: what has been written and
  * what has been answered are two cursors over the same list of commands, so
@@ -16,8 +17,9 @@
 #include "mail/mail.h"
 #include "proto/reply.h"
 
-#define SMTP_TXN_RCPTS_MAX 100  /* recipients of one transaction */
-#define SMTP_CLI_TEXTS_MAX 8192 /* bytes of one transaction's answers */
+#define SMTP_TXN_RCPTS_MAX 100         /* recipients of one transaction */
+#define SMTP_CLI_TEXTS_MAX 8192        /* bytes of one transaction's answers */
+#define SMTP_CLI_CHUNK_MAX (64u << 10) /* a message that goes by BDAT */
 
 /* Deadlines, RFC 5321 4.5.3.2, in ms. */
 #define SMTP_CLI_TIMEOUTS(X)                                                   \
@@ -42,6 +44,18 @@ struct smtp_cli_conf {
 	 * as STAGE_TLS with code 454 and a text that begins with tls_policy. */
 	bool needs_tls;
 	struct slice tls_policy;
+	/* All its mail asks for REQUIRETLS: a peer without STARTTLS ends no
+	 * session, for what needs TLS is bounced without having been sent. */
+	bool requires_tls;
+	bool starts_tls; /* from the first byte on, RFC 8314 3.3 */
+	bool is_lmtp;
+	bool chunks;       /* BDAT, for messages of up to SMTP_CLI_CHUNK_MAX */
+	bool bounces_8bit; /* to a peer without 8BITMIME; else they go as they
+			    * are */
+	/* Nothing is sent before we are logged in; empty: nobody logs in. What
+	 * is said for it is the caller's (CLI_AUTH). */
+	struct slice user, password;
+	bool auth_in_clear; /* without TLS, too */
 #define X(name, dflt) int64_t name;
 	SMTP_CLI_TIMEOUTS(X)
 #undef X
@@ -58,11 +72,14 @@ enum smtp_caps {
 	CAP_SMTPUTF8 = 1 << 6,
 	CAP_CHUNKING = 1 << 7,
 	CAP_DSN = 1 << 8,
+	CAP_AUTH = 1 << 9,
+	CAP_REQUIRETLS = 1 << 10,
 };
 
 enum smtp_cli_act {
 	CLI_NEED_INPUT, /* nothing to do until the peer speaks */
 	CLI_STARTTLS,   /* flush, handshake, then smtp_cli_tls_done */
+	CLI_AUTH,       /* the peer's turn of logging in: smtp_cli_auth_asks */
 	CLI_UP,         /* EHLO done (over TLS too, if so): c->caps. Once. */
 	CLI_BODY,       /* give body with smtp_cli_body until its end */
 	CLI_RESULT,     /* the oldest transaction is over: c->result */
@@ -84,7 +101,8 @@ struct smtp_cli_txn {
 	struct smtp_cli_rcpt *rcpts;
 	uint32_t nrcpt; /* 1 .. SMTP_TXN_RCPTS_MAX */
 	uint64_t size;
-	uint32_t flags; /* enum env_flags: ENV_8BIT, ENV_SMTPUTF8, ENV_RET_* */
+	uint32_t flags; /* enum env_flags: ENV_8BIT, ENV_SMTPUTF8, ENV_RET_*,
+			 * ENV_REQUIRETLS */
 	struct slice envid;
 	uint64_t cookie; /* the caller's; comes back with the result */
 };
@@ -121,7 +139,10 @@ struct smtp_cli_result {
  *   server that closes after so many messages does no harm). No attempt was
  *   made in any of these cases, even if is_sent is set.
  * - A message over the peer's SIZE is bounced with 552 5.3.4 STAGE_LOCAL, one
- *   that needs SMTPUTF8 of a peer without it with 550 5.6.7.
+ *   that needs SMTPUTF8 of a peer without it with 550 5.6.7, one of 8 bits (if
+ *   bounces_8bit) without 8BITMIME with 554 5.6.3, one that needs REQUIRETLS
+ *   without it or without TLS with 550 5.7.30.
+ * - LMTP: each recipient that was accepted has a reply of its own to the dot.
  */
 struct smtp_cli; /* opaque; about 1 KB, and what it has to send */
 
@@ -135,6 +156,8 @@ enum smtp_cli_act smtp_cli_step(struct smtp_cli *c, struct slice *in,
 /* Bytes to send; the caller consumes them. */
 struct buf *smtp_cli_out(struct smtp_cli *c);
 uint32_t smtp_cli_caps(const struct smtp_cli *c);
+/* It has answered BDAT as an unknown command. */
+bool smtp_cli_refuses_bdat(const struct smtp_cli *c);
 uint64_t smtp_cli_peer_size_max(const struct smtp_cli *c); /* 0 = none */
 /* Good after CLI_RESULT until the next step. */
 const struct smtp_cli_result *smtp_cli_result(const struct smtp_cli *c);
@@ -176,6 +199,15 @@ void smtp_cli_tls_done(struct smtp_cli *c, bool ok, struct slice why,
     int64_t now_us);
 /* The transport is gone (why: "connection reset by peer", ...). Steps then
  * give the results still owed and CLI_DOWN. */
+/*
+ * What CLI_AUTH is about: code 0, the mechanisms that the peer offers; 334, its
+ * challenge as it came; 235, it thinks that we are in. The text is good until
+ * the next step. The caller says the next line, without CRLF, or ends it: with an
+ * empty `why` the session comes up, else it is down with STAGE_AUTH and 454.
+ */
+uint16_t smtp_cli_auth_asks(const struct smtp_cli *c, struct slice *text);
+void smtp_cli_auth_say(struct smtp_cli *c, struct slice line, int64_t now_us);
+void smtp_cli_auth_end(struct smtp_cli *c, struct slice why, int64_t now_us);
 void smtp_cli_gone(struct smtp_cli *c, struct slice why, int64_t now_us);
 int64_t smtp_cli_deadline(const struct smtp_cli *c);
 void smtp_cli_timeout(struct smtp_cli *c, int64_t now_us);

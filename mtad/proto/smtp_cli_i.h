@@ -14,6 +14,11 @@
  * Invariant: answered <= sent. A body piece is written only between the 354
  * to this transaction's DATA (answered == sent == its end-of-message step) and
  * the final dot, and only when somebody was accepted.
+ *
+ * A message that goes by BDAT (is_chunk) has no DATA, and its one chunk is its
+ * end of message: its body is written right behind the last RCPT, while all of
+ * them may still be unanswered. Nothing is chained behind it, for after a
+ * refusal the peer has to be asked to forget first.
  */
 #ifndef PROTO_SMTP_CLI_I_H
 #define PROTO_SMTP_CLI_I_H
@@ -27,6 +32,7 @@
 	X(CLI_ST_HELO, ehlo_ms, STAGE_EHLO)                                    \
 	X(CLI_ST_STARTTLS, tls_ms, STAGE_STARTTLS)                             \
 	X(CLI_ST_TLS, tls_ms, STAGE_TLS)                                       \
+	X(CLI_ST_AUTH, ehlo_ms, STAGE_AUTH)                                    \
 	X(CLI_ST_UP, idle_ms, STAGE_NONE)                                      \
 	X(CLI_ST_QUIT, quit_ms, STAGE_QUIT)                                    \
 	X(CLI_ST_DOWN, idle_ms, STAGE_NONE)
@@ -40,6 +46,8 @@ enum txn_local {
 	TXN_SENDABLE,
 	TXN_TOO_BIG,
 	TXN_NEEDS_UTF8,
+	TXN_NEEDS_8BIT,
+	TXN_NEEDS_REQUIRETLS,
 	TXN_BAD_SENDER,
 	TXN_NOBODY, /* no recipient can be sent */
 };
@@ -57,8 +65,13 @@ struct cli_txn {
 	uint8_t first; /* STEP_RSET or STEP_MAIL */
 	uint16_t sent, answered;
 	uint16_t accepted;
+	uint16_t eom_answers; /* LMTP: replies that came to the dot */
 	bool mail_accepted;
-	bool is_dead; /* refused as a whole */
+	bool is_dead;  /* refused as a whole */
+	bool is_chunk; /* goes by one BDAT, with its envelope */
+	bool is_cut;   /* ... which is not yet written to its end */
+	bool
+	    is_unclear; /* ... which was refused: RSET comes next, RFC 3030 2 */
 	int64_t began_us;
 };
 
@@ -69,11 +82,13 @@ struct smtp_cli {
 	struct buf out;
 	enum cli_state state;
 	bool is_tls;
-	bool tells_up; /* CLI_UP is due */
+	bool tells_up;              /* CLI_UP is due */
+	bool tells_auth, tells_tls; /* CLI_AUTH, CLI_STARTTLS */
 	bool quits;
 	bool body_is_open;
 	bool needs_rset;      /* the peer has a transaction that is over */
 	bool result_is_open;  /* result belongs to the oldest transaction */
+	bool refuses_bdat;    /* though it offers it */
 	bool is_lost;         /* the connection went, not the patience */
 	bool oldest_was_hurt; /* after the end: the blame has been given */
 	char body_last[2];    /* the last two bytes of the body */
@@ -81,8 +96,11 @@ struct smtp_cli {
 	uint32_t caps, caps_seen;
 	uint32_t lines_seen;
 	uint64_t size_max, size_seen;
+	uint16_t auth_code;   /* that CLI_AUTH is about */
+	char mechanisms[256]; /* of the latest EHLO; "" without AUTH */
 	uint64_t txns_done;
-	int64_t since_us; /* what the deadline counts from */
+	uint64_t chunk_left; /* bytes of a chunk that are still to come */
+	int64_t since_us;    /* what the deadline counts from */
 	struct cli_txn txn[CLI_TXNS];
 	struct outcome down;
 	/* Its last reply holds the words of the end, once the session is down:
@@ -153,17 +171,20 @@ int64_t cli_txn_patience_ms(const struct smtp_cli *c);
 bool cli_is_sendable(struct slice address);
 void cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t);
 void cli_write_rcpt(struct smtp_cli *c, const struct smtp_cli_rcpt *r);
-/* The body, piece by piece; its end adds the CRLF that it may lack, but not the
- * final dot. */
+/* The body, piece by piece; its end adds the CRLF that it may lack, unless it is
+ * a chunk, but not the final dot. */
 void cli_body_begin(struct smtp_cli *c);
 void cli_body_write(struct smtp_cli *c, struct slice piece, bool has_dots);
-void cli_body_end(struct smtp_cli *c);
+void cli_body_end(struct smtp_cli *c, bool is_chunk);
 
 /* ---- smtp_cli_result.c --------------------------------------------------- */
 
 struct outcome cli_outcome_of(const struct reply *r, enum stage stage);
 /* For a recipient of the oldest transaction, if it has no outcome yet. */
 void cli_answer_one(struct smtp_cli *c, uint32_t i, struct outcome outcome,
+    struct slice text);
+/* For the first that has none. */
+void cli_answer_next(struct smtp_cli *c, struct outcome outcome,
     struct slice text);
 /* For every one that has none yet. Was there any? */
 bool cli_answer_all(struct smtp_cli *c, struct outcome outcome,

@@ -143,6 +143,18 @@ cli_answer_all(struct smtp_cli *c, struct outcome outcome, struct slice text)
 }
 
 void
+cli_answer_next(struct smtp_cli *c, struct outcome outcome, struct slice text)
+{
+	struct smtp_cli_result *res = result_open(c);
+
+	for (uint32_t i = 0; i < res->n; i++)
+		if (res->rcpt[i].outcome.klass == OUTCOME_NONE) {
+			answer_set(res, i, outcome, text);
+			return;
+		}
+}
+
+void
 cli_answer_one(struct smtp_cli *c, uint32_t i, struct outcome outcome,
     struct slice text)
 {
@@ -162,6 +174,14 @@ answer_local(struct smtp_cli *c, const struct cli_txn *t)
 		cli_answer_all(c, outcome_local(550, 6, 7),
 		    SL("the peer does not offer SMTPUTF8"));
 		break;
+	case TXN_NEEDS_8BIT:
+		cli_answer_all(c, outcome_local(554, 6, 3),
+		    SL("the peer does not offer 8BITMIME"));
+		break;
+	case TXN_NEEDS_REQUIRETLS:
+		cli_answer_all(c, outcome_local(550, 7, 30),
+		    SL("REQUIRETLS support required"));
+		break;
 	case TXN_BAD_SENDER:
 		cli_answer_all(c, outcome_local(501, 1, 7),
 		    SL("sender address is malformed"));
@@ -176,7 +196,9 @@ static void
 answer_fallen(struct smtp_cli *c, const struct cli_txn *t)
 {
 	struct outcome why = c->down;
-	bool is_silent = t->answered == t->first, had_some;
+	/* A whole chunk may have been taken, though nothing was answered. */
+	bool is_silent = t->answered == t->first && t->sent <= cli_step_eom(t);
+	bool had_some;
 
 	if (t->sent == t->first || c->oldest_was_hurt ||
 	    (c->is_lost && is_silent && c->txns_done > 0))

@@ -17,8 +17,9 @@ step_after(const struct cli_txn *t, uint16_t step)
 {
 	do
 		step++;
-	while (step >= STEP_RCPT && step < cli_step_data(t) &&
-	    cli_is_skipped(t, step - STEP_RCPT));
+	while ((step >= STEP_RCPT && step < cli_step_data(t) &&
+		   cli_is_skipped(t, step - STEP_RCPT)) ||
+	    (t->is_chunk && step == cli_step_data(t)));
 	return step;
 }
 
@@ -68,7 +69,7 @@ cli_txn_is_over(const struct cli_txn *t)
 {
 	if (t->local != TXN_SENDABLE)
 		return true;
-	return !cli_is_awaited(t) &&
+	return !cli_is_awaited(t) && !t->is_cut &&
 	    (t->is_dead || t->answered > cli_step_eom(t));
 }
 
@@ -96,9 +97,21 @@ write_step(struct smtp_cli *c, struct cli_txn *t, int64_t now_us)
 		buf_adds(&c->out, SL("DATA\r\n"));
 		break;
 	default:
-		buf_adds(&c->out, SL(".\r\n"));
+		if (!t->is_chunk) /* which has its end from its length */
+			buf_adds(&c->out, SL(".\r\n"));
 	}
 	t->sent = step_after(t, t->sent);
+}
+
+/* RFC 3030 2: the one chunk of the message; its end of message, as far as the
+ * peer's answer goes. */
+static void
+write_chunk(struct smtp_cli *c, struct cli_txn *t)
+{
+	buf_addf(&c->out, "BDAT %llu LAST\r\n", (unsigned long long)t->t.size);
+	t->is_cut = true;
+	c->chunk_left = t->t.size;
+	cli_body_begin(c);
 }
 
 static bool
@@ -117,18 +130,33 @@ may_write(const struct smtp_cli *c, const struct cli_txn *t,
 	    t->sent >= cli_step_eom(t))
 		return false;
 	if (before != NULL &&
-	    (!c->conf->chains || !does_pipeline(c) ||
+	    (!c->conf->chains || !does_pipeline(c) || before->is_chunk ||
 		before->local != TXN_SENDABLE ||
 		before->sent <= cli_step_eom(before)))
 		return false;
 	return does_pipeline(c) || !cli_is_awaited(t);
 }
 
-/* Begins t when it is its turn: only now it is known whether RSET is due. */
-static void
-settle_first(struct smtp_cli *c, struct cli_txn *t)
+/* Where it saves a round trip: in the same write as the envelope, and with
+ * nothing under way before it. Larger messages, which would be sent in vain when
+ * all recipients are refused, go by DATA. */
+static bool
+goes_by_bdat(const struct smtp_cli *c, const struct cli_txn *t)
 {
-	if (t->sent != t->first || !c->needs_rset)
+	return c->conf->chunks && !c->conf->is_lmtp && does_pipeline(c) &&
+	    !c->refuses_bdat && (c->caps & CAP_CHUNKING) != 0 &&
+	    t->t.size > 0 && t->t.size <= SMTP_CLI_CHUNK_MAX;
+}
+
+/* Begins t when it is its turn: only now it is known whether RSET is due, and
+ * whether it stands alone. */
+static void
+settle_first(struct smtp_cli *c, struct cli_txn *t, bool stands_alone)
+{
+	if (t->sent != t->first)
+		return;
+	t->is_chunk = stands_alone && goes_by_bdat(c, t);
+	if (!c->needs_rset)
 		return;
 	c->needs_rset = false;
 	t->first = STEP_RSET;
@@ -144,9 +172,11 @@ cli_pump(struct smtp_cli *c, int64_t now_us)
 		struct cli_txn *t = &c->txn[(c->oldest + i) % CLI_TXNS];
 
 		while (may_write(c, t, before)) {
-			settle_first(c, t);
+			settle_first(c, t, before == NULL);
 			write_step(c, t, now_us);
 		}
+		if (t->is_chunk && t->sent == cli_step_eom(t) && !t->is_cut)
+			write_chunk(c, t);
 		before = t;
 	}
 	if (c->quits && c->ntxns == 0) {
@@ -179,6 +209,12 @@ judge(const struct smtp_cli *c, struct cli_txn *t)
 		return TXN_TOO_BIG;
 	if ((t->t.flags & ENV_SMTPUTF8) && !(c->caps & CAP_SMTPUTF8))
 		return TXN_NEEDS_UTF8;
+	if ((t->t.flags & ENV_8BIT) && c->conf->bounces_8bit &&
+	    !(c->caps & CAP_8BITMIME))
+		return TXN_NEEDS_8BIT;
+	if ((t->t.flags & ENV_REQUIRETLS) &&
+	    (!c->is_tls || !(c->caps & CAP_REQUIRETLS)))
+		return TXN_NEEDS_REQUIRETLS;
 	return TXN_SENDABLE;
 }
 
@@ -222,7 +258,8 @@ cli_txn_finish(struct smtp_cli *c, int64_t now_us)
 
 	cli_result_settle(c, t, now_us);
 	/* The peer took MAIL and never saw an end of it. */
-	c->needs_rset |= t->mail_accepted && t->answered <= cli_step_eom(t);
+	c->needs_rset |= t->is_unclear ||
+	    (t->mail_accepted && t->answered <= cli_step_eom(t));
 	if (t->sent > t->first)
 		c->txns_done++;
 	c->oldest = (uint8_t)((c->oldest + 1) % CLI_TXNS);
@@ -236,19 +273,35 @@ cli_txn_finish(struct smtp_cli *c, int64_t now_us)
 		buf_free(&c->out);
 }
 
+static bool
+chunk_takes(struct smtp_cli *c, size_t n, bool last)
+{
+	if (n > c->chunk_left)
+		return false;
+	c->chunk_left -= n;
+	return !last || c->chunk_left == 0;
+}
+
 void
 smtp_cli_body(struct smtp_cli *c, struct slice piece, bool has_dots, bool last,
     int64_t now_us)
 {
+	struct cli_txn *t = cli_oldest(c);
+
 	if (c->state == CLI_ST_DOWN)
 		return;
 	ASSERT(c->body_is_open && piece.n <= SMTP_CLI_PIECE_MAX);
-	cli_body_write(c, piece, has_dots);
+	if (t->is_chunk && !chunk_takes(c, piece.n, last)) {
+		smtp_cli_body_broken(c); /* its length was another */
+		return;
+	}
+	cli_body_write(c, piece, has_dots && !t->is_chunk);
 	c->since_us = now_us;
 	if (!last)
 		return;
-	cli_body_end(c);
-	write_step(c, cli_oldest(c), now_us);
+	t->is_cut = false;
+	cli_body_end(c, t->is_chunk);
+	write_step(c, t, now_us);
 	cli_pump(c, now_us);
 }
 
@@ -328,7 +381,7 @@ reply_rcpt(struct smtp_cli *c, struct cli_txn *t, uint32_t i,
 		cli_answer_one(c, i, what, reply_text(r));
 	else
 		t->accepted++;
-	if (t->answered == cli_step_data(t) && t->accepted == 0)
+	if (t->answered >= cli_step_data(t) && t->accepted == 0)
 		t->is_dead = true;
 }
 
@@ -343,11 +396,51 @@ reply_data(struct smtp_cli *c, struct cli_txn *t, const struct reply *r,
 		cli_answer_all(c, cli_outcome_of(r, STAGE_DATA), reply_text(r));
 		return;
 	}
+	if (t->is_dead && c->conf->is_lmtp) {
+		reply_nonsense(c, r); /* to that dot there would be no reply */
+		return;
+	}
 	if (t->is_dead) {
 		write_step(c, t, now_us);
 		return;
 	}
 	cli_body_begin(c);
+}
+
+/* BDAT was offered, and is no command: what was sent behind it has been read as
+ * such. */
+static void
+fall_bdat(struct smtp_cli *c, const struct reply *r)
+{
+	struct outcome why = { .klass = OUTCOME_TRANSIENT, .stage = STAGE_EOM };
+
+	c->refuses_bdat = true;
+	cli_answer_all(c, why, reply_text(r));
+	cli_fall(c, why, reply_text(r));
+}
+
+static void
+reply_eom(struct smtp_cli *c, struct cli_txn *t, const struct reply *r)
+{
+	struct outcome what = cli_outcome_of(r, STAGE_EOM);
+
+	if (t->is_chunk && what.klass != OUTCOME_DELIVERED) {
+		t->is_unclear = true;
+		if (t->accepted > 0 &&
+		    (r->code == 500 || r->code == 502 || r->code == 504)) {
+			fall_bdat(c, r);
+			return;
+		}
+	}
+	if (!c->conf->is_lmtp) {
+		/* The lone dot for nobody finds nobody without an outcome. */
+		cli_answer_all(c, what, reply_text(r));
+		return;
+	}
+	cli_answer_next(c, what, reply_text(r));
+	/* RFC 2033 4.2: as many replies as recipients were accepted. */
+	if (++t->eom_answers < t->accepted)
+		t->answered = cli_step_eom(t);
 }
 
 /* Is it an answer, of whatever kind, to this step? */
@@ -399,8 +492,7 @@ cli_txn_reply(struct smtp_cli *c, const struct reply *r, int64_t now_us)
 		reply_data(c, t, r, now_us);
 		break;
 	default:
-		/* The lone dot for nobody finds nobody without an outcome. */
-		cli_answer_all(c, cli_outcome_of(r, STAGE_EOM), reply_text(r));
+		reply_eom(c, t, r);
 	}
 	if (c->state == CLI_ST_UP)
 		cli_pump(c, now_us);

@@ -74,6 +74,8 @@ cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t)
 		p = put(p, SL(" BODY=8BITMIME"));
 	if (t->flags & ENV_SMTPUTF8)
 		p = put(p, SL(" SMTPUTF8"));
+	if (t->flags & ENV_REQUIRETLS)
+		p = put(p, SL(" REQUIRETLS"));
 	if (c->caps & CAP_DSN) {
 		if (t->flags & (ENV_RET_FULL | ENV_RET_HDRS))
 			p = put(p,
@@ -183,11 +185,13 @@ cli_body_write(struct smtp_cli *c, struct slice piece, bool has_dots)
 }
 
 void
-cli_body_end(struct smtp_cli *c)
+cli_body_end(struct smtp_cli *c, bool is_chunk)
 {
+	c->body_is_open = false;
+	if (is_chunk)
+		return;
 	if (c->body_last[1] == '\r')
 		buf_addc(&c->out, '\n');
 	else if (c->body_last[0] != '\r' || c->body_last[1] != '\n')
 		buf_adds(&c->out, SL("\r\n"));
-	c->body_is_open = false;
 }

@@ -185,7 +185,7 @@ do_open(struct core *c, const struct eng_cmd *cmd)
 		.source = cmd->open.source,
 		.to = { .ip = t->ip, .port = t->port },
 		.host = names_text(&c->names, t->host),
-		.domain = names_text(&c->names, cmd->open.domain),
+		.domain = core_domain_text(c, cmd->open.domain, NULL),
 		.source_name = c->conf->sources[cmd->open.source].name,
 		.provider = core_provider(c, cmd->open.domain),
 		.is_clear = cmd->open.is_clear,
@@ -478,14 +478,20 @@ notice_collect(struct core *c, uint32_t *at)
 /* ---- news ------------------------------------------------------------------------------ */
 
 static uint32_t
-domain_id(struct core *c, struct slice domain)
+domain_id(struct core *c, struct slice domain, uint32_t flags)
 {
-	char lower[DOMAIN_MAX + 1];
+	char lower[DOMAIN_MAX + WISH_SUFFIX_MAX];
 
 	domain.n = MIN(domain.n, (size_t)DOMAIN_MAX);
 	for (size_t i = 0; i < domain.n; i++)
 		lower[i] = ascii_lower(domain.p[i]);
 	domain.p = lower;
+	if (flags & ENV_REQUIRETLS)
+		domain.n += slice_copy(SL(WISH_TLS_SUFFIX), lower + domain.n,
+		    WISH_SUFFIX_MAX);
+	else if (flags & ENV_TLS_OPTIONAL)
+		domain.n += slice_copy(SL(WISH_NO_POLICY_SUFFIX),
+		    lower + domain.n, WISH_SUFFIX_MAX);
 	return core_name(c, domain, NAME_DOMAIN);
 }
 
@@ -568,7 +574,7 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 		ev.recipient.due_us =
 		    MAX(ev.recipient.due_us, core_mono(c, env->not_before_us));
 	if (!ev.recipient.is_owed) /* that one goes nowhere */
-		ev.recipient.domain = domain_id(c, domain);
+		ev.recipient.domain = domain_id(c, domain, env->flags);
 	core_step(c, &ev);
 }
 

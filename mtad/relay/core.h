@@ -20,6 +20,13 @@
 
 struct core;
 
+/* What a message asks of TLS (RFC 8689) beside its domain's policy. Mail with a
+ * wish is, for the engine, mail to a domain of its own, so that it has lines,
+ * sites and sessions of its own. */
+enum core_wish { WISH_NONE, WISH_TLS, WISH_NO_POLICY };
+#define WISH_TLS_SUFFIX "+requiretls" /* behind the domain: no domain has a + */
+#define WISH_NO_POLICY_SUFFIX "+tls-optional"
+#define WISH_SUFFIX_MAX 16
 enum core_sts { CORE_STS_NONE, CORE_STS_TESTING, CORE_STS_ENFORCE };
 /* How a connection is to be protected: by the configuration, and by what was
  * found of the domain. */
@@ -28,6 +35,7 @@ struct core_tls {
 	bool is_usual;  /* as `client` says, and no more */
 	bool is_secure; /* the host's name is, so DANE may be asked for */
 	bool is_route;
+	uint8_t wish;           /* enum core_wish */
 	uint8_t sts;            /* enum core_sts */
 	struct slice sts_hosts; /* patterns of mail hosts, a line each */
 };
@@ -125,6 +133,10 @@ struct session_facts {
 	const char *tls_policy;
 	const char *provider; /* of the site; "" = none */
 	struct endpoint peer;
+	/* For reports about TLS; may be NULL. Whose session it was, the policy
+	 * that held (tlsa, sts, no-policy-found) and its lines. */
+	const char *domain, *policy_type, *policy_strings;
+	struct ip from;
 };
 
 struct core *core_new(const struct conf *conf, struct disk *disk,
@@ -190,9 +202,10 @@ struct conf_place;
 /* The policy of a domain at a place, of which look-ups told a (NULL: they are not
  * asked); its texts are the configuration's and a's. */
 void core_tls_make(const struct conf *c, const struct conf_place *p,
-    const struct core_answer *a, bool is_route, struct core_tls *out);
+    const struct core_answer *a, bool is_route, enum core_wish wish,
+    struct core_tls *out);
 /* What tells its site from others, as far as TLS goes; empty: nothing. */
-#define CORE_TLS_TEXT 128
+#define CORE_TLS_TEXT 192
 struct slice core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT]);
 /* What tells a domain's site from others with the same hosts, of which the first
  * of the best is host: what is said about the domain itself must not meet them.

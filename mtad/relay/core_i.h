@@ -256,10 +256,17 @@ void core_routes_free(struct core *c);
 void core_resolve(struct core *c, uint32_t domain);
 /* The EV_SHAPE of a domain whose hosts the engine knows. */
 void core_where(struct core *c, uint32_t domain, struct eng_event *ev);
+/* The name that a domain has in mail, and what its mail asks of TLS. */
+struct slice core_domain_text(const struct core *c, uint32_t domain,
+    enum core_wish *wish);
 /* The name of its provider alone, or an empty slice. */
 struct slice core_provider(const struct core *c, uint32_t domain);
 
 /* core_tls.c */
+/* May mail that asks for it go to these hosts at all: does DNSSEC, MTA-STS or
+ * the configuration vouch for their names (RFC 8689 4.2.1)? */
+bool core_tls_is_vouched(const struct conf *c, const struct core_answer *a,
+    const struct core_tls *t);
 void core_tls_init(struct core *c, uint64_t seed);
 void core_tls_free(struct core *c);
 /* It is the domain's from now on; false: no memory. */

@@ -70,6 +70,9 @@ own_words(const struct core *c, const struct outcome *o)
 	case 556:
 		return SL("Domain accepts no mail (null MX)");
 	case 550:
+		if (o->enh.subject == 7)
+			return SL("REQUIRETLS support required, and nothing "
+				  "(DNSSEC, MTA-STS) vouches for the hosts");
 		return o->enh.subject == 1 ? SL("Domain not found") :
 					     SL("No mail host has an address");
 	default:

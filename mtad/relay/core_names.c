@@ -93,6 +93,23 @@ core_tag_lower(struct core *c, struct slice domain)
 	return core_tag(c, slice_of(lower, domain.n));
 }
 
+struct slice
+core_domain_text(const struct core *c, uint32_t domain, enum core_wish *wish)
+{
+	struct slice name = names_text(&c->names, domain);
+	size_t at = slice_index(name, '+');
+	enum core_wish w = WISH_NONE;
+
+	if (at < name.n)
+		w = slice_eq(slice_skip(name, at), SL(WISH_TLS_SUFFIX)) ?
+		    WISH_TLS :
+		    WISH_NO_POLICY;
+	name.n = at;
+	if (wish != NULL)
+		*wish = w;
+	return name;
+}
+
 void
 core_domain_forget(struct core *c, uint32_t id)
 {

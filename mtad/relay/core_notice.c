@@ -147,7 +147,10 @@ seal(struct core *c, struct parcel *p, const struct original *o)
 		.id = p->id,
 		.arrival_us = c->wall_us,
 		.expires_us = c->wall_us + c->conf->expire_us,
-		.flags = ENV_DSN | ENV_HAS_DOTS, /* not looked for: assume */
+		/* Dots are not looked for: assume. RFC 8689 5: a notice needs what
+		 * its original did, and has none of its body. */
+		.flags = ENV_DSN | ENV_HAS_DOTS |
+		    (o->env.flags & (ENV_REQUIRETLS | ENV_TLS_OPTIONAL)),
 		.sender = slice_of("", 0),
 		.tenant = o->env.tenant,
 		.campaign = o->env.campaign,

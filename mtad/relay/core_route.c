@@ -66,7 +66,7 @@ walk_new(struct core *c, uint32_t domain)
 void
 core_resolve(struct core *c, uint32_t domain)
 {
-	struct slice name = names_text(&c->names, domain);
+	struct slice name = core_domain_text(c, domain, NULL);
 	const struct conf_route *r = conf_route_find(c->conf, name);
 	struct walk *w;
 	uint32_t at;
@@ -204,7 +204,8 @@ apart(struct core *c, struct slice domain, const struct conf_place *p,
 void
 core_where(struct core *c, uint32_t domain, struct eng_event *ev)
 {
-	struct slice name = names_text(&c->names, domain);
+	enum core_wish wish;
+	struct slice name = core_domain_text(c, domain, &wish);
 	struct slice text[ENG_TARGETS_MAX];
 	uint32_t n = hosts_of(c, domain, text);
 	const struct core_tls *was = core_tls_of(c, domain);
@@ -221,7 +222,8 @@ core_where(struct core *c, uint32_t domain, struct eng_event *ev)
 	*ev = (struct eng_event){ .kind = EV_SHAPE };
 	ev->shape.domain = domain;
 	where_of(c, &p, &ev->shape.where);
-	core_tls_make(c->conf, &p, &known, was != NULL && was->is_route, &tls);
+	core_tls_make(c->conf, &p, &known, was != NULL && was->is_route, wish,
+	    &tls);
 	ev->shape.rollup = apart(c, name, &p, n > 0 ? text[0] : name, &tls);
 }
 
@@ -230,10 +232,11 @@ core_tls_now(const struct core *c, uint32_t domain, struct core_tls *out)
 {
 	struct slice text[ENG_TARGETS_MAX];
 	uint32_t n = hosts_of(c, domain, text);
+	enum core_wish wish;
 	struct conf_place p;
 
-	conf_place(c->conf, names_text(&c->names, domain), text, n, &p);
-	core_tls_make(c->conf, &p, NULL, false, out);
+	conf_place(c->conf, core_domain_text(c, domain, &wish), text, n, &p);
+	core_tls_make(c->conf, &p, NULL, false, wish, out);
 }
 
 struct slice
@@ -243,7 +246,8 @@ core_provider(const struct core *c, uint32_t domain)
 	uint32_t n = hosts_of(c, domain, text);
 	struct conf_place p;
 
-	conf_find_provider(c->conf, names_text(&c->names, domain), text, n, &p);
+	conf_find_provider(c->conf, core_domain_text(c, domain, NULL), text, n,
+	    &p);
 	return p.provider != 0 ? c->conf->providers[p.provider].name :
 				 slice_of(NULL, 0);
 }
@@ -264,7 +268,7 @@ has_named_host(const struct core *c, const struct ev_resolved *v)
 /* What the configuration says about the place that an answer leads to. */
 static void
 put_place(struct core *c, struct slice domain, const struct core_answer *a,
-    struct ev_resolved *v)
+    enum core_wish wish, struct ev_resolved *v)
 {
 	struct core_tls tls;
 	struct slice text[ENG_TARGETS_MAX];
@@ -281,7 +285,12 @@ put_place(struct core *c, struct slice domain, const struct core_answer *a,
 	where_of(c, &p, &v->where);
 	if (v->status != ENG_DNS_OK)
 		return;
-	core_tls_make(c->conf, &p, a, v->is_route, &tls);
+	core_tls_make(c->conf, &p, a, v->is_route, wish, &tls);
+	if (!core_tls_is_vouched(c->conf, a, &tls)) {
+		v->status = ENG_DNS_UNSAFE;
+		v->ttl_us = a->ttl_us;
+		return;
+	}
 	if (v->is_route && !has_named_host(c, v))
 		tls.is_secure = false;
 	v->rollup = apart(c, domain, &p, n > 0 ? text[0] : domain, &tls);
@@ -334,7 +343,8 @@ walk_end(struct core *c, uint32_t domain)
 void
 core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 {
-	struct slice name = names_text(&c->names, domain);
+	enum core_wish wish;
+	struct slice name = core_domain_text(c, domain, &wish);
 	const struct conf_route *r = conf_route_find(c->conf, name);
 	uint32_t index = map_get(&c->walk_of, domain);
 	struct eng_event ev = { .kind = EV_RESOLVED };
@@ -366,7 +376,7 @@ core_resolved(struct core *c, uint32_t domain, const struct core_answer *a)
 				.port = c->conf->smtp_port,
 			};
 	}
-	put_place(c, name, a, v);
+	put_place(c, name, a, wish, v);
 	walk_end(c, domain);
 	c->dns_why = a->why;
 	core_step(c, &ev);

@@ -82,6 +82,8 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 	char word[8];
 	size_t n = 0;
 
+	if (t->wish == WISH_TLS)
+		add(text, &n, "", "requiretls");
 	if (!t->is_usual)
 		add(text, &n, "tls-", conf_tls_mode_name(p->mode));
 	if (p->min != 0) {
@@ -92,10 +94,22 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 		add_hash(text, &n, "ciphers:", p->ciphers);
 	if (p->name.n > 0)
 		add_hash(text, &n, "name:", p->name);
+	if (p->cert.n > 0)
+		add_hash(text, &n, "cert:", p->cert);
+	if (p->is_implicit)
+		add(text, &n, "", "implicit");
+	if (p->is_lmtp)
+		add(text, &n, "", "lmtp");
+	if (p->user.n > 0)
+		add_hash(text, &n, "auth:", p->user);
+	if (!t->is_usual && !p->chunks)
+		add(text, &n, "", "data");
+	if (!t->is_usual && p->bounces_8bit)
+		add(text, &n, "", "7bit");
 	if (t->is_secure && !t->is_route &&
-	    (is_open(p) || p->mode == CONF_TLS_DANE))
+	    (is_open(p) || p->mode == CONF_TLS_DANE || t->wish == WISH_TLS))
 		add(text, &n, "", "dnssec");
-	if (t->sts != CORE_STS_NONE && is_open(p))
+	if (t->sts != CORE_STS_NONE && (is_open(p) || t->wish == WISH_TLS))
 		add_hash(text, &n, sts[t->sts], t->sts_hosts);
 	return slice_of(text, n);
 }
@@ -103,29 +117,56 @@ core_tls_text(const struct core_tls *t, char text[CORE_TLS_TEXT])
 static bool
 is_plain(const struct core_tls *t)
 {
-	return t->is_usual && !t->is_secure && t->sts == CORE_STS_NONE;
+	return t->is_usual && !t->is_secure && t->sts == CORE_STS_NONE &&
+	    t->wish != WISH_TLS;
+}
+
+/* What look-ups told. Mail that wants none of it is as if they had not. */
+static void
+found(const struct conf *c, const struct core_answer *a, bool is_dane,
+    struct core_tls *out)
+{
+	if (out->want.is_lmtp)
+		return; /* these are of SMTP */
+	if (out->wish == WISH_NO_POLICY && out->want.mode != CONF_TLS_DANE)
+		return;
+	/* Hosts that the configuration names need no MX record to be true. */
+	out->is_secure = is_dane && c->dns.trust_anchor.n > 0 &&
+	    (out->is_route || a->is_secure);
+	if (!out->is_route && c->uses_sts &&
+	    (is_open(&out->want) || out->wish == WISH_TLS)) {
+		out->sts = a->sts;
+		out->sts_hosts = a->sts_hosts;
+	}
 }
 
 void
 core_tls_make(const struct conf *c, const struct conf_place *p,
-    const struct core_answer *a, bool is_route, struct core_tls *out)
+    const struct core_answer *a, bool is_route, enum core_wish wish,
+    struct core_tls *out)
 {
 	bool is_dane;
 
-	*out = (struct core_tls){ .is_route = is_route };
+	*out = (struct core_tls){ .is_route = is_route, .wish = wish };
 	conf_tls_of(c, p, &out->want);
 	out->is_usual = conf_tls_is_plain(c, &out->want);
 	is_dane = out->want.mode == CONF_TLS_DANE ||
-	    (c->uses_dane && is_open(&out->want));
-	if (a == NULL)
-		return;
-	/* Hosts that the configuration names need no MX record to be true. */
-	out->is_secure =
-	    is_dane && c->dns.trust_anchor.n > 0 && (is_route || a->is_secure);
-	if (!is_route && c->uses_sts && is_open(&out->want)) {
-		out->sts = a->sts;
-		out->sts_hosts = a->sts_hosts;
+	    (c->uses_dane && (is_open(&out->want) || wish == WISH_TLS));
+	if (a != NULL)
+		found(c, a, is_dane, out);
+	/* RFC 8689 4.2.1: with a certificate for the host's name, or by DANE. */
+	if (wish == WISH_TLS && out->want.mode < CONF_TLS_VERIFY) {
+		out->want.mode = CONF_TLS_VERIFY;
+		out->is_usual = false;
 	}
+}
+
+bool
+core_tls_is_vouched(const struct conf *c, const struct core_answer *a,
+    const struct core_tls *t)
+{
+	return t->wish != WISH_TLS || t->is_route || t->sts != CORE_STS_NONE ||
+	    (a->is_secure && c->dns.trust_anchor.n > 0);
 }
 
 /* ---- where it is kept ------------------------------------------------------------ */
@@ -152,8 +193,9 @@ kept_new(struct core *c, const struct core_tls *t)
 
 	if (k == NULL)
 		return 0;
-	k->words = at =
-	    mem_try(t->want.ciphers.n + t->want.name.n + t->sts_hosts.n + 3);
+	k->words = at = mem_try(t->want.ciphers.n + t->want.name.n +
+	    t->want.cert.n + t->want.key.n + t->want.user.n +
+	    t->want.password_file.n + t->sts_hosts.n + 7);
 	if (at == NULL) {
 		pool_give(&c->tls, h.index);
 		return 0;
@@ -161,6 +203,10 @@ kept_new(struct core *c, const struct core_tls *t)
 	k->t = *t;
 	k->t.want.ciphers = keep(&at, t->want.ciphers);
 	k->t.want.name = keep(&at, t->want.name);
+	k->t.want.cert = keep(&at, t->want.cert);
+	k->t.want.key = keep(&at, t->want.key);
+	k->t.want.user = keep(&at, t->want.user);
+	k->t.want.password_file = keep(&at, t->want.password_file);
 	k->t.sts_hosts = keep(&at, t->sts_hosts);
 	return h.index;
 }
@@ -197,10 +243,17 @@ point(struct core *c, struct map *m, uint32_t key, uint32_t i)
 static bool
 same(const struct core_tls *a, const struct core_tls *b)
 {
-	return a->is_usual == b->is_usual && a->want.mode == b->want.mode &&
-	    a->want.min == b->want.min &&
-	    slice_eq(a->want.ciphers, b->want.ciphers) &&
-	    slice_eq(a->want.name, b->want.name) &&
+	const struct conf_tls_policy *x = &a->want, *y = &b->want;
+
+	return a->is_usual == b->is_usual && a->wish == b->wish &&
+	    x->mode == y->mode && x->min == y->min &&
+	    x->is_implicit == y->is_implicit && x->chunks == y->chunks &&
+	    x->bounces_8bit == y->bounces_8bit && x->is_lmtp == y->is_lmtp &&
+	    x->auth_in_clear == y->auth_in_clear &&
+	    slice_eq(x->ciphers, y->ciphers) && slice_eq(x->name, y->name) &&
+	    slice_eq(x->cert, y->cert) && slice_eq(x->key, y->key) &&
+	    slice_eq(x->user, y->user) &&
+	    slice_eq(x->password_file, y->password_file) &&
 	    a->is_secure == b->is_secure && a->is_route == b->is_route &&
 	    a->sts == b->sts && slice_eq(a->sts_hosts, b->sts_hosts);
 }
@@ -272,6 +325,25 @@ core_tls_of(const struct core *c, uint32_t domain)
 	return get(c, &c->tls_of_domain, domain);
 }
 
+/* How mail is handed over is the configuration's word alone: the present one's. */
+static void
+hand_over_as(struct core_tls *t, const struct conf_tls_policy *now)
+{
+	struct conf_tls_policy *w = &t->want;
+
+	w->is_implicit = now->is_implicit;
+	w->chunks = now->chunks;
+	w->bounces_8bit = now->bounces_8bit;
+	w->cert = now->cert;
+	w->key = now->key;
+	w->is_lmtp = now->is_lmtp;
+	w->auth_in_clear = now->auth_in_clear;
+	w->user = now->user;
+	w->password_file = now->password_file;
+	t->is_usual &=
+	    w->user.n == 0 && !w->is_lmtp && !w->is_implicit && w->cert.n == 0;
+}
+
 const struct core_tls *
 core_tls_open(const struct core *c, uint32_t domain, uint32_t site,
     struct core_tls *out)
@@ -288,5 +360,6 @@ core_tls_open(const struct core *c, uint32_t domain, uint32_t site,
 	if (now.want.mode > CONF_TLS_OPPORTUNISTIC &&
 	    now.want.mode > out->want.mode)
 		*out = now;
+	hand_over_as(out, &now.want);
 	return is_plain(out) ? NULL : out;
 }

@@ -8,6 +8,7 @@
  * is read whole and checked at the start, a large one is checked as it streams
  * and its final dot withheld when it is wrong.
  */
+#include "relay/courier_i.h"
 #include "relay/relay.h"
 
 #define WINDOW (64u * 1024)     /* one read of a large body */
@@ -22,6 +23,8 @@ struct reading {
 
 struct courier {
 	struct smtp_cli *cli;
+	const struct smtp_cli_conf *conf;
+	struct sasl_out *sasl; /* while it logs in */
 	struct disk *disk;
 	const struct courier_ops *ops;
 	void *ctx;
@@ -46,6 +49,7 @@ courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
 		mem_free(c);
 		return NULL;
 	}
+	c->conf = conf;
 	c->disk = disk;
 	c->ops = ops;
 	c->ctx = ctx;
@@ -114,6 +118,7 @@ courier_free(struct courier *c, int64_t now_us)
 	while ((j = shift(&c->waiting)))
 		give_back(c, j, OUTCOME_UNSENT, STAGE_NONE, false);
 	smtp_cli_free(c->cli);
+	courier_auth_free(c->sasl);
 	mem_free(c->reading);
 	mem_free(c);
 }
@@ -398,7 +403,12 @@ act(struct courier *c, enum smtp_cli_act what, int64_t now_us)
 	case CLI_STARTTLS:
 		c->wants_tls = true;
 		return false;
+	case CLI_AUTH:
+		courier_auth(&c->sasl, c->cli, c->conf, c->ops, c->ctx, now_us);
+		return true;
 	case CLI_UP:
+		courier_auth_free(c->sasl);
+		c->sasl = NULL;
 		c->is_up = true;
 		c->ops->up(c->ctx, smtp_cli_caps(c->cli), c->in_tls);
 		begin_more(c, now_us);
@@ -550,6 +560,12 @@ courier_timeout(struct courier *c, int64_t now_us)
 		return;
 	smtp_cli_timeout(c->cli, now_us);
 	run(c, &none, now_us);
+}
+
+bool
+courier_refuses_bdat(const struct courier *c)
+{
+	return smtp_cli_refuses_bdat(c->cli);
 }
 
 bool

@@ -63,6 +63,8 @@ struct courier_ops {
 	 * sender: into dst, its length; 0: the sender stays. NULL: always. */
 	size_t (*return_path)(void *ctx, const struct job *j,
 	    char dst[MAILBOX_MAX + 1]);
+	/* Random bytes, for SCRAM; may be NULL where nobody logs in. */
+	bool (*random)(void *ctx, void *p, size_t n);
 };
 
 struct courier *courier_new(const struct smtp_cli_conf *conf, struct disk *disk,
@@ -85,6 +87,8 @@ void courier_quit(struct courier *c, bool at_once, int64_t now_us);
 void courier_take_back(struct courier *c, int64_t now_us);
 int64_t courier_deadline(const struct courier *c);
 void courier_timeout(struct courier *c, int64_t now_us);
+/* The peer has answered BDAT as an unknown command. */
+bool courier_refuses_bdat(const struct courier *c);
 /* EHLO is done; jobs may be under way. */
 bool courier_is_up(const struct courier *c);
 bool courier_is_down(const struct courier *c);

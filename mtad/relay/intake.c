@@ -373,7 +373,7 @@ on_data(struct intake *in)
 	p->id =
 	    msgid_make(in->wall_us, in->conf->node, in->ops->sequence(in->ctx));
 	in->parcel = p;
-	in->header_done = false;
+	in->header_done = in->is_tls_optional = false;
 	in->tenant[0] = in->campaign[0] = in->pool[0] = in->zone[0] = '\0';
 	/* RFC 6710: whether a priority counts is the receiver's to say. */
 	in->klass = in->may_relay && in->srv.wishes.priority > 0 ? CLASS_HURRY :
@@ -560,6 +560,11 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		e.flags |= ENV_BACK;
 		e.sender = slice_of("", 0);
 	}
+	/* RFC 8689 4: the one that asks for more counts. */
+	if (in->srv.wishes.requires_tls)
+		e.flags |= ENV_REQUIRETLS;
+	else if (in->is_tls_optional)
+		e.flags |= ENV_TLS_OPTIONAL;
 	e.flags |= in->srv.wishes.ret;
 	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
 		return E_NOMEM;

@@ -186,6 +186,7 @@ struct intake {
 	uint8_t bad_field; /* enum conf_steer: what could not be read */
 	struct intake_refusal refusal;
 	char refusal_text[NAME_MAX_BYTES + 96];
+	bool is_tls_optional; /* "TLS-Required: No", RFC 8689 5 */
 	int64_t expires_us, not_before_us;
 	/* Its idempotency key; what of the request it stands for. */
 	char key[IDEM_TEXT_MAX + 1];

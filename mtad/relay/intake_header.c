@@ -167,6 +167,17 @@ static const struct {
 	    "names no time zone that this host knows" },
 };
 
+/* RFC 8689 5: "No" is the one value there is. */
+static bool
+says_no(struct slice value)
+{
+	char text[8];
+
+	return slice_ieq(slice_trim(slice_of(text,
+			     hdr_unfold(value, text, sizeof(text)))),
+	    SL("No"));
+}
+
 /*
  * The header section stands whole at body[trace_n ..): counts hops, and reads
  * and removes the tags of a client that we trust. One pass: what stays is moved
@@ -188,6 +199,8 @@ read_header(struct intake *in, struct buf *b)
 
 		if (slice_ieq(h.name, SL("Received")))
 			hops++;
+		if (slice_ieq(h.name, SL("TLS-Required")))
+			in->is_tls_optional = says_no(h.value);
 		if (t && !take_tag(in, t, h.value)) {
 			fault = t->fault;
 			in->bad_field = (uint8_t)(t - tags);

@@ -192,6 +192,7 @@ act(struct client *c, enum smtp_cli_act what)
 	switch (what) {
 	case CLI_NEED_INPUT:
 	case CLI_STARTTLS:
+	case CLI_AUTH:
 		return false;
 	case CLI_UP:
 		more(c);

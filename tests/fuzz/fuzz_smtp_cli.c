@@ -110,6 +110,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	conf.pipelines = data[0] & 1;
 	conf.chains = data[0] & 2;
 	conf.wants_tls = data[0] & 4;
+	conf.chunks = data[0] & 32;
+	conf.is_lmtp = data[0] & 64;
+	if (data[0] & 128) {
+		conf.user = SL("someone");
+		conf.auth_in_clear = true;
+		conf.starts_tls = conf.wants_tls;
+	}
 	run(&whole, &conf, data[0], in, CUT_NONE, 0);
 	run(&cut, &conf, data[0], in, data[1] == 0 ? CUT_BYTES : CUT_RANDOM,
 	    data[1]);

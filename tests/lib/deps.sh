@@ -31,6 +31,7 @@ rows() {
 		libjansson-dev		pc jansson
 		libcurl4-openssl-dev	pc libcurl
 		libzstd-dev		pc libzstd
+		zlib1g-dev		pc zlib
 		libidn2-dev		pc libidn2
 		liburing-dev		pc liburing
 	EOF

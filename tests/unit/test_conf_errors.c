@@ -95,10 +95,10 @@ static const struct mistake values[] = {
 	    "without, such as 127.0.0.1:5353, got \"ns.example\"\n" },
 	{ "route: { \"*\": { hosts: \"mx.example:0\" } }\n",
 	    "f.yml:3:24: route.\"*\".hosts, expected a host name or address, "
-	    "with a port or without, got \"mx.example:0\"\n" },
+	    "with a port or without, or unix:/PATH, got \"mx.example:0\"\n" },
 	{ "route: { \"*\": { hosts: 10.0.0.256 } }\n",
 	    "f.yml:3:24: route.\"*\".hosts, expected a host name or address, "
-	    "with a port or without, got \"10.0.0.256\"\n" },
+	    "with a port or without, or unix:/PATH, got \"10.0.0.256\"\n" },
 	{ "route: { \"caf\xc3\xa9.example\": { tenant: t } }\n",
 	    "f.yml:3:10: route, expected a domain or pattern such as "
 	    "*.example, in ASCII, got \"caf\xc3\xa9.example\"\n" },

@@ -99,8 +99,8 @@ schema_is_closed(void **state)
 	 * source.*; proxy.* and its tls; retry; client
 	 * and its timeouts; dns; warmup.*; automation.*; drain and its
 	 * tls; dkim and its key.*; account.*; token.*; steering; inbound.*;
-	 * suppression and its bounces, complaints; sendmail. */
-	assert_int_equal(count_closed(j), 36);
+	 * suppression and its bounces, complaints; sendmail; tls_report. */
+	assert_int_equal(count_closed(j), 38);
 	json_decref(j);
 }
 

@@ -191,6 +191,32 @@ with_a_zone_it_has_another_version(void **state)
 	buf_free(&out);
 }
 
+/* Who does not know REQUIRETLS must not send such mail. */
+static void
+requiretls_marks_the_version(void **state)
+{
+	struct envelope e = { .flags = ENV_REQUIRETLS, .nrcpt = 1 }, back;
+	struct cursor cur;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 4096);
+	for (int i = 0; i < 2; i++) {
+		buf_reset(&out);
+		e.zone = i ? SL("Asia/Tokyo") : SL("");
+		assert_int_equal(env_encode(&out, &e, rcpts), 0);
+		assert_int_equal(buf_slice(&out).p[0], 1 + i);
+		assert_int_equal(buf_slice(&out).p[1], 1);
+		assert_int_equal(env_decode(buf_slice(&out), &back, &cur), 0);
+		assert_same(&e, &back);
+	}
+	out.p[out.off + 1] = 0; /* the flag, without the mark */
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
+	out.p[out.off + 1] = 2;
+	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_VERSION);
+	buf_free(&out);
+}
+
 /* The bytes are a contract with disks written earlier. */
 static void
 layout_does_not_change(void **state)
@@ -440,6 +466,7 @@ main(void)
 		cmocka_unit_test(with_a_zone_it_has_another_version),
 		cmocka_unit_test(a_signer_has_another_version_again),
 		cmocka_unit_test(a_key_has_another_version_again),
+		cmocka_unit_test(requiretls_marks_the_version),
 		cmocka_unit_test(layout_does_not_change),
 		cmocka_unit_test(every_truncation_is_corrupt),
 		cmocka_unit_test(damage_is_found),

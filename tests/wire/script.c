@@ -144,6 +144,11 @@ static const struct option options[] = {
 	CLI_OPTION(chains),
 	CLI_OPTION(wants_tls),
 	CLI_OPTION(needs_tls),
+	CLI_OPTION(starts_tls),
+	CLI_OPTION(is_lmtp),
+	CLI_OPTION(chunks),
+	CLI_OPTION(bounces_8bit),
+	OPTION(logs_in),
 	OPTION(tls_fails),
 	OPTION(quits),
 };
@@ -182,6 +187,9 @@ set_machine(struct script *s, int line, struct slice words)
 	s->cli.tls_policy = SL("TLS policy");
 	while (words.n > 0)
 		set_option(s, line, slice_cut(&words, ' '));
+	s->cli.auth_in_clear = s->srv.auth_in_clear;
+	if (s->logs_in)
+		s->cli.user = SL("someone");
 }
 
 /* ---- lines ----------------------------------------------------------------------- */
@@ -203,7 +211,7 @@ end_turn(struct script *s, int line, struct slice event)
 }
 
 /* "<sender> rcpt,rcpt text", "broken" before it when its body cannot be read,
- * "utf8" when it needs SMTPUTF8, "8bit" when it is. */
+ * "utf8" when it needs SMTPUTF8, "8bit" when it is, "requiretls". */
 static void
 add_mail(struct script *s, int line, struct slice t)
 {
@@ -223,6 +231,10 @@ add_mail(struct script *s, int line, struct slice t)
 	}
 	if (slice_has_prefix(t, SL("8bit "))) {
 		m->flags |= ENV_8BIT;
+		slice_cut(&t, ' ');
+	}
+	if (slice_has_prefix(t, SL("requiretls "))) {
+		m->flags |= ENV_REQUIRETLS;
 		slice_cut(&t, ' ');
 	}
 	buf_init(&body, SCRIPT_BUF_MAX);

@@ -33,6 +33,7 @@ struct script {
 	char name[64];
 	bool is_server, tls_fails, quits;
 	bool auth, trusts; /* what a server offers */
+	bool logs_in;      /* a client, as tests/lib/smtp_drive.h has it */
 	struct smtp_srv_conf srv;
 	struct smtp_cli_conf cli;
 	struct buf input, output, acts;
