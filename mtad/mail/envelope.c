@@ -2,7 +2,7 @@
  * mail/envelope.c - the envelope's form on disk. All integers little-endian.
  *
  *	offset	bytes
- *	0	2	version, 1 to 3
+ *	0	2	version, 1 to 3; 512 more: there is a by_us
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -16,7 +16,8 @@
  *	76		sender, tenant, campaign, pool, listener, envid: each a
  *			length (2 bytes) and that many bytes; with version 2
  *			zone, too, which is not empty then; with version 3
- *			zone and signer, which is not empty
+ *			zone and signer, which is not empty; then by_us
+ *			(8 bytes, not 0), if there is one
  *	then, nrcpt times: notify (1 byte), address, orcpt (each as above)
  *
  * Nothing follows. Each text has a ceiling; a reader checks them all, so that
@@ -29,6 +30,7 @@
 #define ENV_VERSION 1
 #define ENV_VERSION_ZONE 2 /* who knows only 1 reads all others */
 #define ENV_VERSION_SIGNER 3
+#define ENV_VERSION_BY 0x200 /* beside one of these */
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -62,6 +64,7 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 	if (e->zone.n > 0 || e->signer.n > 0)
 		n += 2 + e->zone.n;
 	n += e->signer.n > 0 ? 2 + e->signer.n : 0;
+	n += e->by_us != 0 ? 8 : 0;
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		const struct env_rcpt *r = &rcpts[i];
 
@@ -93,9 +96,11 @@ put_text(char *p, struct slice s)
 static uint16_t
 version_of(const struct envelope *e)
 {
+	uint16_t by = e->by_us != 0 ? ENV_VERSION_BY : 0;
+
 	if (e->signer.n > 0)
-		return ENV_VERSION_SIGNER;
-	return e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION;
+		return ENV_VERSION_SIGNER | by;
+	return (e->zone.n > 0 ? ENV_VERSION_ZONE : ENV_VERSION) | by;
 }
 
 static char *
@@ -136,6 +141,8 @@ env_encode(struct buf *out, const struct envelope *e,
 		p = put_text(p, e->zone);
 	if (e->signer.n > 0)
 		p = put_text(p, e->signer);
+	if (e->by_us != 0)
+		p = put_le(p, (uint64_t)e->by_us, 8);
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		p = put_le(p, rcpts[i].notify, 1);
 		p = put_text(p, rcpts[i].address);
@@ -204,7 +211,8 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 {
 	struct cursor c = cursor_of(blob), walk;
 	struct env_rcpt r;
-	uint16_t version = cursor_u16(&c);
+	uint16_t marked = cursor_u16(&c);
+	uint16_t version = (uint16_t)(marked & ~ENV_VERSION_BY);
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
@@ -221,6 +229,10 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 	if (version >= ENV_VERSION_SIGNER) {
 		e->signer = take_text(&c, DOMAIN_MAX);
 		c.bad |= e->signer.n == 0;
+	}
+	if (marked & ENV_VERSION_BY) {
+		e->by_us = (int64_t)cursor_u64(&c);
+		c.bad |= e->by_us == 0;
 	}
 	if (c.bad)
 		return E_CORRUPT;

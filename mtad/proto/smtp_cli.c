@@ -214,6 +214,7 @@ on_ehlo_line(void *ctx, struct slice text)
 		{ { "SMTPUTF8", 8 }, CAP_SMTPUTF8 },
 		{ { "CHUNKING", 8 }, CAP_CHUNKING },
 		{ { "DSN", 3 }, CAP_DSN },
+		{ { "DELIVERBY", 9 }, CAP_DELIVERBY },
 	};
 	struct smtp_cli *c = ctx;
 	struct slice word = slice_of(text.p, slice_index(text, ' '));
