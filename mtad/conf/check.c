@@ -16,8 +16,8 @@
 #define CONTROL_PATH_MAX 107 /* sun_path of unix(7), with its NUL 108 */
 /* What every listener offers: what is kept to behind it, too. */
 #define DOOR_EXTS                                                              \
-	(EXT_CHUNKING | EXT_SMTPUTF8 | EXT_FUTURERELEASE | EXT_MT_PRIORITY |   \
-	    EXT_LIMITS | EXT_REQUIRETLS)
+	(EXT_CHUNKING | EXT_SMTPUTF8 | EXT_DSN | EXT_DELIVERBY |               \
+	    EXT_FUTURERELEASE | EXT_MT_PRIORITY | EXT_LIMITS | EXT_REQUIRETLS)
 #define SEGMENTS_MIN 4 /* two in reserve, one to fill, one to compact */
 /* What a message brings to the spool beside its own bytes: the record's head
  * and the fields of the envelope; and per recipient the address (320), ORCPT

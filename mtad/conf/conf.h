@@ -559,8 +559,9 @@ struct conf {
 	struct conf_tls_report tls_report;
 	struct conf_dkim dkim;
 	uint16_t smtp_port;
-	bool is_ipv4, is_ipv6; /* which families delivery uses */
-	int64_t expire_us;     /* lifetime of a message: 5 days */
+	bool is_ipv4, is_ipv6;   /* which families delivery uses */
+	int64_t expire_us;       /* lifetime of a message: 5 days */
+	int64_t delay_notice_us; /* a sender who wants it hears of it: 4 h */
 	struct eng_retry retry;
 	int64_t dns_retry_min_us, dns_retry_max_us;
 	int64_t host_retry_min_us, host_retry_max_us;

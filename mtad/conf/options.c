@@ -702,6 +702,13 @@ static const struct opt top[] = {
 		"from which the lifetime then counts: each a time such as "
 		"2027-01-31T08:00:00+01:00, or a duration from now such as 2h. "
 		"What is neither is refused with 550 5.6.0." },
+	{ "delay_notice", OPT_DURATION, AT(delay_notice_us), "4h",
+	    RANGE(S, 365 * DAY_US),
+	    .help =
+		"A sender who has asked for it (`NOTIFY=DELAY`, RFC 3461) is "
+		"told once that mail has not been delivered for so long and is "
+		"still being tried. Where he gave a time of his own "
+		"(DELIVERBY, RFC 2852), that counts." },
 	{ "client", OPT_GROUP, .group = &conf_client_options,
 	    .help = "How this host talks to others." },
 	{ "dns", OPT_GROUP, .group = &conf_dns_options,

@@ -276,7 +276,8 @@ check_base(const struct eng *e)
 	ASSERT(e->paths.live == 0 && e->sessions.live == 0);
 	ASSERT(e->txns.live == 0 && e->marks.live == 0 && e->adapts.live == 0);
 	ASSERT(e->charges.live == 0 && e->waiters.live == 0);
-	ASSERT(e->claims.live == 0 && e->prizes.live == 0);
+	ASSERT(
+	    e->claims.live == 0 && e->prizes.live == 0 && e->delays.live == 0);
 	ASSERT(e->meters.live != 0 || e->standings.live != 0 ||
 	    e->tallies.live != 0 || heap_peek(&e->timers) == NULL);
 	ASSERT(wheel_next(&e->wheel) == TIME_NEVER);

@@ -7,6 +7,7 @@
  * on, an operator's job, timers after a pause) is put on a list and done in
  * slices by EV_TICK; while any such list holds something the deadline is now.
  */
+#include "engine/notice_i.h"
 #include "engine/react_i.h"
 #include "engine/standing_i.h"
 #include "engine/warm_i.h"
@@ -140,6 +141,7 @@ eng_pools_init(struct eng *e)
 	pool_init(&e->tallies, sizeof(struct tally), many);
 	pool_init(&e->claims, sizeof(struct claim), many);
 	pool_init(&e->prizes, sizeof(struct prize), many);
+	pool_init(&e->delays, sizeof(struct delay), many);
 	pool_init(&e->rates, sizeof(struct rate), many);
 	pool_init(&e->parks, sizeof(struct park), many);
 	pool_init(&e->meters, sizeof(struct meter), many);
@@ -162,6 +164,8 @@ maps_init(struct eng *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_init(maps[i], rng_u64(&e->rng), UINT32_C(1) << 31);
+	/* Its keys are the relay's own, so it takes none of the dice. */
+	map_init(&e->delay_map, 1, UINT32_C(1) << 31);
 }
 
 struct eng *
@@ -191,12 +195,12 @@ eng_free(struct eng *e)
 		&e->txns, &e->marks, &e->sites, &e->forms, &e->tolls, &e->parks,
 		&e->turns, &e->meters, &e->windows, &e->charges, &e->waiters,
 		&e->shares, &e->warms, &e->adapts, &e->standings, &e->tallies,
-		&e->claims, &e->prizes, &e->rates };
+		&e->claims, &e->prizes, &e->rates, &e->delays };
 	struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
 		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
-		&e->prize_map, &e->rate_map };
+		&e->prize_map, &e->rate_map, &e->delay_map };
 
 	for (uint32_t i = 1; i < e->sites.next_new; i++) {
 		struct site *s = pool_at(&e->sites, i);
@@ -225,12 +229,13 @@ eng_memory(const struct eng *e)
 		&e->paths, &e->sessions, &e->txns, &e->marks, &e->forms,
 		&e->tolls, &e->parks, &e->turns, &e->meters, &e->windows,
 		&e->charges, &e->waiters, &e->shares, &e->warms, &e->adapts,
-		&e->standings, &e->tallies, &e->claims, &e->prizes, &e->rates };
+		&e->standings, &e->tallies, &e->claims, &e->prizes, &e->rates,
+		&e->delays };
 	const struct map *maps[] = { &e->dom_map, &e->site_map, &e->host_map,
 		&e->flow_map, &e->queue_map, &e->lane_map, &e->path_map,
 		&e->mark_map, &e->form_map, &e->turn_map, &e->meter_map,
 		&e->share_map, &e->warm_map, &e->stand_map, &e->tally_map,
-		&e->prize_map, &e->rate_map };
+		&e->prize_map, &e->rate_map, &e->delay_map };
 	size_t n = sizeof(*e) + e->msgs.bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -306,6 +311,9 @@ timers_run(struct eng *e)
 			break;
 		case TIMER_PRIZE:
 			eng_prize_timer(e, t->index);
+			break;
+		case TIMER_DELAY:
+			eng_delay_timer(e, t->index);
 			break;
 		case TIMER_LANE:
 			eng_lane_wake(e, t->index);

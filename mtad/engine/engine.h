@@ -323,16 +323,26 @@ struct ev_message {
 	uint32_t zone;           /* name; 0 = its tenant's */
 	bool is_engaged;         /* are its recipients? */
 };
+/* What its sender shall be told of a recipient (RFC 3461 4.1), who asks for
+ * nothing: of a failure. */
+enum eng_dsn {
+	/* When the message was restored with this recipient final and its
+	 * notice still owed: it is only counted, and CMD_NOTICE follows. */
+	ENG_DSN_OWED = 1 << 0,
+	ENG_DSN_MUTE = 1 << 1, /* not of a failure */
+	/* Of a delivery, unless who took it has been told to do that. */
+	ENG_DSN_SUCCESS = 1 << 2,
+	ENG_DSN_DELAY = 1 << 3,
+};
 struct ev_recipient {
 	uint32_t msg;
 	uint16_t rcpt; /* its number in the envelope */
 	uint16_t attempts;
 	uint32_t domain;
 	uint32_t tenant, campaign, pool; /* names; 0 = the message's */
-	int64_t due_us; /* 0 or past = now; TIME_NEVER = held */
-	/* When the message was restored with this recipient final and its
-	 * notice still owed: it is only counted, and CMD_NOTICE follows. */
-	bool is_owed;
+	int64_t due_us;   /* 0 or past = now; TIME_NEVER = held */
+	uint8_t dsn;      /* enum eng_dsn */
+	int64_t delay_us; /* with ENG_DSN_DELAY: when it is late */
 };
 struct ev_resolved {
 	uint32_t domain;
@@ -347,6 +357,7 @@ struct ev_resolved {
 	uint16_t ntargets; /* with status OK at least 1; MX order any */
 	struct eng_target target[ENG_TARGETS_MAX];
 };
+#define ENG_CAP_DSN (1u << 8) /* of enum smtp_caps: CAP_DSN */
 struct ev_session_up {
 	struct handle session;
 	uint32_t caps; /* enum smtp_caps */
@@ -488,7 +499,8 @@ struct eng_event {
 	X(CMD_SHAPE, "shape") \
 	X(CMD_KEEP, "keep") \
 	X(CMD_KEEP_VALUES, "keep_values") \
-	X(CMD_WARM_DAY, "warm_day")
+	X(CMD_WARM_DAY, "warm_day") \
+	X(CMD_DELAYED, "delayed")
 /* clang-format on */
 #define X(name, text) name,
 enum eng_cmd_kind { ENG_CMD_TABLE(X) ENG_CMD_N };
@@ -580,7 +592,8 @@ struct eng_cmd {
 			struct outcome outcome;
 			bool is_final, is_owed;
 			int64_t due_us; /* TIME_NEVER = held */
-		} persist;
+		} persist; /* DELAYED: a notice that it is late is owed, with
+			    * what it met last; to be paid as NOTICE is */
 		struct {
 			enum eng_log_kind what;
 			uint32_t msg;

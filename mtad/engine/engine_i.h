@@ -39,7 +39,7 @@
 #define SRC_SLOTS (2 * ENG_SOURCES_MAX)
 #define SRC_NONE UINT16_MAX
 #define POOL_NONE UINT16_MAX
-#define ATTEMPTS_MAX 4095
+#define ATTEMPTS_MAX 1023
 #define RAMP_MAX 20 /* sessions, where no other ceiling is given */
 #define TTL_MIN_US US_PER_S
 #define TTL_MAX_US (86400 * US_PER_S)
@@ -55,7 +55,8 @@ enum timer_kind {
 	TIMER_WARM,
 	TIMER_STANDING,
 	TIMER_TALLY,
-	TIMER_PRIZE
+	TIMER_PRIZE,
+	TIMER_DELAY
 };
 struct timer {
 	struct heap_node node;
@@ -84,8 +85,10 @@ struct rcpt {
 	uint32_t queue;
 	/* What its last attempt met, packed; all zero = none. */
 	uint32_t last_code : 10, last_stage : 4, last_has_enh : 1,
-	    last_subject : 7, last_detail : 10;
-	uint32_t rcpt : 14, attempts : 12, state : 3, is_marked : 1, aged : 2;
+	    last_subject : 6, last_detail : 10;
+	uint32_t is_mute : 1; /* no notice when it fails */
+	uint32_t rcpt : 14, attempts : 10, state : 3, is_marked : 1, aged : 2,
+	    wants_success : 1, wants_delay : 1;
 };
 
 /* 32 bytes. It is dropped when nothing is left in any of the four counts
@@ -100,8 +103,8 @@ struct msg {
 	uint32_t flow;         /* of recipients that say nothing else */
 	uint16_t nexpect : 14; /* EV_RECIPIENTs still to come */
 	uint16_t is_used : 1, is_null_sender : 1;
-	uint16_t nlive : 14; /* not final */
-	uint16_t is_damaged : 1;
+	uint16_t nlive : 14;                     /* not final */
+	uint16_t is_damaged : 1, is_watched : 1; /* has a struct delay */
 	uint16_t ndone : 14; /* final, slot not yet given back */
 	uint16_t nowed : 14; /* notices */
 };
@@ -409,6 +412,7 @@ struct sess {
 	bool has_delivered;
 	bool is_stranger; /* counted in nstrangers */
 	bool is_heard;    /* a rule knows a reply of it */
+	bool takes_dsn;   /* it tells senders what becomes of what it took */
 	int64_t opened_us, assigned_us;
 	uint32_t charges;    /* sessions at once: to give back */
 	uint32_t promises;   /* waiters: units that are kept for it */
@@ -502,11 +506,11 @@ struct eng {
 	struct pool studies; /* what is learnt of queues */
 	struct pool rcpts, doms, sites, hosts, flows, queues, lanes, paths,
 	    sessions, txns, marks, forms, tolls, parks, warms, turns, adapts,
-	    standings, tallies, claims, prizes, rates;
+	    standings, tallies, claims, prizes, rates, delays;
 	struct pool meters, windows, charges, waiters, shares;
 	struct map dom_map, site_map, host_map, flow_map, queue_map, lane_map,
 	    path_map, mark_map, form_map, warm_map, turn_map, stand_map,
-	    tally_map, prize_map, rate_map;
+	    tally_map, prize_map, rate_map, delay_map;
 	struct map meter_map, share_map;
 	struct src srcs[SRC_SLOTS];
 	uint32_t nsrcs; /* slots ever used */
@@ -594,12 +598,9 @@ eng_msg_bytes(const struct msg *m)
 }
 void eng_on_message(struct eng *e, const struct ev_message *ev);
 void eng_on_recipient(struct eng *e, const struct ev_recipient *ev);
-void eng_on_paid(struct eng *e, uint32_t msg);
 void eng_on_damaged(struct eng *e, uint32_t msg);
-void eng_notices_flush(struct eng *e);
 /* Recipient i (in state R_NONE) is final and logged. */
 void eng_rcpt_free(struct eng *e, uint32_t i);
-void eng_notice_owe(struct eng *e, uint32_t msg, uint16_t rcpt);
 
 /* ---- rcpt.c ---- */
 static inline struct rcpt *

@@ -9,6 +9,7 @@
  * the chain is swept, which costs O(1) per recipient over its life.
  */
 #include "engine/engine_i.h"
+#include "engine/notice_i.h"
 #include "engine/standing_i.h"
 
 #define MSG_TIME_MAX ((INT64_C(1) << 53) - 1)
@@ -59,13 +60,15 @@ eng_on_message(struct eng *e, const struct ev_message *ev)
 	e->totals.received_total++;
 }
 
-static void
-msg_drop_if_done(struct eng *e, uint32_t msg, struct msg *m)
+void
+eng_msg_drop_if_done(struct eng *e, uint32_t msg, struct msg *m)
 {
 	if (m->nexpect != 0 || m->nlive != 0 || m->nowed != 0)
 		return;
 	ASSERT(m->ndone == 0 && m->head == 0);
 	eng_flow_drop(e, m->flow);
+	if (m->is_watched)
+		eng_delay_end(e, msg, m);
 	m->is_used = false;
 	e->totals.messages--;
 	eng_emit(e, CMD_DROP)->drop = msg;
@@ -129,7 +132,7 @@ eng_rcpt_free(struct eng *e, uint32_t i)
 	rcpt_end(e, i, m);
 	if (m->ndone > m->nlive)
 		msg_sweep(e, m);
-	msg_drop_if_done(e, msg, m);
+	eng_msg_drop_if_done(e, msg, m);
 }
 
 /* ---- recipients come ---------------------------------------------------------- */
@@ -144,6 +147,12 @@ rcpt_new(struct eng *e, struct msg *m, const struct ev_recipient *ev)
 	r->rcpt = ev->rcpt;
 	r->attempts = MIN(ev->attempts, ATTEMPTS_MAX);
 	r->dom = eng_dom_take(e, ev->domain);
+	r->is_mute = (ev->dsn & ENG_DSN_MUTE) != 0;
+	r->wants_success = (ev->dsn & ENG_DSN_SUCCESS) != 0;
+	if ((ev->dsn & ENG_DSN_DELAY) && !m->is_null_sender) {
+		r->wants_delay = true;
+		eng_delay_watch(e, ev->msg, m, ev->delay_us);
+	}
 	r->sib = m->head;
 	m->head = i;
 	m->nlive++;
@@ -180,7 +189,7 @@ eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 	ASSERT(ev->rcpt < RCPTS_MAX);
 	if (m->nexpect > 0)
 		m->nexpect--;
-	if (ev->is_owed) {
+	if (ev->dsn & ENG_DSN_OWED) {
 		eng_notice_owe(e, ev->msg, ev->rcpt);
 		return;
 	}
@@ -194,47 +203,6 @@ eng_on_recipient(struct eng *e, const struct ev_recipient *ev)
 		eng_rcpt_place(e, i, false);
 	e->flow_new = 0;
 	eng_flow_drop(e, flow);
-}
-
-/* ---- notices ------------------------------------------------------------------- */
-
-void
-eng_notice_owe(struct eng *e, uint32_t msg, uint16_t rcpt)
-{
-	eng_msg(e, msg)->nowed++;
-	if (e->nnotices == e->notices_cap) {
-		uint32_t cap = e->notices_cap ? 2 * e->notices_cap : 64;
-		void *v = mem_grow(e->notices, cap * sizeof(*e->notices));
-
-		ASSERT(v != NULL);
-		e->notices = v;
-		e->notices_cap = cap;
-	}
-	e->notices[e->nnotices].msg = msg;
-	e->notices[e->nnotices++].rcpt = rcpt;
-}
-
-void
-eng_notices_flush(struct eng *e)
-{
-	for (uint32_t i = 0; i < e->nnotices; i++) {
-		struct eng_cmd *c = eng_emit(e, CMD_NOTICE);
-
-		c->notice.msg = e->notices[i].msg;
-		c->notice.rcpt = e->notices[i].rcpt;
-	}
-	e->nnotices = 0;
-}
-
-void
-eng_on_paid(struct eng *e, uint32_t msg)
-{
-	struct msg *m = eng_msg(e, msg);
-
-	if (m == NULL || m->nowed == 0)
-		return;
-	m->nowed--;
-	msg_drop_if_done(e, msg, m);
 }
 
 /* ---- a message that cannot be read --------------------------------------------- */
@@ -260,5 +228,5 @@ eng_on_damaged(struct eng *e, uint32_t msg)
 		rcpt_end(e, i, m);
 	}
 	msg_sweep(e, m);
-	msg_drop_if_done(e, msg, m);
+	eng_msg_drop_if_done(e, msg, m);
 }

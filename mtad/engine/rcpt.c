@@ -12,6 +12,7 @@
  * its expiry or, when DEFERRED, what comes first of that and its due time. So
  * a due time needs no field: a timer that fires before the expiry was it.
  */
+#include "engine/notice_i.h"
 #include "engine/standing_i.h"
 #include "engine/sticky_i.h"
 
@@ -235,8 +236,7 @@ eng_rcpt_finish(struct eng *e, uint32_t i, enum eng_log_kind what,
 {
 	struct rcpt *r = eng_rcpt(e, i);
 	struct msg *m = eng_msg(e, r->msg);
-	bool is_owed = !m->is_null_sender && what != ENG_LOG_DELIVERY &&
-	    what != ENG_LOG_ADMIN_DELETE;
+	bool is_owed = eng_notice_is_due(m, r, what);
 
 	if (m->is_damaged) {
 		eng_rcpt_free(e, i);
@@ -296,7 +296,7 @@ eng_rcpt_remember(struct rcpt *r, const struct outcome *o)
 	r->last_code = MIN(o->code, 999);
 	r->last_stage = o->stage;
 	r->last_has_enh = o->enh.klass != 0;
-	r->last_subject = MIN(o->enh.subject, 127);
+	r->last_subject = MIN(o->enh.subject, 63);
 	r->last_detail = MIN(o->enh.detail, 1023);
 }
 

@@ -249,6 +249,15 @@ react(struct eng *e, const struct sess *x, const struct refused *r,
 		eng_path_take_back(e, r->path);
 }
 
+/* RFC 3461 5.2.1: to tell of the delivery is the duty of who took it. */
+static void
+pass_on(struct eng *e, uint32_t i, const struct sess *x,
+    const struct outcome *o)
+{
+	if (x->takes_dsn && o->klass == OUTCOME_DELIVERED)
+		eng_rcpt(e, i)->wants_success = false;
+}
+
 /* From the last to the first, so that what goes back to the head of a line
  * stands there in its order. */
 void
@@ -259,7 +268,7 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 	bool works = false, fails = false, unsent = false;
 	bool blocked = false, bye;
 	enum hint hint = HINT_NONE;
-	uint32_t path, host, src, luck, n, queue, nunsent = 0;
+	uint32_t path, host, src, luck, n, i, queue, nunsent = 0;
 	int64_t began;
 	struct path *p;
 
@@ -290,7 +299,9 @@ eng_on_result(struct eng *e, const struct ev_result *ev)
 		x->is_heard |= eng_hits_any(&ev->hits[n]);
 		if (o->klass != OUTCOME_UNSENT && !is_bye)
 			count(e, t, p, o);
-		settle(e, txn_pop(e, t), o, level, src, luck);
+		i = txn_pop(e, t);
+		pass_on(e, i, x, o);
+		settle(e, i, o, level, src, luck);
 	}
 	eng_next_ask(e, path, NEXT_MSG);
 	if (unsent && !ev->is_sent) {

@@ -6,6 +6,7 @@
  * the messages' table, jobs. The heap of timers is not in it: a timer knows its
  * place. save_check.c decides whether what was read can be trusted.
  */
+#include "engine/notice_i.h"
 #include "engine/react_i.h"
 #include "engine/save_i.h"
 #include "engine/standing_i.h"
@@ -28,7 +29,7 @@ const struct save_pool save_pools[] = { POOL(studies, study), POOL(rcpts, rcpt),
 	POOL(windows, window), POOL(charges, charge), POOL(waiters, waiter),
 	POOL(shares, share), POOL(warms, warm), POOL(adapts, adapt),
 	POOL(standings, standing), POOL(tallies, tally), POOL(claims, claim),
-	POOL(prizes, prize), POOL(rates, rate) };
+	POOL(prizes, prize), POOL(rates, rate), POOL(delays, delay) };
 const size_t save_npools = ARRAY_LEN(save_pools);
 
 #define MAP(member, values)                                                    \
@@ -42,7 +43,8 @@ static const struct {
 	MAP(path_map, paths), MAP(mark_map, marks), MAP(form_map, forms),
 	MAP(turn_map, turns), MAP(meter_map, meters), MAP(share_map, shares),
 	MAP(warm_map, warms), MAP(stand_map, standings),
-	MAP(tally_map, tallies), MAP(prize_map, prizes), MAP(rate_map, rates) };
+	MAP(tally_map, tallies), MAP(prize_map, prizes), MAP(rate_map, rates),
+	MAP(delay_map, delays) };
 
 /* Pointers in struct eng, in order: blank in an image. */
 #define HOLE(member)                                                           \
@@ -69,15 +71,16 @@ static const struct hole {
 	POOL_HOLES(tolls), POOL_HOLES(parks), POOL_HOLES(warms),
 	POOL_HOLES(turns), POOL_HOLES(adapts), POOL_HOLES(standings),
 	POOL_HOLES(tallies), POOL_HOLES(claims), POOL_HOLES(prizes),
-	POOL_HOLES(rates), POOL_HOLES(meters), POOL_HOLES(windows),
-	POOL_HOLES(charges), POOL_HOLES(waiters), POOL_HOLES(shares),
-	MAP_HOLES(dom_map), MAP_HOLES(site_map), MAP_HOLES(host_map),
-	MAP_HOLES(flow_map), MAP_HOLES(queue_map), MAP_HOLES(lane_map),
-	MAP_HOLES(path_map), MAP_HOLES(mark_map), MAP_HOLES(form_map),
-	MAP_HOLES(warm_map), MAP_HOLES(turn_map), MAP_HOLES(stand_map),
-	MAP_HOLES(tally_map), MAP_HOLES(prize_map), MAP_HOLES(rate_map),
-	MAP_HOLES(meter_map), MAP_HOLES(share_map), HOLE(wheel.link),
-	HOLE(wheel.ctx), HOLE(timers.v), HOLE(jobs), HOLE(notices) };
+	POOL_HOLES(rates), POOL_HOLES(delays), POOL_HOLES(meters),
+	POOL_HOLES(windows), POOL_HOLES(charges), POOL_HOLES(waiters),
+	POOL_HOLES(shares), MAP_HOLES(dom_map), MAP_HOLES(site_map),
+	MAP_HOLES(host_map), MAP_HOLES(flow_map), MAP_HOLES(queue_map),
+	MAP_HOLES(lane_map), MAP_HOLES(path_map), MAP_HOLES(mark_map),
+	MAP_HOLES(form_map), MAP_HOLES(warm_map), MAP_HOLES(turn_map),
+	MAP_HOLES(stand_map), MAP_HOLES(tally_map), MAP_HOLES(prize_map),
+	MAP_HOLES(rate_map), MAP_HOLES(delay_map), MAP_HOLES(meter_map),
+	MAP_HOLES(share_map), HOLE(wheel.link), HOLE(wheel.ctx), HOLE(timers.v),
+	HOLE(jobs), HOLE(notices) };
 
 /* The pointers of a site stand together. */
 #define SITE_HOLE offsetof(struct site, ids)

@@ -7,6 +7,7 @@
  * order. So whatever the bytes were the engine stays inside its memory. Counts
  * that do not fit each other are left to its assertions.
  */
+#include "engine/notice_i.h"
 #include "engine/react_i.h"
 #include "engine/save_i.h"
 #include "engine/standing_i.h"
@@ -168,6 +169,7 @@ static const struct {
 	{ IN_ENG(prizes), AT(prize, timer), TIMER_PRIZE },
 	{ IN_ENG(standings), AT(standing, timer), TIMER_STANDING },
 	{ IN_ENG(tallies), AT(tally, timer), TIMER_TALLY },
+	{ IN_ENG(delays), AT(delay, timer), TIMER_DELAY },
 };
 
 /* What must be 0 or 1, or reading it is undefined. */
@@ -212,6 +214,7 @@ static const struct {
 	BOOL(sessions, sess, is_stranger),
 	BOOL(sessions, sess, is_heard),
 	BOOL(sessions, sess, has_delivered),
+	BOOL(sessions, sess, takes_dsn),
 };
 
 uint64_t
@@ -314,7 +317,7 @@ heap_build(struct eng *e)
 	h->n = 0;
 	if (n > e->meters.live + e->parks.live + e->doms.live + e->lanes.live +
 		(uint64_t)e->paths.live + e->warms.live + e->standings.live +
-		e->tallies.live + e->prizes.live)
+		e->tallies.live + e->prizes.live + e->delays.live)
 		return E_CORRUPT;
 	h->v = mem_try(((size_t)n + 1) * sizeof(*h->v));
 	if (h->v == NULL)
@@ -464,6 +467,9 @@ mail_is_good(const struct eng *e)
 		return false;
 	EACH(e->txns, txn, t, i)
 	if (eng_msg(e, t->msg) == NULL || t->rcpts.n > ENG_TXN_RCPTS_MAX)
+		return false;
+	EACH(e->delays, delay, w, i)
+	if (eng_msg(e, w->msg) == NULL)
 		return false;
 	EACH(e->marks, mark, m, i)
 	if (m->verb >= ENG_VERB_N)

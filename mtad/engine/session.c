@@ -325,6 +325,7 @@ eng_on_up(struct eng *e, const struct ev_session_up *ev)
 	if (x == NULL || x->state != SESS_OPENING)
 		return;
 	x->state = SESS_UP;
+	x->takes_dsn = (ev->caps & ENG_CAP_DSN) != 0;
 	il_remove(K_SESSIDLE(e), &e->opening, ev->session.index);
 	h = pool_at(&e->hosts, x->host);
 	if (ev->is_tls) {

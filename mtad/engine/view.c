@@ -419,6 +419,7 @@ eng_message_rest(const struct eng *e, uint32_t msg, struct eng_rest *v,
 			return 0;
 		v[have] = (struct eng_rest){ .rcpt = r->rcpt,
 			.attempts = r->attempts,
+			.is_told = !r->wants_delay,
 			.last = eng_rcpt_last(r) };
 		rcpt_why(e, i, &until, &v[have++].due_us);
 	}

@@ -186,6 +186,7 @@ struct eng_rest {
 	uint16_t rcpt, attempts;
 	struct outcome last;
 	int64_t due_us; /* 0 = now, TIME_NEVER = held */
+	bool is_told;   /* nobody need hear (any more) that it is late */
 };
 uint32_t eng_message_rest(const struct eng *e, uint32_t msg, struct eng_rest *v,
     uint32_t n);

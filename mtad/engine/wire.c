@@ -78,19 +78,6 @@ wire_u64(struct wire *w, enum wire_mode mode, const char *name, uint64_t *v)
 	}
 }
 
-/* Small numbers of either sign. */
-static uint64_t
-zigzag(int64_t v)
-{
-	return ((uint64_t)v << 1) ^ (v < 0 ? ~UINT64_C(0) : 0);
-}
-
-static int64_t
-zagzig(uint64_t v)
-{
-	return (int64_t)((v >> 1) ^ -(v & 1));
-}
-
 static void
 show_time(struct wire *w, const char *name, int64_t us)
 {
@@ -116,14 +103,14 @@ wire_time(struct wire *w, enum wire_mode mode, const char *name, int64_t *us)
 		}
 		w->at = eng_varint_put(w->at, 2);
 		v = (uint64_t)*us - (uint64_t)w->now;
-		w->at = eng_varint_put(w->at, zigzag((int64_t)v));
+		w->at = eng_varint_put(w->at, eng_zigzag((int64_t)v));
 		return;
 	case WIRE_GET:
 		v = get_varint(w);
 		w->bad |= v > 2;
 		*us = v == 0 ? 0 : TIME_NEVER;
 		if (v == 2) {
-			v = (uint64_t)zagzig(get_varint(w));
+			v = (uint64_t)eng_zagzig(get_varint(w));
 			*us = (int64_t)(v + (uint64_t)w->now);
 		}
 		return;
@@ -155,10 +142,10 @@ wire_time(struct wire *w, enum wire_mode mode, const char *name, int64_t *us)
 #define TIME(field) wire_time(w, mode, #field, &x->field)
 #define SPAN(field)                                                            \
 	do {                                                                   \
-		uint64_t v_ = mode == WIRE_GET ? 0 : zigzag(x->field);         \
+		uint64_t v_ = mode == WIRE_GET ? 0 : eng_zigzag(x->field);     \
 		wire_u64(w, mode, #field, &v_);                                \
 		if (mode == WIRE_GET)                                          \
-			x->field = zagzig(v_);                                 \
+			x->field = eng_zagzig(v_);                             \
 	} while (0)
 #define WHERE(field)                                                           \
 	do {                                                                   \
@@ -558,7 +545,7 @@ wire_message(struct wire *w, enum wire_mode mode, struct ev_message *x)
 	NUM(is_engaged);
 }
 
-SIZE_IS(struct ev_recipient, 40);
+SIZE_IS(struct ev_recipient, 48);
 WIRE
 wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 {
@@ -570,7 +557,9 @@ wire_recipient(struct wire *w, enum wire_mode mode, struct ev_recipient *x)
 	NUM(campaign);
 	NUM(pool);
 	TIME(due_us);
-	NUM(is_owed);
+	NUM(dsn);
+	if (x->dsn & ENG_DSN_DELAY)
+		TIME(delay_us);
 }
 
 SIZE_IS(struct ev_resolved, 40 + ENG_TARGETS_MAX * sizeof(struct eng_target));
@@ -924,6 +913,7 @@ wire_cmd(struct wire *w, enum wire_mode mode, struct eng_cmd *x)
 		HANDLE(close);
 		return;
 	case CMD_PERSIST:
+	case CMD_DELAYED:
 		wire_persist(w, mode, x);
 		return;
 	case CMD_LOG:

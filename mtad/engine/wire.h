@@ -31,6 +31,17 @@ eng_varint_put(unsigned char *at, uint64_t v)
 	*at++ = (unsigned char)v;
 	return at;
 }
+/* Small numbers of either sign as small ones, and back. */
+static inline uint64_t
+eng_zigzag(int64_t v)
+{
+	return ((uint64_t)v << 1) ^ (v < 0 ? ~UINT64_C(0) : 0);
+}
+static inline int64_t
+eng_zagzig(uint64_t v)
+{
+	return (int64_t)((v >> 1) ^ -(v & 1));
+}
 
 /* Take one from the front of *s. 0 or E_CORRUPT. The policy of a CONF goes
  * into *policy, to which the event then points. */

@@ -3,7 +3,8 @@
  *
  *	offset	bytes
  *	0	2	version, 1 to 4; 256 more where the flags have
- *			REQUIRETLS, which who does not know it must not send
+ *			REQUIRETLS, which who does not know it must not send;
+ *			512 more: there is a by_us
  *	2	1	klass
  *	3	1	family of the client's address: 0, 4 or 6
  *	4	4	flags
@@ -19,7 +20,8 @@
  *			zone, too, which is not empty then; with version 3
  *			zone and signer, which is not empty; with version 4
  *			zone and signer, and behind them an idempotency key:
- *			16 bytes, and 4 that are not 0
+ *			16 bytes, and 4 that are not 0; then by_us (8 bytes, not
+ *			0), if there is one
  *	then, nrcpt times: notify (1 byte), address, orcpt (each as above)
  *
  * Nothing follows. Each text has a ceiling; a reader checks them all, so that
@@ -35,6 +37,7 @@
 #define ENV_VERSION_KEY 4
 #define ENV_KEY_BYTES 20
 #define ENV_VERSION_REQUIRETLS 0x100 /* beside one of these */
+#define ENV_VERSION_BY 0x200         /* beside one of these */
 #define ENV_FIXED_BYTES 76
 #define NOTIFY_ALL                                                             \
 	(NOTIFY_NEVER | NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)
@@ -78,6 +81,7 @@ env_length(const struct envelope *e, const struct env_rcpt *rcpts)
 	n += level_of(e) >= ENV_VERSION_ZONE ? 2 + e->zone.n : 0;
 	n += level_of(e) >= ENV_VERSION_SIGNER ? 2 + e->signer.n : 0;
 	n += level_of(e) >= ENV_VERSION_KEY ? ENV_KEY_BYTES : 0;
+	n += e->by_us != 0 ? 8 : 0;
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		const struct env_rcpt *r = &rcpts[i];
 
@@ -110,7 +114,8 @@ put_text(char *p, struct slice s)
 static uint16_t
 mark_of(const struct envelope *e)
 {
-	return e->flags & ENV_REQUIRETLS ? ENV_VERSION_REQUIRETLS : 0;
+	return (e->flags & ENV_REQUIRETLS ? ENV_VERSION_REQUIRETLS : 0) |
+	    (e->by_us != 0 ? ENV_VERSION_BY : 0);
 }
 
 static char *
@@ -155,6 +160,8 @@ env_encode(struct buf *out, const struct envelope *e,
 		memcpy(p, e->key.b, sizeof(e->key.b));
 		p = put_le(p + sizeof(e->key.b), e->key.digest, 4);
 	}
+	if (e->by_us != 0)
+		p = put_le(p, (uint64_t)e->by_us, 8);
 	for (uint32_t i = 0; i < e->nrcpt; i++) {
 		p = put_le(p, rcpts[i].notify, 1);
 		p = put_text(p, rcpts[i].address);
@@ -224,14 +231,16 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 	struct cursor c = cursor_of(blob), walk;
 	struct env_rcpt r;
 	uint16_t marked = cursor_u16(&c);
-	uint16_t version = marked & ~ENV_VERSION_REQUIRETLS;
+	uint16_t version =
+	    (uint16_t)(marked & ~(ENV_VERSION_REQUIRETLS | ENV_VERSION_BY));
 	uint32_t n = 0;
 
 	*e = (struct envelope){ 0 };
 	if (!c.bad && (version < ENV_VERSION || version > ENV_VERSION_KEY))
 		return E_VERSION;
 	take_fixed(&c, e);
-	c.bad |= (marked != version) != ((e->flags & ENV_REQUIRETLS) != 0);
+	c.bad |= ((marked & ENV_VERSION_REQUIRETLS) != 0) !=
+	    ((e->flags & ENV_REQUIRETLS) != 0);
 #define X(field, max) e->field = take_text(&c, max);
 	ENV_TEXTS(X)
 #undef X
@@ -247,6 +256,10 @@ env_decode(struct slice blob, struct envelope *e, struct cursor *rcpts)
 		take_bytes(&c, e->key.b, sizeof(e->key.b));
 		e->key.digest = cursor_u32(&c);
 		c.bad |= e->key.digest == 0;
+	}
+	if (marked & ENV_VERSION_BY) {
+		e->by_us = (int64_t)cursor_u64(&c);
+		c.bad |= e->by_us == 0;
 	}
 	if (c.bad)
 		return E_CORRUPT;

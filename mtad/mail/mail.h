@@ -107,9 +107,12 @@ enum env_flags {
 	ENV_RET_HDRS = 1 << 5, /* RET=HDRS */
 	ENV_RET_FULL = 1 << 6, /* RET=FULL */
 	ENV_ENGAGED = 1 << 7,  /* its recipients are, says who sent it */
-	ENV_BACK = 1 << 12,    /* its first recipient is an address of ours */
 	ENV_REQUIRETLS = 1 << 8,   /* RFC 8689 4: never without */
 	ENV_TLS_OPTIONAL = 1 << 9, /* 5: "TLS-Required: No" */
+	ENV_BACK = 1 << 12,      /* its first recipient is an address of ours */
+	ENV_BY_RETURN = 1 << 16, /* RFC 2852: not delivered by by_us, it comes
+				    * back; else its sender hears of it */
+	ENV_BY_TRACE = 1 << 17,
 };
 
 enum notify_flags { /* RFC 3461 4.1; 0 = not given */
@@ -137,6 +140,7 @@ struct envelope {
 	int64_t arrival_us;    /* wall clock, when the last byte came */
 	int64_t expires_us;    /* wall clock; give up after this */
 	int64_t not_before_us; /* wall clock; 0 = at once */
+	int64_t by_us;         /* wall clock, DELIVERBY; 0 = not said */
 	uint32_t flags;        /* enum env_flags */
 	uint8_t klass;         /* 0 = bulk, 1 = latency class */
 	struct ip client;      /* who handed it to us */

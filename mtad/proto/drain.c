@@ -577,7 +577,7 @@ drain_rcpt_encode(struct buf *out, const struct drain_rcpt *r)
 	buf_add_u16(out, r->outcome.enh.subject);
 	buf_add_u16(out, r->outcome.enh.detail);
 	buf_add_u16(out, r->attempts);
-	buf_add_u32(out, 0);
+	buf_add_u32(out, r->is_told);
 	buf_add_u64(out, (uint64_t)r->due_us);
 	return out->failed ? E_NOMEM : 0;
 }
@@ -595,7 +595,7 @@ drain_rcpt_decode(struct cursor *c, struct drain_rcpt *r)
 	r->outcome.enh.subject = cursor_u16(c);
 	r->outcome.enh.detail = cursor_u16(c);
 	r->attempts = cursor_u16(c);
-	cursor_u32(c);
+	r->is_told = cursor_u32(c) & 1;
 	r->due_us = (int64_t)cursor_u64(c);
 	r->is_final = flags & 1;
 	return !c->bad && flags <= 1 && r->outcome.klass < OUTCOME_N &&

@@ -152,6 +152,7 @@ struct drain_rcpt {
 	struct outcome outcome;
 	uint16_t attempts;
 	bool is_final;
+	bool is_told;   /* that it is late; older nodes do not know it */
 	int64_t due_us; /* wall clock; 0 = now, TIME_NEVER = held */
 };
 int drain_rcpt_encode(struct buf *out, const struct drain_rcpt *r) MUST_CHECK;

@@ -1,11 +1,11 @@
 /*
  * proto/dsn.c - delivery status notifications: a text for people, a part for
- * machines, and what was sent (RFC 6522, RFC 3464).
+ * machines, and what was sent (RFC 6522, RFC 3464, RFC 6533).
  *
  * Whatever the inputs hold, the result has CRLF line ends, no bare CR or LF,
  * no line over 998 bytes, and no field or line that a peer made up: its texts
- * become printable ASCII, folded behind a blank. Only the original may bring
- * 8-bit bytes, and is then labelled so.
+ * become printable ASCII, folded behind a blank. Only the original and
+ * addresses in UTF-8 may bring 8-bit bytes, and are then labelled so.
  */
 #include "proto/dsn.h"
 #include "proto/reply.h"
@@ -49,12 +49,50 @@ add_text(struct buf *out, size_t column, struct slice s)
 	}
 }
 
-/* A word such as an address or a host name: no blanks, no folds. */
+/* A word such as a host name: no blanks, no folds. */
 static void
 add_word(struct buf *out, struct slice s)
 {
 	for (size_t i = 0; i < s.n && i < MAILBOX_MAX; i++)
 		buf_addc(out, s.p[i] > ' ' && s.p[i] <= '~' ? s.p[i] : '?');
+}
+
+static bool
+has_8bit(struct slice s)
+{
+	unsigned char all = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		all |= (unsigned char)s.p[i];
+	return (all & 0x80) != 0;
+}
+
+/* Beyond ASCII, and what it should be there; C1 controls are not. */
+static bool
+is_utf8(struct slice s)
+{
+	uint32_t code;
+	size_t n;
+
+	if (s.n > MAILBOX_MAX || !has_8bit(s))
+		return false;
+	for (; s.n > 0; s = slice_skip(s, n)) {
+		n = slice_utf8(s, &code);
+		if (n == 0 || (code >= 0x7f && code < 0xa0))
+			return false;
+	}
+	return true;
+}
+
+static void
+add_address(struct buf *out, struct slice s)
+{
+	if (!is_utf8(s)) {
+		add_word(out, s);
+		return;
+	}
+	for (size_t i = 0; i < s.n; i++)
+		buf_addc(out, (unsigned char)s.p[i] > ' ' ? s.p[i] : '?');
 }
 
 static void
@@ -110,6 +148,27 @@ add_encoding(struct buf *out, bool is_8bit)
 		buf_adds(out, SL("Content-Transfer-Encoding: 8bit\r\n"));
 }
 
+static const struct {
+	struct slice subject, story;
+} words[] = {
+	[DSN_FAILED] = { SL(">\r\nSubject: Undelivered Mail Returned to "
+			    "Sender\r\n"),
+	    SL(".\r\n\r\nYour message could not be delivered to the "
+	       "recipients below.\r\n") },
+	[DSN_DELAYED] = { SL(">\r\nSubject: Delayed Mail (still being "
+			     "retried)\r\n"),
+	    SL(".\r\n\r\nYour message has not been delivered yet. You need "
+	       "do nothing:\r\ndelivery is being tried again.\r\n") },
+	[DSN_DELIVERED] = { SL(">\r\nSubject: Successful Mail Delivery "
+			       "Report\r\n"),
+	    SL(".\r\n\r\nYour message was delivered to the recipients "
+	       "below.\r\n") },
+	[DSN_RELAYED] = { SL(">\r\nSubject: Mail Relay Report\r\n"),
+	    SL(".\r\n\r\nYour message was handed on to a host that will not "
+	       "tell you when it is\r\ndelivered; you will hear of it only if "
+	       "it is not.\r\n") },
+};
+
 static void
 add_header(struct buf *out, const struct dsn_in *in, bool is_8bit)
 {
@@ -121,11 +180,8 @@ add_header(struct buf *out, const struct dsn_in *in, bool is_8bit)
 		add_word(out, in->hostname);
 	}
 	buf_adds(out, SL(">\r\nTo: <"));
-	add_word(out, in->to);
-	buf_adds(out,
-	    in->action == DSN_FAILED ?
-		SL(">\r\nSubject: Undelivered Mail Returned to Sender\r\n") :
-		SL(">\r\nSubject: Delayed Mail (still being retried)\r\n"));
+	add_address(out, in->to);
+	buf_adds(out, words[in->action].subject);
 	add_date(out, SL("Date: "), in->now_us);
 	buf_adds(out, SL("Message-ID: <"));
 	add_id(out, &in->id);
@@ -168,7 +224,7 @@ static void
 add_story(struct buf *out, const struct dsn_rcpt *r)
 {
 	buf_adds(out, SL("\r\n<"));
-	add_word(out, r->address);
+	add_address(out, r->address);
 	buf_adds(out, SL(">\r\n"));
 	if (r->remote_mta.n > 0) {
 		buf_adds(out, SL("    the host "));
@@ -184,17 +240,15 @@ add_story(struct buf *out, const struct dsn_rcpt *r)
 }
 
 static void
-add_human(struct buf *out, const struct dsn_in *in)
+add_human(struct buf *out, const struct dsn_in *in, bool is_global)
 {
-	add_part(out, in, SL("text/plain; charset=us-ascii"));
+	add_part(out, in,
+	    is_global ? SL("text/plain; charset=utf-8") :
+			SL("text/plain; charset=us-ascii"));
+	add_encoding(out, is_global);
 	buf_adds(out, SL("\r\nThis is the mail system at host "));
 	add_word(out, in->hostname);
-	buf_adds(out,
-	    in->action == DSN_FAILED ?
-		SL(".\r\n\r\nYour message could not be delivered to the "
-		   "recipients below.\r\n") :
-		SL(".\r\n\r\nYour message has not been delivered yet. You need "
-		   "do nothing:\r\ndelivery is being tried again.\r\n"));
+	buf_adds(out, words[in->action].story);
 	for (uint32_t i = 0; i < in->nrcpt; i++)
 		add_story(out, &in->rcpts[i]);
 }
@@ -204,8 +258,17 @@ add_human(struct buf *out, const struct dsn_in *in)
 /* RFC 3464 2.3.4: there must be a status; where nobody gave one, it is made
  * from the reply, or from what happened. */
 static struct enh
-status_of(enum dsn_action action, const struct outcome *o)
+status_of(const struct dsn_in *in, const struct outcome *o)
 {
+	enum dsn_action action = in->action;
+
+	if (action == DSN_DELIVERED || action == DSN_RELAYED)
+		return o->enh.klass == 2 ? o->enh : (struct enh){ 2, 0, 0 };
+	/* RFC 2852 4.1.2: the sender's own time is over. */
+	if (in->is_by && o->klass == OUTCOME_EXPIRED)
+		return (struct enh){ 5, 4, 7 };
+	if (in->is_by && action == DSN_DELAYED)
+		return (struct enh){ 4, 4, 7 };
 	if (o->klass == OUTCOME_EXPIRED) /* what it met stands in the words */
 		return (struct enh){ 4, 4, 7 };
 	if (o->enh.klass == 4 || o->enh.klass == 5)
@@ -215,6 +278,16 @@ status_of(enum dsn_action action, const struct outcome *o)
 	return (struct enh){ action == DSN_FAILED ? 5 : 4, 0, 0 };
 }
 
+/* RFC 6533 3: the address stands as it came; where it was written for a path of
+ * ASCII (\x{E9}), it can be told from one that was not. */
+static void
+add_orcpt_utf8(struct buf *out, struct slice address)
+{
+	buf_adds(out, SL("Original-Recipient: utf-8; "));
+	add_address(out, address);
+	buf_adds(out, SL("\r\n"));
+}
+
 /* RFC 3464 2.3.1: the type that ORCPT had, and what its xtext stood for. */
 static void
 add_orcpt(struct buf *out, struct slice orcpt)
@@ -222,6 +295,10 @@ add_orcpt(struct buf *out, struct slice orcpt)
 	struct slice xtext = orcpt, type = slice_cut(&xtext, ';');
 	struct buf plain;
 
+	if (slice_ieq(type, SL("utf-8"))) {
+		add_orcpt_utf8(out, xtext);
+		return;
+	}
 	buf_init(&plain, ORCPT_MAX);
 	if (xtext.p != NULL && xtext_decode(xtext, &plain) == 0) {
 		buf_adds(out, SL("Original-Recipient: "));
@@ -276,11 +353,13 @@ add_recipient(struct buf *out, const struct dsn_in *in,
 	buf_adds(out, SL("\r\n"));
 	if (r->orcpt.n > 0)
 		add_orcpt(out, r->orcpt);
-	buf_adds(out, SL("Final-Recipient: rfc822; "));
-	add_word(out, r->address);
+	buf_adds(out,
+	    is_utf8(r->address) ? SL("Final-Recipient: utf-8; ") :
+				  SL("Final-Recipient: rfc822; "));
+	add_address(out, r->address);
 	buf_adds(out, SL("\r\n"));
 	add_field(out, SL("Action: "), action_names[in->action]);
-	enh_format(status, status_of(in->action, &r->outcome));
+	enh_format(status, status_of(in, &r->outcome));
 	add_field(out, SL("Status: "), slice_str(status));
 	if (r->remote_mta.n > 0) {
 		buf_adds(out, SL("Remote-MTA: dns; "));
@@ -294,11 +373,14 @@ add_recipient(struct buf *out, const struct dsn_in *in,
 }
 
 static void
-add_machine(struct buf *out, const struct dsn_in *in)
+add_machine(struct buf *out, const struct dsn_in *in, bool is_global)
 {
 	struct buf plain;
 
-	add_part(out, in, SL("message/delivery-status"));
+	add_part(out, in,
+	    is_global ? SL("message/global-delivery-status") :
+			SL("message/delivery-status"));
+	add_encoding(out, is_global);
 	buf_adds(out, SL("\r\nReporting-MTA: dns; "));
 	add_word(out, in->hostname);
 	buf_adds(out, SL("\r\n"));
@@ -315,16 +397,6 @@ add_machine(struct buf *out, const struct dsn_in *in)
 }
 
 /* ---- what was sent ---------------------------------------------------------------- */
-
-static bool
-has_8bit(struct slice s)
-{
-	unsigned char all = 0;
-
-	for (size_t i = 0; i < s.n; i++)
-		all |= (unsigned char)s.p[i];
-	return (all & 0x80) != 0;
-}
 
 /* Length of the stretch that may stand on one line. */
 static size_t
@@ -346,7 +418,10 @@ add_original(struct buf *out, const struct dsn_in *in, bool is_8bit)
 	struct slice rest = in->original;
 
 	add_part(out, in,
-	    in->whole ? SL("message/rfc822") : SL("text/rfc822-headers"));
+	    in->is_utf8 && is_8bit ?
+		(in->whole ? SL("message/global") :
+			     SL("message/global-headers")) :
+		(in->whole ? SL("message/rfc822") : SL("text/rfc822-headers")));
 	add_encoding(out, is_8bit);
 	buf_adds(out, SL("\r\n"));
 	while (rest.n > 0) {
@@ -362,14 +437,26 @@ add_original(struct buf *out, const struct dsn_in *in, bool is_8bit)
 	}
 }
 
+/* Does anything stand in UTF-8 beside the original? */
+static bool
+needs_global(const struct dsn_in *in)
+{
+	bool is = is_utf8(in->to);
+
+	for (uint32_t i = 0; i < in->nrcpt && !is; i++)
+		is = is_utf8(in->rcpts[i].address) ||
+		    is_utf8(in->rcpts[i].orcpt);
+	return is;
+}
+
 int
 dsn_build(struct buf *out, const struct dsn_in *in)
 {
-	bool is_8bit = has_8bit(in->original);
+	bool is_8bit = has_8bit(in->original), is_global = needs_global(in);
 
-	add_header(out, in, is_8bit);
-	add_human(out, in);
-	add_machine(out, in);
+	add_header(out, in, is_8bit || is_global);
+	add_human(out, in, is_global);
+	add_machine(out, in, is_global);
 	add_original(out, in, is_8bit);
 	buf_adds(out, SL("\r\n--"));
 	add_boundary(out, in);

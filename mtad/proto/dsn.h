@@ -1,5 +1,6 @@
 /*
- * proto/dsn.h - builds delivery status notifications (RFC 3461, 3464, 6522).
+ * proto/dsn.h - builds delivery status notifications (RFC 3461, 3464, 6522,
+ * 6533).
  */
 #ifndef PROTO_DSN_H
 #define PROTO_DSN_H
@@ -8,7 +9,9 @@
 
 #define DSN_ACTIONS(X)                                                         \
 	X(DSN_FAILED, "failed")                                                \
-	X(DSN_DELAYED, "delayed")
+	X(DSN_DELAYED, "delayed")                                              \
+	X(DSN_DELIVERED, "delivered")                                          \
+	X(DSN_RELAYED, "relayed") /* to a host that makes no notices */
 
 #define X(name, text) name,
 enum dsn_action { DSN_ACTIONS(X) };
@@ -16,7 +19,7 @@ enum dsn_action { DSN_ACTIONS(X) };
 
 struct dsn_rcpt {
 	struct slice address;
-	struct slice orcpt;
+	struct slice orcpt;      /* as it came: type and xtext, or empty */
 	struct outcome outcome;  /* gives Status and, with a code, Diagnostic */
 	struct slice text;       /* the peer's words, or our own */
 	struct slice remote_mta; /* host name, or empty */
@@ -36,12 +39,15 @@ struct dsn_in {
 	struct slice original; /* header section of the original, or all of
 				  * it when whole is set */
 	bool whole;
+	bool is_utf8; /* it was sent as RFC 6531 has it */
+	bool is_by;   /* what is over is the sender's own time, RFC 2852 */
 	const struct dsn_rcpt *rcpts;
 	uint32_t nrcpt;
 };
 
 /* Appends the whole message (header, multipart/report, CRLF line ends, 7-bit
- * except for quoted original headers, no bare CR/LF whatever the inputs hold).
+ * except for what is quoted of the original and addresses in UTF-8, no bare CR/LF
+ * whatever the inputs hold).
  * Only fails as out does. */
 int dsn_build(struct buf *out, const struct dsn_in *in) MUST_CHECK;
 

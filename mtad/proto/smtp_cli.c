@@ -233,6 +233,7 @@ on_ehlo_line(void *ctx, struct slice text)
 		{ { "DSN", 3 }, CAP_DSN },
 		{ { "AUTH", 4 }, CAP_AUTH },
 		{ { "REQUIRETLS", 10 }, CAP_REQUIRETLS },
+		{ { "DELIVERBY", 9 }, CAP_DELIVERBY },
 	};
 	struct smtp_cli *c = ctx;
 	struct slice word = slice_of(text.p, slice_index(text, ' '));

@@ -1,7 +1,7 @@
 /*
  * proto/smtp_cli.h - the sender's half of an SMTP conversation (RFC 5321,
- * 1652, 1870, 2034, 2920, 3030, 3207, 4954, 8314, 8689) or LMTP (2033), sans
- * I/O.
+ * 1652, 1870, 2034, 2852, 2920, 3030, 3207, 3461, 4954, 8314, 8689) or LMTP
+ * (2033), sans I/O.
  *
  * The sender runs ahead of the receiver's replies: what has been written and
  * what has been answered are two cursors over the same list of commands, so
@@ -74,6 +74,7 @@ enum smtp_caps {
 	CAP_DSN = 1 << 8,
 	CAP_AUTH = 1 << 9,
 	CAP_REQUIRETLS = 1 << 10,
+	CAP_DELIVERBY = 1 << 16,
 };
 
 enum smtp_cli_act {
@@ -102,8 +103,9 @@ struct smtp_cli_txn {
 	uint32_t nrcpt; /* 1 .. SMTP_TXN_RCPTS_MAX */
 	uint64_t size;
 	uint32_t flags; /* enum env_flags: ENV_8BIT, ENV_SMTPUTF8, ENV_RET_*,
-			 * ENV_REQUIRETLS */
+			 * ENV_REQUIRETLS, ENV_BY_* */
 	struct slice envid;
+	int64_t by_us; /* DELIVERBY, by the caller's clock; 0 = not asked for */
 	uint64_t cookie; /* the caller's; comes back with the result */
 };
 

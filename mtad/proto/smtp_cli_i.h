@@ -169,7 +169,8 @@ int64_t cli_txn_patience_ms(const struct smtp_cli *c);
 
 /* Can the address stand between < and > and end there? The null sender can. */
 bool cli_is_sendable(struct slice address);
-void cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t);
+void cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t,
+    int64_t now_us);
 void cli_write_rcpt(struct smtp_cli *c, const struct smtp_cli_rcpt *r);
 /* The body, piece by piece; its end adds the CRLF that it may lack, unless it is
  * a chunk, but not the final dot. */

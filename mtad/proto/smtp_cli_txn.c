@@ -88,7 +88,7 @@ write_step(struct smtp_cli *c, struct cli_txn *t, int64_t now_us)
 		buf_adds(&c->out, SL("RSET\r\n"));
 		break;
 	case STAGE_MAIL:
-		cli_write_mail(c, &t->t);
+		cli_write_mail(c, &t->t, now_us);
 		break;
 	case STAGE_RCPT:
 		cli_write_rcpt(c, &t->t.rcpts[t->sent - STEP_RCPT]);

@@ -51,10 +51,30 @@ put(char *p, struct slice s)
 	return p + s.n;
 }
 
-#define MAIL_ROOM 160 /* MAIL without sender and envid: all parameters */
+/* RFC 2852 4.1.4: what is left of the time. One that has run out comes back
+ * before it gets here, or while it does. */
+static char *
+put_by(char *p, const struct smtp_cli_txn *t, int64_t now_us)
+{
+	int64_t left_s = (t->by_us - now_us) / US_PER_S;
+	bool is_return = t->flags & ENV_BY_RETURN;
+
+	if (is_return)
+		left_s = MAX(left_s, 1);
+	p = put(p, SL(" BY="));
+	if (left_s < 0)
+		*p++ = '-';
+	p += fmt_u64(p,
+	    MIN((uint64_t)(left_s < 0 ? -left_s : left_s),
+		UINT64_C(999999999)));
+	p = put(p, is_return ? SL(";R") : SL(";N"));
+	return t->flags & ENV_BY_TRACE ? put(p, SL("T")) : p;
+}
+
+#define MAIL_ROOM 192 /* MAIL without sender and envid: all parameters */
 
 void
-cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t)
+cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t, int64_t now_us)
 {
 	char *start = buf_room(&c->out, t->sender.n + t->envid.n + MAIL_ROOM);
 	char *p = start;
@@ -76,6 +96,8 @@ cli_write_mail(struct smtp_cli *c, const struct smtp_cli_txn *t)
 		p = put(p, SL(" SMTPUTF8"));
 	if (t->flags & ENV_REQUIRETLS)
 		p = put(p, SL(" REQUIRETLS"));
+	if ((c->caps & CAP_DELIVERBY) && t->by_us != 0)
+		p = put_by(p, t, now_us);
 	if (c->caps & CAP_DSN) {
 		if (t->flags & (ENV_RET_FULL | ENV_RET_HDRS))
 			p = put(p,

@@ -1,6 +1,6 @@
 /*
  * proto/smtp_srv.h - the receiver's half of an SMTP conversation (RFC 5321,
- * 1870, 2034, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 6710, 8689, 9422),
+ * 1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 6710, 8689, 9422),
  * sans I/O.
  *
  * Use: put bytes into smtp_srv_step(); it consumes what it can and stops at an
@@ -50,8 +50,9 @@ enum smtp_srv_exts {
 	EXT_FUTURERELEASE = 1 << 4, /* RFC 4865, where the wall clock is told */
 	EXT_MT_PRIORITY = 1 << 5,   /* RFC 6710 */
 	EXT_LIMITS = 1 << 6,        /* RFC 9422 */
+	EXT_DELIVERBY = 1 << 7,     /* RFC 2852, where the wall clock is told */
 };
-#define SMTP_SRV_EXTS_ALL 0x7fu
+#define SMTP_SRV_EXTS_ALL 0xffu
 
 #define HOLD_MAX_S (366u * 86400) /* FUTURERELEASE: a year */
 
@@ -119,7 +120,11 @@ struct smtp_srv_wishes {
 	uint8_t ret;           /* ENV_RET_HDRS, ENV_RET_FULL or 0 */
 	struct slice envid;    /* xtext */
 	int64_t hold_until_us; /* FUTURERELEASE, wall clock; 0 = not given */
-	int8_t priority;       /* MT-PRIORITY: -9 .. 9 */
+	/* DELIVERBY: until when, wall clock, 0 = not given; and how: the flags
+	 * ENV_BY_RETURN, ENV_BY_TRACE. */
+	int64_t by_us;
+	uint32_t by;
+	int8_t priority; /* MT-PRIORITY: -9 .. 9 */
 	bool is_8bit, is_utf8;
 	bool requires_tls;
 };

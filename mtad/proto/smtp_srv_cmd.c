@@ -154,6 +154,8 @@ offer_exts(struct smtp_srv *s)
 			buf_addu(&s->out, s->conf->messages_max);
 		}
 	}
+	if (has_ext(s, EXT_DELIVERBY) && s->wall_us > 0)
+		offer(s, SL("DELIVERBY"));
 	if (s->trusts)
 		offer(s, SL("XCLIENT NAME ADDR PORT PROTO HELO LOGIN"));
 }

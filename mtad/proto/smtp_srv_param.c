@@ -142,6 +142,31 @@ take_holduntil(struct smtp_srv *s, struct slice value)
 	return hold(s, until_us);
 }
 
+/* RFC 2852 4: seconds ";" R or N, and perhaps T. Mail that is to come back has
+ * some time left. */
+static struct slice
+take_by(struct smtp_srv *s, struct slice value)
+{
+	struct slice mode = value, digits = slice_cut(&mode, ';');
+	bool is_past = digits.n > 0 && digits.p[0] == '-';
+	bool is_return = mode.n > 0 && ascii_lower(mode.p[0]) == 'r';
+	uint64_t n;
+
+	if (digits.n > 0 && (is_past || digits.p[0] == '+'))
+		digits = slice_skip(digits, 1);
+	if (digits.n > 9 || slice_u64(digits, 999999999, &n) != 0 ||
+	    mode.n == 0 || mode.n > 2 ||
+	    (!is_return && ascii_lower(mode.p[0]) != 'n') ||
+	    (mode.n == 2 && ascii_lower(mode.p[1]) != 't') ||
+	    (is_return && (is_past || n == 0)))
+		return srv_bad_argument;
+	s->wishes.by_us =
+	    s->wall_us + (is_past ? -(int64_t)n : (int64_t)n) * US_PER_S;
+	s->wishes.by = (is_return ? (uint32_t)ENV_BY_RETURN : 0) |
+	    (mode.n == 2 ? (uint32_t)ENV_BY_TRACE : 0);
+	return SL("");
+}
+
 /* RFC 6710 4: -9 to 9. */
 static struct slice
 take_priority(struct smtp_srv *s, struct slice value)
@@ -173,6 +198,7 @@ static const struct param of_mail[] = {
 	{ KEY("HOLDFOR"), EXT_FUTURERELEASE, .take = take_holdfor },
 	{ KEY("HOLDUNTIL"), EXT_FUTURERELEASE, .take = take_holduntil },
 	{ KEY("MT-PRIORITY"), EXT_MT_PRIORITY, .take = take_priority },
+	{ KEY("BY"), EXT_DELIVERBY, .take = take_by },
 };
 
 /* ---- of RCPT -------------------------------------------------------------- */
@@ -209,7 +235,7 @@ take_notify(struct smtp_srv *s, struct slice value)
 }
 
 /* RFC 3461 4.2: type ";" xtext; of utf-8 (RFC 6533 3) the address stands as
- * it is or escaped. */
+ * it is, if the mail is such, or escaped. */
 static struct slice
 take_orcpt(struct smtp_srv *s, struct slice value)
 {
@@ -221,8 +247,8 @@ take_orcpt(struct smtp_srv *s, struct slice value)
 		if (!ascii_is_alpha(type.p[i]) && !ascii_is_digit(type.p[i]) &&
 		    type.p[i] != '-')
 			return srv_bad_argument;
-	if (slice_ieq(type, SL("utf-8")) ? !s->wishes.is_utf8 :
-					   !is_xtext(address))
+	if (!(slice_ieq(type, SL("utf-8")) && s->wishes.is_utf8) &&
+	    !is_xtext(address))
 		return srv_bad_argument;
 	s->orcpt = value;
 	return SL("");
@@ -239,7 +265,8 @@ static bool
 is_offered(const struct smtp_srv *s, const struct param *p)
 {
 	/* Time is counted by the wall clock. */
-	if (p->ext == EXT_FUTURERELEASE && s->wall_us == 0)
+	if ((p->ext & (EXT_FUTURERELEASE | EXT_DELIVERBY)) != 0 &&
+	    s->wall_us == 0)
 		return false;
 	if (p->of_auth)
 		return s->conf->auth.n > 0;

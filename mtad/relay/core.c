@@ -12,8 +12,6 @@
 /* The engine's wall clock may be off by so much. */
 #define CLOCK_SLACK_US (100 * US_PER_MS)
 
-static void notice_collect(struct core *c, uint32_t *i);
-
 /* The engine counts on from what it was told; clocks drift, and are set. */
 static void
 tell_clock(struct core *c)
@@ -214,6 +212,7 @@ do_assign(struct core *c, uint32_t *i)
 		j->attempt = cmd->assign.attempt;
 		j->id = m->id;
 		j->ref = m->ref;
+		j->wall_off_us = c->wall_us - c->now_us;
 		j->rcpt[0].number = cmd->assign.rcpt;
 	}
 	for (uint16_t k = 1; k < cmd->assign.n; k++) {
@@ -339,7 +338,8 @@ carry_out(struct core *c, uint32_t *i)
 		core_log(c, cmd);
 		return;
 	case CMD_NOTICE:
-		notice_collect(c, i);
+	case CMD_DELAYED:
+		core_notice_collect(c, *i);
 		return;
 	case CMD_DROP:
 		do_drop(c, cmd->drop);
@@ -415,66 +415,6 @@ core_step(struct core *c, const struct eng_event *ev)
 		step(c, &next);
 }
 
-/* ---- notices ------------------------------------------------------------------------ */
-
-/* The outcome that this step gave to a recipient: it stands in the PERSIST
- * that came before its NOTICE, or in what a scan found. */
-static void
-notice_fill(struct core *c, uint32_t msg, uint32_t upto, struct core_notice *n)
-{
-	struct slice words, mta;
-
-	for (uint32_t i = 0; i < upto; i++) {
-		const struct eng_cmd *cmd = &c->cmds.v[i];
-
-		if (cmd->kind == CMD_PERSIST && cmd->persist.msg == msg &&
-		    cmd->persist.rcpt == n->rcpt) {
-			core_because(c, cmd + 1);
-			n->outcome = cmd->persist.outcome;
-			n->is_known = true;
-		}
-	}
-	words = core_words(c, n->rcpt, &n->outcome);
-	mta = core_mta(c);
-	if (c->found && n->rcpt < c->found->nrcpt) {
-		n->outcome = c->found->rcpts[n->rcpt].outcome;
-		words = c->found->rcpts[n->rcpt].text;
-		mta = c->found->rcpts[n->rcpt].mta;
-		n->is_known = true;
-	}
-	n->text_n = (uint16_t)slice_copy(words, n->text, sizeof(n->text));
-	slice_copy(mta, n->mta, sizeof(n->mta));
-}
-
-/* Gathers the NOTICE commands of one message that stand in this step. */
-static void
-notice_collect(struct core *c, uint32_t *at)
-{
-	uint32_t first = *at, msg = c->cmds.v[first].notice.msg, n = 0;
-	struct core_notice *v = mem_try(CORE_NOTICES_MAX * sizeof(*v));
-
-	if (!v) {
-		log_event(LOG_ERROR, "core", "what", "no memory for a notice",
-		    "effect", "it is owed and made after a restart", NULL);
-		return;
-	}
-	for (uint32_t i = first; i < c->cmds.n && n < CORE_NOTICES_MAX; i++) {
-		if (c->cmds.v[i].kind != CMD_NOTICE ||
-		    c->cmds.v[i].notice.msg != msg)
-			continue;
-		v[n].rcpt = c->cmds.v[i].notice.rcpt;
-		notice_fill(c, msg, i, &v[n]);
-		n++;
-		/* Carried out here: the walk shall not meet it again. */
-		if (i != first) {
-			c->cmds.v[i].kind = CMD_FORGET;
-			c->cmds.v[i].domain = 0;
-		}
-	}
-	core_notices(c, msg, v, n);
-	mem_free(v);
-}
-
 /* ---- news ------------------------------------------------------------------------------ */
 
 static uint32_t
@@ -544,12 +484,50 @@ msg_add(struct core *c, struct handle slot, const struct spool_ref *ref,
 	return true;
 }
 
+/* When its sender is to hear that it is late, by the wall clock; 0: never. A time
+ * of his own that was over when it came, some host before us has told him of. */
+static int64_t
+late(const struct core *c, const struct envelope *env, uint8_t notify)
+{
+	bool is_by = env->by_us != 0 && !(env->flags & ENV_BY_RETURN);
+
+	if (is_by)
+		return (notify == 0 || (notify & NOTIFY_DELAY)) &&
+			env->by_us > env->arrival_us ?
+		    env->by_us :
+		    0;
+	return notify & NOTIFY_DELAY ?
+	    MAX(env->arrival_us, env->not_before_us) +
+		c->conf->delay_notice_us :
+	    0;
+}
+
+/* What the engine is to tell the sender of a recipient: RFC 3461 4.1. */
+static void
+put_wishes(const struct core *c, const struct envelope *env, uint8_t notify,
+    const struct spool_rcpt *state, struct ev_recipient *ev)
+{
+	int64_t late_us;
+
+	if (state && state->is_final && state->is_owed)
+		ev->dsn = ENG_DSN_OWED;
+	if (notify != 0 && (notify & NOTIFY_FAILURE) == 0)
+		ev->dsn |= ENG_DSN_MUTE;
+	if (notify & NOTIFY_SUCCESS)
+		ev->dsn |= ENG_DSN_SUCCESS;
+	late_us = late(c, env, notify);
+	if (late_us == 0 || (state && state->is_told))
+		return;
+	ev->dsn |= ENG_DSN_DELAY;
+	ev->delay_us = core_mono(c, late_us);
+}
+
 static void
 rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
-    const struct envelope *env, struct slice address,
+    const struct envelope *env, const struct env_rcpt *r,
     const struct spool_rcpt *state)
 {
-	struct slice domain = mailbox_domain(address);
+	struct slice address = r->address, domain = mailbox_domain(address);
 	struct eng_event ev;
 	struct steer s = { .tenant = env->tenant,
 		.campaign = env->campaign,
@@ -567,13 +545,13 @@ rcpt_add(struct core *c, uint32_t msg, uint16_t rcpt,
 	if (state) {
 		ev.recipient.attempts = state->attempts;
 		ev.recipient.due_us = core_mono(c, state->due_us);
-		ev.recipient.is_owed = state->is_final && state->is_owed;
 	}
+	put_wishes(c, env, r->notify, state, &ev.recipient);
 	/* Scheduled for later: unless it is held, that is when it is due. */
 	if (ev.recipient.due_us != TIME_NEVER && env->not_before_us > 0)
 		ev.recipient.due_us =
 		    MAX(ev.recipient.due_us, core_mono(c, env->not_before_us));
-	if (!ev.recipient.is_owed) /* that one goes nowhere */
+	if (!(ev.recipient.dsn & ENG_DSN_OWED)) /* that one goes nowhere */
 		ev.recipient.domain = domain_id(c, domain, env->flags);
 	core_step(c, &ev);
 }
@@ -610,7 +588,7 @@ core_submit(struct core *c, struct handle slot, const struct spool_ref *ref,
 	if (!submit(c, slot, ref, &env))
 		return;
 	while (env_rcpt_next(&rcpts, &r))
-		rcpt_add(c, slot.index, i++, &env, r.address, NULL);
+		rcpt_add(c, slot.index, i++, &env, &r, NULL);
 }
 
 void
@@ -621,7 +599,7 @@ core_submit_known(struct core *c, struct handle slot,
 	if (!submit(c, slot, ref, env))
 		return;
 	for (uint16_t i = 0; i < env->nrcpt; i++)
-		rcpt_add(c, slot.index, i, env, rcpts[i].address, NULL);
+		rcpt_add(c, slot.index, i, env, &rcpts[i], NULL);
 }
 
 void
@@ -635,7 +613,7 @@ core_submit_rest(struct core *c, struct handle slot,
 		return; /* as in submit */
 	for (uint16_t i = 0; env_rcpt_next(&rcpts, &r); i++)
 		if (i > 0)
-			rcpt_add(c, slot.index, i, env, r.address, NULL);
+			rcpt_add(c, slot.index, i, env, &r, NULL);
 }
 
 void
@@ -675,7 +653,7 @@ core_restore(struct core *c, const struct spool_found *f)
 		if (s->is_final && !s->is_owed)
 			continue;
 		c->found = f;
-		rcpt_add(c, f->slot.index, i, &env, r.address, s);
+		rcpt_add(c, f->slot.index, i, &env, &r, s);
 		c->found = NULL;
 	}
 }

@@ -151,6 +151,7 @@ put_states(struct core *c, uint32_t msg, uint32_t nrcpt, struct buf *out)
 	for (uint32_t k = 0; k < n; k++)
 		all[v[k].rcpt] = (struct drain_rcpt){ .outcome = v[k].last,
 			.attempts = v[k].attempts,
+			.is_told = v[k].is_told,
 			.due_us = MAX(core_wall(c, v[k].due_us), 0) };
 	for (uint32_t i = 0; n && i < nrcpt; i++)
 		if (drain_rcpt_encode(out, &all[i]))
@@ -332,6 +333,7 @@ keep_states(struct core *c, struct core_handed *h, uint32_t nrcpt,
 		h->states[rest[k].rcpt] =
 		    (struct spool_rcpt){ .outcome = rest[k].last,
 			    .attempts = rest[k].attempts,
+			    .is_told = rest[k].is_told,
 			    .due_us = MAX(core_wall(c, rest[k].due_us), 0) };
 }
 

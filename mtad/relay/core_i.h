@@ -26,12 +26,11 @@ _Static_assert(RCPTS_MAX < 1u << 14, "nrcpt holds any number of recipients");
 
 /* A notice under way: what CMD_NOTICE collected for one message. */
 struct core_notice {
-	uint16_t rcpt;
+	uint16_t rcpt, text_n;
+	uint8_t action; /* enum dsn_action: the same in all of one notice */
 	struct outcome outcome;
 	char mta[DOMAIN_MAX + 1];
 	char text[REPLY_TEXT_MAX];
-	uint16_t text_n;
-	bool is_known; /* outcome and words were seen in this step */
 };
 
 /* An operator's action under way. */
@@ -321,8 +320,9 @@ struct slice core_mta(const struct core *c);
  * the engine. Not inside a step. */
 void core_set_aside(struct core *c, uint32_t msg, struct slice text);
 /* core_notice.c */
-void core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
-    uint32_t n);
+/* Gathers those of one message that stand in this step, from the command at
+ * `first` on, and sends one notice of them. */
+void core_notice_collect(struct core *c, uint32_t first);
 void core_notices_retry(struct core *c);
 void core_notices_free(struct core *c);
 /* core_hand.c: messages that other nodes take over. */

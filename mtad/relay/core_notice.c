@@ -1,6 +1,7 @@
 /*
  * relay/core_notice.c - delivery status notifications: one for each that is
- * owed, and never one for a notice.
+ * owed, and never one for a notice. Recipients of one message that meet the same
+ * in one step share one.
  *
  * The notice is an ordinary message with the null sender, committed together
  * with the payment of its debt, so that a crash finds either the debt or the
@@ -12,9 +13,11 @@
  */
 #include "relay/core_i.h"
 
-#define DSN_MAX (512u * 1024)
 #define DSN_HEADER_MAX (64u * 1024) /* of the original, quoted */
-#define OWED_MAX 100000u            /* remembered in memory; else at restart */
+/* RET=FULL of a message up to this; of a larger one the header comes back, as
+ * RFC 3461 6.2 has it. */
+#define DSN_WHOLE_MAX (256u * 1024)
+#define OWED_MAX 100000u /* remembered in memory; else at restart */
 #define OWED_EVERY_US US_PER_S
 #define READS_MAX 120u /* so often the disk is asked */
 #define UNREAD_MAX 16u /* reads that fail in one tick */
@@ -32,8 +35,9 @@ struct core_owed {
 /* What is needed of the original, read back. */
 struct original {
 	struct envelope env;
-	struct slice *address; /* of each recipient in the notice */
-	struct slice header;
+	struct env_rcpt *rcpt; /* each recipient in the notice */
+	struct slice text;     /* its header, or all of it */
+	bool whole;
 	char *record;
 };
 
@@ -41,7 +45,7 @@ static void
 original_free(struct original *o)
 {
 	mem_free(o->record);
-	mem_free(o->address);
+	mem_free(o->rcpt);
 }
 
 /* Is the record what it was? 0, E_CORRUPT, or what the disk says. */
@@ -68,13 +72,41 @@ original_check(struct core *c, const struct core_msg *m)
 	return err;
 }
 
+/* RFC 3461 4.3: only who is told of a failure gets all of it, if he wants; RFC 8689
+ * 5: never of mail that asks for TLS all the way. */
+static bool
+is_whole(const struct core_msg *m, const struct envelope *env,
+    const struct core_notice *v)
+{
+	return v->action == DSN_FAILED && (env->flags & ENV_RET_FULL) &&
+	    !(env->flags & ENV_REQUIRETLS) &&
+	    m->ref.body_bytes <= DSN_WHOLE_MAX;
+}
+
+/* The envelope, and so many bytes of the body. */
+static int
+original_load(struct core *c, const struct core_msg *m, uint32_t body_bytes,
+    struct original *o, struct cursor *rcpts)
+{
+	uint32_t bytes = m->ref.env_bytes + body_bytes;
+	int err;
+
+	mem_free(o->record);
+	o->record = mem_try(bytes + 1);
+	if (!o->record)
+		return E_NOMEM;
+	err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
+	if (!err)
+		err = env_decode(slice_of(o->record, m->ref.env_bytes), &o->env,
+		    rcpts);
+	o->text = slice_of(o->record + m->ref.env_bytes, body_bytes);
+	return err;
+}
+
 static int
 original_read(struct core *c, const struct core_msg *m,
     const struct core_notice *v, uint32_t n, struct original *o)
 {
-	uint32_t bytes =
-	    m->ref.env_bytes + MIN(m->ref.body_bytes, DSN_HEADER_MAX);
-	struct slice body;
 	struct cursor cur;
 	struct env_rcpt r;
 	bool is_none;
@@ -82,26 +114,37 @@ original_read(struct core *c, const struct core_msg *m,
 	int err;
 
 	memset(o, 0, sizeof(*o));
-	o->record = mem_try(bytes + 1);
-	o->address = mem_try(n * sizeof(*o->address));
-	if (!o->record || !o->address)
+	o->rcpt = mem_try(n * sizeof(*o->rcpt));
+	if (!o->rcpt)
 		return E_NOMEM;
 	err = original_check(c, m);
 	if (!err)
-		err = spool_read(c->disk, &m->ref, 0, o->record, bytes);
-	if (!err)
-		err = env_decode(slice_of(o->record, m->ref.env_bytes), &o->env,
-		    &cur);
+		err = original_load(c, m,
+		    MIN(m->ref.body_bytes, DSN_HEADER_MAX), o, &cur);
+	o->whole = !err && is_whole(m, &o->env, v);
+	if (o->whole)
+		err = original_load(c, m, m->ref.body_bytes, o, &cur);
 	if (err)
 		return err;
 	for (uint32_t i = 0; env_rcpt_next(&cur, &r); i++)
 		for (uint32_t k = 0; k < n; k++)
 			if (v[k].rcpt == i)
-				o->address[k] = r.address;
-	body = slice_of(o->record + m->ref.env_bytes, bytes - m->ref.env_bytes);
-	h = hdr_section(body, &is_none);
-	o->header = slice_of(body.p, h ? h : is_none ? 0 : body.n);
+				o->rcpt[k] = r;
+	if (o->whole)
+		return 0;
+	h = hdr_section(o->text, &is_none);
+	o->text.n = h ? h : is_none ? 0 : o->text.n;
 	return 0;
+}
+
+/* Is it the sender's own time that is over? */
+static bool
+is_by(const struct envelope *env, const struct core_notice *v)
+{
+	if (v->action == DSN_DELAYED)
+		return env->by_us != 0;
+	return env->by_us != 0 && (env->flags & ENV_BY_RETURN) &&
+	    env->expires_us == env->by_us;
 }
 
 static int
@@ -110,7 +153,7 @@ build(struct core *c, struct parcel *p, const struct core_msg *m,
 {
 	struct dsn_rcpt *r = mem_try(n * sizeof(*r));
 	struct dsn_in in = {
-		.action = DSN_FAILED,
+		.action = (enum dsn_action)v->action,
 		.hostname = c->conf->hostname,
 		.postmaster = c->conf->postmaster,
 		.to = o->env.sender,
@@ -119,7 +162,10 @@ build(struct core *c, struct parcel *p, const struct core_msg *m,
 		.original_id = m->id,
 		.arrival_us = o->env.arrival_us,
 		.now_us = c->wall_us,
-		.original = o->header,
+		.original = o->text,
+		.whole = o->whole,
+		.is_by = is_by(&o->env, v),
+		.is_utf8 = (o->env.flags & ENV_SMTPUTF8) != 0,
 		.rcpts = r,
 		.nrcpt = n,
 	};
@@ -129,11 +175,15 @@ build(struct core *c, struct parcel *p, const struct core_msg *m,
 		return E_NOMEM;
 	for (uint32_t i = 0; i < n; i++)
 		r[i] = (struct dsn_rcpt){
-			.address = o->address[i],
+			.address = o->rcpt[i].address,
+			.orcpt = o->rcpt[i].orcpt,
 			.outcome = v[i].outcome,
 			.text = slice_of(v[i].text, v[i].text_n),
 			.remote_mta = slice_str(v[i].mta),
-			.last_attempt_us = c->wall_us,
+			.last_attempt_us =
+			    v->action == DSN_DELAYED ? 0 : c->wall_us,
+			.retry_until_us =
+			    v->action == DSN_DELAYED ? o->env.expires_us : 0,
 		};
 	err = dsn_build(&p->body, &in);
 	mem_free(r);
@@ -160,6 +210,10 @@ seal(struct core *c, struct parcel *p, const struct original *o)
 	};
 	struct env_rcpt r = { .address = o->env.sender };
 
+	/* An address beyond ASCII goes no other way (RFC 6531 3.2). */
+	for (size_t i = 0; i < r.address.n; i++)
+		if (r.address.p[i] & 0x80)
+			e.flags |= ENV_SMTPUTF8;
 	return env_encode(&p->env, &e, &r);
 }
 
@@ -204,6 +258,7 @@ notice_make(struct core *c, uint32_t msg, struct core_msg *m,
 		.pays_slot = core_slot(msg, m),
 		.pays_rcpts = p->pays,
 		.npays = n,
+		.pays_delay = v->action == DSN_DELAYED,
 		.uses_reserve = true,
 	};
 	atomic_fetch_sub(&c->gate->rcpts_free, 1);
@@ -258,15 +313,101 @@ remember(struct core *c, uint32_t msg, const struct core_msg *m,
 	owed_push(c, o);
 }
 
-void
-core_notices(struct core *c, uint32_t msg, const struct core_notice *v,
-    uint32_t n)
+static void
+notices(struct core *c, uint32_t msg, const struct core_notice *v, uint32_t n)
 {
 	struct core_msg *m = core_msg(c, msg);
 
 	ASSERT(m && !m->is_null_sender);
 	if (n && (c->nowed || notice_make(c, msg, m, v, n)))
 		remember(c, msg, m, v, n);
+}
+
+/* The outcome that this step gave to a recipient: it stands in the PERSIST
+ * that came before its NOTICE, or in what a scan found. */
+static void
+outcome_find(struct core *c, uint32_t msg, uint32_t upto, struct core_notice *n)
+{
+	for (uint32_t i = 0; i < upto; i++) {
+		const struct eng_cmd *cmd = &c->cmds.v[i];
+
+		if (cmd->kind == CMD_PERSIST && cmd->persist.msg == msg &&
+		    cmd->persist.rcpt == n->rcpt) {
+			core_because(c, cmd + 1);
+			n->outcome = cmd->persist.outcome;
+		}
+	}
+}
+
+/* What the command at `at` says, and why. */
+static void
+notice_fill(struct core *c, uint32_t at, struct core_notice *n)
+{
+	const struct eng_cmd *cmd = &c->cmds.v[at];
+	const struct spool_rcpt *found = NULL;
+	struct slice words, mta;
+
+	memset(n, 0, offsetof(struct core_notice, mta));
+	if (cmd->kind == CMD_DELAYED) {
+		c->because[0] = '\0';
+		n->rcpt = cmd->persist.rcpt;
+		n->outcome = cmd->persist.outcome;
+	} else {
+		n->rcpt = cmd->notice.rcpt;
+		outcome_find(c, cmd->notice.msg, at, n);
+		if (c->found && n->rcpt < c->found->nrcpt)
+			found = &c->found->rcpts[n->rcpt];
+	}
+	words = found ? found->text : core_words(c, n->rcpt, &n->outcome);
+	mta = found ? found->mta : core_mta(c);
+	if (found)
+		n->outcome = found->outcome;
+	n->text_n = (uint16_t)slice_copy(words, n->text, sizeof(n->text));
+	slice_copy(mta, n->mta, sizeof(n->mta));
+	if (cmd->kind == CMD_DELAYED)
+		n->action = DSN_DELAYED;
+	else
+		n->action = n->outcome.klass == OUTCOME_DELIVERED ?
+		    DSN_RELAYED :
+		    DSN_FAILED;
+}
+
+static bool
+is_of(const struct eng_cmd *cmd, uint32_t msg)
+{
+	if (cmd->kind == CMD_DELAYED)
+		return cmd->persist.msg == msg;
+	return cmd->kind == CMD_NOTICE && cmd->notice.msg == msg;
+}
+
+void
+core_notice_collect(struct core *c, uint32_t first)
+{
+	const struct eng_cmd *cmd = &c->cmds.v[first];
+	uint32_t n = 0, msg;
+	struct core_notice *v = mem_try(CORE_NOTICES_MAX * sizeof(*v));
+
+	if (!v) {
+		log_event(LOG_ERROR, "core", "what", "no memory for a notice",
+		    "effect", "it is owed and made after a restart", NULL);
+		return;
+	}
+	msg = cmd->kind == CMD_DELAYED ? cmd->persist.msg : cmd->notice.msg;
+	for (uint32_t i = first; i < c->cmds.n && n < CORE_NOTICES_MAX; i++) {
+		if (!is_of(&c->cmds.v[i], msg))
+			continue;
+		notice_fill(c, i, &v[n]);
+		if (v[n].action != v[0].action)
+			continue;
+		n++;
+		/* Carried out here: the walk shall not meet it again. */
+		if (i != first) {
+			c->cmds.v[i].kind = CMD_FORGET;
+			c->cmds.v[i].domain = 0;
+		}
+	}
+	notices(c, msg, v, n);
+	mem_free(v);
 }
 
 /* The first is out of the row. 0, or why it still cannot be made. */

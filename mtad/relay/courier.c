@@ -158,7 +158,9 @@ find_addresses(struct job *j, struct slice blob)
 			if (!env_rcpt_next(&rcpts, &r))
 				return E_CORRUPT;
 		} while (at++ < j->rcpt[i].number);
-		j->to[i].address = r.address;
+		j->to[i] = (struct smtp_cli_rcpt){ .address = r.address,
+			.orcpt = r.orcpt,
+			.notify = r.notify };
 	}
 	return 0;
 }
@@ -313,6 +315,8 @@ begin(struct courier *c, struct job *j, int64_t now_us)
 		.nrcpt = j->n,
 		.size = j->env.body_bytes,
 		.flags = j->env.flags,
+		.envid = j->env.envid,
+		.by_us = j->env.by_us ? j->env.by_us - j->wall_off_us : 0,
 		.cookie = j->txn.index,
 	};
 

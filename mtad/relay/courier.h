@@ -29,6 +29,7 @@ struct job {
 	uint16_t n, attempt;
 	struct msgid id;
 	struct spool_ref ref;
+	int64_t wall_off_us; /* of the wall clock from the driver's */
 	/* Filled by the courier. */
 	char *record; /* the envelope; owned */
 	struct envelope env;

@@ -186,6 +186,7 @@ arrival_read(const struct arrival *a, const struct msgid *id,
 		states[i] = (struct spool_rcpt){ .outcome = r.outcome,
 			.attempts = r.attempts,
 			.is_final = r.is_final,
+			.is_told = r.is_told,
 			.due_us = r.due_us };
 		nopen += !r.is_final;
 	}

@@ -565,7 +565,10 @@ seal_envelope(struct intake *in, struct parcel *p, uint64_t bytes)
 		e.flags |= ENV_REQUIRETLS;
 	else if (in->is_tls_optional)
 		e.flags |= ENV_TLS_OPTIONAL;
-	e.flags |= in->srv.wishes.ret;
+	e.flags |= in->srv.wishes.ret | in->srv.wishes.by;
+	e.by_us = in->srv.wishes.by_us;
+	if (e.flags & ENV_BY_RETURN)
+		e.expires_us = MIN(e.expires_us, e.by_us);
 	if (in->nrcpt > 1 && !(v = mem_try(in->nrcpt * sizeof(*v))))
 		return E_NOMEM;
 	for (uint32_t i = 0; i < in->nrcpt; i++)

@@ -41,6 +41,25 @@ waiting_load(struct core *c, const struct eng_selector *sel, uint32_t nrcpt,
 	return 0;
 }
 
+/* What its sender asked for by RFC 3461, if he did. */
+static void
+view_notify(struct jsonw *w, const struct env_rcpt *r)
+{
+	static const char *const names[] = { "never", "success", "failure",
+		"delay" };
+
+	if (r->orcpt.n > 0)
+		jw_kstr(w, "orcpt", r->orcpt);
+	if (r->notify == 0)
+		return;
+	jw_key(w, "notify");
+	jw_open(w, '[');
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (r->notify >> i & 1)
+			jw_str(w, slice_str(names[i]));
+	jw_close(w, ']');
+}
+
 static void
 view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
     const struct waiting *waiting)
@@ -54,6 +73,7 @@ view_recipients(const struct core *c, struct jsonw *w, struct cursor *rcpts,
 		jw_open(w, '{');
 		jw_ku64(w, "rcpt", i);
 		jw_kstr(w, "address", r.address);
+		view_notify(w, &r);
 		if (at < waiting->n && waiting->rows[at].rcpt == i) {
 			jw_kstr(w, "state", SL("queued"));
 			view_steer(c, w, &waiting->rows[at]);
@@ -79,6 +99,16 @@ view_envelope(const struct core *c, struct jsonw *w, const struct envelope *e)
 	jw_kstr(w, "tenant", e->tenant);
 	jw_kstr(w, "campaign", e->campaign);
 	jw_kbool(w, "is_notice", (e->flags & ENV_DSN) != 0);
+	if (e->envid.n > 0)
+		jw_kstr(w, "envid", e->envid);
+	if (e->flags & (ENV_RET_FULL | ENV_RET_HDRS))
+		jw_kstr(w, "ret",
+		    e->flags & ENV_RET_FULL ? SL("full") : SL("hdrs"));
+	if (e->by_us != 0) {
+		view_moment(c, w, "by", "by_s", core_mono(c, e->by_us), true);
+		jw_kstr(w, "by_mode",
+		    e->flags & ENV_BY_RETURN ? SL("return") : SL("notify"));
+	}
 	jw_ku64(w, "size_bytes", e->body_bytes);
 	view_moment(c, w, "arrival", "age_s", core_mono(c, e->arrival_us),
 	    false);

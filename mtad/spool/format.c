@@ -92,13 +92,13 @@ record_repair(const char src[RECORD_HEADER], struct record *r)
 	return E_CORRUPT;
 }
 
-enum { STATE_FINAL = 1, STATE_OWED = 2, STATE_PAYMENT = 4 };
+enum { STATE_FINAL = 1, STATE_OWED = 2, STATE_PAYMENT = 4, STATE_TOLD = 8 };
 
 static uint8_t
 state_flags(const struct rcpt_state *s)
 {
 	return (uint8_t)((s->is_final ? STATE_FINAL : 0) |
-	    (s->is_owed ? STATE_OWED : 0));
+	    (s->is_owed ? STATE_OWED : 0) | (s->is_told ? STATE_TOLD : 0));
 }
 
 void
@@ -133,6 +133,7 @@ state_take(struct cursor *c, struct rcpt_state *s)
 	s->due_us = (int64_t)cursor_u64(c);
 	s->is_final = flags & STATE_FINAL;
 	s->is_owed = flags & STATE_OWED;
+	s->is_told = flags & STATE_TOLD;
 	if (s->outcome.klass >= OUTCOME_N || s->outcome.stage >= STAGE_N)
 		c->bad = true;
 	return flags;

@@ -42,6 +42,14 @@ moved_states(struct spool *s, const struct spool_commit *c)
 	return slice_of(s->headers.p + before, s->headers.n - before);
 }
 
+/* It is over: that it was late is of no account. */
+static bool
+is_past(const struct spool_commit *c, const struct rcpt_state *states,
+    uint16_t rcpt)
+{
+	return c->pays_delay && states && states[rcpt].is_final;
+}
+
 static struct slice
 payments(struct spool *s, const struct spool_commit *c)
 {
@@ -50,18 +58,21 @@ payments(struct spool *s, const struct spool_commit *c)
 	size_t before = s->headers.n;
 	struct entry e = { .is_payment = true };
 
-	if (!paid)
+	if (!paid || (c->pays_delay && paid->is_over))
 		return slice_of("", 0);
 	states = slot_states(paid);
 	e.id = paid->id;
 	for (uint32_t i = 0; i < c->npays; i++) {
 		e.rcpt = c->pays_rcpts[i];
-		if (e.rcpt >= paid->nrcpt)
+		if (e.rcpt >= paid->nrcpt || is_past(c, states, e.rcpt))
 			continue;
 		if (states)
 			e.state = states[e.rcpt];
-		e.state.is_final = true;
-		e.state.is_owed = false;
+		e.state.is_told |= c->pays_delay;
+		if (!c->pays_delay) {
+			e.state.is_final = true;
+			e.state.is_owed = false;
+		}
 		if (entry_encode(&s->headers, &e))
 			break;
 	}
@@ -313,10 +324,16 @@ apply_payments(struct spool *s, const struct spool_commit *c)
 	struct rcpt_state *states = paid ? slot_states(paid) : NULL;
 	struct entry e = { .is_payment = true };
 
+	if (c->pays_delay && paid && !paid->is_over)
+		states = slot_states_need(paid);
 	for (uint32_t i = 0; states && i < c->npays; i++) {
-		if (c->pays_rcpts[i] >= paid->nrcpt)
+		if (c->pays_rcpts[i] >= paid->nrcpt ||
+		    is_past(c, states, c->pays_rcpts[i]))
 			continue;
-		states[c->pays_rcpts[i]].is_owed = false;
+		if (c->pays_delay)
+			states[c->pays_rcpts[i]].is_told = true;
+		else
+			states[c->pays_rcpts[i]].is_owed = false;
 		e.id = paid->id;
 		e.rcpt = c->pays_rcpts[i];
 		e.state = states[e.rcpt];

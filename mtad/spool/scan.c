@@ -214,7 +214,7 @@ on_entry(struct spool *s, const struct entry *e)
 	states = slot_states_need(slot);
 	if (!states)
 		return E_NOMEM;
-	states[e->rcpt] = e->state;
+	state_put(&states[e->rcpt], &e->state);
 	return e->state.is_owed ? text_add(&sc->found[index], e) : 0;
 }
 
@@ -944,11 +944,7 @@ emit(struct spool *s, struct spool_found *out)
 	if (!sc->out)
 		return E_NOMEM;
 	for (uint32_t i = 0; states && i < slot->nrcpt; i++)
-		sc->out[i] = (struct spool_rcpt){ .outcome = states[i].outcome,
-			.attempts = states[i].attempts,
-			.is_final = states[i].is_final,
-			.is_owed = states[i].is_owed,
-			.due_us = states[i].due_us };
+		sc->out[i] = rcpt_of(&states[i]);
 	for (struct found_text *t = f->texts; t; t = t->next) {
 		r = &sc->out[t->rcpt];
 		if (r->is_owed && !r->text.p) { /* else a later one counts */

@@ -147,7 +147,19 @@ state_of(struct rcpt_state *st, const struct spool_rcpt *r)
 		.attempts = r->attempts,
 		.is_final = r->is_final,
 		.is_owed = r->is_owed,
+		.is_told = r->is_told,
 		.due_us = r->due_us };
+}
+
+struct spool_rcpt
+rcpt_of(const struct rcpt_state *st)
+{
+	return (struct spool_rcpt){ .outcome = st->outcome,
+		.attempts = st->attempts,
+		.is_final = st->is_final,
+		.is_owed = st->is_owed,
+		.is_told = st->is_told,
+		.due_us = st->due_us };
 }
 
 struct entry
@@ -179,8 +191,10 @@ spool_outcome(struct spool *s, struct handle h, uint16_t rcpt,
 	if (slot->nrcpt == 1 && r->is_final && !r->is_owed)
 		slot->is_over = true;
 	states = slot->is_over ? slot_states(slot) : slot_states_need(slot);
-	if (states)
-		states[rcpt] = e.state;
+	if (states) {
+		state_put(&states[rcpt], &e.state);
+		e.state.is_told = states[rcpt].is_told;
+	}
 	if (entry_encode(&s->entries, &e))
 		log_event(LOG_ERROR, "spool", "what", "outcome not recorded",
 		    "effect", "it may be delivered again after a crash", NULL);

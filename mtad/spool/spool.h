@@ -61,6 +61,9 @@ struct spool_commit {
 	struct handle pays_slot; /* message whose recipients are paid */
 	const uint16_t *pays_rcpts;
 	uint32_t npays;
+	/* No debt: it tells that they are late, which nothing need tell again
+	 * (spool_rcpt.is_told). */
+	bool pays_delay;
 	bool uses_reserve; /* may use the reserved segments */
 	/* What its recipients begin with, nrcpt of them; NULL: nothing has
 	 * happened yet. One that is owed and not final has something to wait
@@ -82,6 +85,7 @@ struct spool_rcpt {
 	/* A notice must be sent and has not been; or, as long as it is not
 	 * final, the message is in trust for another node (drain.md). */
 	bool is_owed;
+	bool is_told;      /* that it is late; the spool keeps it by itself */
 	int64_t due_us;    /* wall clock of the next attempt; 0 = at once */
 	struct slice text; /* kept when owed: the words for the notice */
 	struct slice mta;  /* kept when owed: the host that said them */

@@ -58,7 +58,7 @@ int record_repair(const char src[RECORD_HEADER], struct record *r);
 struct rcpt_state {
 	struct outcome outcome;
 	uint16_t attempts;
-	bool is_final, is_owed;
+	bool is_final, is_owed, is_told;
 	int64_t due_us;
 };
 #define STATE_BYTES 24u
@@ -174,6 +174,17 @@ int disk_read_full(struct disk *d, uint32_t file, uint64_t off, void *dst,
     size_t n) MUST_CHECK;
 
 /* spool.c */
+/* The next state of a recipient. */
+static inline void
+state_put(struct rcpt_state *st, const struct rcpt_state *next)
+{
+	bool was_told = st->is_told;
+
+	*st = *next;
+	st->is_told |= was_told;
+}
+/* As a scan gives it. */
+struct spool_rcpt rcpt_of(const struct rcpt_state *st);
 /* As it is kept in memory and on disk, but for its texts. */
 void state_of(struct rcpt_state *st, const struct spool_rcpt *r);
 /* The entry of a recipient's state, with what of its texts is kept. */

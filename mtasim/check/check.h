@@ -158,6 +158,9 @@ void check_fail(const char *rule, uint32_t msg, const char *fmt, ...)
 	X(reaction_let_go)                                                     \
 	X(reaction_bounce)                                                     \
 	X(reaction_recalled)                                                   \
+	X(told_late)                                                           \
+	X(told_relayed)                                                        \
+	X(wish_passed_on)                                                      \
 	X(crash_lost_lines)                                                    \
 	X(inline_sync)                                                         \
 	X(zoned)                                                               \

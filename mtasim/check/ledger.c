@@ -197,6 +197,7 @@ read_rcpts(struct led_inst *in, struct cursor *c)
 			    "offered it",
 			    SLF(r.address));
 		in->is_notice |= is_sender;
+		in->rcpt[i].notify = r.notify;
 		slice_copy(mailbox_domain(r.address), in->rcpt[i].domain,
 		    sizeof(in->rcpt[i].domain));
 		in->rcpt[i].site = site_of(in->rcpt[i].domain);
@@ -254,6 +255,7 @@ led_commit(struct ledger *l, const struct parcel *p)
 		    in->n);
 	in->pays = (uint32_t)(orig - l->inst) + 1;
 	in->npays = p->commit.npays;
+	in->pays_delay = p->commit.pays_delay;
 	in->pays_rcpts = mem_get(in->npays * sizeof(uint16_t));
 	memcpy(in->pays_rcpts, p->commit.pays_rcpts,
 	    in->npays * sizeof(uint16_t));
@@ -267,6 +269,10 @@ led_pay(struct ledger *l, const struct led_inst *notice)
 	if (!notice->pays)
 		return;
 	orig = &l->inst[notice->pays - 1];
+	if (notice->pays_delay) {
+		led_pay_late(l, notice, orig);
+		return;
+	}
 	for (uint32_t i = 0; i < notice->npays; i++) {
 		struct led_rcpt *c = &orig->rcpt[notice->pays_rcpts[i]];
 

@@ -69,7 +69,13 @@ void led_engaged(struct ledger *l, const struct job *j, uint32_t source);
 void led_engaged_reset(struct ledger *l);
 /* Sources may have come and gone: who shall keep his may have another. */
 void led_unpin(struct ledger *l);
-void led_result(struct ledger *l, const struct job *j);
+/* passes: its receiver offers DSN, so telling of a delivery is not ours. */
+void led_result(struct ledger *l, const struct job *j, bool passes);
+/* Its sender asked for this (enum notify_flags). */
+void led_wished(struct ledger *l, uint32_t k, uint8_t notify, struct slice id);
+/* Whoever wants to be told of a delay is, in so long after it began: 0, where
+ * nobody can be sure. */
+void led_late(struct ledger *l, int64_t late_us);
 /* The session is over; what it never reported was not sent. A result that
  * comes later is nobody's. */
 void led_session_down(struct ledger *l, struct handle session);

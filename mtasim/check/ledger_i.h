@@ -35,6 +35,9 @@ struct led_rcpt {
 	bool is_owed, is_held, is_flying, is_reverted;
 	bool is_booked;            /* its Reception is in the log */
 	bool found_owed, was_owed; /* by the last start, and by us then */
+	uint8_t notify;            /* enum notify_flags */
+	bool is_passed;            /* who took it tells of that */
+	uint32_t late_payer;       /* as payer: it told of a delay; or 0 */
 	uint8_t paid;              /* notices for it that exist */
 	uint32_t payer;            /* the last of them: instance + 1 */
 	uint16_t flights, taken;
@@ -69,6 +72,7 @@ struct led_inst {
 	char zone[16];   /* that it is for, if it says so */
 	uint32_t sender; /* its domain: LED_DOMAINS of each site */
 	uint64_t bytes;
+	bool pays_delay;
 	uint32_t pays; /* instance + 1 */
 	uint32_t npays;
 	uint16_t *pays_rcpts;
@@ -129,6 +133,7 @@ struct ledger {
 	int64_t engaged_us[LED_SOURCES][LED_SITES][LED_POOLS];
 	/* Since when it is known where a domain is; TIME_NEVER = it is not. */
 	int64_t known_us[LED_SITES * LED_DOMAINS];
+	int64_t late_us; /* led_late */
 };
 
 /* Takes a decimal number from the front. */
@@ -148,6 +153,14 @@ void led_fly(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
     struct handle session);
 bool led_land(struct ledger *l, const struct led_inst *in, uint16_t rcpt,
     struct handle session);
+/* ledger_dsn.c: is its sender to be told of that end? */
+bool led_must_tell(const struct led_inst *in, const struct led_rcpt *c,
+    uint8_t klass);
+void led_pay_late(struct ledger *l, const struct led_inst *notice,
+    struct led_inst *orig);
+/* It is over: was it late, and nobody told? */
+void led_check_late(struct ledger *l, const struct led_inst *in,
+    const struct led_rcpt *c);
 /* A notice exists: what it pays is paid. */
 void led_pay(struct ledger *l, const struct led_inst *notice);
 /* Is there anything left to do for it, by what we know? */

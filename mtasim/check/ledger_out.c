@@ -210,15 +210,18 @@ landed(struct ledger *l, struct led_inst *in, struct led_rcpt *c, bool in_doubt,
 }
 
 void
-led_result(struct ledger *l, const struct job *j)
+led_result(struct ledger *l, const struct job *j, bool passes)
 {
 	struct led_inst *in = led_by_id(l, &j->id);
 
 	ASSERT(in);
-	for (uint32_t i = 0; i < j->n; i++)
+	for (uint32_t i = 0; i < j->n; i++) {
+		struct led_rcpt *c = rcpt_at(in, j->rcpt[i].number);
+
+		c->is_passed = passes;
 		if (led_land(l, in, j->rcpt[i].number, j->session))
-			landed(l, in, rcpt_at(in, j->rcpt[i].number),
-			    j->in_doubt, &j->rcpt[i].outcome);
+			landed(l, in, c, j->in_doubt, &j->rcpt[i].outcome);
+	}
 }
 
 void
@@ -323,8 +326,7 @@ final(struct ledger *l, struct led_inst *in, struct led_rcpt *c,
     const struct spool_rcpt *r)
 {
 	uint8_t klass = r->outcome.klass;
-	bool must = !in->is_null && klass != OUTCOME_DELIVERED &&
-	    klass != OUTCOME_DELETED;
+	bool must = led_must_tell(in, c, klass);
 
 	if (klass == OUTCOME_NONE || klass >= OUTCOME_N ||
 	    klass == OUTCOME_TRANSIENT || klass == OUTCOME_UNSENT)
@@ -343,9 +345,12 @@ final(struct ledger *l, struct led_inst *in, struct led_rcpt *c,
 		check_fail("delivered is what a receiver took", in->n,
 		    "m%u r%u is written down as delivered|no receiver took it",
 		    in->n, c->k);
+	led_check_late(l, in, c);
 	c->klass = klass;
 	c->is_owed = r->is_owed;
 	c->is_durable = c->is_held = false;
+	l->marks->n[MARK_told_relayed] +=
+	    r->is_owed && klass == OUTCOME_DELIVERED;
 	mark_final(l, in, klass);
 }
 

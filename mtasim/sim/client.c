@@ -15,6 +15,7 @@ struct txn {
 	bool is_used;
 	char sender[64];
 	char address[LED_RCPTS_MAX][64];
+	char orcpt[LED_RCPTS_MAX][32], envid[32];
 	uint32_t k[LED_RCPTS_MAX];
 	struct smtp_cli_rcpt rcpt[LED_RCPTS_MAX];
 };
@@ -69,12 +70,16 @@ begin(struct client *c)
 		    sizeof(t->address[0]));
 		t->k[t->nrcpt] = k;
 		t->rcpt[t->nrcpt] = (struct smtp_cli_rcpt){
-			.address = slice_str(t->address[t->nrcpt])
+			.address = slice_str(t->address[t->nrcpt]),
+			.notify = sim_wish_notify(c->s, n, k),
+			.orcpt = sim_wish_orcpt(c->s, n, k, t->orcpt[t->nrcpt])
 		};
 		t->nrcpt++;
 	}
 	sim_load_sender(c->s, n, t->sender, sizeof(t->sender));
 	m.sender = slice_str(t->sender);
+	m.flags = sim_wish_ret(c->s, n);
+	m.envid = sim_wish_envid(c->s, n, t->envid);
 	m.rcpts = t->rcpt;
 	m.nrcpt = t->nrcpt;
 	if (n % 2 && sim_load_is_too_big(c->s, n))
@@ -100,6 +105,8 @@ finish(struct client *c)
 			if (slice_has_prefix(text, SL("Queued as ")))
 				text = slice_skip(text, 10);
 			led_heard_250(c->s->ledger, t->n, t->k[i], text);
+			led_wished(c->s->ledger, t->k[i], t->rcpt[i].notify,
+			    text);
 			open[t->k[i]] = false;
 		} else if (a->outcome.klass == OUTCOME_BOUNCED &&
 		    a->outcome.code == 552 && sim_load_is_too_big(c->s, t->n)) {

@@ -348,7 +348,10 @@ result(struct host *h, struct job *j)
 		    ((uint64_t)o->klass << 16) ^ o->code ^
 			((uint64_t)j->rcpt[i].number << 32));
 	}
-	led_result(s->ledger, j);
+	led_result(s->ledger, j,
+	    j->session_facts &&
+		sim_wish_passes(s,
+		    &((struct session_facts *)j->session_facts)->peer.ip));
 	met_result(s->meters, j->session, j->txn, unsent && !j->is_sent);
 	if (is_open) {
 		shape = plan_shape(s, lim_site(s->limits, j->session),

@@ -84,6 +84,7 @@ peers_make(struct sim *s)
 	s->receivers = mem_get(SIM_SITES * SIM_HOSTS * sizeof(*s->receivers));
 	for (uint32_t i = 0; i < SIM_SITES * SIM_HOSTS; i++) {
 		struct sim_host *h = &s->receivers[i];
+		struct ip at;
 
 		h->s = s;
 		h->site = i / SIM_HOSTS;
@@ -91,6 +92,8 @@ peers_make(struct sim *s)
 		smtp_srv_conf_default(&h->conf);
 		h->conf.hostname = SL("mx.example");
 		h->conf.rcpts_max = LED_RCPTS_MAX;
+		at = peer_ip(h->site, h->number);
+		h->conf.exts = sim_wish_passes(s, &at) ? EXT_DSN : 0;
 		if (sim_has(s, SIM_F_tls))
 			h->conf.offers_tls = rng_below(r, 3) != 0;
 		if (rng_below(r, 4) == 0)
@@ -422,6 +425,7 @@ on_rcpt(struct peer *p)
 {
 	struct answer a = to_rcpt(p);
 
+	sim_wish_rcpt(p->host->s, &p->srv);
 	if (p->nrcpt >= ARRAY_LEN(p->rcpts))
 		a = (struct answer){ 452, "4.5.3", "Too many", 0, false };
 	if (a.code == 250)
@@ -440,6 +444,7 @@ on_mail(struct peer *p)
 {
 	struct answer a = to_mail(p);
 
+	sim_wish_mail(p->host->s, &p->srv);
 	p->nrcpt = p->nrefused = 0;
 	if (twist(p, &a))
 		return false;

@@ -107,10 +107,10 @@ plan_parse(struct sim *s, struct slice text)
 	    conf_parse("seed", text, &errs);
 
 	ASSERT(c != NULL);
-	/* The clients here use none of these, and an answer to EHLO of another
+	/* The clients here use no other of these, and an answer to EHLO of another
 	 * length makes every world another one. */
 	for (uint32_t i = 0; i < c->nlisten; i++)
-		c->listen[i].smtp.exts = 0;
+		c->listen[i].smtp.exts = sim_has(s, SIM_F_dsn) ? EXT_DSN : 0;
 	return c;
 }
 

@@ -62,7 +62,8 @@
 	X(reactions, "rules about refusals, and what stands of them")          \
 	X(sticky, "pools where a domain has one source")                       \
 	X(zones, "mail for another time zone than its tenant's")               \
-	X(engaged, "mail for engaged recipients, which young sources prefer")
+	X(engaged, "mail for engaged recipients, which young sources prefer")  \
+	X(dsn, "senders who say what they want to be told, RFC 3461")
 
 #define X(name, text) SIM_F_##name,
 enum sim_feature { SIM_FEATURES(X) SIM_FEATURE_N };

@@ -282,6 +282,22 @@ bool sim_load_is_too_big(const struct sim *s, uint32_t n);
 bool sim_load_is_done(const struct sim *s);
 bool *sim_load_open(struct sim *s, uint32_t n); /* recipients not yet taken */
 
+/* wish.c: what senders want to be told, where they say so: of a recipient (enum
+ * notify_flags) and where they say it, its ORCPT; of a message (enum env_flags)
+ * and its ENVID, empty where it has none. */
+uint8_t sim_wish_notify(const struct sim *s, uint32_t n, uint32_t k);
+struct slice sim_wish_orcpt(const struct sim *s, uint32_t n, uint32_t k,
+    char dst[32]);
+uint32_t sim_wish_ret(const struct sim *s, uint32_t n);
+struct slice sim_wish_envid(const struct sim *s, uint32_t n, char dst[32]);
+/* Does a receiver offer DSN? */
+bool sim_wish_passes(const struct sim *s, const struct ip *host);
+/* Of a daemon's configuration. */
+void sim_wish_conf(const struct sim *s, struct buf *b);
+/* A receiver is told: of a message, of a recipient. */
+void sim_wish_mail(const struct sim *s, const struct smtp_srv *srv);
+void sim_wish_rcpt(const struct sim *s, const struct smtp_srv *srv);
+
 /* client.c: senders */
 void clients_make(struct sim *s);
 void clients_free(struct sim *s);

@@ -208,6 +208,11 @@ make(struct sim *s)
 	plan_make(s);
 	s->conf_used[0] = true;
 	s->ledger = led_new(s->story, s->marks);
+	if (!sim_has(s, SIM_F_disk_error) && !sim_has(s, SIM_F_disk_full) &&
+	    !sim_has(s, SIM_F_disk_slow) && !sim_has(s, SIM_F_read_error) &&
+	    !sim_has(s, SIM_F_rot) && !sim_has(s, SIM_F_clock) &&
+	    sim_has(s, SIM_F_dsn))
+		led_late(s->ledger, sim_conf(s)->delay_notice_us);
 	s->limits = lim_new(s->story, s->marks);
 	s->meters = met_new(s->marks);
 	plan_meters(s);

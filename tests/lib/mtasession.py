@@ -19,6 +19,7 @@ class Message:
         self.sender = None
         self.mail = ""           # the MAIL command
         self.rcpts = []
+        self.rcpt_lines = []     # the RCPT commands
         self.data = b""
         self.time = 0.0
 
@@ -96,6 +97,7 @@ class Session:
         if verb == "EHLO":
             more += ["8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES"]
             more += ["PIPELINING"] if self.sink.pipelining else []
+            more += self.sink.exts
             more += ["STARTTLS"] if self.sink.tls and not self.tls else []
         lines = ["250-" + m for m in more[:-1]] + ["250 " + more[-1]]
         self.ask("EHLO", line, "\r\n".join(lines))
@@ -123,6 +125,7 @@ class Session:
                 if m.sender is None:
                     self.say("503 5.5.1 MAIL first")
                 elif self.ask("RCPT", line, "250 2.1.5 ok"):
+                    m.rcpt_lines.append(line)
                     m.rcpts.append(line[line.index("<") + 1:
                                         line.index(">")])
             elif verb == "DATA":

@@ -11,10 +11,11 @@ class Sink:
     """Listens at once; .messages is what it took."""
 
     def __init__(self, rule=None, tls=None, pipelining=True, delay=0,
-                 host="127.0.0.1", port=0):
+                 host="127.0.0.1", port=0, exts=()):
         self.rule = rule
         self.delay = delay
         self.pipelining = pipelining
+        self.exts = list(exts)    # more lines of the answer to EHLO
         self.messages = []
         self.sessions = []
         self.lock = threading.Lock()

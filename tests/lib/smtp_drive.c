@@ -148,6 +148,11 @@ act_wishes(struct srv_drive *d)
 		buf_addf(&d->acts, " hold=%lld",
 		    (long long)((w->hold_until_us - d->srv.wall_us) /
 			US_PER_S));
+	if (w->by_us != 0)
+		buf_addf(&d->acts, " by=%lld%s%s",
+		    (long long)((w->by_us - d->srv.wall_us) / US_PER_S),
+		    w->by & ENV_BY_RETURN ? "R" : "N",
+		    w->by & ENV_BY_TRACE ? "T" : "");
 	if (w->priority != 0)
 		buf_addf(&d->acts, " priority=%d", w->priority);
 }

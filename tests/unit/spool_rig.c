@@ -134,6 +134,7 @@ note_found(struct rig *r, const struct spool_found *f)
 		.attempts = f->rcpts[0].attempts };
 	for (uint32_t i = 0; i < f->nrcpt; i++) {
 		x->nfinal += f->rcpts[i].is_final;
+		x->ntold += f->rcpts[i].is_told;
 		if (f->rcpts[i].is_owed && x->nowed++ == 0)
 			slice_copy(f->rcpts[i].text, x->text, RIG_TEXT_MAX);
 	}

@@ -15,7 +15,7 @@ struct rig_found {
 	struct msgid id;
 	struct handle slot;
 	struct spool_ref ref;
-	uint32_t nrcpt, nfinal, nowed;
+	uint32_t nrcpt, nfinal, nowed, ntold;
 	uint16_t attempts;       /* of recipient 0 */
 	char text[RIG_TEXT_MAX]; /* of the first recipient that is owed */
 };

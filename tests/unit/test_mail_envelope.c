@@ -26,6 +26,7 @@ sample(void)
 		.arrival_us = 1000000,
 		.expires_us = INT64_MAX,
 		.not_before_us = -5,
+		.by_us = -7,
 		.flags = ENV_8BIT | ENV_RET_FULL,
 		.klass = 1,
 		.client = { .b = { 192, 0, 2, 1 }, .family = 4 },
@@ -47,6 +48,7 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_int_equal(a->arrival_us, b->arrival_us);
 	assert_int_equal(a->expires_us, b->expires_us);
 	assert_int_equal(a->not_before_us, b->not_before_us);
+	assert_int_equal(a->by_us, b->by_us);
 	assert_int_equal(a->flags, b->flags);
 	assert_int_equal(a->klass, b->klass);
 	assert_true(ip_eq(&a->client, &b->client));
@@ -212,7 +214,7 @@ requiretls_marks_the_version(void **state)
 	}
 	out.p[out.off + 1] = 0; /* the flag, without the mark */
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_CORRUPT);
-	out.p[out.off + 1] = 2;
+	out.p[out.off + 1] = 4;
 	assert_int_equal(env_decode(buf_slice(&out), &back, &cur), E_VERSION);
 	buf_free(&out);
 }

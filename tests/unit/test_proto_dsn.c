@@ -158,6 +158,94 @@ delay_notice(void **state)
 	buf_free(&out);
 }
 
+static void
+relay_notice(void **state)
+{
+	const struct dsn_rcpt r = {
+		.address = SL("jones@foo.example"),
+		.outcome = { .klass = OUTCOME_DELIVERED,
+		    .code = 250,
+		    .enh = { 2, 1, 5 } },
+		.text = SL("taken"),
+		.remote_mta = SL("mx.foo.example"),
+	};
+	struct dsn_in in = sample(&r, 1);
+	struct buf out;
+
+	(void)state;
+	in.action = DSN_RELAYED;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_true(has(&out, "Subject: Mail Relay Report\r\n"));
+	assert_true(has(&out,
+	    "Action: relayed\r\nStatus: 2.1.5\r\n"
+	    "Remote-MTA: dns; mx.foo.example\r\n"
+	    "Diagnostic-Code: smtp; 250 2.1.5 taken\r\n"));
+	buf_free(&out);
+}
+
+/* RFC 2852: what the sender's own time did to it. */
+static void
+deadline_notices(void **state)
+{
+	const struct dsn_rcpt r = { .address = SL("jones@foo.example"),
+		.outcome = { .klass = OUTCOME_EXPIRED, .code = 451 } };
+	struct dsn_in in = sample(&r, 1);
+	struct buf out;
+
+	(void)state;
+	in.is_by = true;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_true(has(&out, "Action: failed\r\nStatus: 5.4.7\r\n"));
+	in.action = DSN_DELAYED;
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_true(has(&out, "Action: delayed\r\nStatus: "));
+	buf_free(&out);
+}
+
+/* RFC 6533: parts of another type, and addresses as they are. */
+static void
+utf8_notice(void **state)
+{
+	const struct dsn_rcpt r[] = {
+		{ .address = SL("j\xc3\xb6nes@foo.example"),
+		    .orcpt = SL("utf-8;J\xc3\xb6nes@foo.example") },
+		{ .address = SL("smith@foo.example"),
+		    .orcpt = SL("utf-8;sm\\x{ED}th@foo.example") },
+		{ .address = SL("broken\xc3@foo.example") },
+	};
+	struct dsn_in in = sample(r, 3);
+	struct buf out;
+
+	(void)state;
+	in.original = SL("Subject: \xc3\xb6\r\n");
+	in.is_utf8 = true;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_true(has(&out,
+	    "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n"));
+	assert_true(has(&out,
+	    "Content-Type: message/global-delivery-status\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n"));
+	assert_true(has(&out,
+	    "Original-Recipient: utf-8; J\xc3\xb6nes@foo.example\r\n"
+	    "Final-Recipient: utf-8; j\xc3\xb6nes@foo.example\r\n"));
+	assert_true(has(&out,
+	    "Original-Recipient: utf-8; sm\\x{ED}th@foo.example\r\n"
+	    "Final-Recipient: rfc822; smith@foo.example\r\n"));
+	assert_true(has(&out, "Final-Recipient: rfc822; broken?@foo.example"));
+	assert_true(has(&out, "Content-Type: message/global-headers\r\n"));
+	in.nrcpt = 0;
+	in.is_utf8 = false;
+	buf_cut(&out, 0);
+	assert_int_equal(dsn_build(&out, &in), 0);
+	assert_true(has(&out, "Content-Type: message/delivery-status\r\n"));
+	assert_true(has(&out, "Content-Type: text/rfc822-headers\r\n"));
+	buf_free(&out);
+}
+
 /* No bare CR or LF, no NUL, no long line; and, outside the original, ASCII. */
 static void
 assert_wholesome(const struct buf *out, size_t original_at)
@@ -174,6 +262,18 @@ assert_wholesome(const struct buf *out, size_t original_at)
 		assert_true(c != '\n' || (i > 0 && s.p[i - 1] == '\r'));
 		assert_true(c != '\r' || (i + 1 < s.n && s.p[i + 1] == '\n'));
 		assert_true(i >= original_at || (c & 0x80) == 0);
+	}
+}
+
+static void
+assert_utf8(struct slice s)
+{
+	uint32_t code;
+	size_t n;
+
+	for (; s.n > 0; s = slice_skip(s, n)) {
+		n = slice_utf8(s, &code);
+		assert_true(n > 0);
 	}
 }
 
@@ -206,6 +306,7 @@ hostile_inputs(void **state)
 		struct dsn_in in = sample(&r, 1);
 		struct buf out;
 		const char *at;
+		bool is_global;
 
 		for (size_t i = 0; i < sizeof(noise); i++)
 			noise[i] = rng_below(&rng, 4) == 0 ?
@@ -227,8 +328,11 @@ hostile_inputs(void **state)
 		at =
 		    memmem(buf_slice(&out).p, out.n, "text/rfc822-headers", 19);
 		assert_non_null(at);
-		assert_wholesome(&out, (size_t)(at - buf_slice(&out).p));
+		is_global = has(&out, "message/global-delivery-status");
+		assert_wholesome(&out,
+		    is_global ? 0 : (size_t)(at - buf_slice(&out).p));
 		buf_cut(&out, (size_t)(at - buf_slice(&out).p));
+		assert_utf8(buf_slice(&out));
 		assert_int_equal(lines_with(&out, "Status:"), 1);
 		assert_int_equal(lines_with(&out, "--mtad-"), 3);
 		buf_free(&out);
@@ -280,6 +384,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(failure_notice),
 		cmocka_unit_test(delay_notice),
+		cmocka_unit_test(relay_notice),
+		cmocka_unit_test(deadline_notices),
+		cmocka_unit_test(utf8_notice),
 		cmocka_unit_test(hostile_inputs),
 		cmocka_unit_test(long_texts_are_folded),
 		cmocka_unit_test(without_room),

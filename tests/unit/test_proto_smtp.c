@@ -486,6 +486,43 @@ cli_dsn_parameters(void **state)
 		     "DATA\r\n"));
 }
 
+/* RFC 2852: what is left of the time, if the peer wants to know. */
+static void
+cli_deliver_by(void **state)
+{
+	static const struct {
+		uint32_t flags;
+		int64_t by_us;
+		const char *want;
+	} cases[] = {
+		{ ENV_BY_RETURN, 100 * US_PER_S, " BY=90;R" },
+		{ ENV_BY_RETURN | ENV_BY_TRACE, 5 * US_PER_S, " BY=1;RT" },
+		{ 0, 5 * US_PER_S, " BY=-5;N" },
+		{ ENV_BY_TRACE, INT64_MAX / 2, " BY=999999999;NT" },
+		{ 0, 0, "" },
+	};
+	char want[80];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct smtp_cli_txn txn = { .sender = SL("a@b.example"),
+			.rcpts = rcpts,
+			.nrcpt = 1,
+			.flags = cases[i].flags,
+			.by_us = cases[i].by_us };
+
+		if (i > 0) {
+			cli_teardown(state);
+			cli_setup(state);
+		}
+		go_up("250-x\r\n250 DELIVERBY 60\r\n");
+		smtp_cli_begin(cli, &txn, 10 * US_PER_S);
+		snprintf(want, sizeof(want), "MAIL FROM:<a@b.example>%s\r\n",
+		    cases[i].want);
+		assert_true(cli_said(want));
+	}
+}
+
 /* The same to a peer that does not offer DSN. */
 static void
 cli_no_dsn_parameters(void **state)
@@ -617,6 +654,7 @@ main(void)
 		CLI(cli_room_for_two),
 		CLI(cli_texts),
 		CLI(cli_dsn_parameters),
+		CLI(cli_deliver_by),
 		CLI(cli_no_dsn_parameters),
 		CLI(cli_takes_back_what_has_not_begun),
 		CLI(cli_output_overflows),
