@@ -11,38 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/conf_i.h"
+#include "conf/check_i.h"
 
 #define CONTROL_PATH_MAX 107 /* sun_path of unix(7), with its NUL 108 */
-/* What every listener offers: what is kept to behind it, too. */
-#define DOOR_EXTS                                                              \
-	(EXT_CHUNKING | EXT_SMTPUTF8 | EXT_DSN | EXT_DELIVERBY |               \
-	    EXT_FUTURERELEASE | EXT_MT_PRIORITY | EXT_LIMITS | EXT_REQUIRETLS)
-#define SEGMENTS_MIN 4 /* two in reserve, one to fill, one to compact */
-/* What a message brings to the spool beside its own bytes: the record's head
- * and the fields of the envelope; and per recipient the address (320), ORCPT
- * (RFC 3461: 500) and their lengths. */
-#define OVERHEAD_BYTES (64u << 10)
-#define OVERHEAD_RCPT_BYTES 1024u
-
-struct check {
-	struct conf *conf;
-	const struct yaml_node *root;
-	struct complaints *c;
-};
+#define SEGMENTS_MIN 4       /* two in reserve, one to fill, one to compact */
 
 /* ---- places -------------------------------------------------------------- */
 
-/* An option, and where it stands in the file. */
-struct spot {
-	struct place at;
-	char what[CONF_WHAT_MAX]; /* "listen.in.bind" */
-};
-
-/* The option under n keys. What the file does not say stands where the last
- * key is that it does. */
-static struct spot
-spot_of(const struct check *k, const struct slice *keys, size_t n)
+struct spot
+check_spot_of(const struct check *k, const struct slice *keys, size_t n)
 {
 	const struct yaml_node *node = k->root;
 	struct spot s = { .at = yaml_place(node) };
@@ -66,30 +43,22 @@ spot_of(const struct check *k, const struct slice *keys, size_t n)
 	return s;
 }
 
-#define KEYS(...)                                                              \
-	(const struct slice[])                                                 \
-	{                                                                      \
-		__VA_ARGS__                                                    \
-	}
-#define SPOT(k, ...) spot_of(k, KEYS(__VA_ARGS__), NKEYS(__VA_ARGS__))
-#define NKEYS(...) (sizeof(KEYS(__VA_ARGS__)) / sizeof(struct slice))
-
-static void
-wrong(const struct check *k, struct spot s, const char *expected,
+void
+check_wrong(const struct check *k, struct spot s, const char *expected,
     struct slice got)
 {
 	complain(k->c, s.at, s.what, expected, got);
 }
 
-static void
-odd(const struct check *k, struct spot s, const char *expected,
+void
+check_odd(const struct check *k, struct spot s, const char *expected,
     struct slice got)
 {
 	complain_warn(k->c, s.at, s.what, expected, got);
 }
 
-static bool
-is_given(const struct check *k, const char *key)
+bool
+check_is_given(const struct check *k, const char *key)
 {
 	const struct yaml_node *node = yaml_get(k->root, key);
 
@@ -104,10 +73,10 @@ check_hostname(const struct check *k)
 	struct slice name = k->conf->hostname;
 
 	if (!domain_is_valid(name, false))
-		wrong(k, SPOT(k, SL("hostname")),
+		check_wrong(k, SPOT(k, SL("hostname")),
 		    "to be set, as the system's name is no host name", name);
 	else if (slice_index(name, '.') == name.n)
-		odd(k, SPOT(k, SL("hostname")),
+		check_odd(k, SPOT(k, SL("hostname")),
 		    "a full name such as mx.example", name);
 }
 
@@ -150,7 +119,7 @@ check_suppression(const struct check *k)
 	enum kind kind;
 	int n;
 
-	s->is_on = is_given(k, "suppression");
+	s->is_on = check_is_given(k, "suppression");
 	if (!s->is_on)
 		return;
 	if (s->file.n == 0) {
@@ -163,7 +132,7 @@ check_suppression(const struct check *k)
 	for (uint32_t i = 0; i < s->nkinds; i++) {
 		kind = kind_find(s->kind[i]);
 		if (kind == KIND_N)
-			wrong(k, SPOT(k, in, SL("bounces"), SL("kinds")),
+			check_wrong(k, SPOT(k, in, SL("bounces"), SL("kinds")),
 			    "kinds of refusals such as unknown_user",
 			    s->kind[i]);
 		else
@@ -171,7 +140,7 @@ check_suppression(const struct check *k)
 	}
 }
 
-static void
+void
 check_file(const struct check *k, struct spot s, struct slice path)
 {
 	struct stat st;
@@ -184,7 +153,7 @@ check_file(const struct check *k, struct spot s, struct slice path)
 	else if (!S_ISREG(st.st_mode))
 		why = "not a file";
 	if (why != NULL)
-		wrong(k, s, "a file that can be read", slice_str(why));
+		check_wrong(k, s, "a file that can be read", slice_str(why));
 }
 
 /* ---- sources and pools --------------------------------------------------- */
@@ -205,8 +174,8 @@ check_source(const struct check *k, uint32_t i)
 	    "an address of its own (the first is on line %u)",
 	    SPOT(k, SL("source"), v[j].name, SL("address")).at.line);
 	ip_format(text, &v[i].address);
-	wrong(k, SPOT(k, SL("source"), v[i].name, SL("address")), expected,
-	    slice_str(text));
+	check_wrong(k, SPOT(k, SL("source"), v[i].name, SL("address")),
+	    expected, slice_str(text));
 }
 
 /* Mail can leave without a word about it: from whatever address the system
@@ -227,7 +196,7 @@ add_pool(const struct check *k)
 	struct conf_pool *p;
 
 	if (conf->nsources > CONF_POOL_SOURCES_MAX)
-		wrong(k, SPOT(k, SL("pool")),
+		check_wrong(k, SPOT(k, SL("pool")),
 		    "to be set when there are more than 256 sources",
 		    slice_str(NULL));
 	p = arena_get(&conf->arena, sizeof(*p));
@@ -249,7 +218,8 @@ check_pool(const struct check *k, const struct conf_pool *p)
 		while (p->sources[j] != p->sources[i])
 			j++;
 		if (j < i)
-			wrong(k, SPOT(k, SL("pool"), p->name, SL("sources")),
+			check_wrong(k,
+			    SPOT(k, SL("pool"), p->name, SL("sources")),
 			    "each source once",
 			    k->conf->sources[p->sources[i]].name);
 	}
@@ -261,7 +231,7 @@ check_default_pool(const struct check *k)
 	struct conf *conf = k->conf;
 	struct spot s = SPOT(k, SL("default_pool"));
 
-	if (is_given(k, "default_pool"))
+	if (check_is_given(k, "default_pool"))
 		return;
 	conf->default_pool = conf->pools[0].name;
 	for (uint32_t i = 0; i < conf->npools; i++)
@@ -270,7 +240,7 @@ check_default_pool(const struct check *k)
 	if (conf->npools == 1 || slice_eq(conf->default_pool, SL("default")))
 		return;
 	s.at = SPOT(k, SL("pool")).at;
-	wrong(k, s, "the name of a pool, as none is called \"default\"",
+	check_wrong(k, s, "the name of a pool, as none is called \"default\"",
 	    slice_str(NULL));
 }
 
@@ -283,20 +253,20 @@ check_proxy(const struct check *k, const struct conf_proxy *p)
 	const struct slice tls = SL("tls");
 
 	if (p->is_haproxy && p->user.n > 0)
-		wrong(k, SPOT(k, in, p->name, SL("user")),
+		check_wrong(k, SPOT(k, in, p->name, SL("user")),
 		    "nothing, as the PROXY protocol has no users", p->user);
 	if (p->is_haproxy && (p->tls_ca.n > 0 || p->tls.cert.n > 0))
-		wrong(k, SPOT(k, in, p->name, tls),
+		check_wrong(k, SPOT(k, in, p->name, tls),
 		    "nothing, as its header goes before any TLS",
 		    slice_str(NULL));
 	if (p->user.n > CONF_PROXY_WORD_MAX - IP_TEXT_MAX)
-		wrong(k, SPOT(k, in, p->name, SL("user")),
+		check_wrong(k, SPOT(k, in, p->name, SL("user")),
 		    "at most 200 characters", p->user);
 	if ((p->user.n > 0) != (p->password_file.n > 0))
-		wrong(k, SPOT(k, in, p->name, SL("password_file")),
+		check_wrong(k, SPOT(k, in, p->name, SL("password_file")),
 		    "to be given with user, and only then", p->password_file);
 	if ((p->tls.cert.n > 0) != (p->tls.key.n > 0))
-		wrong(k, SPOT(k, in, p->name, tls, SL("key")),
+		check_wrong(k, SPOT(k, in, p->name, tls, SL("key")),
 		    "to be given with cert, and only then", p->tls.key);
 	check_file(k, SPOT(k, in, p->name, SL("password_file")),
 	    p->password_file);
@@ -319,16 +289,16 @@ check_source_proxies(const struct check *k, struct conf_source *s)
 			at++;
 		s->proxy[i] = (uint16_t)at;
 		if (at == c->nproxies && s->proxies[i].n > 0)
-			wrong(k, SPOT(k, in, s->name, key),
+			check_wrong(k, SPOT(k, in, s->name, key),
 			    "the name of a proxy", s->proxies[i]);
 		for (uint32_t j = 0; j < i; j++)
 			if (s->proxy[j] == s->proxy[i] && at < c->nproxies)
-				wrong(k, SPOT(k, in, s->name, key),
+				check_wrong(k, SPOT(k, in, s->name, key),
 				    "each proxy once", s->proxies[i]);
 		if (at < c->nproxies && s->address.family == 0 &&
 		    (c->proxies[at].is_haproxy || c->proxies[at].names_source ||
 			c->proxies[at].checks_source))
-			wrong(k, SPOT(k, in, s->name, SL("address")),
+			check_wrong(k, SPOT(k, in, s->name, SL("address")),
 			    "the address that the proxy is to use",
 			    slice_str(NULL));
 	}
@@ -354,280 +324,6 @@ check_pools(const struct check *k)
 	check_default_pool(k);
 }
 
-/* ---- listeners ----------------------------------------------------------- */
-
-static void
-check_bind(const struct check *k, uint32_t i)
-{
-	const struct conf_listen *v = k->conf->listen;
-	char expected[80], text[ENDPOINT_TEXT_MAX];
-	uint32_t j = 0;
-
-	while (j < i &&
-	    (v[j].bind.port != v[i].bind.port ||
-		!ip_eq(&v[j].bind.ip, &v[i].bind.ip)))
-		j++;
-	if (j == i || v[i].bind.port == 0)
-		return;
-	snprintf(expected, sizeof(expected),
-	    "an address and port of its own (the first is on line %u)",
-	    SPOT(k, SL("listen"), v[j].name, SL("bind")).at.line);
-	endpoint_format(text, &v[i].bind);
-	wrong(k, SPOT(k, SL("listen"), v[i].name, SL("bind")), expected,
-	    slice_str(text));
-}
-
-/* A message must fit into a segment of the spool, with its envelope. */
-static void
-check_size(const struct check *k, const struct conf_listen *l, struct spot s)
-{
-	uint64_t segment = k->conf->spool_segment_bytes;
-	uint64_t extra =
-	    OVERHEAD_BYTES + (uint64_t)l->smtp.rcpts_max * OVERHEAD_RCPT_BYTES;
-	char most[32], size[32], room[32], expected[192];
-
-	if (l->smtp.size_max + extra <= segment)
-		return;
-	fmt_size_exact(most, segment > extra ? segment - extra : 0);
-	fmt_size_exact(size, segment);
-	fmt_size_exact(room, extra);
-	snprintf(expected, sizeof(expected),
-	    "at most %s (spool_segment is %s, and an envelope of %u "
-	    "recipients takes up to %s)",
-	    most, size, l->smtp.rcpts_max, room);
-	fmt_size_exact(size, l->smtp.size_max);
-	wrong(k, s, expected, slice_str(size));
-}
-
-static void
-check_auth(const struct check *k, struct conf_listen *l)
-{
-	struct spot s = SPOT(k, SL("listen"), l->name, SL("auth"));
-
-	if (l->needs_auth && !l->has_auth)
-		wrong(k, SPOT(k, SL("listen"), l->name, SL("auth_required")),
-		    "`auth` beside it", SL("true"));
-	if (!l->has_auth)
-		return;
-	l->smtp.auth = SL("SCRAM-SHA-256 PLAIN LOGIN");
-	if (l->tls.cert.n == 0)
-		wrong(k, s,
-		    "a listener with `tls`: passwords are not taken in "
-		    "clear text",
-		    SL("none"));
-	if (k->conf->naccounts == 0 && k->conf->accounts_file.n == 0)
-		odd(k, s, "an `account`, or nobody can log in", SL("none"));
-}
-
-/* Names of fields (RFC 5322 3.6.8), and none that mail cannot do without. */
-static void
-check_strip(const struct check *k, const struct conf_listen *l)
-{
-	static const struct slice kept[] = { { "From", 4 }, { "Date", 4 },
-		{ "Received", 8 }, { "Message-ID", 10 } };
-	struct spot s = SPOT(k, SL("listen"), l->name, SL("strip_headers"));
-
-	if (l->nstrip > 0 && !l->is_submission)
-		odd(k, s, "`submission` beside it", SL("none"));
-	for (uint32_t i = 0; i < l->nstrip; i++) {
-		struct slice name = l->strip[i];
-		bool is_bad = false;
-
-		for (size_t j = 0; j < name.n; j++)
-			is_bad |= name.p[j] <= ' ' || name.p[j] == ':';
-		for (size_t j = 0; j < ARRAY_LEN(kept); j++)
-			is_bad |= slice_ieq(name, kept[j]);
-		if (is_bad)
-			wrong(k, s,
-			    "names of fields, and none of From, Date, Received "
-			    "and Message-ID",
-			    name);
-	}
-}
-
-static void
-check_class(const struct check *k, const char *map, struct slice name,
-    struct conf_given *g)
-{
-	g->klass = slice_eq(g->class_name, SL("bulk"))   ? 1 :
-	    slice_eq(g->class_name, SL("transactional")) ? 2 :
-							   0;
-	if (g->class_name.n > 0 && g->klass == 0)
-		wrong(k, SPOT(k, slice_str(map), name, SL("class")),
-		    "bulk or transactional", g->class_name);
-}
-
-static void
-check_accounts(const struct check *k)
-{
-	for (uint32_t i = 0; i < k->conf->naccounts; i++) {
-		struct conf_account *a = &k->conf->accounts[i];
-
-		/* What it holds is no word for a log. */
-		if (!conf_account_read(a))
-			wrong(k, SPOT(k, SL("account"), a->name, SL("secret")),
-			    "a secret as `mtad account NAME` prints it, of "
-			    "at least 4096 iterations",
-			    SL("something else"));
-		check_class(k, "account", a->name, &a->given);
-	}
-}
-
-static void
-check_tokens(const struct check *k)
-{
-	struct conf *c = k->conf;
-	uint32_t bad = conf_tokens_read(c);
-
-	if (bad < c->ntokens)
-		wrong(k, SPOT(k, SL("token"), c->tokens[bad].name, SL("hash")),
-		    "a hash as `mtad account --token NAME` prints it",
-		    SL("something else"));
-	for (uint32_t i = 0; i < c->ntokens; i++) {
-		const struct conf_token *t = &c->tokens[i];
-
-		if (t->account.n > 0 &&
-		    conf_account_find(c, t->account) == NULL)
-			wrong(k, SPOT(k, SL("token"), t->name, SL("account")),
-			    "the name of an `account`", t->account);
-	}
-}
-
-static bool
-is_field_name(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == ':')
-			return false;
-	return s.n > 0 && s.n <= NAME_MAX_BYTES;
-}
-
-static void
-check_steering(const struct check *k)
-{
-	static const char *const options[] = {
-#define X(id, option, field, help) #option,
-		CONF_STEER_TABLE(X)
-#undef X
-	};
-	const struct slice *v = k->conf->steering;
-	bool is_fine = true;
-
-	for (int i = 0; i < STEER_N; i++) {
-		is_fine = is_field_name(v[i]);
-		for (int j = 0; j < i; j++)
-			is_fine &= !slice_ieq(v[i], v[j]);
-		if (!is_fine)
-			wrong(k, SPOT(k, SL("steering"), slice_str(options[i])),
-			    "the name of a header field, each another", v[i]);
-	}
-}
-
-static bool
-is_loopback(const struct ip *ip)
-{
-	static const uint8_t v6[16] = { [15] = 1 };
-
-	return ip->family == 4 ? ip->b[0] == 127 :
-				 memcmp(ip->b, v6, sizeof(v6)) == 0;
-}
-
-/* Messages that are posted are made SMTP's on their way (relay/inject.h), by us
- * and not by a stranger: nothing there ends the conversation. */
-static void
-check_http(const struct check *k, struct conf_listen *l)
-{
-	struct slice in = SL("listen");
-
-	if (!l->is_http)
-		return;
-	l->smtp.normalises_bare = true;
-	l->smtp.errors_max = 0;
-	l->smtp.messages_max = 0;
-	l->smtp.offers_tls = false;
-	l->tls.is_implicit = l->tls.cert.n > 0;
-	if (l->has_auth || l->nrelay_from > 0 || l->nxclient_from > 0)
-		wrong(k, SPOT(k, in, l->name, SL("protocol")),
-		    "smtp where there is auth, relay_from or xclient_from: "
-		    "with http, tokens alone count",
-		    SL("http"));
-	if (l->tls.cert.n == 0 && !is_loopback(&l->bind.ip))
-		wrong(k, SPOT(k, in, l->name, SL("protocol")),
-		    "`tls` beside it, or a loopback address: tokens are not "
-		    "taken in clear text",
-		    SL("http"));
-	if (k->conf->ntokens == 0)
-		odd(k, SPOT(k, in, l->name, SL("protocol")),
-		    "a `token`, or nobody can post", SL("http"));
-}
-
-static void
-check_listen(const struct check *k, uint32_t i)
-{
-	struct conf_listen *l = &k->conf->listen[i];
-	const struct conf_listen *d = &k->conf->listen_default;
-	struct slice in = SL("listen");
-
-	l->smtp.offers_tls = l->tls.cert.n > 0 && !l->tls.is_implicit;
-	l->smtp.exts = DOOR_EXTS;
-	check_auth(k, l);
-	check_strip(k, l);
-	check_http(k, l);
-	check_class(k, "listen", l->name, &l->given);
-	check_bind(k, i);
-	for (uint32_t j = 0; j < l->nrelay_from; j++)
-		if (l->relay_from[j].bits == 0)
-			odd(k, SPOT(k, in, l->name, SL("relay_from")),
-			    "your own networks only", SL("an open relay"));
-	check_file(k, SPOT(k, in, l->name, SL("tls"), SL("cert")), l->tls.cert);
-	check_file(k, SPOT(k, in, l->name, SL("tls"), SL("key")), l->tls.key);
-	/* What is inherited is judged at the top level. */
-	if (l->smtp.size_max != d->smtp.size_max ||
-	    l->smtp.rcpts_max != d->smtp.rcpts_max)
-		check_size(k, l, SPOT(k, in, l->name, SL("message_size_max")));
-}
-
-/* Local programs are as a listener to which all is said by the top level. */
-static void
-make_local_door(struct conf *conf)
-{
-	struct conf_listen *l = &conf->sendmail.door, given = *l;
-
-	*l = conf->listen_default;
-	l->name = SL("sendmail");
-	l->tenant = given.tenant;
-	l->campaign = given.campaign;
-	l->pool = given.pool;
-	l->is_local = l->is_submission = true;
-	l->smtp.exts = DOOR_EXTS;
-	l->smtp.normalises_bare = true;
-}
-
-static void
-check_doors(const struct check *k)
-{
-	struct conf *conf = k->conf;
-	struct spot size = SPOT(k, SL("message_size_max"));
-	uint32_t nrelay = conf->ntokens;
-
-	conf->listen_default.smtp.hostname = conf->hostname;
-	if (!is_given(k, "message_size_max"))
-		size.at = SPOT(k, SL("spool_segment")).at;
-	check_size(k, &conf->listen_default, size);
-	make_local_door(conf);
-	for (uint32_t i = 0; i < conf->nlisten; i++) {
-		check_listen(k, i);
-		nrelay += conf->listen[i].nrelay_from;
-	}
-	if (conf->nlisten == 0 && conf->sendmail.drop.n == 0)
-		odd(k, SPOT(k, SL("listen")), "a place where mail comes in",
-		    slice_str(NULL));
-	else if (nrelay == 0 && conf->sendmail.drop.n == 0)
-		odd(k, SPOT(k, SL("listen")),
-		    "relay_from in one of them, or only postmaster gets mail",
-		    slice_str(NULL));
-}
-
 /* ---- sending ------------------------------------------------------------- */
 
 static void
@@ -640,7 +336,7 @@ check_drain(const struct check *k)
 	check_file(k, SPOT(k, drain, SL("tls"), SL("cert")), d->tls.cert);
 	check_file(k, SPOT(k, drain, SL("tls"), SL("key")), d->tls.key);
 	if (d->bind.port && !d->secret.n)
-		wrong(k, SPOT(k, drain, SL("bind")),
+		check_wrong(k, SPOT(k, drain, SL("bind")),
 		    "a secret beside it (drain.secret)", SL("none"));
 }
 
@@ -655,7 +351,7 @@ check_order(const struct check *k, struct spot s, int64_t lo, int64_t hi)
 	fmt_duration_exact(got, hi);
 	snprintf(expected, sizeof(expected), "at least the minimum (%s)",
 	    least);
-	wrong(k, s, expected, slice_str(got));
+	check_wrong(k, s, expected, slice_str(got));
 }
 
 static void
@@ -672,7 +368,8 @@ check_retry(const struct check *k)
 		const struct yaml_node *node = yaml_get(map, others[i]);
 
 		if (conf->retry.nlist > 0 && node != NULL && !node->is_null)
-			wrong(k, SPOT(k, SL("retry"), slice_str(others[i])),
+			check_wrong(k,
+			    SPOT(k, SL("retry"), slice_str(others[i])),
 			    "either schedule, or first, max and factor",
 			    SL("both"));
 	}
@@ -700,7 +397,7 @@ check_limits(const struct check *k)
 			    SPOT(k, SL("limits"), key, SL("backoff_max")),
 			    s->backoff_min_us, s->backoff_max_us);
 		if (is_all)
-			odd(k, SPOT(k, SL("limits"), key),
+			check_odd(k, SPOT(k, SL("limits"), key),
 			    "nothing behind \"*\", which matches first", key);
 		is_all |= slice_eq(key, SL("*"));
 	}
@@ -736,18 +433,19 @@ check_smart_hosts(const struct check *k, const struct conf_route *r)
 	const struct conf_auth *a = &r->auth;
 
 	if (r->is_lmtp && r->nhosts == 0)
-		wrong(k, SPOT(k, SL("route"), r->pattern, SL("protocol")),
+		check_wrong(k, SPOT(k, SL("route"), r->pattern, SL("protocol")),
 		    "hosts beside it, for no MX is an LMTP server", SL("lmtp"));
 	for (uint32_t i = 0; i < r->nhosts && !r->is_lmtp; i++)
 		if (slice_has_prefix(r->host[i], SL(CONF_UNIX)))
-			wrong(k, SPOT(k, SL("route"), r->pattern, SL("hosts")),
+			check_wrong(k,
+			    SPOT(k, SL("route"), r->pattern, SL("hosts")),
 			    "protocol: lmtp beside a socket", r->host[i]);
 	if (a->user.n > 0 && r->nhosts == 0)
-		wrong(k, SPOT(k, SL("route"), r->pattern, SL("auth")),
+		check_wrong(k, SPOT(k, SL("route"), r->pattern, SL("auth")),
 		    "hosts beside it, to log in at", a->user);
 	for (uint32_t i = 0; i < r->nhosts; i++)
 		if (a->in_clear && !is_local(&r->addr[i].ip))
-			wrong(k,
+			check_wrong(k,
 			    SPOT(k, SL("route"), r->pattern, SL("auth"),
 				SL("clear")),
 			    "false, for a host is not of this machine itself",
@@ -755,7 +453,7 @@ check_smart_hosts(const struct check *k, const struct conf_route *r)
 	if (a->user.n > 0 && !a->in_clear &&
 	    r->says.sets & (1u << CONF_TLS_BIT) &&
 	    r->says.tls.mode == CONF_TLS_NONE)
-		wrong(k, SPOT(k, SL("route"), r->pattern, SL("tls")),
+		check_wrong(k, SPOT(k, SL("route"), r->pattern, SL("tls")),
 		    "TLS, for a password goes there", SL("none"));
 }
 
@@ -784,7 +482,7 @@ check_routes(const struct check *k)
 		check_smart_hosts(k, r);
 		place_sockets(conf, &conf->routes[i]);
 		if (is_all)
-			odd(k, SPOT(k, SL("route"), key),
+			check_odd(k, SPOT(k, SL("route"), key),
 			    "nothing behind \"*\", which matches first", key);
 		is_all |= slice_eq(key, SL("*"));
 	}
@@ -826,7 +524,7 @@ check_byte_burst(const struct check *k, const struct conf_limit *l)
 	most = (unsigned __int128)((uint64_t)l->byte_period_us / MAX(a, 1u)) *
 	    MAX(l->byte_burst, l->byte_rate);
 	if (l->byte_rate != 0 && most >> 61 != 0)
-		wrong(k, SPOT(k, SL("limit"), l->name, SL("byte_rate")),
+		check_wrong(k, SPOT(k, SL("limit"), l->name, SL("byte_rate")),
 		    "a shorter period, or a rounder number", SL("this"));
 }
 
@@ -839,20 +537,20 @@ check_cap(const struct check *k, const struct conf_limit *l)
 
 	for (uint32_t i = 0; i < l->nper; i++) {
 		if (dims >> l->per[i] & 1)
-			wrong(k, SPOT(k, in, l->name, SL("per")),
+			check_wrong(k, SPOT(k, in, l->name, SL("per")),
 			    "each of them once",
 			    slice_str(eng_dim_name(l->per[i])));
 		dims |= 1u << l->per[i];
 	}
 	if (w[DIM_SOURCE].n && !has_source(k->conf, w[DIM_SOURCE]))
-		wrong(k, SPOT(k, in, l->name, where, SL("source")),
+		check_wrong(k, SPOT(k, in, l->name, where, SL("source")),
 		    "the name of a source", w[DIM_SOURCE]);
 	if (l->quota && l->nper > KEPT_KEYS_MAX - 1)
-		wrong(k, SPOT(k, in, l->name, SL("per")),
+		check_wrong(k, SPOT(k, in, l->name, SL("per")),
 		    "at most five of them with a quota", slice_str(NULL));
 	if (!l->conns_max && !l->conn_rate && !l->ramp && !l->rate &&
 	    !l->rcpt_rate && !l->byte_rate && !l->quota)
-		odd(k, SPOT(k, in, l->name), "something that it limits",
+		check_odd(k, SPOT(k, in, l->name), "something that it limits",
 		    slice_str(NULL));
 	check_byte_burst(k, l);
 }
@@ -868,7 +566,7 @@ conf_check_providers(struct conf *conf, const struct yaml_node *root,
 		struct slice name = l->where[DIM_PROVIDER];
 
 		if (name.n != 0 && !has_provider(conf, name))
-			wrong(&k,
+			check_wrong(&k,
 			    SPOT(&k, SL("limit"), l->name, SL("where"),
 				SL("provider")),
 			    "the name of a provider", name);
@@ -895,7 +593,7 @@ check_spool_max(const struct check *k)
 	fmt_size_exact(got, most);
 	snprintf(expected, sizeof(expected), "0 or at least %u segments (%s)",
 	    SEGMENTS_MIN, least);
-	wrong(k, SPOT(k, SL("spool_max")), expected, slice_str(got));
+	check_wrong(k, SPOT(k, SL("spool_max")), expected, slice_str(got));
 }
 
 static void
@@ -935,13 +633,13 @@ check_inbound(const struct check *k)
 		struct slice to = mailbox_domain(b->forward);
 
 		if (b->prefix.n > 0 && !is_prefix(b->prefix))
-			wrong(k, SPOT(k, in, b->domain, SL("prefix")),
+			check_wrong(k, SPOT(k, in, b->domain, SL("prefix")),
 			    "1 to 8 letters, digits, +, -, _ or =", b->prefix);
 		for (uint32_t j = 0; j < b->nkeys; j++)
 			check_file(k, SPOT(k, in, b->domain, SL("keys")),
 			    b->keys[j]);
 		if (to.n > 0 && conf_inbound_find(k->conf, to) != NULL)
-			wrong(k, SPOT(k, in, b->domain, SL("forward")),
+			check_wrong(k, SPOT(k, in, b->domain, SL("forward")),
 			    "an address elsewhere: this domain is one of "
 			    "`inbound`",
 			    b->forward);
@@ -958,7 +656,8 @@ check_return_path(const struct check *k, struct spot s, struct slice domain)
 	k->conf->has_return_paths = true;
 	b = conf_inbound_find(k->conf, domain);
 	if (b == NULL || b->nkeys == 0)
-		wrong(k, s, "a domain of `inbound` that has `keys`", domain);
+		check_wrong(k, s, "a domain of `inbound` that has `keys`",
+		    domain);
 }
 
 static void
@@ -990,9 +689,6 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_hostname(&k);
 	check_postmaster(&k);
 	check_pools(&k);
-	check_accounts(&k);
-	check_tokens(&k);
-	check_steering(&k);
 	check_doors(&k);
 	check_retry(&k);
 	check_limits(&k);
@@ -1007,10 +703,10 @@ conf_check(struct conf *conf, const struct yaml_node *root,
 	check_drain(&k);
 	conf->client.wants_tls = conf->tls_out;
 	if (!conf->is_ipv4 && !conf->is_ipv6)
-		wrong(&k, SPOT(&k, SL("ipv6")), "true, as ipv4 is false",
+		check_wrong(&k, SPOT(&k, SL("ipv6")), "true, as ipv4 is false",
 		    SL("false"));
 	if (conf->control.n > CONTROL_PATH_MAX)
-		wrong(&k, SPOT(&k, SL("control")),
+		check_wrong(&k, SPOT(&k, SL("control")),
 		    "a path of at most 107 bytes", conf->control);
 	check_file(&k, SPOT(&k, SL("dns"), SL("trust_anchor")),
 	    conf->dns.trust_anchor);
