@@ -313,20 +313,27 @@ look_at_header(struct giving *g)
 		.hostname = g->conf->hostname,
 		.from = slice_str(g->sender),
 		.from_name = r->head.name };
-	struct slice rest;
+	struct slice rest, key = g->conf->steering[STEER_KEY];
 	struct hdr h;
-	bool is_none;
+	bool is_none, has_key = false;
 	char *room = buf_room(&g->header, n);
 
 	if (!room || pread(g->f->fd, room, n, (off_t)r->body_at) != (ssize_t)n)
 		return false;
 	buf_grew(&g->header, n);
 	rest = buf_slice(&g->header);
-	while (hdr_next(&rest, &h))
+	while (hdr_next(&rest, &h)) {
 		submit_see(&look, h.name, h.value);
+		has_key |= slice_ieq(h.name, key);
+	}
 	fill.id =
 	    msgid_make(r->head.made_us, g->conf->node, g->f->inode & 0xffffff);
 	if (submit_add(&g->added, &look, &fill))
+		return false;
+	/* Killed before the file is removed, the daemon meets it once more. */
+	if (!has_key &&
+	    buf_addf(&g->added, "%.*s: drop-%u-%s\r\n", SLF(key), g->f->uid,
+		g->f->name))
 		return false;
 	hdr_section(buf_slice(&g->header), &is_none);
 	/* A body begins at once: the fields need a line behind them. */
