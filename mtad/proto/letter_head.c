@@ -148,6 +148,9 @@ letter_put_param(struct buf *out, const char *name, struct slice value)
 
 /* ---- addresses ------------------------------------------------------------------ */
 
+/* An address begins behind its field's name, or at the start of a line. */
+#define ADDR_COLUMN 10
+
 static void
 put_addr(struct buf *out, const struct letter_addr *a)
 {
@@ -156,7 +159,7 @@ put_addr(struct buf *out, const struct letter_addr *a)
 	if (name.n > 0 && is_plain(name))
 		put_quoted(out, name);
 	else if (name.n > 0)
-		put_encoded(out, name, FOLD_AT);
+		put_encoded(out, name, ADDR_COLUMN);
 	if (name.n > 0)
 		buf_adds(out, SL("\r\n "));
 	buf_addc(out, '<');

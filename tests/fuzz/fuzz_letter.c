@@ -5,6 +5,7 @@
  * and its parts are the parts that were asked for, however they are cut.
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "proto/letter.h"
 #include "proto/proto.h"
@@ -45,12 +46,18 @@ check_head(const struct letter *l, struct slice m)
 		{ "MIME-Version", 12 }, { "Content-Type", 12 } };
 	uint32_t seen[ARRAY_LEN(ours)] = { 0 };
 	struct slice rest = m;
-	bool is_none;
+	bool is_none, is_blank = true;
 	struct hdr h;
 	size_t n = hdr_section(m, &is_none);
 
 	ASSERT(n > 0 && !is_none && m.p[n - 2] == '\r');
 	rest.n = n - 2;
+	/* RFC 5322 3.2.2: no line of a folded field is white space alone. */
+	for (size_t i = 0; i < rest.n; i++) {
+		ASSERT(rest.p[i] != '\n' || !is_blank);
+		is_blank = rest.p[i] == '\n' ||
+		    (is_blank && strchr(" \t\r", rest.p[i]) != NULL);
+	}
 	while (hdr_next(&rest, &h)) {
 		ASSERT(!slice_ieq(h.name, SL("Bcc")));
 		for (size_t i = 0; i < ARRAY_LEN(ours); i++)

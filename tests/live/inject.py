@@ -202,6 +202,11 @@ def as_json():
     head = head[head.index(b"\r\nFrom:") + 2:]
     tap.ok(max(len(x) for x in head.split(b"\r\n")) <= 78 and
            all(b < 128 for b in head), "JSON: header lines", head)
+    post(letter(to="\u00dcn\u00ef <named@to.example>"))
+    head = arrived("named@to.example")[0].split(b"\r\n\r\n")[0]
+    tap.ok(all(x.strip() for x in head.split(b"\r\n")) and
+           str(parsed(head)["To"]).startswith("\u00dcn\u00ef <"),
+           "JSON: no line of blanks alone", head)
     code, said = post(letter(to="\u00fc@to.example"))
     tap.same(code, 202, "JSON: SMTPUTF8")
     code, said = post(letter(to="idn@b\u00fccher.example"))
