@@ -7,7 +7,7 @@ Refusing is: nothing listens; 451 to RCPT; 421 instead of a banner; 451 to the
 final dot. One domain or many, one recipient of a message or ten; and domains
 that each have a host of their own.
 """
-# timeout: 60 400
+# timeout: 120 400
 
 import json
 import os

@@ -22,12 +22,13 @@
 #ifdef __SANITIZE_ADDRESS__
 #define HOSTILE_BYTES (1u << 20) /* sanitized, all is slow */
 #define ROUNDS 600
+#define DEADLINE_S 5.0
 #else
 #define HOSTILE_BYTES (10u << 20)
 #define ROUNDS 2000
+#define DEADLINE_S 1.0 /* of processor time: others may be busy */
 #endif
 #define ROUNDS_LONG 60000
-#define DEADLINE_S 1.0 /* of processor time: others may be busy */
 
 static bool is_long;
 static struct buf seeds[SEEDS_MAX];
