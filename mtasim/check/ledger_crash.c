@@ -119,6 +119,7 @@ led_found(struct ledger *l, const struct spool_found *f)
 		check_fail("what is found is as it was", in->n,
 		    "a start finds m%u with %u recipients|it had %u", in->n,
 		    f->nrcpt, in->nrcpt);
+	l->is_scanning = true;
 	in->was_found = true;
 	in->may_be_over = false; /* the start writes its lines */
 	in->is_aside = false;    /* that was not synced */
@@ -198,6 +199,7 @@ compare_debts(struct ledger *l, struct led_inst *in)
 void
 led_scanned(struct ledger *l)
 {
+	l->is_scanning = false;
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct led_inst *in = &l->inst[i];
 

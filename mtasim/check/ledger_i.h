@@ -117,6 +117,7 @@ struct ledger {
 	uint32_t npending, pending_cap;
 	uint64_t ndurable; /* outcomes before pending[0] since the start */
 	bool has_failed;
+	bool is_scanning;          /* a start finds what there is */
 	struct led_flight *flight; /* in the air */
 	uint32_t nflights, flight_cap;
 	uint32_t last_file; /* of the last commit */
