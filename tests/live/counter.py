@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The control socket: metrics to the letter, with 10,000 domains; answers of
 bounded size; requests that are wrong, huge, slow or never read."""
+# parallel: measures no time
 # timeout: 60 120
 
 import json

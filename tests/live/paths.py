@@ -2,7 +2,9 @@
 """Sessions as receivers see them: source addresses in turn, limits of a path
 to the letter, reuse and QUIT, preference and failover of hosts, clear text
 where the handshake fails, few connections to a host that says nothing."""
+# parallel: its bounds leave room for others
 # timeout: 90
+# takes: 30
 
 import collections
 import os

@@ -2,6 +2,7 @@
 """`mtad classify` as its user meets it: an object a reply, whatever the bytes,
 the rules that it takes and in which order, and its exit status; and that the
 halves of the replies lie where their hash says."""
+# sanitized: later
 
 import json
 import os

@@ -3,6 +3,7 @@
 their shape with words and addresses of our own; complaints; what is neither; and
 that no message, however cut or broken, makes it fail or name a recipient that is
 not in it."""
+# sanitized: later
 
 import base64
 import json

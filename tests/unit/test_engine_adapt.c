@@ -4,6 +4,7 @@
  * each refusal. By the real engine in virtual time. ADAPT=1 prints every minute
  * too, ADAPT=table the table; TRIAL=NAME one line of it.
  * timeout: 60
+ * sanitized: later
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,6 +2,7 @@
  * test_net_dns - look-ups against a name server of the test's own, which
  * answers as the name asked for says and is silent where it says so.
  * timeout: 60
+ * sanitized: later
  */
 #include "test_net.h"
 

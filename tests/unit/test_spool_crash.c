@@ -8,6 +8,7 @@
  * known to be durable (`floor`): what is found lies between the two. It knows
  * of a message that was acknowledged that it is there until its last recipient
  * is done, and, once that is durable, that it is gone for good.
+ * sanitized: later
  */
 #include <stdarg.h>
 #include <stddef.h>

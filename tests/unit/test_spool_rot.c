@@ -3,6 +3,7 @@
  * most the record that it touches is set aside; every other message is found
  * and whole. SEED=N FLIPS=N repeat and widen it. And a sector that reads as
  * zeroes, in any place of a log of small messages: none is lost in silence.
+ * sanitized: later
  */
 #include <stdarg.h>
 #include <stddef.h>
