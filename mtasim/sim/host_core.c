@@ -348,8 +348,9 @@ result(struct host *h, struct job *j)
 		    ((uint64_t)o->klass << 16) ^ o->code ^
 			((uint64_t)j->rcpt[i].number << 32));
 	}
+	/* What is known of a session goes with it. */
 	led_result(s->ledger, j,
-	    j->session_facts &&
+	    is_open && j->session_facts &&
 		sim_wish_passes(s,
 		    &((struct session_facts *)j->session_facts)->peer.ip));
 	met_result(s->meters, j->session, j->txn, unsent && !j->is_sent);
