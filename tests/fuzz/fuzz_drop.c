@@ -31,6 +31,16 @@ is_safe(struct slice s)
 	return true;
 }
 
+/* RFC 3461 4: of xtext, where angle brackets are nothing special. */
+static bool
+is_word(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return false;
+	return true;
+}
+
 static void
 look_at(const struct drop_reader *r, struct slice file)
 {
@@ -39,7 +49,7 @@ look_at(const struct drop_reader *r, struct slice file)
 	uint32_t n = 0;
 	struct buf out;
 
-	ASSERT(is_safe(r->head.sender) && is_safe(r->head.envid));
+	ASSERT(is_safe(r->head.sender) && is_word(r->head.envid));
 	ASSERT(r->body_at + r->body_bytes + DROP_TAIL_BYTES == file.n);
 	for (; drop_rcpt_next(&rest, &one); n++)
 		ASSERT(one.n > 0 && is_safe(one));
